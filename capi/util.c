@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The small utilities: counters, stopwatches, sleep, threads. They stand alone
+ * and enter neither Go nor the rest of the library. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "zlink.h"
+
+/* --------------------------------------------------------------- counters */
+
+typedef struct
+{
+    atomic_int value;
+} counter_t;
+
+void *zlink_atomic_counter_new (void)
+{
+    counter_t *counter = malloc (sizeof *counter);
+
+    if (counter)
+        atomic_init (&counter->value, 0);
+    return counter;
+}
+
+static int no_counter (void)
+{
+    errno = EFAULT;
+    return -1;
+}
+
+void zlink_atomic_counter_set (void *counter, int value)
+{
+    if (counter)
+        atomic_store (&((counter_t *) counter)->value, value);
+    else
+        no_counter ();
+}
+
+int zlink_atomic_counter_inc (void *counter)
+{
+    if (!counter)
+        return no_counter ();
+    return atomic_fetch_add (&((counter_t *) counter)->value, 1);
+}
+
+int zlink_atomic_counter_dec (void *counter)
+{
+    if (!counter)
+        return no_counter ();
+    return atomic_fetch_sub (&((counter_t *) counter)->value, 1) != 1;
+}
+
+int zlink_atomic_counter_value (void *counter)
+{
+    if (!counter)
+        return no_counter ();
+    return atomic_load (&((counter_t *) counter)->value);
+}
+
+void zlink_atomic_counter_destroy (void **counter_p)
+{
+    if (!counter_p)
+        return;
+    free (*counter_p);
+    *counter_p = NULL;
+}
+
+/* ------------------------------------------------------------- stopwatches */
+
+static uint64_t now_us (void)
+{
+    struct timespec now;
+
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000u + (uint64_t) now.tv_nsec / 1000u;
+}
+
+void *zlink_stopwatch_start (void)
+{
+    uint64_t *start_us = malloc (sizeof *start_us);
+
+    if (start_us)
+        *start_us = now_us ();
+    return start_us;
+}
+
+unsigned long zlink_stopwatch_intermediate (void *watch)
+{
+    if (!watch) {
+        errno = EFAULT;
+        return 0;
+    }
+    return (unsigned long) (now_us () - *(uint64_t *) watch);
+}
+
+unsigned long zlink_stopwatch_stop (void *watch)
+{
+    unsigned long elapsed_us = zlink_stopwatch_intermediate (watch);
+
+    free (watch);
+    return elapsed_us;
+}
+
+/* ------------------------------------------------------------------- sleep */
+
+/* Sleeps the whole time: the caller has no way to learn of a rest, and a
+ * signal that is none of its business (Go's, a profiler's) must not cut it. */
+void zlink_sleep (int seconds)
+{
+    struct timespec rest = {.tv_sec = seconds, .tv_nsec = 0};
+
+    if (seconds <= 0)
+        return;
+    while (nanosleep (&rest, &rest) == -1 && errno == EINTR)
+        ;
+}
+
+/* ----------------------------------------------------------------- threads */
+
+typedef struct
+{
+    pthread_t id;
+    zlink_thread_fn *func;
+    void *arg;
+} thread_t;
+
+static void *run_thread (void *handle)
+{
+    thread_t *thread = handle;
+
+    thread->func (thread->arg);
+    return NULL;
+}
+
+/* Every signal but those a fault raises in the thread itself: with one of
+ * these blocked the kernel would kill the process past the host's handler. */
+static void asynchronous_signals (sigset_t *set)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE,
+                                 SIGILL,  SIGTRAP, SIGSYS};
+
+    sigfillset (set);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset (set, faults[i]);
+}
+
+/* The mask is inherited, so it is set around the creation: no signal can reach
+ * the new thread, not even before its first instruction. */
+static int create_deaf (thread_t *thread)
+{
+    sigset_t blocked, before;
+    int rc;
+
+    asynchronous_signals (&blocked);
+    pthread_sigmask (SIG_BLOCK, &blocked, &before);
+    rc = pthread_create (&thread->id, NULL, run_thread, thread);
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+void *zlink_threadstart (zlink_thread_fn *func, void *arg)
+{
+    thread_t *thread;
+    int rc;
+
+    if (!func) {
+        errno = EINVAL;
+        return NULL;
+    }
+    thread = malloc (sizeof *thread);
+    if (!thread)
+        return NULL;
+    thread->func = func;
+    thread->arg = arg;
+    rc = create_deaf (thread);
+    if (rc != 0) {
+        free (thread);
+        errno = rc;
+        return NULL;
+    }
+    return thread;
+}
+
+void zlink_threadclose (void *handle)
+{
+    thread_t *thread = handle;
+
+    if (!thread)
+        return;
+    pthread_join (thread->id, NULL);
+    free (thread);
+}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MPL-2.0
+# Builds libzlink.so (target zlink_lib) and describes it as target zlink.
+
+find_program(ZLINK_GO NAMES go PATHS /usr/local/go/bin)
+if(NOT ZLINK_GO)
+  message(FATAL_ERROR "zlink needs the Go tool chain: 'go' is not in the PATH")
+endif()
+
+set(zlink_soname libzlink.so.5)
+set(zlink_file libzlink.so.5.3.0)
+set(zlink_lib_dir "${PROJECT_BINARY_DIR}/lib")
+set(zlink_map "${PROJECT_SOURCE_DIR}/capi/libzlink.map")
+
+# The quotes are the Go tool's own: it splits both values at unquoted blanks.
+string(JOIN " " zlink_extldflags
+  -Wl,-soname,${zlink_soname}
+  "'-Wl,--version-script=${zlink_map}'"
+  -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now)
+
+# Go rebuilds what changes in a package's own folder or in its flags; a header
+# outside the folder is neither, so its digest is made one of the flags.
+file(SHA256 "${zlink_header}" zlink_header_digest)
+set(zlink_cflags "-O2 -g -fvisibility=default -DZLINK_HEADER_DIGEST=${zlink_header_digest}")
+
+# For -asan the Go tool asks the compiler for its name and takes "gcc" or
+# "clang" for an answer, but not "cc".
+set(zlink_cc "${CMAKE_C_COMPILER}")
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND zlink_cc MATCHES "/cc$")
+  string(REGEX REPLACE "cc$" "gcc" zlink_gcc "${zlink_cc}")
+  if(EXISTS "${zlink_gcc}")
+    set(zlink_cc "${zlink_gcc}")
+  endif()
+endif()
+
+set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
+if(ZLINK_SANITIZE)
+  list(APPEND zlink_go_flags -asan)
+  string(APPEND zlink_cflags " -fno-omit-frame-pointer")
+endif()
+
+file(GLOB_RECURSE zlink_sources CONFIGURE_DEPENDS
+  core/*.go core/*.s core/*.h capi/*.go capi/*.c capi/*.h include/*.h)
+list(FILTER zlink_sources EXCLUDE REGEX "_test\\.go$")
+foreach(file go.mod go.sum)
+  if(EXISTS "${PROJECT_SOURCE_DIR}/${file}")
+    list(APPEND zlink_sources "${PROJECT_SOURCE_DIR}/${file}")
+  endif()
+endforeach()
+
+# Go also writes a header next to its output, which is not ours to publish; and
+# a rename leaves the old file to the programs that run with it.
+set(zlink_go_output "${PROJECT_BINARY_DIR}/go/libzlink.so")
+add_custom_command(
+  OUTPUT "${zlink_lib_dir}/${zlink_file}"
+  COMMAND ${CMAKE_COMMAND} -E env
+    CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
+    ${ZLINK_GO} build ${zlink_go_flags} -o "${zlink_go_output}"
+    "-ldflags=-extldflags \"${zlink_extldflags}\"" ./capi
+  COMMAND ${CMAKE_COMMAND} -E make_directory "${zlink_lib_dir}"
+  COMMAND ${CMAKE_COMMAND} -E rename "${zlink_go_output}" "${zlink_lib_dir}/${zlink_file}"
+  COMMAND ${CMAKE_COMMAND} -E create_symlink ${zlink_file} "${zlink_lib_dir}/${zlink_soname}"
+  COMMAND ${CMAKE_COMMAND} -E create_symlink ${zlink_soname} "${zlink_lib_dir}/libzlink.so"
+  DEPENDS ${zlink_sources} "${zlink_map}"
+  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+  COMMENT "Building ${zlink_file} with Go"
+  VERBATIM)
+add_custom_target(zlink_lib ALL DEPENDS "${zlink_lib_dir}/${zlink_file}")
+
+add_library(zlink_file SHARED IMPORTED GLOBAL)
+set_target_properties(zlink_file PROPERTIES
+  IMPORTED_LOCATION "${zlink_lib_dir}/${zlink_file}"
+  IMPORTED_SONAME ${zlink_soname})
+add_dependencies(zlink_file zlink_lib)
+
+# An interface on top, because the include folder of an imported target counts
+# as a system one, and warnings in zlink.h would go unseen.
+add_library(zlink INTERFACE)
+add_library(zlink::zlink ALIAS zlink)
+target_include_directories(zlink INTERFACE "${PROJECT_SOURCE_DIR}/include")
+target_link_libraries(zlink INTERFACE zlink_file)
+if(ZLINK_SANITIZE)
+  target_compile_options(zlink INTERFACE -fsanitize=address -fno-omit-frame-pointer)
+  target_link_options(zlink INTERFACE -fsanitize=address)
+endif()

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package core is the context: io threads, limits, and the life of sockets
+// from their creation to the end of their linger. It knows what a socket must
+// be able to do, and no socket type.
+package core
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// Context options (ZLINK_IO_THREADS …).
+const (
+	OptIOThreads            = 1
+	OptMaxSockets           = 2
+	OptSocketLimit          = 3 // read; written it is OptThreadPriority
+	OptThreadPriority       = 3
+	OptThreadSchedPolicy    = 4
+	OptMaxMsgSize           = 5
+	OptMsgSize              = 6
+	OptThreadAffinityAdd    = 7
+	OptThreadAffinityRemove = 8
+	OptThreadNamePrefix     = 9
+	OptIPv6                 = 42
+	OptBlocky               = 70
+)
+
+const (
+	socketLimit    = 65535 // most sockets that MAX_SOCKETS can allow
+	msgSize        = 64    // sizeof (zlink_msg_t)
+	ioThreadsDflt  = 2
+	maxSocketsDflt = 1023
+	maxIOThreads   = 64 // AFFINITY has a bit for each
+)
+
+// Socket is what the context asks of a socket.
+type Socket interface {
+	// Terminate makes every blocked and later call fail with ETERM.
+	Terminate()
+}
+
+// Context owns the io threads and knows the sockets. All methods may be called
+// from any thread.
+type Context struct {
+	mu         sync.Mutex
+	ioThreads  int
+	maxSockets int
+	maxMsgSize int
+	blocky     bool
+	ipv6       bool
+	namePrefix string
+
+	shards     []*engine.Shard // made on first use; nil until then
+	sockets    map[Socket]struct{}
+	lingering  int // sockets closed whose linger is not over
+	terminated bool
+	idle       wait.List // Term waits until no socket is left
+}
+
+// NewContext returns a context with the default options. Its io threads start
+// with the first endpoint.
+func NewContext() *Context {
+	return &Context{ioThreads: ioThreadsDflt, maxSockets: maxSocketsDflt, maxMsgSize: math.MaxInt32,
+		blocky: true, sockets: map[Socket]struct{}{}}
+}
+
+// Set sets an option. EINVAL: unknown option or bad value.
+func (c *Context) Set(option, value int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bad := errno.New(errno.EINVAL, "context option %d does not take the value %d", option, value)
+	switch option {
+	case OptIOThreads:
+		if value < 0 || c.shards != nil {
+			return bad
+		}
+		c.ioThreads = value
+	case OptMaxSockets:
+		if value < 1 || value > socketLimit {
+			return bad
+		}
+		c.maxSockets = value
+	case OptMaxMsgSize:
+		if value < 0 {
+			return bad
+		}
+		c.maxMsgSize = value
+	case OptBlocky, OptIPv6:
+		if value != 0 && value != 1 {
+			return bad
+		}
+		if option == OptBlocky {
+			c.blocky = value == 1
+		} else {
+			c.ipv6 = value == 1
+		}
+	case OptThreadNamePrefix:
+		if value < 0 {
+			return bad
+		}
+		c.namePrefix = fmt.Sprint(value)
+	default:
+		return errno.New(errno.EINVAL, "unknown context option %d", option)
+	}
+	return nil
+}
+
+// Get reads an option. EINVAL: unknown option.
+func (c *Context) Get(option int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	flag := map[bool]int{true: 1}
+	switch option {
+	case OptIOThreads:
+		return c.ioThreads, nil
+	case OptMaxSockets:
+		return c.maxSockets, nil
+	case OptSocketLimit:
+		return socketLimit, nil
+	case OptMaxMsgSize:
+		return c.maxMsgSize, nil
+	case OptMsgSize:
+		return msgSize, nil
+	case OptBlocky:
+		return flag[c.blocky], nil
+	case OptIPv6:
+		return flag[c.ipv6], nil
+	}
+	return 0, errno.New(errno.EINVAL, "unknown context option %d", option)
+}
+
+// Add makes a new socket known. EMFILE: MAX_SOCKETS are open. ETERM.
+func (c *Context) Add(s Socket) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.terminated {
+		return errno.ETERM
+	}
+	if len(c.sockets) >= c.maxSockets {
+		return errno.New(errno.EMFILE, "the context has its %d sockets (MAX_SOCKETS)", c.maxSockets)
+	}
+	c.sockets[s] = struct{}{}
+	return nil
+}
+
+// Closed says that a socket was closed; Done follows when its linger is over.
+func (c *Context) Closed(s Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sockets, s)
+	c.lingering++
+}
+
+// Done says that nothing of a closed socket is left.
+func (c *Context) Done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lingering--
+	c.idle.Signal()
+}
+
+// Shutdown makes every blocked and later call on the sockets fail with ETERM.
+func (c *Context) Shutdown() {
+	c.mu.Lock()
+	c.terminated = true
+	sockets := make([]Socket, 0, len(c.sockets))
+	for s := range c.sockets {
+		sockets = append(sockets, s)
+	}
+	c.mu.Unlock()
+	for _, s := range sockets {
+		s.Terminate()
+	}
+}
+
+// Term shuts down, waits until the sockets are closed and their linger is over,
+// and stops the io threads. EINTR: a signal handler ran; call again.
+func (c *Context) Term() error {
+	c.Shutdown()
+	w := wait.New()
+	c.idle.Add(w)
+	defer c.idle.Remove(w)
+	for !c.empty() {
+		if err := w.Wait(time.Time{}); err != nil {
+			return err
+		}
+		w.Reset()
+	}
+	c.mu.Lock()
+	shards := c.shards
+	c.shards = nil
+	c.mu.Unlock()
+	for _, sh := range shards {
+		if sh != nil {
+			sh.Stop()
+		}
+	}
+	return nil
+}
+
+func (c *Context) empty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sockets) == 0 && c.lingering == 0
+}
+
+// DefaultLinger is the LINGER that a new socket starts with, in ms.
+func (c *Context) DefaultLinger() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.blocky {
+		return -1
+	}
+	return 0
+}
+
+// DefaultIPv6 is the IPV6 option that a new socket starts with.
+func (c *Context) DefaultIPv6() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ipv6
+}
+
+// spread is how many shards connections are spread over when AFFINITY does not
+// name them: half of the processors, as the application needs the others. More
+// shards than that only take turns with each other and with the caller;
+// doc/performance.md has the numbers.
+func (c *Context) spread() int {
+	return min(max(1, c.ioThreads), maxIOThreads, max(1, runtime.NumCPU()/2))
+}
+
+// Shard returns the least busy shard that may serve a socket with this
+// affinity (bit n: io thread n; 0: all). EMTHREAD: no such io thread.
+func (c *Context) Shard(affinity uint64) (*engine.Shard, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	count := min(max(1, c.ioThreads), maxIOThreads)
+	if affinity == 0 {
+		affinity = 1<<c.spread() - 1
+	}
+	if c.shards == nil {
+		// Every shard needs a processor of Go's scheduler at once when it wakes,
+		// whatever the machine has, and so do callers.
+		if want := count + 2; runtime.GOMAXPROCS(0) < want {
+			runtime.GOMAXPROCS(want)
+		}
+		c.shards = make([]*engine.Shard, count)
+	}
+	best := -1
+	for i := range count {
+		if affinity&(1<<i) != 0 && (best < 0 || load(c.shards[i]) < load(c.shards[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil, errno.New(errno.EMTHREAD, "AFFINITY %#x names no io thread", affinity)
+	}
+	if c.shards[best] == nil {
+		sh, err := engine.NewShard(c.threadName(best))
+		if err != nil {
+			return nil, errno.New(errno.Of(err), "cannot start an io thread: %v", err)
+		}
+		c.shards[best] = sh
+	}
+	return c.shards[best], nil
+}
+
+func load(sh *engine.Shard) int {
+	if sh == nil {
+		return 0
+	}
+	return sh.Sessions()
+}
+
+// threadName is at most 15 bytes, the kernel's limit.
+func (c *Context) threadName(i int) string {
+	name := fmt.Sprintf("ZLINKbg/IO/%d", i)
+	if c.namePrefix != "" {
+		name = c.namePrefix + "/" + name
+	}
+	return name[:min(len(name), 15)]
+}

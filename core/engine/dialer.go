@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/endpoint"
+)
+
+// Redial says when a lost or refused connection is tried again.
+type Redial struct {
+	First time.Duration // before the second try; negative: never try again
+	Max   time.Duration // the pause doubles up to this when it is larger
+}
+
+// Dialer keeps one connection to an endpoint: it dials, and dials again when
+// the connection is refused or lost. Driver only, except Start and Close.
+type Dialer struct {
+	target endpoint.Endpoint
+	shard  *Shard
+	owner  Owner
+	tcp    TCPOptions
+	limits Limits
+	redial Redial
+	alias  []byte // name of the first connection; it is used once
+
+	fd      int // being connected; -1: none
+	remote  Address
+	session *Session
+	pause   time.Duration
+	retry   *timer
+	closed  bool
+	busy    bool // a look-up runs and will report
+}
+
+// NewDialer returns a dialer that has not started.
+func NewDialer(sh *Shard, target endpoint.Endpoint, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
+	return &Dialer{target: target, shard: sh, owner: owner, tcp: tcp, limits: limits, redial: redial,
+		alias: alias, fd: -1, pause: redial.First}
+}
+
+// Start begins to dial. Any thread, once.
+func (d *Dialer) Start() { d.shard.Post(d.dial) }
+
+// Close ends the dialer and its connection; what is queued goes out until the
+// deadline (zero: none), or is dropped when now is set. Any thread.
+func (d *Dialer) Close(now bool, deadline time.Time) {
+	d.shard.Post(func() { d.close(now, deadline) })
+}
+
+func (d *Dialer) close(now bool, deadline time.Time) {
+	if d.closed {
+		return
+	}
+	d.closed = true
+	d.shard.timers.cancel(d.retry)
+	if d.fd >= 0 {
+		d.shard.closeFd(d.fd)
+		d.fd = -1
+	}
+	switch {
+	case d.session == nil:
+		d.gone()
+	case now:
+		d.session.Abort(ReasonLocal)
+	default:
+		d.session.Finish(ReasonLocal, deadline)
+	}
+}
+
+// gone reports the end, unless a look-up still has to come back.
+func (d *Dialer) gone() {
+	if !d.busy {
+		d.owner.Gone(d)
+	}
+}
+
+// dial makes one try.
+func (d *Dialer) dial() {
+	if d.closed {
+		return
+	}
+	if d.target.Literal() {
+		d.resolved(d.target.Dial(d.tcp.IPv6))
+		return
+	}
+	d.busy = true
+	go func() {
+		addr, err := d.target.Dial(d.tcp.IPv6)
+		d.shard.Post(func() {
+			d.busy = false
+			if d.closed {
+				d.gone()
+				return
+			}
+			d.resolved(addr, err)
+		})
+	}()
+}
+
+func (d *Dialer) resolved(addr netip.AddrPort, err error) {
+	if err != nil {
+		d.failed()
+		return
+	}
+	d.remote = Address{addr}
+	sa, family := d.remote.sockaddr()
+	fd, err := d.tcp.open(family)
+	if err != nil {
+		d.failed()
+		return
+	}
+	err = unix.Connect(fd, sa)
+	if err != nil && err != unix.EINPROGRESS {
+		_ = unix.Close(fd)
+		d.failed()
+		return
+	}
+	d.fd = fd
+	if d.shard.register(fd, d, false) != nil {
+		_ = unix.Close(fd)
+		d.fd = -1
+		d.failed()
+	}
+}
+
+// ready learns how the try ended.
+func (d *Dialer) ready(events uint32) {
+	if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return
+	}
+	fd := d.fd
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	d.fd = -1
+	if err != nil || code != 0 || connectedToItself(fd) {
+		d.shard.closeFd(fd)
+		d.failed()
+		return
+	}
+	d.shard.unregister(fd)
+	alias := d.alias
+	d.alias = nil
+	d.session = d.shard.adopt(fd, d.remote, d.owner, d.limits, d, alias)
+	if d.session == nil {
+		d.failed()
+		return
+	}
+	d.pause = d.redial.First
+}
+
+// connectedToItself tells whether a connect to a local port without a listener
+// happened to use that port as its own.
+func connectedToItself(fd int) bool {
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return true
+	}
+	remote, err := unix.Getpeername(fd)
+	return err != nil || addressOf(local) == addressOf(remote)
+}
+
+// lost is called when the connection has ended.
+func (d *Dialer) lost() {
+	d.session = nil
+	if d.closed {
+		d.gone()
+		return
+	}
+	d.failed()
+}
+
+// failed plans the next try.
+func (d *Dialer) failed() {
+	if d.redial.First < 0 {
+		return
+	}
+	d.retry = d.shard.timers.after(d.pause, d.dial)
+	if d.redial.Max > d.redial.First {
+		d.pause = min(max(2*d.pause, time.Millisecond), d.redial.Max)
+	}
+}

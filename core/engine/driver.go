@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// The driver role
+//
+// Exactly one thread runs a shard's loop at any time: the one that changed
+// Shared.Driver from DriverNone to its own value. Normally it is the shard's
+// own thread. When a receive call is the only user of the shard, a hand-over
+// to another thread for every batch would cost more than the work, so the
+// calling thread drives: it takes the role when its queue is empty, and gives
+// it back when it has something to return.
+//
+// The shard's thread is in one of three states:
+//
+//	driving   it holds the role; it leaves it when it woke a receive call
+//	          that can drive, and then watches
+//	watching  it looks every watchTick; when nobody has driven for a whole
+//	          tick it takes the role back, so that a caller who does not come
+//	          back delays nobody for longer than two ticks
+//	resting   a caller sleeps in the kernel on the shard's behalf, so there is
+//	          nothing to watch; the caller wakes the thread when it leaves
+//
+// Invariant: at every moment somebody drives, or the thread is watching.
+// Resting is entered by storing resting first and looking once more whether
+// the caller still drives; the caller stores DriverNone first and then looks
+// for a resting thread. One of the two sees the other. Checked by
+// tests/model/driver.pml.
+
+// watchTick is the longest time that a shard is left without a driver, once
+// more for a tick that has just begun.
+const watchTick = time.Millisecond
+
+type thread struct {
+	waiter  *wait.Waiter
+	resting atomic.Bool
+	drives  atomic.Uint64 // counts every start and end of a caller's driving
+	done    chan struct{}
+}
+
+// errNotAlone ends a caller's driving: others use the shard as well.
+const errNotAlone = errno.EFSM
+
+func (sh *Shard) runThread(name string) {
+	defer close(sh.thread.done)
+	runtime.LockOSThread()
+	nameThread(name)
+	for !sh.stopping.Load() {
+		if atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverThread) {
+			sh.handOver = false
+			for !sh.stopping.Load() && !sh.handOver {
+				_ = sh.step(nil, true, time.Time{})
+			}
+			atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+		}
+		sh.watch()
+	}
+}
+
+// watch returns when nobody has driven the shard for a tick.
+func (sh *Shard) watch() {
+	t := &sh.thread
+	drives := t.drives.Load()
+	for !sh.stopping.Load() {
+		_ = t.waiter.Wait(time.Now().Add(watchTick))
+		t.waiter.Reset()
+		now := t.drives.Load()
+		if now == drives {
+			if !sh.callerDrives() {
+				return
+			}
+			sh.rest(now)
+		}
+		drives = t.drives.Load()
+	}
+}
+
+// rest sleeps as long as the caller that drives does.
+func (sh *Shard) rest(drives uint64) {
+	t := &sh.thread
+	t.resting.Store(true)
+	for sh.callerDrives() && t.drives.Load() == drives && !sh.stopping.Load() {
+		_ = t.waiter.Wait(time.Time{})
+		t.waiter.Reset()
+	}
+	t.resting.Store(false)
+}
+
+func (sh *Shard) callerDrives() bool {
+	return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverCaller
+}
+
+// TryDrive takes the driver role for the calling thread if it is free. Only a
+// thread that is about to receive or flush; Leave gives it back.
+func (sh *Shard) TryDrive() bool {
+	if !atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverCaller) {
+		return false
+	}
+	sh.thread.drives.Add(1)
+	return true
+}
+
+// Leave gives the role of TryDrive back.
+func (sh *Shard) Leave() {
+	sh.thread.drives.Add(1)
+	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+	if sh.thread.resting.Load() {
+		sh.thread.waiter.Signal()
+	}
+}
+
+// Drive runs the loop until the socket has a run (nil), the deadline (EAGAIN),
+// a signal handler of the process (EINTR), or until stop says so or others use
+// the shard too (EFSM). A deadline in the past does one round without waiting.
+// The thread of a successful TryDrive.
+func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) error {
+	for first := true; ; first = false {
+		if sh.Users.Load() > 1 || sh.stopping.Load() || stop() {
+			return errNotAlone
+		}
+		late := !deadline.IsZero() && !time.Now().Before(deadline)
+		if late && !first {
+			return errno.EAGAIN
+		}
+		err := sh.step(k, !late, deadline)
+		if late && k.RxInbox.Empty() && sh.pending.len() > 0 {
+			sh.readPending(k)
+		}
+		// What senders wait for goes out before the caller turns to what came.
+		if !k.RxInbox.Empty() {
+			return nil
+		}
+		if err == unix.EINTR {
+			return errno.EINTR
+		}
+	}
+}
+
+// Flush writes what senders queued. The thread of a successful TryDrive.
+func (sh *Shard) Flush() { sh.flushDirty() }
+
+// nameThread names the calling thread, as ps and gdb show it.
+func nameThread(name string) {
+	if name == "" {
+		return
+	}
+	buf := append([]byte(name), 0)
+	_, _, _ = unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&buf[0])), 0, 0, 0, 0)
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package engine moves bytes between the kernel and the queues of core/shm:
+// shards (one event loop each), listeners, dialers, sessions. It hands whole
+// frames to the socket above it as runs and writes what the socket's senders
+// queued. It knows nothing of routing frames, options by number, or C.
+//
+// Everything in a session, listener or dialer is touched only by the driver of
+// its shard: the one thread that holds the driver role (driver.go).
+package engine
+
+import "github.com/zlink/zlink/core/shm"
+
+// Reason says why a connection ended (ZLINK_DISCONNECT_*).
+type Reason int
+
+const (
+	ReasonUnknown   Reason = 0
+	ReasonLocal     Reason = 1 // this side closed it
+	ReasonRemote    Reason = 2 // the peer closed it
+	ReasonTransport Reason = 4 // reset, time-out, or a bad frame
+	ReasonCtxTerm   Reason = 5
+)
+
+// Owner is the socket above the engine. The driver of the session's shard
+// calls it; no call may block on the shard.
+type Owner interface {
+	// Shared returns the socket's queues.
+	Shared() *shm.Socket
+	// Attach names a new connection and makes it known to senders; alias is
+	// the name asked for, or nil. An error refuses the connection.
+	Attach(s *Session, alias []byte) error
+	// Detach hides an ended connection from senders. Once per Attach.
+	Detach(s *Session, reason Reason)
+	// Gone says that the last descriptor of a session, listener or dialer of
+	// this owner is closed and none will follow from it.
+	Gone(part any)
+	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
+	// whether that is a receive call, which could drive the shard itself.
+	WakeReaders() bool
+	// WakeSenders wakes whoever waits for room in a session's send queue.
+	WakeSenders()
+}
+
+// Limits are the options that a connection keeps from its bind or connect.
+type Limits struct {
+	MaxMsgSize int64  // longest body in bytes; negative: no limit
+	SndHwm     uint32 // messages; 0: no limit
+	RcvHwm     uint32 // messages; 0: no limit
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/shm"
+)
+
+// ReleaseOwner is told when the kernel has the bytes behind Chunk.Ext, or they
+// are dropped. The C layer sets it before it queues such a chunk.
+var ReleaseOwner func(owner unsafe.Pointer)
+
+// flush moves a session's main queue to the one being written and writes.
+func (sh *Shard) flush(shared *shm.Session) {
+	shared.Lock()
+	shared.TxDirty = 0
+	if shared.TxState != shm.TxOpen {
+		shared.Unlock()
+		shared.Release() // detach kept it for this list
+		return
+	}
+	s := sh.byFd[shared.Fd].handler.(*Session)
+	s.takeMain()
+	shared.Unlock()
+	if !s.blocked {
+		s.write()
+	}
+}
+
+// takeMain swaps the main queue behind the flush queue. TxLock is held.
+func (s *Session) takeMain() {
+	shared := s.Shared
+	if shared.TxHead == nil {
+		return
+	}
+	if s.flushTail == nil {
+		s.flushHead = (*shm.Chunk)(shared.TxHead)
+	} else {
+		s.flushTail.Next = shared.TxHead
+	}
+	s.flushTail = (*shm.Chunk)(shared.TxTail)
+	shared.TxHead, shared.TxTail = nil, nil
+	shared.TxBig = 0
+	if s.flushTail.Class != shm.ClassSmall {
+		shared.TxBig = 1
+	}
+}
+
+// write gives the kernel what it takes of the flush queue, in gathered writes.
+func (s *Session) write() {
+	for s.flushHead != nil {
+		n, e := s.writeOnce()
+		switch {
+		case e == unix.EINTR:
+			continue
+		case e == unix.EAGAIN:
+			s.blocked = true
+			return
+		case e != 0:
+			s.writeFailed()
+			return
+		}
+		s.advance(n)
+	}
+	if s.finishing {
+		s.written()
+	}
+}
+
+// writeOnce does one send of everything that fits a system call. MSG_NOSIGNAL:
+// the host's SIGPIPE is not ours to raise.
+func (s *Session) writeOnce() (uint64, unix.Errno) {
+	head := s.flushHead
+	if head.Next == nil && head.Ext == nil {
+		data := head.Bytes()[head.Start:head.End]
+		n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&data[0])),
+			uintptr(len(data)), unix.MSG_NOSIGNAL, 0, 0)
+		return uint64(n), e
+	}
+	iov := &s.shard.iov
+	count := 0
+	for c := head; c != nil && count+2 <= len(iov); c = (*shm.Chunk)(c.Next) {
+		if c.Start < c.End {
+			iov[count].Base = &c.Bytes()[c.Start]
+			iov[count].SetLen(int(c.End - c.Start))
+			count++
+		}
+		if c.Ext != nil && c.ExtLen > 0 {
+			iov[count].Base = (*byte)(c.Ext)
+			iov[count].SetLen(int(c.ExtLen))
+			count++
+		}
+	}
+	msg := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(count)}
+	n, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+	return uint64(n), e
+}
+
+// advance takes n written bytes off the flush queue.
+func (s *Session) advance(n uint64) {
+	done := uint32(0)
+	for c := s.flushHead; c != nil; c = s.flushHead {
+		inline := min(n, uint64(c.End-c.Start))
+		c.Start += uint32(inline)
+		n -= inline
+		ext := min(n, c.ExtLen)
+		if ext > 0 {
+			c.Ext, c.ExtLen = unsafe.Add(c.Ext, ext), c.ExtLen-ext
+			n -= ext
+		}
+		if c.Start < c.End || c.ExtLen > 0 {
+			break
+		}
+		done += c.Msgs
+		s.popFlush()
+	}
+	if done > 0 {
+		atomic.AddUint32(&s.Shared.TxDone, done)
+		s.owner.WakeSenders()
+	}
+}
+
+// popFlush frees the first chunk of the flush queue.
+func (s *Session) popFlush() {
+	c := s.flushHead
+	if s.flushHead = (*shm.Chunk)(c.Next); s.flushHead == nil {
+		s.flushTail = nil
+	}
+	if c.Owner != nil {
+		ReleaseOwner(c.Owner)
+	}
+	shm.FreeChunk(c)
+}
+
+func (s *Session) dropFlush() {
+	for s.flushHead != nil {
+		s.popFlush()
+	}
+}
+
+// writeFailed reacts to a connection that takes no bytes any more. What the
+// peer sent before may still be unread, so the end shows when reading does.
+func (s *Session) writeFailed() {
+	s.dropFlush()
+	if s.detached {
+		s.close()
+		return
+	}
+	s.hangup = true
+	s.blocked = true // nothing is written from here on
+	s.wantRead()
+}

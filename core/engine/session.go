@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/shm"
+)
+
+const (
+	// farewellTime is how long a connection that is over may still take to
+	// hand the peer's kernel what was written to it.
+	farewellTime = time.Second
+	// farewellPoll is how often that is looked at, at first.
+	farewellPoll = time.Millisecond
+)
+
+// Session is one connection. Driver only, except Shared.
+type Session struct {
+	Shared *shm.Session
+	Remote Address // the peer's
+	Index  int     // the owner's
+	fd     int     // -1: closed
+	shard  *Shard
+	owner  Owner
+	dialer *Dialer // what made the connection; nil: accepted
+	limits Limits
+
+	// Receiving.
+	pending bool       // on the shard's ready list
+	parked  bool       // on the shard's list of sessions that wait for the receiver
+	hangup  bool       // the kernel reported the end: read until it shows
+	backlog bool       // stash holds whole frames that RCVHWM keeps back
+	stash   *shm.Chunk // bytes received and not yet handed on
+	big     bigFrame
+
+	// Sending.
+	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
+	blocked              bool       // the kernel takes no more until EPOLLOUT
+
+	// Ending.
+	detached  bool // senders no longer find it
+	announced bool // the disconnect event is pushed
+	finishing bool // close when everything is written
+	reason    Reason
+	deadline  *timer // of finishing
+	farewell  time.Duration
+}
+
+// adopt makes a session of a connected descriptor, which it then owns, and
+// announces it. nil: refused, and the descriptor is closed.
+func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
+	s := &Session{fd: fd, shard: sh, owner: owner, dialer: dialer, limits: limits, Remote: remote}
+	s.Shared = shm.NewSession(owner.Shared(), sh.Shared)
+	if s.Shared == nil {
+		_ = unix.Close(fd)
+		return nil
+	}
+	s.Shared.Fd = int32(fd)
+	s.Shared.TxHwm = limits.SndHwm
+	s.Shared.RxLow = int32(limits.RcvHwm / 2)
+	s.Shared.IP, s.Shared.IPKind = remote.ip()
+	if err := sh.register(fd, s, false); err != nil {
+		s.Shared.Release()
+		_ = unix.Close(fd)
+		return nil
+	}
+	if err := owner.Attach(s, alias); err != nil {
+		s.Shared.Release()
+		sh.closeFd(fd)
+		return nil
+	}
+	sh.sessions.Add(1)
+	s.Shared.Hold() // until the receiver has read the disconnect event
+	s.push(&s.Shared.Up)
+	return s
+}
+
+// ready reacts to the kernel's report.
+func (s *Session) ready(events uint32) {
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.hangup = true
+	}
+	if events&unix.EPOLLOUT != 0 && s.blocked {
+		s.blocked = false
+		s.write()
+	}
+	if s.fd >= 0 && events&^unix.EPOLLOUT != 0 {
+		s.wantRead()
+	}
+}
+
+// wantRead puts the session on the ready list.
+func (s *Session) wantRead() {
+	if !s.pending && !s.parked && s.fd >= 0 {
+		s.pending = true
+		s.shard.pending.push(s)
+	}
+}
+
+// push hands a run to the socket and wakes its receiver if that sleeps.
+func (s *Session) push(r *shm.Run) {
+	switch s.Shared.Sock.PushRun(r) {
+	case shm.Refused:
+		s.drop(r)
+	case shm.MustWake:
+		if s.owner.WakeReaders() && s.shard.Users.Load() == 1 {
+			s.shard.handOver = true
+		}
+	}
+}
+
+// drop releases a run that a closed socket does not take.
+func (s *Session) drop(r *shm.Run) {
+	switch {
+	case r.Slab != nil:
+		atomic.AddInt32(&s.Shared.RxQueued, -int32(r.Msgs))
+		atomic.AddInt64(&s.Shared.Sock.RxWaiting, -int64(r.Size))
+		r.Slab.Release()
+	case r.Kind == shm.RunDisconnected:
+		s.Shared.Release()
+	}
+}
+
+// Finish closes the connection when everything queued for it is written, or at
+// the deadline (zero: none).
+func (s *Session) Finish(reason Reason, deadline time.Time) {
+	if s.fd < 0 {
+		return
+	}
+	s.detach(reason)
+	s.finishing = true
+	s.shard.timers.cancel(s.deadline)
+	if !deadline.IsZero() {
+		s.deadline = s.shard.timers.after(time.Until(deadline), s.close)
+	}
+	if !s.blocked {
+		s.write()
+	}
+}
+
+// FinishSession is Finish, without a deadline, for the session that rid names
+// in the socket k if it still does. Driver only.
+func (sh *Shard) FinishSession(shared *shm.Session, rid uint32, k *shm.Socket) {
+	if shared.Is(k, rid) {
+		sh.byFd[shared.Fd].handler.(*Session).Finish(ReasonLocal, time.Time{})
+	}
+}
+
+// Abort closes the connection at once; what is not written is lost.
+func (s *Session) Abort(reason Reason) {
+	if s.fd >= 0 {
+		s.detach(reason)
+		s.close()
+	}
+}
+
+// remoteEnded reacts to the peer's end of the stream: the application hears of
+// it at once, and what it had queued still goes out, as the peer may read on.
+func (s *Session) remoteEnded() {
+	s.detach(ReasonRemote)
+	s.announceEnd()
+	if s.fd >= 0 {
+		s.Finish(ReasonRemote, time.Now().Add(farewellTime))
+	}
+}
+
+// detach hides the session from senders and takes over what they queued.
+func (s *Session) detach(reason Reason) {
+	if s.detached {
+		return
+	}
+	s.detached, s.reason = true, reason
+	s.owner.Detach(s, reason)
+	shared := s.Shared
+	shared.Lock()
+	shared.TxState = shm.TxClosed
+	s.takeMain()
+	if shared.TxDirty != 0 {
+		shared.Hold() // the list of sessions to flush still has it
+	}
+	shared.Unlock()
+	s.owner.WakeSenders()
+}
+
+// announceEnd delivers what is left of whole frames, then the event.
+func (s *Session) announceEnd() {
+	if s.announced {
+		return
+	}
+	s.announced = true
+	if s.backlog {
+		s.deliverBacklog()
+	}
+	s.push(&s.Shared.Down)
+}
+
+// written is called when a finishing session has nothing left to write. The
+// descriptor stays open until the peer's kernel has everything: closing earlier
+// could reset the connection and with it destroy what is under way.
+func (s *Session) written() {
+	if s.announced && s.hangup && s.farewell == 0 {
+		s.close() // both sides are done
+		return
+	}
+	if s.farewell == 0 {
+		if s.unsent() == 0 {
+			s.close()
+			return
+		}
+		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
+		s.farewell = farewellPoll
+		s.shard.timers.cancel(s.deadline)
+		s.deadline = s.shard.timers.after(farewellTime, s.close)
+	}
+	s.shard.timers.after(s.farewell, func() {
+		if s.fd < 0 {
+			return
+		}
+		if s.unsent() <= 1 { // the end of the stream itself counts as one byte
+			s.close()
+			return
+		}
+		s.farewell = min(2*s.farewell, 64*farewellPoll)
+		s.written()
+	})
+}
+
+// unsent returns how many bytes the peer's kernel has not acknowledged.
+func (s *Session) unsent() int {
+	var n int32
+	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	return int(n)
+}
+
+// close ends the session for good.
+func (s *Session) close() {
+	if s.fd < 0 {
+		return
+	}
+	s.announceEnd()
+	s.shard.closeFd(s.fd)
+	s.fd = -1
+	s.shard.sessions.Add(-1)
+	s.shard.timers.cancel(s.deadline)
+	if s.parked {
+		s.unlistParked()
+	}
+	s.freeStash()
+	s.big.drop()
+	s.dropFlush()
+	s.Shared.Release()
+	if s.dialer != nil {
+		s.dialer.lost()
+	}
+	s.owner.Gone(s)
+}
+
+func (s *Session) unlistParked() {
+	for i, other := range s.shard.parked {
+		if other == s {
+			last := len(s.shard.parked) - 1
+			s.shard.parked[i] = s.shard.parked[last]
+			s.shard.parked = s.shard.parked[:last]
+			return
+		}
+	}
+}

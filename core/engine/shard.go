@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/engine/epoll"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/wait"
+)
+
+const (
+	eventBatch = 256 // events taken from the kernel at a time
+
+	// throttleBytes is how much may wait unread in a socket before its shards
+	// stop reading for it: what waits, waits in the kernel. About a cache-full.
+	throttleBytes = 1 << 20
+	// callerBatchBytes is how much a driving caller reads before it returns to
+	// the application, so that it is still in the cache when it is copied.
+	callerBatchBytes = 256 << 10
+
+	// idleTrim is how long a shard has nothing to do before it gives the pages
+	// of free buffers back.
+	idleTrim = 200 * time.Millisecond
+	// pollEvery bounds how many rounds of a never empty ready list may pass
+	// without a look at the kernel.
+	pollEvery = 16
+)
+
+// handler is what a descriptor of the shard belongs to.
+type handler interface {
+	// ready is called with the EPOLL bits that the kernel reported.
+	ready(events uint32)
+}
+
+// registration is a descriptor's handler; tag tells its events from those of
+// an earlier descriptor with the same number.
+type registration struct {
+	handler handler
+	tag     int32
+}
+
+// Shard is one event loop with its share of the connections. A shard is
+// driven by one thread at a time: its own, or a caller inside a receive call.
+type Shard struct {
+	Shared *shm.Shard
+
+	poller *epoll.Poller
+	events []epoll.Event
+
+	// Only the driver touches these.
+	byFd    []registration
+	nextTag int32
+	pending ring       // sessions with something to read
+	parked  []*Session // sessions not read until the receiver catches up
+	timers  timers
+	slab    *shm.Slab // being filled
+	slabPos uint64    // next free byte of slab
+	iov     [64]unix.Iovec
+	warm    bool // buffers were used since the last trim
+	rounds  int  // since the last look at the kernel
+	// handOver is set when a receive call was woken that can drive.
+	handOver bool
+
+	// Any thread.
+	mail struct {
+		sync.Mutex
+		calls []func()
+	}
+	hasMail  atomic.Bool
+	unpark   atomic.Bool  // a receiver caught up
+	Users    atomic.Int32 // sockets with endpoints here
+	sessions atomic.Int32
+	stopping atomic.Bool
+
+	thread thread
+}
+
+// NewShard makes a shard and starts its thread. name is the thread's.
+func NewShard(name string) (*Shard, error) {
+	poller, err := epoll.Open()
+	if err != nil {
+		return nil, err
+	}
+	shared := shm.NewShard()
+	if shared == nil {
+		poller.Close()
+		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")
+	}
+	sh := &Shard{Shared: shared, poller: poller, events: make([]epoll.Event, eventBatch)}
+	sh.thread.waiter = wait.New()
+	sh.thread.done = make(chan struct{})
+	go sh.runThread(name)
+	return sh, nil
+}
+
+// Stop ends the shard's thread and frees the shard. All its sessions, listeners
+// and dialers are gone and no call into it may follow.
+func (sh *Shard) Stop() {
+	sh.stopping.Store(true)
+	sh.thread.waiter.Signal()
+	sh.poller.Wake()
+	<-sh.thread.done
+	if sh.slab != nil {
+		sh.slab.Release()
+	}
+	sh.poller.Close()
+	shm.FreeShard(sh.Shared)
+	shm.Trim()
+}
+
+// Sessions returns how many connections the shard serves.
+func (sh *Shard) Sessions() int { return int(sh.sessions.Load()) }
+
+// Post runs call on the shard's driver, soon. Any thread.
+func (sh *Shard) Post(call func()) {
+	sh.mail.Lock()
+	sh.mail.calls = append(sh.mail.calls, call)
+	sh.mail.Unlock()
+	sh.hasMail.Store(true)
+	sh.Nudge()
+}
+
+// Resume lets the shard read on for a receiver that caught up. Any thread.
+func (sh *Shard) Resume() {
+	sh.unpark.Store(true)
+	sh.Nudge()
+}
+
+// Nudge makes a sleeping driver look at its lists again. Any thread.
+func (sh *Shard) Nudge() {
+	if sh.Shared.Dirty.Awake() {
+		sh.poller.Wake()
+	}
+}
+
+// Wake ends the driver's sleep. For the pusher that found the shard asleep,
+// and for one who changed what the driver waits for.
+func (sh *Shard) Wake() { sh.poller.Wake() }
+
+// step does one round of the loop: flush, mail, timers, reading, and, when
+// there is nothing else to do, a wait in the kernel until the deadline (zero:
+// none). With until set it returns to let the caller take what was read.
+// EINTR: a signal handler of the process ran.
+func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error {
+	worked := sh.flushDirty()
+	if sh.hasMail.Load() {
+		sh.runMail()
+		worked = true
+	}
+	if sh.unpark.CompareAndSwap(true, false) {
+		sh.readParked()
+	}
+	if len(sh.timers) > 0 && sh.timers.run(time.Now()) {
+		worked = true
+	}
+	if sh.pending.len() > 0 && sh.rounds < pollEvery {
+		sh.rounds++
+		sh.readPending(until)
+		return nil
+	}
+	sh.rounds = 0
+	if worked || !mayWait || sh.pending.len() > 0 {
+		return sh.poll(0)
+	}
+	return sh.sleep(until, deadline)
+}
+
+// sleep waits in the kernel, after it has told senders that they must wake it
+// and has looked once more.
+func (sh *Shard) sleep(until *shm.Socket, deadline time.Time) error {
+	if next := sh.timers.next(); !next.IsZero() && (deadline.IsZero() || next.Before(deadline)) {
+		deadline = next
+	}
+	timeoutMs := -1
+	if !deadline.IsZero() {
+		timeoutMs = int(max(0, (time.Until(deadline)+time.Millisecond-1)/time.Millisecond))
+	}
+	if sh.warm && (timeoutMs < 0 || timeoutMs > int(idleTrim/time.Millisecond)) {
+		timeoutMs = int(idleTrim / time.Millisecond)
+	}
+	if !sh.Shared.Dirty.Sleep() {
+		return nil
+	}
+	defer sh.Shared.Dirty.Awake()
+	if sh.hasMail.Load() || sh.unpark.Load() || sh.stopping.Load() ||
+		(until != nil && !until.RxInbox.Empty()) {
+		return nil
+	}
+	before := time.Time{}
+	if sh.warm {
+		before = time.Now()
+	}
+	n, err := sh.wait(timeoutMs)
+	if n == 0 && sh.warm && time.Since(before) >= idleTrim {
+		sh.trim()
+	}
+	return err
+}
+
+// poll looks at the kernel without waiting long.
+func (sh *Shard) poll(timeoutMs int) error {
+	_, err := sh.wait(timeoutMs)
+	return err
+}
+
+func (sh *Shard) wait(timeoutMs int) (int, error) {
+	n, err := sh.poller.Wait(sh.events, timeoutMs)
+	if err != nil {
+		return 0, err
+	}
+	for i := range n {
+		ev := &sh.events[i]
+		if reg := sh.byFd[ev.Fd]; reg.handler != nil && reg.tag == ev.Pad {
+			reg.handler.ready(ev.Events)
+		}
+	}
+	return n, nil
+}
+
+// trim gives memory back that a busy time left behind.
+func (sh *Shard) trim() {
+	sh.warm = false
+	if sh.slab != nil && sh.slab.Refs == 1 {
+		sh.slab.Release()
+		sh.slab = nil
+	}
+	shm.Trim()
+}
+
+// register starts the reports for a descriptor.
+func (sh *Shard) register(fd int, h handler, level bool) error {
+	for len(sh.byFd) <= fd {
+		sh.byFd = append(sh.byFd, registration{})
+	}
+	sh.nextTag++
+	sh.byFd[fd] = registration{h, sh.nextTag}
+	var err error
+	if level {
+		err = sh.poller.AddLevel(fd, sh.nextTag)
+	} else {
+		err = sh.poller.AddEdge(fd, sh.nextTag)
+	}
+	if err != nil {
+		sh.byFd[fd].handler = nil
+	}
+	return err
+}
+
+// unregister ends the reports; the descriptor is still open.
+func (sh *Shard) unregister(fd int) {
+	sh.byFd[fd].handler = nil
+	sh.poller.Remove(fd)
+}
+
+// closeFd ends the reports for a registered descriptor and closes it.
+func (sh *Shard) closeFd(fd int) {
+	sh.byFd[fd].handler = nil
+	_ = unix.Close(fd)
+}
+
+func (sh *Shard) runMail() {
+	sh.hasMail.Store(false)
+	sh.mail.Lock()
+	calls := sh.mail.calls
+	sh.mail.calls = nil
+	sh.mail.Unlock()
+	for _, call := range calls {
+		call()
+	}
+}
+
+// flushDirty writes what senders queued and tells whether there was anything.
+func (sh *Shard) flushDirty() bool {
+	shared := sh.Shared.TakeDirty()
+	if shared == nil {
+		return false
+	}
+	for shared != nil {
+		// The link first: once the mark is off, a sender may set it anew.
+		next := (*shm.Session)(shared.DirtyNext)
+		sh.flush(shared)
+		shared = next
+	}
+	return true
+}
+
+// readPending reads the sessions that have something, each once in a round.
+// With until set it stops when enough waits for that socket.
+func (sh *Shard) readPending(until *shm.Socket) {
+	sh.warm = true
+	for range sh.pending.len() {
+		s := sh.pending.pop()
+		s.pending = false
+		s.receive()
+		if until != nil && atomic.LoadInt64(&until.RxWaiting) >= callerBatchBytes {
+			return
+		}
+	}
+}
+
+// readParked gives every session that waited for the receiver another turn.
+func (sh *Shard) readParked() {
+	parked := sh.parked
+	sh.parked = nil
+	for _, s := range parked {
+		s.parked = false
+		atomic.StoreUint32(&s.Shared.RxStalled, 0)
+		s.wantRead()
+	}
+}
+
+// ring is a first-in-first-out queue of sessions.
+type ring struct {
+	items       []*Session // length a power of two
+	first, used int
+}
+
+func (r *ring) len() int { return r.used }
+
+func (r *ring) push(s *Session) {
+	if r.used == len(r.items) {
+		grown := make([]*Session, max(16, 2*len(r.items)))
+		for i := range r.used {
+			grown[i] = r.items[(r.first+i)%len(r.items)]
+		}
+		r.items, r.first = grown, 0
+	}
+	r.items[(r.first+r.used)&(len(r.items)-1)] = s
+	r.used++
+}
+
+func (r *ring) pop() *Session {
+	s := r.items[r.first]
+	r.items[r.first] = nil
+	r.first = (r.first + 1) & (len(r.items) - 1)
+	r.used--
+	return s
+}

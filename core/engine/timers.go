@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"container/heap"
+	"time"
+)
+
+// timer is one pending call of a shard.
+type timer struct {
+	at    time.Time
+	fire  func()
+	index int // in the heap; -1: not pending
+}
+
+// timers is a shard's pending calls, the next one first. Driver only.
+type timers []*timer
+
+func (t timers) Len() int           { return len(t) }
+func (t timers) Less(i, j int) bool { return t[i].at.Before(t[j].at) }
+func (t timers) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].index, t[j].index = i, j
+}
+
+func (t *timers) Push(x any) {
+	tm := x.(*timer)
+	tm.index = len(*t)
+	*t = append(*t, tm)
+}
+
+func (t *timers) Pop() any {
+	last := len(*t) - 1
+	tm := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	tm.index = -1
+	return tm
+}
+
+// after calls fire once, delay from now, on the shard's driver.
+func (t *timers) after(delay time.Duration, fire func()) *timer {
+	tm := &timer{at: time.Now().Add(delay), fire: fire}
+	heap.Push(t, tm)
+	return tm
+}
+
+// cancel forgets a timer; nil or one that fired is fine.
+func (t *timers) cancel(tm *timer) {
+	if tm != nil && tm.index >= 0 {
+		heap.Remove(t, tm.index)
+	}
+}
+
+// run fires what is due and tells whether anything was.
+func (t *timers) run(now time.Time) bool {
+	fired := false
+	for len(*t) > 0 && !(*t)[0].at.After(now) {
+		heap.Pop(t).(*timer).fire()
+		fired = true
+	}
+	return fired
+}
+
+// next returns when the next timer is due; the zero time: never.
+func (t timers) next() time.Time {
+	if len(t) == 0 {
+		return time.Time{}
+	}
+	return t[0].at
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package errno gives every failure of zlink the number that its C callers
+// see in errno, and a sentence that says what was wrong. It knows nothing of
+// the rest of the core.
+package errno
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// hausnumero is where zlink's own error numbers start (ZLINK_HAUSNUMERO).
+const hausnumero = 156384712
+
+// Errno is an error number of the system or one of zlink's own.
+type Errno int
+
+// The numbers that zlink reports. Values of the system keep their meaning.
+const (
+	EPERM           = Errno(syscall.EPERM)
+	ENOENT          = Errno(syscall.ENOENT)
+	EINTR           = Errno(syscall.EINTR)
+	EAGAIN          = Errno(syscall.EAGAIN)
+	ENOMEM          = Errno(syscall.ENOMEM)
+	EFAULT          = Errno(syscall.EFAULT)
+	EINVAL          = Errno(syscall.EINVAL)
+	ENODEV          = Errno(syscall.ENODEV)
+	EMFILE          = Errno(syscall.EMFILE)
+	EMSGSIZE        = Errno(syscall.EMSGSIZE)
+	ENOTSUP         = Errno(syscall.ENOTSUP)
+	ENOTSOCK        = Errno(syscall.ENOTSOCK)
+	EPROTONOSUPPORT = Errno(syscall.EPROTONOSUPPORT)
+	EADDRINUSE      = Errno(syscall.EADDRINUSE)
+	EADDRNOTAVAIL   = Errno(syscall.EADDRNOTAVAIL)
+	ECONNREFUSED    = Errno(syscall.ECONNREFUSED)
+	ECONNRESET      = Errno(syscall.ECONNRESET)
+	ETIMEDOUT       = Errno(syscall.ETIMEDOUT)
+	EHOSTUNREACH    = Errno(syscall.EHOSTUNREACH)
+
+	EFSM           = Errno(hausnumero + 51) // not possible in this state
+	ENOCOMPATPROTO = Errno(hausnumero + 52) // transport not for this socket type
+	ETERM          = Errno(hausnumero + 53) // the context was shut down
+	EMTHREAD       = Errno(hausnumero + 54) // no io thread available
+)
+
+// Error returns the number's text.
+func (e Errno) Error() string {
+	switch e {
+	case EFSM:
+		return "operation not possible in this state"
+	case ENOCOMPATPROTO:
+		return "transport not supported by the socket type"
+	case ETERM:
+		return "context was terminated"
+	case EMTHREAD:
+		return "no io thread available"
+	}
+	return syscall.Errno(e).Error()
+}
+
+// Error is an Errno with one sentence about its cause.
+type Error struct {
+	Errno  Errno
+	Detail string
+}
+
+// Error returns the sentence and the number's text.
+func (e *Error) Error() string { return e.Detail + ": " + e.Errno.Error() }
+
+// Unwrap makes errors.Is(err, errno.EINVAL) work.
+func (e *Error) Unwrap() error { return e.Errno }
+
+// New returns an Error whose sentence is made as by fmt.Sprintf.
+func New(e Errno, format string, args ...any) error {
+	return &Error{Errno: e, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Of returns the number inside err: 0 for nil, EFAULT when err carries none.
+func Of(err error) Errno {
+	if err == nil {
+		return 0
+	}
+	var own Errno
+	if errors.As(err, &own) {
+		return own
+	}
+	var sys syscall.Errno
+	if errors.As(err, &sys) {
+		return Errno(sys)
+	}
+	return EFAULT
+}
+
+// Detail returns the sentence inside err, or "" when it has none.
+func Detail(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Detail
+	}
+	return ""
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package shm holds the structures that the io shards, Go callers and the C
+// layer of libzlink.so all see: their layout in memory, the pools they come
+// from, and the small lock-free protocols between the threads.
+//
+// The memory is mapped outside Go's heap, so that C may keep pointers into it.
+// Sockets, sessions, chunks and slabs are type-stable: their memory is never
+// unmapped or used for something else, so a stale pointer always finds a
+// struct of its kind and can see that it is stale. capi/layout.h declares the same structs; a test
+// compares every offset.
+//
+// The package knows nothing of descriptors, transports or socket options.
+package shm
+
+import "unsafe"
+
+// Sizes in bytes.
+const (
+	PageSize       = 4096
+	HeaderSize     = 64         // of Run, Chunk and Slab; their data follows
+	SmallChunkSize = 4 << 10    // Chunk of class ClassSmall, header included
+	LargeChunkSize = 64 << 10   // Chunk of class ClassLarge
+	SlabSize       = 256 << 10  // Slab of class ClassSlab
+	BigSlabSize    = 1088 << 10 // Slab of class ClassBigSlab: a frame of 1 MiB
+)
+
+// Classes of chunks and slabs. Those below ClassDedicated live in a Pool.
+const (
+	ClassSmall = iota
+	ClassLarge
+	ClassSlab
+	ClassBigSlab
+	ClassDedicated // a mapping of its own, given back to the system when free
+)
+
+// Kinds of a Run.
+const (
+	RunData         = 0 // whole frames
+	RunConnected    = 1 // the connection came up
+	RunDisconnected = 2 // the connection ended; the last run of a session
+)
+
+// States of a session as its senders see it.
+const (
+	TxClosed = 0 // no peer: EHOSTUNREACH
+	TxOpen   = 1
+)
+
+// Driver states of a shard.
+const (
+	DriverNone   = 0 // nobody runs the shard's loop
+	DriverThread = 1 // the shard's own thread does
+	DriverCaller = 2 // a thread inside a receive call does
+)
+
+// Run is what a shard hands to a socket: a piece of a slab that holds whole
+// frames of one session, or an event of that session. The header of a data run
+// lies in the slab in front of its frames; the two events of a connection lie
+// in its Session. Once pushed, a run belongs to the receiving thread.
+type Run struct {
+	Next    unsafe.Pointer // *Run, in the inbox or the receiver's list
+	Session *Session
+	Slab    *Slab          // nil for events; the run holds one reference
+	Data    unsafe.Pointer // the first frame's length field
+	Size    uint64         // bytes of all frames, length fields included
+	Msgs    uint32         // frames
+	Kind    uint32
+	_       [16]byte
+}
+
+// Slab is a block that received bytes lie in. Refs counts the runs and the
+// messages that point into it, and the shard while it still fills it.
+type Slab struct {
+	Next  unsafe.Pointer // *Slab, in its pool
+	Refs  int32
+	Class uint32
+	Size  uint64 // header included
+	Cold  uint32 // in the pool, with its pages given back
+	_     [36]byte
+}
+
+// Chunk is a block of a session's send queue: bytes [Start, End) of its data,
+// then Ext when there is one. A chunk with Ext takes no more bytes.
+type Chunk struct {
+	Next   unsafe.Pointer // *Chunk, in the queue or in its pool
+	Class  uint32
+	Cap    uint32 // bytes of data
+	Start  uint32 // written up to here; moved by the shard only
+	End    uint32
+	Msgs   uint32 // frames that end in this chunk
+	Cold   uint32
+	Ext    unsafe.Pointer // bytes that are sent from where they are
+	ExtLen uint64
+	Owner  unsafe.Pointer // released when Ext is written or dropped
+	Size   uint64         // of the block, header included
+}
+
+// Session is the part of a connection that other threads see.
+type Session struct {
+	// Senders. Guarded by TxLock, except TxDone.
+	Rid       uint32 // routing id; 0: the slot is free
+	TxLock    uint32
+	TxState   uint32
+	TxHwm     uint32         // most messages queued; 0: no limit
+	TxQueued  uint32         // messages ever appended, modulo 2^32
+	TxDone    uint32         // messages ever written; stored by the shard, atomic
+	TxDirty   uint32         // on the shard's list of sessions to flush
+	TxBig     uint32         // the last batch outgrew a small chunk: start with a large one
+	TxHead    unsafe.Pointer // *Chunk, the main queue
+	TxTail    unsafe.Pointer // *Chunk
+	Shard     *Shard
+	DirtyNext unsafe.Pointer // *Session
+
+	// Receiver.
+	RxQueued  int32  // messages pushed and not yet taken; atomic
+	RxStalled uint32 // the shard waits for RxQueued <= RxLow; atomic
+	RxLow     int32
+	Refs      int32          // the engine and the unread disconnect event; atomic
+	ID        unsafe.Pointer // the id frame: IDLen bytes
+	IDLen     uint32
+	ID4       [4]byte // the id frame of a session without an alias
+	IP        [16]byte
+	IPKind    uint32 // 4, 6, or 0: the transport has no IP address
+	Fd        int32  // valid while TxState is TxOpen; the driver
+	Sock      *Socket
+
+	Up   Run // the connect event
+	Down Run // the disconnect event
+}
+
+// Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.
+type Inbox struct{ head unsafe.Pointer }
+
+// Table finds a session by its routing id: slot id&Mask. Ids are given out so
+// that no two live ones share a slot.
+type Table struct {
+	Mask  uint64
+	Slots [1 << 28]unsafe.Pointer // *Session; Mask+1 of them exist; atomic
+}
+
+// Socket is the part of a socket that the C layer and the shards see.
+type Socket struct {
+	// Set by control calls.
+	Handle uint64         // what the caller holds; 0 once closed or shut down; atomic
+	Table  unsafe.Pointer // *Table; atomic
+	Shard  *Shard         // the shard a receive call may drive, or nil
+	_      [40]byte
+
+	// Private to the receiving thread.
+	RxRun   *Run           // being read; nil: none
+	RxList  *Run           // taken from RxInbox, oldest first
+	RxPos   unsafe.Pointer // next frame of RxRun
+	RxLeft  uint64         // bytes of RxRun from RxPos on
+	RxPhase uint32         // PhaseID or PhaseBody
+	RxMore  uint32         // what RCVMORE says
+	_       [24]byte
+
+	// Private to the sending thread (COMPAT).
+	TxSession *Session
+	TxRid     uint32
+	TxPhase   uint32
+	_         [48]byte
+
+	// Between the shards and the receiver.
+	RxInbox     Inbox
+	RxWaiting   int64  // bytes pushed and not yet taken; atomic
+	RxThrottled uint32 // shards wait for RxWaiting < RxLow; atomic
+	RxLow       uint32
+	_           [40]byte
+
+	Inline      uint64 // Mask of the table that small sockets start with
+	InlineSlots [inlineTable]unsafe.Pointer
+	_           [24]byte
+}
+
+// inlineTable is the number of slots of a socket's first routing table.
+const inlineTable = 4
+
+// Phases of the two-frame mode.
+const (
+	PhaseID    = 0 // the next frame is a routing id
+	PhaseBody  = 1 // the next frame is a body
+	PhaseRetry = 2 // sending: a body got EAGAIN; without SNDMORE it comes again
+)
+
+// Shard is the part of a shard that its callers see.
+type Shard struct {
+	Dirty  Inbox  // sessions to flush; asleep while the driver waits in the kernel
+	Driver uint32 // atomic
+	_      [52]byte
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Pool is a last-in-first-out list of free blocks of one class: the newest
+// free block is the one that is still in the cache. Any thread, Go or C, pops
+// and pushes without a lock.
+//
+// The head packs the address of the first block and a 28-bit tag that changes
+// with every operation. Blocks are page-aligned and below 2^48, so the tag
+// lies in the low 12 and the high 16 bits. Invariant: a compare-and-swap
+// succeeds only when no operation came between its load and itself, so the
+// next word it read is still true (the tag would have to wrap exactly in
+// between). Blocks are type-stable, so that read is always of a link word.
+type Pool struct {
+	head uint64
+	_    [56]byte
+}
+
+const (
+	addrMask = 1<<48 - PageSize
+	lowTag   = PageSize - 1
+)
+
+func unpack(head uint64) unsafe.Pointer {
+	addr := uintptr(head & addrMask)
+	return *(*unsafe.Pointer)(unsafe.Pointer(&addr))
+}
+
+// repack returns head with another address and the next tag.
+func repack(head uint64, p unsafe.Pointer) uint64 {
+	tag := (head&lowTag | head>>48<<12) + 1
+	return uint64(uintptr(p)) | tag&lowTag | tag>>12<<48
+}
+
+// pop returns a free block or nil.
+func (p *Pool) pop() unsafe.Pointer {
+	for {
+		head := atomic.LoadUint64(&p.head)
+		block := unpack(head)
+		if block == nil {
+			return nil
+		}
+		next := atomic.LoadPointer((*unsafe.Pointer)(block))
+		if atomic.CompareAndSwapUint64(&p.head, head, repack(head, next)) {
+			return block
+		}
+	}
+}
+
+// push gives a block back.
+func (p *Pool) push(block unsafe.Pointer) {
+	for {
+		head := atomic.LoadUint64(&p.head)
+		atomic.StorePointer((*unsafe.Pointer)(block), unpack(head))
+		if atomic.CompareAndSwapUint64(&p.head, head, repack(head, block)) {
+			return
+		}
+	}
+}
+
+// Pools are the process's free blocks, by class. They are in mapped memory
+// because C pops and pushes as well.
+var Pools = (*[ClassDedicated]Pool)(mapPages(PageSize))
+
+var blockSize = [ClassDedicated]uintptr{SmallChunkSize, LargeChunkSize, SlabSize, BigSlabSize}
+
+// growStep is how many bytes a pool takes from the system at a time.
+var growStep = [ClassDedicated]uintptr{256 << 10, 1 << 20, SlabSize, BigSlabSize}
+
+var growMutex sync.Mutex
+
+// get pops a block or maps new ones; nil when the system has no memory.
+func get(class uint32) unsafe.Pointer {
+	if block := Pools[class].pop(); block != nil {
+		return block
+	}
+	growMutex.Lock()
+	defer growMutex.Unlock()
+	if block := Pools[class].pop(); block != nil {
+		return block
+	}
+	step := growStep[class]
+	region := mapPages(step)
+	if region == nil {
+		return nil
+	}
+	size := blockSize[class]
+	for at := step - size; at > 0; at -= size {
+		block := unsafe.Add(region, at)
+		initBlock(class, block, size)
+		Pools[class].push(block)
+	}
+	initBlock(class, region, size)
+	return region
+}
+
+func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
+	if class <= ClassLarge {
+		c := (*Chunk)(block)
+		c.Class, c.Cap, c.Size = class, uint32(size-HeaderSize), uint64(size)
+		return
+	}
+	s := (*Slab)(block)
+	s.Class, s.Size = class, uint64(size)
+}
+
+// NewChunk returns an empty chunk with room for need bytes, or nil when there
+// is no memory. large asks for a large one although a small one would do.
+func NewChunk(need uint64, large bool) *Chunk {
+	switch {
+	case need <= SmallChunkSize-HeaderSize && !large:
+		return resetChunk((*Chunk)(get(ClassSmall)))
+	case need <= LargeChunkSize-HeaderSize:
+		return resetChunk((*Chunk)(get(ClassLarge)))
+	}
+	size := roundUp(need+HeaderSize, PageSize)
+	c := (*Chunk)(mapPages(uintptr(size)))
+	if c != nil {
+		*c = Chunk{Class: ClassDedicated, Cap: uint32(min(size-HeaderSize, 1<<32-1)), Size: size}
+	}
+	return c
+}
+
+func resetChunk(c *Chunk) *Chunk {
+	if c != nil {
+		c.Next, c.Start, c.End, c.Msgs, c.Cold = nil, 0, 0, 0, 0
+		c.Ext, c.ExtLen, c.Owner = nil, 0, nil
+	}
+	return c
+}
+
+// FreeChunk gives a chunk back; its Owner has been released.
+func FreeChunk(c *Chunk) {
+	if c.Class == ClassDedicated {
+		unmapPages(unsafe.Pointer(c), uintptr(c.Size))
+		return
+	}
+	Pools[c.Class].push(unsafe.Pointer(c))
+}
+
+// Bytes returns the chunk's data, all Cap bytes of it.
+func (c *Chunk) Bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(c), HeaderSize)), c.Cap)
+}
+
+// NewSlab returns a slab with one reference and at least need bytes behind its
+// header, or nil. Above the largest class it is a mapping of its own.
+func NewSlab(need uint64) *Slab {
+	var s *Slab
+	switch {
+	case need <= SlabSize-HeaderSize:
+		s = (*Slab)(get(ClassSlab))
+	case need <= BigSlabSize-HeaderSize:
+		s = (*Slab)(get(ClassBigSlab))
+	default:
+		size := roundUp(need+HeaderSize, PageSize)
+		if s = (*Slab)(mapPages(uintptr(size))); s != nil {
+			s.Class, s.Size = ClassDedicated, size
+		}
+	}
+	if s != nil {
+		s.Next, s.Cold = nil, 0
+		atomic.StoreInt32(&s.Refs, 1)
+	}
+	return s
+}
+
+// GrowSlab makes a dedicated slab with one reference longer, moving it; nil
+// when there is no memory, and the old one is as before.
+func GrowSlab(s *Slab, need uint64) *Slab {
+	size := roundUp(need+HeaderSize, PageSize)
+	grown := (*Slab)(growPages(unsafe.Pointer(s), uintptr(s.Size), uintptr(size)))
+	if grown != nil {
+		grown.Size = size
+	}
+	return grown
+}
+
+// Bytes returns all bytes behind the slab's header.
+func (s *Slab) Bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), HeaderSize)), s.Size-HeaderSize)
+}
+
+// Hold adds a reference. The caller holds one already.
+func (s *Slab) Hold() { atomic.AddInt32(&s.Refs, 1) }
+
+// Release gives a reference back; the last one frees the slab. Any thread.
+func (s *Slab) Release() {
+	if atomic.AddInt32(&s.Refs, -1) != 0 {
+		return
+	}
+	if s.Class == ClassDedicated {
+		unmapPages(unsafe.Pointer(s), uintptr(s.Size))
+		return
+	}
+	Pools[s.Class].push(unsafe.Pointer(s))
+}
+
+// keepWarm is how many free blocks of a class Trim leaves their pages.
+var keepWarm = [ClassDedicated]int{64, 8, 4, 0}
+
+// Trim gives the pages of long free blocks back to the system. Meant for a
+// shard that has nothing to do.
+func Trim() {
+	for class := range Pools {
+		var all []unsafe.Pointer
+		for block := Pools[class].pop(); block != nil; block = Pools[class].pop() {
+			all = append(all, block)
+		}
+		for i := len(all) - 1; i >= 0; i-- {
+			if i >= keepWarm[class] {
+				chill(uint32(class), all[i])
+			}
+			Pools[class].push(all[i])
+		}
+	}
+}
+
+// chill drops a block's pages, once; the page of the header stays.
+func chill(class uint32, block unsafe.Pointer) {
+	size := blockSize[class]
+	var cold *uint32
+	if class <= ClassLarge {
+		cold = &(*Chunk)(block).Cold
+	} else {
+		cold = &(*Slab)(block).Cold
+	}
+	if *cold == 0 && size > PageSize {
+		dropPages(unsafe.Add(block, PageSize), size-PageSize)
+		*cold = 1
+	}
+}
+
+func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// slots hands out structs of one size and takes them back; the memory stays
+// theirs for ever, so stale pointers find a struct of the same kind.
+type slots struct {
+	mu   sync.Mutex
+	size uintptr
+	free []unsafe.Pointer
+}
+
+// slotStep is how much memory slots take from the system at a time.
+const slotStep = 64 << 10
+
+func (s *slots) get() unsafe.Pointer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.free) == 0 {
+		region := mapPages(slotStep)
+		if region == nil {
+			return nil
+		}
+		for at := slotStep/s.size*s.size - s.size; ; at -= s.size {
+			s.free = append(s.free, unsafe.Add(region, at))
+			if at == 0 {
+				break
+			}
+		}
+	}
+	p := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	return p
+}
+
+func (s *slots) put(p unsafe.Pointer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, p)
+}
+
+var (
+	sessionSlots = slots{size: unsafe.Sizeof(Session{})}
+	socketSlots  = slots{size: unsafe.Sizeof(Socket{})}
+	shardSlots   = slots{size: unsafe.Sizeof(Shard{})}
+	aliasSlots   = slots{size: MaxID + 1}
+)
+
+// NewSession returns a slot of the socket's, without an id and closed for
+// senders, with one reference; nil when there is no memory.
+func NewSession(k *Socket, sh *Shard) *Session {
+	s := (*Session)(sessionSlots.get())
+	if s == nil {
+		return nil
+	}
+	s.Lock() // a sender with a stale pointer may be looking
+	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
+	atomic.StoreUint32(&s.TxDone, 0)
+	s.TxQueued, s.TxDirty, s.TxBig = 0, 0, 0
+	s.TxHead, s.TxTail = nil, nil
+	s.Shard, s.Sock = sh, k
+	s.Unlock()
+	atomic.StoreInt32(&s.RxQueued, 0)
+	atomic.StoreUint32(&s.RxStalled, 0)
+	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
+	s.Up = Run{Session: s, Kind: RunConnected, Msgs: 1}
+	s.Down = Run{Session: s, Kind: RunDisconnected, Msgs: 1}
+	atomic.StoreInt32(&s.Refs, 1)
+	return s
+}
+
+// Hold adds a reference to the slot.
+func (s *Session) Hold() { atomic.AddInt32(&s.Refs, 1) }
+
+// Release gives a reference back; the last one frees the slot. Any thread.
+func (s *Session) Release() {
+	if atomic.AddInt32(&s.Refs, -1) == 0 {
+		FreeSession(s)
+	}
+}
+
+// FreeSession frees a slot whose last reference is gone.
+func FreeSession(s *Session) {
+	if s.ID != nil && s.ID != unsafe.Pointer(&s.ID4) {
+		aliasSlots.put(s.ID)
+	}
+	sessionSlots.put(unsafe.Pointer(s))
+}
+
+// MaxID is the longest id frame in bytes.
+const MaxID = 255
+
+// SetID sets the id frame: a copy of the alias, or the four bytes of rid.
+// false: no memory.
+func (s *Session) SetID(rid uint32, alias []byte) bool {
+	s.ID4 = [4]byte{byte(rid >> 24), byte(rid >> 16), byte(rid >> 8), byte(rid)}
+	s.ID, s.IDLen = unsafe.Pointer(&s.ID4), 4
+	if len(alias) > 0 {
+		place := aliasSlots.get()
+		if place == nil {
+			return false
+		}
+		s.ID, s.IDLen = place, uint32(copy(unsafe.Slice((*byte)(place), MaxID), alias))
+	}
+	return true
+}
+
+// IDFrame returns the id frame. It must not be kept or changed.
+func (s *Session) IDFrame() []byte { return unsafe.Slice((*byte)(s.ID), s.IDLen) }
+
+// NewSocket returns a cleared socket with an empty routing table, or nil.
+func NewSocket() *Socket {
+	k := (*Socket)(socketSlots.get())
+	if k == nil {
+		return nil
+	}
+	atomic.StoreUint64(&k.Handle, 0)
+	k.RxRun, k.RxList, k.RxPos, k.RxLeft, k.RxPhase, k.RxMore = nil, nil, nil, 0, 0, 0
+	k.TxSession, k.TxRid, k.TxPhase, k.Shard = nil, 0, 0, nil
+	atomic.StoreInt64(&k.RxWaiting, 0)
+	atomic.StoreUint32(&k.RxThrottled, 0)
+	k.Inline, k.InlineSlots = inlineTable-1, [inlineTable]unsafe.Pointer{}
+	atomic.StorePointer(&k.Table, unsafe.Pointer(k.InlineTable()))
+	atomic.StorePointer(&k.RxInbox.head, nil)
+	return k
+}
+
+// InlineTable returns the table that a socket starts with.
+func (k *Socket) InlineTable() *Table { return (*Table)(unsafe.Pointer(&k.Inline)) }
+
+// NextRun makes the oldest run the one being read; false: there is none. The
+// receiving thread, when RxRun is nil.
+func (k *Socket) NextRun() bool {
+	if k.RxList == nil {
+		k.RxList = k.TakeRuns()
+	}
+	r := k.RxList
+	if r == nil {
+		return false
+	}
+	k.RxList = (*Run)(r.Next)
+	k.RxRun, k.RxPos, k.RxLeft = r, r.Data, r.Size
+	return true
+}
+
+// FreeSocket gives the socket's slot back.
+func FreeSocket(k *Socket) { socketSlots.put(unsafe.Pointer(k)) }
+
+// NewShard returns a cleared shard, or nil.
+func NewShard() *Shard {
+	sh := (*Shard)(shardSlots.get())
+	if sh != nil {
+		atomic.StorePointer(&sh.Dirty.head, nil)
+		atomic.StoreUint32(&sh.Driver, DriverNone)
+	}
+	return sh
+}
+
+// FreeShard gives the shard's slot back.
+func FreeShard(sh *Shard) { shardSlots.put(unsafe.Pointer(sh)) }
+
+// freeTables keeps tables that are no longer used, by size: like the slots,
+// their memory stays what it is.
+var freeTables struct {
+	sync.Mutex
+	bySize map[uint64][]*Table
+}
+
+// NewTable returns an empty routing table of size slots, a power of two, or
+// nil.
+func NewTable(size uint64) *Table {
+	freeTables.Lock()
+	defer freeTables.Unlock()
+	if free := freeTables.bySize[size]; len(free) > 0 {
+		t := free[len(free)-1]
+		freeTables.bySize[size] = free[:len(free)-1]
+		for id := range size {
+			atomic.StorePointer(t.Slot(uint32(id)), nil)
+		}
+		return t
+	}
+	t := (*Table)(mapPages(uintptr(roundUp(8+8*size, PageSize))))
+	if t != nil {
+		t.Mask = size - 1
+	}
+	return t
+}
+
+// FreeTable gives a table of NewTable back.
+func FreeTable(t *Table) {
+	freeTables.Lock()
+	defer freeTables.Unlock()
+	if freeTables.bySize == nil {
+		freeTables.bySize = map[uint64][]*Table{}
+	}
+	freeTables.bySize[t.Mask+1] = append(freeTables.bySize[t.Mask+1], t)
+}
+
+// Find returns the session that rid names now, or nil. It may be stale at
+// once: Append compares the id under the session's lock. Any thread.
+func (k *Socket) Find(rid uint32) *Session {
+	t := (*Table)(atomic.LoadPointer(&k.Table))
+	s := (*Session)(atomic.LoadPointer(t.Slot(rid)))
+	if s == nil || s.Rid != rid {
+		return nil
+	}
+	return s
+}
+
+// Slot returns the place where rid's session would be.
+func (t *Table) Slot(rid uint32) *unsafe.Pointer {
+	return (*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(t), 8+8*(uint64(rid)&t.Mask)))
+}

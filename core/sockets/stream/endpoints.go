@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Bind listens on an endpoint. The errors are those of endpoint.Parse and of
+// the system: EADDRINUSE, EADDRNOTAVAIL, ENODEV …
+func (k *Socket) Bind(text string) error {
+	if err := k.state(); err != nil {
+		return err
+	}
+	ep, err := endpoint.Parse(text)
+	if err != nil {
+		return err
+	}
+	addr, err := ep.Bind(k.opt.ipv6 == 1)
+	if err != nil {
+		return err
+	}
+	sh, err := k.takeShard()
+	if err != nil {
+		return err
+	}
+	k.addPart()
+	l, err := engine.Listen(sh, engine.Address{AddrPort: addr}, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+	if err != nil {
+		k.Gone(nil)
+		return err
+	}
+	k.opt.lastEndpoint = endpoint.Text(l.Local.AddrPort)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.listeners = append(k.listeners, &listening{l, [2]string{text, k.opt.lastEndpoint}})
+	return nil
+}
+
+// Unbind stops listening on an endpoint, named as in Bind or by LAST_ENDPOINT.
+// Accepted connections stay. ENOENT: there is no such one.
+func (k *Socket) Unbind(text string) error {
+	if err := k.checkText(text); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.IndexFunc(k.listeners, func(l *listening) bool { return slices.Contains(l.texts[:], text) })
+	if i < 0 {
+		return errno.New(errno.ENOENT, "the socket does not listen on %q", text)
+	}
+	l := k.listeners[i]
+	k.listeners = slices.Delete(k.listeners, i, i+1)
+	l.Close()
+	return nil
+}
+
+// Connect dials an endpoint now and whenever the connection is lost.
+func (k *Socket) Connect(text string) error {
+	if err := k.state(); err != nil {
+		return err
+	}
+	ep, err := endpoint.Parse(text)
+	if err != nil {
+		return err
+	}
+	if err := ep.CheckDial(k.opt.ipv6 == 1); err != nil {
+		return err
+	}
+	sh, err := k.takeShard()
+	if err != nil {
+		return err
+	}
+	alias := k.opt.connectID
+	if err := k.reserve(alias); err != nil {
+		return err
+	}
+	k.opt.connectID = nil
+	k.addPart()
+	d := engine.NewDialer(sh, ep, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias)
+	k.mu.Lock()
+	k.dialers = append(k.dialers, &dialing{d, text, string(alias)})
+	k.mu.Unlock()
+	k.opt.lastEndpoint = text
+	d.Start()
+	return nil
+}
+
+// Disconnect ends a dialled endpoint and its connection, after what is queued
+// for it. ENOENT: there is no such one.
+func (k *Socket) Disconnect(text string) error {
+	if err := k.checkText(text); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.IndexFunc(k.dialers, func(d *dialing) bool { return d.text == text })
+	if i < 0 {
+		return errno.New(errno.ENOENT, "the socket has not connected to %q", text)
+	}
+	d := k.dialers[i]
+	k.dialers = slices.Delete(k.dialers, i, i+1)
+	if d.alias != "" && k.aliases[d.alias] == nil {
+		delete(k.aliases, d.alias)
+	}
+	d.Close(k.lingerEnd())
+	return nil
+}
+
+func (k *Socket) checkText(text string) error {
+	if err := k.state(); err != nil {
+		return err
+	}
+	_, err := endpoint.Parse(text)
+	return err
+}
+
+// reserve keeps a name for the next connection. EINVAL: it is in use.
+func (k *Socket) reserve(alias []byte) error {
+	if len(alias) == 0 {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, used := k.aliases[string(alias)]
+	if len(alias) == 4 && k.shared.Find(binary.BigEndian.Uint32(alias)) != nil {
+		used = true
+	}
+	if used {
+		return errno.New(errno.EINVAL, "the routing id %q (CONNECT_ROUTING_ID) is in use", alias)
+	}
+	if k.aliases == nil {
+		k.aliases = map[string]*shm.Session{}
+	}
+	k.aliases[string(alias)] = nil
+	return nil
+}
+
+func (k *Socket) addPart() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.parts++
+}
+
+// takeShard returns a shard for a new endpoint.
+func (k *Socket) takeShard() (*engine.Shard, error) {
+	sh, err := k.ctx.Shard(k.opt.affinity)
+	if err != nil {
+		return nil, err
+	}
+	k.useShard(sh)
+	return sh, nil
+}
+
+// useShard counts the socket among the shard's users, once.
+func (k *Socket) useShard(sh *engine.Shard) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.Contains(k.shards, sh) {
+		return
+	}
+	k.shards = append(k.shards, sh)
+	if sh.Users.Add(1) > 1 {
+		sh.Wake() // a receive call that drives must leave
+	}
+	k.shared.Shard = nil
+	if len(k.shards) == 1 {
+		k.shared.Shard = sh.Shared
+	}
+}
+
+// placer picks the shards of a listener's connections.
+func (k *Socket) placer(home *engine.Shard) func() *engine.Shard {
+	affinity := k.opt.affinity
+	return func() *engine.Shard {
+		sh, err := k.ctx.Shard(affinity)
+		if err != nil {
+			return home
+		}
+		k.useShard(sh)
+		return sh
+	}
+}
+
+// soleShard returns the socket's only shard, or nil.
+func (k *Socket) soleShard() *engine.Shard {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.shards) != 1 {
+		return nil
+	}
+	return k.shards[0]
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// PollItem is a socket, or, when Socket is nil, a descriptor, and what to wait
+// for: PollIn, PollOut, PollErr, PollPri.
+type PollItem struct {
+	Socket  *Socket
+	Fd      int
+	Events  int16
+	Revents int16 // what is ready
+}
+
+// Poll waits until an item is ready or the timeout is over (negative: none),
+// stores Revents, and returns the number of ready items. A socket is readable
+// when a Recv would not block, and always writable. EINTR: a signal handler
+// ran. ETERM, ENOTSOCK: a socket's context was shut down, or it is closed.
+func Poll(items []PollItem, timeout time.Duration) (int, error) {
+	p := poll{items: items, w: wait.New()}
+	if err := p.open(); err != nil {
+		return 0, err
+	}
+	defer p.close()
+	deadline := time.Time{}
+	if timeout >= 0 {
+		deadline = time.Now().Add(timeout)
+	}
+	for {
+		ready, err := p.look(timeout != 0)
+		if ready > 0 || err != nil || timeout == 0 {
+			return ready, err
+		}
+		switch err := p.sleep(deadline); err {
+		case nil:
+		case errno.EAGAIN:
+			return p.look(false)
+		default:
+			return 0, err
+		}
+		p.w.Reset()
+	}
+}
+
+// poll is one call of Poll.
+type poll struct {
+	items []PollItem
+	w     *wait.Waiter
+	fds   []unix.PollFd // of the items that are descriptors, then the waiter's
+}
+
+func (p *poll) open() error {
+	for i := range p.items {
+		if item := &p.items[i]; item.Socket == nil {
+			p.fds = append(p.fds, unix.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
+		}
+	}
+	if p.fds != nil {
+		fd, err := p.w.OpenFd()
+		if err != nil {
+			return errno.New(errno.Of(err), "cannot open an eventfd to poll descriptors")
+		}
+		p.fds = append(p.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	for _, item := range p.items {
+		if item.Socket != nil {
+			item.Socket.readers.Add(p.w)
+		}
+	}
+	return nil
+}
+
+func (p *poll) close() {
+	for _, item := range p.items {
+		if item.Socket != nil {
+			item.Socket.readers.Remove(p.w)
+			item.Socket.shared.RxInbox.Awake()
+		}
+	}
+	p.w.CloseFd()
+}
+
+// look stores what is ready. With mark it also marks the sockets' inboxes, so
+// that what comes from now on wakes the waiter.
+func (p *poll) look(mark bool) (ready int, err error) {
+	if p.fds != nil {
+		if _, err := pollFds(p.fds, time.Now()); err != nil {
+			return 0, err
+		}
+	}
+	fd := 0
+	for i := range p.items {
+		item := &p.items[i]
+		item.Revents = 0
+		if item.Socket == nil {
+			item.Revents = pollEvents(p.fds[fd].Revents)
+			fd++
+		} else if err := item.lookSocket(mark); err != nil {
+			return 0, err
+		}
+		if item.Revents != 0 {
+			ready++
+		}
+	}
+	return ready, nil
+}
+
+func (item *PollItem) lookSocket(mark bool) error {
+	k := item.Socket
+	if err := k.state(); err != nil {
+		return err
+	}
+	item.Revents = item.Events & PollOut
+	if item.Events&PollIn != 0 {
+		k.look()
+		if k.Readable() || mark && !k.shared.RxInbox.Sleep() {
+			item.Revents |= PollIn
+		}
+	}
+	return nil
+}
+
+// look runs one round of the shard's loop if nobody drives it, so that a look
+// at the inbox tells what the kernel has.
+func (k *Socket) look() {
+	if k.Readable() {
+		return
+	}
+	if sh := k.soleShard(); sh != nil && sh.TryDrive() {
+		defer sh.Leave()
+		_ = sh.Drive(k.shared, longAgo, func() bool { return k.state() != nil })
+	}
+}
+
+func (p *poll) sleep(deadline time.Time) error {
+	if p.fds == nil {
+		return p.w.Wait(deadline)
+	}
+	n, err := pollFds(p.fds, deadline)
+	if err == nil && n == 0 {
+		return errno.EAGAIN
+	}
+	return err
+}
+
+// pollFds is ppoll until the deadline (zero: none).
+func pollFds(fds []unix.PollFd, deadline time.Time) (int, error) {
+	var limit *unix.Timespec
+	if !deadline.IsZero() {
+		ts := unix.NsecToTimespec(int64(max(0, time.Until(deadline))))
+		limit = &ts
+	}
+	n, err := unix.Ppoll(fds, limit, nil)
+	if err == unix.EINTR {
+		return 0, errno.EINTR
+	}
+	if err != nil {
+		return 0, errno.New(errno.Of(err), "cannot poll descriptors")
+	}
+	return n, nil
+}
+
+func pollBits(events int16) (bits int16) {
+	if events&PollIn != 0 {
+		bits |= unix.POLLIN
+	}
+	if events&PollOut != 0 {
+		bits |= unix.POLLOUT
+	}
+	if events&PollPri != 0 {
+		bits |= unix.POLLPRI
+	}
+	return bits
+}
+
+func pollEvents(bits int16) (events int16) {
+	if bits&unix.POLLIN != 0 {
+		events |= PollIn
+	}
+	if bits&unix.POLLOUT != 0 {
+		events |= PollOut
+	}
+	if bits&unix.POLLPRI != 0 {
+		events |= PollPri
+	}
+	if bits&^(unix.POLLIN|unix.POLLOUT|unix.POLLPRI) != 0 {
+		events |= PollErr
+	}
+	return events
+}

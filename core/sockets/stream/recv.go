@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// Bodies of the two events.
+var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
+
+// Recv receives one frame into buf and returns the frame's full size; more
+// tells that the body follows. dontWait, or RCVTIMEO, ends the wait with
+// EAGAIN. EINTR (a signal handler ran), ETERM.
+func (k *Socket) Recv(buf []byte, dontWait bool) (size int, more bool, err error) {
+	frame, more, done, err := k.next(dontWait)
+	if err != nil {
+		return 0, false, err
+	}
+	copy(buf, frame)
+	if done != nil {
+		k.finishRun(done)
+	}
+	return len(frame), more, nil
+}
+
+// next returns the next frame; done is the run to finish after its use.
+func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, err error) {
+	q := k.shared
+	if err := k.state(); err != nil {
+		return nil, false, nil, err
+	}
+	if q.RxPhase == shm.PhaseBody {
+		q.RxPhase, q.RxMore = shm.PhaseID, 0
+		frame, done = k.body()
+		return frame, false, done, nil
+	}
+	if q.RxRun == nil && !q.NextRun() {
+		if err := k.AwaitRun(dontWait); err != nil {
+			return nil, false, nil, err
+		}
+		q.NextRun()
+	}
+	q.RxPhase, q.RxMore = shm.PhaseBody, 1
+	return q.RxRun.Session.IDFrame(), true, nil, nil
+}
+
+// body returns the body at the receiver's place and moves on.
+func (k *Socket) body() (body []byte, done *shm.Run) {
+	q := k.shared
+	r := q.RxRun
+	if r.Kind != shm.RunData {
+		q.RxRun = nil
+		return eventBody[r.Kind], r
+	}
+	size := binary.BigEndian.Uint32(unsafe.Slice((*byte)(q.RxPos), 4))
+	body = unsafe.Slice((*byte)(unsafe.Add(q.RxPos, 4)), size)
+	q.RxPos, q.RxLeft = unsafe.Add(q.RxPos, 4+uint64(size)), q.RxLeft-4-uint64(size)
+	if q.RxLeft > 0 {
+		return body, nil
+	}
+	q.RxRun = nil
+	return body, r
+}
+
+// finishRun gives a run back and lets its shard read on if it waits for that.
+func (k *Socket) finishRun(r *shm.Run) {
+	if k.release(r) {
+		k.resume()
+	}
+}
+
+// release gives a run back and tells whether a shard waits for that.
+func (k *Socket) release(r *shm.Run) bool {
+	s := r.Session
+	if r.Slab == nil {
+		if r.Kind == shm.RunDisconnected {
+			s.Release()
+		}
+		return false
+	}
+	slab := r.Slab
+	queued := atomic.AddInt32(&s.RxQueued, -int32(r.Msgs))
+	waiting := atomic.AddInt64(&k.shared.RxWaiting, -int64(r.Size))
+	stalled := atomic.LoadUint32(&s.RxStalled) != 0 && queued <= s.RxLow ||
+		atomic.LoadUint32(&k.shared.RxThrottled) != 0 && waiting < int64(k.shared.RxLow)
+	slab.Release() // r lies in it
+	return stalled
+}
+
+// resume lets the shards read on.
+func (k *Socket) resume() {
+	atomic.StoreUint32(&k.shared.RxThrottled, 0)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, sh := range k.shards {
+		sh.Resume()
+	}
+}
+
+// Resume lets the shards read on after the C layer gave a run back. The
+// receiving thread.
+func (k *Socket) Resume() { k.resume() }
+
+// Readable tells whether a Recv would not block.
+func (k *Socket) Readable() bool {
+	q := k.shared
+	return q.RxRun != nil || q.RxList != nil || !q.RxInbox.Empty()
+}
+
+// AwaitRun blocks until a run is in the inbox; see Recv for the errors. The
+// receiving thread, when it has nothing of its own left.
+func (k *Socket) AwaitRun(dontWait bool) error {
+	timeout := k.opt.rcvTimeout.Load()
+	var deadline time.Time
+	switch {
+	case dontWait || timeout == 0:
+		deadline = longAgo
+	case timeout > 0:
+		deadline = time.Now().Add(time.Duration(timeout) * time.Millisecond)
+	}
+	for {
+		if err := k.state(); err != nil {
+			return err
+		}
+		if !k.shared.RxInbox.Empty() {
+			return nil
+		}
+		err := k.driveOrSleep(deadline)
+		if err != nil && err != errno.EFSM {
+			return err
+		}
+	}
+}
+
+// longAgo is a deadline that allows no wait.
+var longAgo = time.Unix(1, 0)
+
+// driveOrSleep runs the shard's loop when this call may, else it sleeps.
+func (k *Socket) driveOrSleep(deadline time.Time) error {
+	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
+		defer sh.Leave()
+		return sh.Drive(k.shared, deadline, func() bool { return k.state() != nil })
+	}
+	if deadline == longAgo {
+		return errno.EAGAIN
+	}
+	return k.sleep(deadline)
+}
+
+// sleep waits until a shard pushes a run, after it has marked itself and looked
+// once more.
+func (k *Socket) sleep(deadline time.Time) error {
+	w := wait.Get()
+	defer wait.Put(w)
+	k.readers.Add(w)
+	defer k.readers.Remove(w)
+	k.receiving.Store(true)
+	defer k.receiving.Store(false)
+	if !k.shared.RxInbox.Sleep() || k.state() != nil {
+		return nil
+	}
+	defer k.shared.RxInbox.Awake()
+	return w.Wait(deadline)
+}
+
+// WakeReaders wakes whoever waits for the inbox.
+func (k *Socket) WakeReaders() bool {
+	receiving := k.receiving.Load()
+	k.readers.Signal()
+	return receiving
+}

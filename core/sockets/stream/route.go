@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Attach gives a new connection its routing id and puts it into the table.
+func (k *Socket) Attach(s *engine.Session, alias []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed.Load() {
+		return errno.ENOTSOCK
+	}
+	if err := k.growTable(); err != nil {
+		return err
+	}
+	rid := k.takeID()
+	if !s.Shared.SetID(rid, alias) {
+		return errno.ENOMEM
+	}
+	s.Shared.Lock()
+	s.Shared.Rid, s.Shared.TxState = rid, shm.TxOpen
+	s.Shared.Unlock()
+	if len(alias) > 0 {
+		k.aliases[string(alias)] = s.Shared
+	} else {
+		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(s.Shared))
+	}
+	s.Index = len(k.sessions)
+	k.sessions = append(k.sessions, s)
+	k.parts++
+	return nil
+}
+
+// Detach takes an ended connection out of the table.
+func (k *Socket) Detach(s *engine.Session, _ engine.Reason) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if id := string(s.Shared.IDFrame()); k.aliases[id] == s.Shared {
+		delete(k.aliases, id)
+	} else {
+		atomic.StorePointer(k.table().Slot(s.Shared.Rid), nil)
+	}
+}
+
+// Gone forgets a part whose descriptor is closed, and ends the socket with its
+// last one.
+func (k *Socket) Gone(part any) {
+	k.mu.Lock()
+	if s, ok := part.(*engine.Session); ok {
+		last := len(k.sessions) - 1
+		k.sessions[s.Index] = k.sessions[last]
+		k.sessions[s.Index].Index = s.Index
+		k.sessions[last] = nil
+		k.sessions = k.sessions[:last]
+	}
+	k.parts--
+	over := k.parts == 0 && k.closed.Load()
+	k.mu.Unlock()
+	if over {
+		k.free()
+	}
+}
+
+func (k *Socket) table() *shm.Table { return (*shm.Table)(atomic.LoadPointer(&k.shared.Table)) }
+
+// takeID counts to the next id whose slot is free, so that an id finds its
+// session without a search, and that no alias of four bytes equals it.
+func (k *Socket) takeID() uint32 {
+	for {
+		k.nextID++
+		if k.nextID == 0 || *k.table().Slot(k.nextID) != nil {
+			continue
+		}
+		if len(k.aliases) > 0 {
+			if _, used := k.aliases[string(binary.BigEndian.AppendUint32(nil, k.nextID))]; used {
+				continue
+			}
+		}
+		return k.nextID
+	}
+}
+
+// growTable keeps the table at most half full, so that a free slot is near. Ids
+// that differ in the low bits of a small table differ in those of a large one.
+func (k *Socket) growTable() error {
+	old := k.table()
+	size := old.Mask + 1
+	if uint64(len(k.sessions))*2 < size {
+		return nil
+	}
+	grown := shm.NewTable(2 * size)
+	if grown == nil {
+		return errno.ENOMEM
+	}
+	for id := range size {
+		if p := *old.Slot(uint32(id)); p != nil {
+			*grown.Slot((*shm.Session)(p).Rid) = p
+		}
+	}
+	atomic.StorePointer(&k.shared.Table, unsafe.Pointer(grown))
+	if old != k.shared.InlineTable() {
+		k.oldTables = append(k.oldTables, old)
+	}
+	return nil
+}
+
+// find returns the live session that an id frame names, or nil.
+func (k *Socket) find(id []byte) *shm.Session {
+	if len(id) == 4 {
+		if s := k.shared.Find(binary.BigEndian.Uint32(id)); s != nil {
+			return s
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.aliases[string(id)] // nil too while the alias is only reserved
+}

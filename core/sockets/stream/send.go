@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"time"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// Send sends one frame: a routing id with more set, then the body, whose more
+// is ignored. The body {0} closes the connection after what is queued.
+//
+// EINVAL: a first frame without more, or empty. EHOSTUNREACH: no such peer, on
+// whichever of the two calls finds out; the next Send starts afresh. EAGAIN:
+// the peer's queue is full, and dontWait or SNDTIMEO ends the wait; the body
+// alone may be sent again, or the whole message. EINTR, ETERM.
+func (k *Socket) Send(frame []byte, more, dontWait bool) error {
+	return k.send(frame, nil, more, dontWait)
+}
+
+// SendOwned is Send for a body that is not copied: engine.ReleaseOwner gets
+// owner when the bytes are in the kernel or dropped. On an error the frame
+// stays the caller's. An id is copied, and owner is not used: false.
+func (k *Socket) SendOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
+	body := k.expectsBody(more)
+	err = k.send(frame, owner, more, dontWait)
+	return err == nil && body, err
+}
+
+func (k *Socket) expectsBody(more bool) bool {
+	phase := k.shared.TxPhase
+	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more
+}
+
+func (k *Socket) send(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
+	if err := k.state(); err != nil {
+		return err
+	}
+	if k.expectsBody(more) {
+		return k.sendBody(frame, owner, dontWait)
+	}
+	return k.sendID(frame, more, dontWait)
+}
+
+func (k *Socket) sendID(id []byte, more, dontWait bool) error {
+	q := k.shared
+	q.TxPhase = shm.PhaseID
+	if !more {
+		return errno.New(errno.EINVAL, "the first frame of a message is a routing id and needs SNDMORE")
+	}
+	if len(id) == 0 {
+		return errno.New(errno.EINVAL, "a routing id has at least one byte")
+	}
+	s := k.find(id)
+	if s == nil {
+		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
+	}
+	if dontWait && !s.HasRoom() {
+		k.flush(s)
+		if !s.HasRoom() {
+			return errFull(id)
+		}
+	}
+	q.TxSession, q.TxRid, q.TxPhase = s, s.Rid, shm.PhaseBody
+	return nil
+}
+
+func errFull(id []byte) error {
+	return errno.New(errno.EAGAIN, "the send queue of peer %x is full (SNDHWM)", id)
+}
+
+func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) error {
+	q := k.shared
+	s, rid := q.TxSession, q.TxRid
+	q.TxPhase = shm.PhaseID
+	if len(body) == 1 && body[0] == 0 {
+		return k.closePeer(s, rid)
+	}
+	if uint64(len(body)) > maxBody {
+		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
+	}
+	if owner != nil && len(body) == 0 {
+		owner = nil
+	}
+	var deadline time.Time
+	for started := false; ; {
+		switch s.Append(q, rid, body, owner) {
+		case shm.AppendedWake:
+			k.shard(s).Wake()
+			return nil
+		case shm.Appended:
+			if !k.Readable() {
+				k.flush(s)
+			}
+			return nil
+		case shm.AppendGone:
+			return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
+		case shm.AppendNoMemory:
+			return errno.New(errno.ENOMEM, "no memory to queue %d bytes", len(body))
+		}
+		if !started {
+			started = true
+			if deadline = k.sendDeadline(dontWait); !dontWait {
+				k.flush(s)
+			}
+		}
+		if err := k.awaitRoom(s, rid, deadline); err != nil {
+			if err == errno.EAGAIN || err == errno.EINTR {
+				q.TxPhase = shm.PhaseRetry
+			}
+			if err == errno.EAGAIN {
+				err = errFull(s.IDFrame())
+			}
+			return err
+		}
+	}
+}
+
+// maxBody is the longest body that the length field can tell.
+const maxBody = 1<<32 - 1
+
+func (k *Socket) sendDeadline(dontWait bool) time.Time {
+	timeout := k.opt.sndTimeout.Load()
+	switch {
+	case dontWait || timeout == 0:
+		return longAgo
+	case timeout > 0:
+		return time.Now().Add(time.Duration(timeout) * time.Millisecond)
+	}
+	return time.Time{}
+}
+
+// awaitRoom waits until the session's queue has room or the session ended.
+func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time) error {
+	w := wait.Get()
+	defer wait.Put(w)
+	k.senders.Add(w)
+	defer k.senders.Remove(w)
+	k.blocked.Add(1)
+	defer k.blocked.Add(-1)
+	for !s.HasRoom() && s.Is(k.shared, rid) {
+		if err := k.state(); err != nil {
+			return err
+		}
+		if deadline == longAgo {
+			return errno.EAGAIN
+		}
+		if err := w.Wait(deadline); err != nil {
+			return err
+		}
+		w.Reset()
+	}
+	return k.state()
+}
+
+// WakeSenders wakes who waits for room.
+func (k *Socket) WakeSenders() {
+	if k.blocked.Load() > 0 {
+		k.senders.Signal()
+	}
+}
+
+// closePeer ends a connection after what is queued for it.
+func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
+	if !s.Is(k.shared, rid) {
+		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
+	}
+	sh := k.shard(s)
+	sh.Post(func() { sh.FinishSession(s, rid, k.shared) })
+	k.flush(s)
+	return nil
+}
+
+// flush writes at once when nobody drives the session's shard: its driver was
+// this thread, and will be again when it receives.
+func (k *Socket) flush(s *shm.Session) {
+	if sh := k.shard(s); sh.TryDrive() {
+		sh.Flush()
+		sh.Leave()
+	}
+}
+
+// Flush writes what is queued when the shard of this socket has no driver. The
+// C layer calls it after a send that found nothing more to receive.
+func (k *Socket) Flush() {
+	if sh := k.soleShard(); sh != nil && sh.TryDrive() {
+		sh.Flush()
+		sh.Leave()
+	}
+}
+
+// Wake wakes the shard of a session that the C layer queued a message for.
+func (k *Socket) Wake(s *shm.Session) { k.shard(s).Wake() }
+
+func (k *Socket) shard(s *shm.Session) *engine.Shard {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, sh := range k.shards {
+		if sh.Shared == s.Shard {
+			return sh
+		}
+	}
+	return k.shards[0] // s became another socket's: a harmless wake-up
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package stream is the STREAM socket: one socket that talks to many raw
+// peers, each known by its routing id. It owns what an application sees:
+// options, endpoints, the routing table, the two-frame mode, waiting. It moves
+// no bytes itself; core/engine does.
+//
+// A Socket belongs to one goroutine or thread at a time, except Close of
+// different sockets and Terminate.
+package stream
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// Socket is a STREAM socket.
+type Socket struct {
+	ctx    *core.Context
+	shared *shm.Socket
+
+	readers wait.List // who waits for RxInbox
+	senders wait.List // who waits for room in a send queue
+
+	receiving  atomic.Bool  // a receive call, which could drive, is among the readers
+	blocked    atomic.Int32 // senders waiting
+	terminated atomic.Bool
+	closed     atomic.Bool
+
+	opt options // the calling thread's
+
+	mu        sync.Mutex
+	shards    []*engine.Shard
+	listeners []*listening
+	dialers   []*dialing
+	parts     int               // listeners, dialers and sessions not yet gone
+	sessions  []*engine.Session // attached; a session knows its index
+	aliases   map[string]*shm.Session
+	nextID    uint32
+	oldTables []*shm.Table // replaced by a larger one; a sender may still look
+}
+
+type listening struct {
+	*engine.Listener
+	texts [2]string // what unbind may say: as given, and as LAST_ENDPOINT
+}
+
+type dialing struct {
+	*engine.Dialer
+	text  string
+	alias string // reserved until the first connection has it
+}
+
+// New returns a socket of the context, to be ended with Close. EMFILE, ETERM,
+// ENOMEM.
+func New(ctx *core.Context) (*Socket, error) {
+	shared := shm.NewSocket()
+	if shared == nil {
+		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
+	}
+	k := &Socket{ctx: ctx, shared: shared}
+	k.opt.setDefaults(ctx)
+	if err := ctx.Add(k); err != nil {
+		shm.FreeSocket(shared)
+		return nil, err
+	}
+	return k, nil
+}
+
+// Shared returns the socket's queues, for the engine and the C layer.
+func (k *Socket) Shared() *shm.Socket { return k.shared }
+
+// Terminate makes blocked and later calls fail with ETERM. Any thread.
+func (k *Socket) Terminate() {
+	atomic.StoreUint64(&k.shared.Handle, 0) // the C layer's short ways end
+	k.terminated.Store(true)
+	k.readers.Signal()
+	k.senders.Signal()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, sh := range k.shards {
+		sh.Wake() // a caller may be driving
+	}
+}
+
+// state returns ETERM or ENOTSOCK when no call may go on.
+func (k *Socket) state() error {
+	if k.closed.Load() {
+		return errno.ENOTSOCK
+	}
+	if k.terminated.Load() {
+		return errno.ETERM
+	}
+	return nil
+}
+
+// Close closes the socket at once; what is queued goes out for up to LINGER.
+// A second Close gives ENOTSOCK.
+func (k *Socket) Close() error {
+	if k.closed.Swap(true) {
+		return errno.ENOTSOCK
+	}
+	atomic.StoreUint64(&k.shared.Handle, 0)
+	k.ctx.Closed(k)
+	k.dropReceived()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, deadline := k.lingerEnd()
+	for _, l := range k.listeners {
+		l.Close()
+	}
+	for _, d := range k.dialers {
+		d.Close(now, deadline)
+	}
+	k.listeners, k.dialers = nil, nil
+	for _, sh := range k.shards {
+		sh.Post(func() { k.finishSessions(sh, now, deadline) })
+		sh.Users.Add(-1)
+	}
+	if k.parts == 0 {
+		go k.free() // not under the lock
+	}
+	return nil
+}
+
+// lingerEnd says when unsent messages are given up: now, at deadline, or,
+// with the zero deadline, never.
+func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
+	linger := k.opt.linger.Load()
+	if linger > 0 {
+		deadline = time.Now().Add(time.Duration(linger) * time.Millisecond)
+	}
+	return linger == 0, deadline
+}
+
+// finishSessions ends the socket's connections of a shard, on its driver.
+func (k *Socket) finishSessions(sh *engine.Shard, now bool, deadline time.Time) {
+	k.mu.Lock()
+	var mine []*engine.Session
+	for _, s := range k.sessions {
+		if s.Shared.Shard == sh.Shared {
+			mine = append(mine, s)
+		}
+	}
+	k.mu.Unlock()
+	for _, s := range mine {
+		if now {
+			s.Abort(engine.ReasonLocal)
+		} else {
+			s.Finish(engine.ReasonLocal, deadline)
+		}
+	}
+}
+
+// dropReceived releases what the application did not read, and makes the
+// shards drop what follows.
+func (k *Socket) dropReceived() {
+	q := k.shared
+	if q.RxRun != nil {
+		k.release(q.RxRun)
+	}
+	for _, list := range []*shm.Run{q.RxList, q.CloseRuns()} {
+		for list != nil {
+			next := (*shm.Run)(list.Next)
+			k.release(list)
+			list = next
+		}
+	}
+	q.RxRun, q.RxList, q.RxLeft = nil, nil, 0
+	k.resume()
+}
+
+// free ends the socket when nothing of it is left.
+func (k *Socket) free() {
+	k.mu.Lock()
+	tables := k.oldTables
+	if t := (*shm.Table)(k.shared.Table); t != k.shared.InlineTable() {
+		tables = append(tables, t)
+	}
+	k.shared.Table = nil
+	k.mu.Unlock()
+	for _, t := range tables {
+		shm.FreeTable(t)
+	}
+	shm.FreeSocket(k.shared)
+	k.ctx.Done()
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package wait blocks one thread until others signal it. A Waiter is a futex
+// word, and, when the thread also waits for descriptors, an eventfd. The
+// package knows nothing of sockets.
+package wait
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+// Invariant: Signal stores 1 before it wakes, and Wait sleeps in the kernel
+// only while the word is 0, so a signal before, during or after the start of a
+// Wait ends it. Signals do not add up.
+
+// Waiter lets one thread wait for signals of any others. Create it with New;
+// it must not move in memory.
+type Waiter struct {
+	word    uint32
+	eventFd int // -1: none
+}
+
+// New returns a waiter without a signal.
+func New() *Waiter { return &Waiter{eventFd: -1} }
+
+var pool = sync.Pool{New: func() any { return New() }}
+
+// Get returns a waiter without a signal for one wait; Put takes it back, once
+// it is in no List any more.
+func Get() *Waiter {
+	w := pool.Get().(*Waiter)
+	w.Reset()
+	return w
+}
+
+// Put ends the use of a waiter of Get.
+func Put(w *Waiter) { pool.Put(w) }
+
+// OpenFd gives the waiter a descriptor that is readable after a signal.
+func (w *Waiter) OpenFd() (int, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return -1, err
+	}
+	w.eventFd = fd
+	return fd, nil
+}
+
+// CloseFd closes the descriptor. No Signal may run at the same time.
+func (w *Waiter) CloseFd() {
+	if w.eventFd >= 0 {
+		_ = unix.Close(w.eventFd)
+		w.eventFd = -1
+	}
+}
+
+// Signal ends the present or next Wait. Any thread.
+func (w *Waiter) Signal() {
+	atomic.StoreUint32(&w.word, 1)
+	futex(&w.word, futexWake, 1)
+	if w.eventFd >= 0 {
+		one := uint64(1)
+		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(w.eventFd), uintptr(unsafe.Pointer(&one)), 8)
+	}
+}
+
+// Reset forgets signals that came before. The waiting thread.
+func (w *Waiter) Reset() {
+	atomic.StoreUint32(&w.word, 0)
+	if w.eventFd >= 0 {
+		var n uint64
+		_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(w.eventFd), uintptr(unsafe.Pointer(&n)), 8)
+	}
+}
+
+// Signalled tells whether a signal came since the last Reset.
+func (w *Waiter) Signalled() bool { return atomic.LoadUint32(&w.word) != 0 }
+
+// Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time: none)
+// or a signal handler of the process (EINTR).
+func (w *Waiter) Wait(deadline time.Time) error {
+	for !w.Signalled() {
+		var limit *unix.Timespec
+		if !deadline.IsZero() {
+			left := time.Until(deadline)
+			if left <= 0 {
+				return errno.EAGAIN
+			}
+			ts := unix.NsecToTimespec(int64(left))
+			limit = &ts
+		}
+		// Syscall, not RawSyscall: the scheduler must know that this sleeps.
+		_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.word)), futexWait, 0,
+			uintptr(unsafe.Pointer(limit)), 0, 0)
+		if e == unix.EINTR && !w.Signalled() {
+			return errno.EINTR
+		}
+	}
+	return nil
+}
+
+const (
+	futexWait = 0 | 128 // FUTEX_WAIT | FUTEX_PRIVATE_FLAG
+	futexWake = 1 | 128
+)
+
+func futex(word *uint32, op, value uintptr) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), op, value, 0, 0, 0)
+}
+
+// List is a set of waiters that are signalled together. Its zero value is
+// empty.
+type List struct {
+	mu      sync.Mutex
+	waiters []*Waiter
+}
+
+// Add puts w into the list.
+func (l *List) Add(w *Waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiters = append(l.waiters, w)
+}
+
+// Remove takes w out. No Signal of this list reaches w afterwards.
+func (l *List) Remove(w *Waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, other := range l.waiters {
+		if other == w {
+			last := len(l.waiters) - 1
+			l.waiters[i], l.waiters[last] = l.waiters[last], nil
+			l.waiters = l.waiters[:last]
+			return
+		}
+	}
+}
+
+// Signal signals all of them.
+func (l *List) Signal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.waiters {
+		w.Signal()
+	}
+}

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * zlink: one socket, thousands of raw stream clients.
+ *
+ * Conventions that hold for every declaration below:
+ *
+ *  - A function that fails returns -1 or NULL and sets the calling thread's
+ *    errno; zlink_errno () returns the same value and zlink_error_detail ()
+ *    one sentence about what was wrong.
+ *  - Handles (contexts, sockets) are opaque. NULL, a closed handle or any
+ *    other value gives EFAULT (contexts) or ENOTSOCK (sockets), not a crash.
+ *  - A socket belongs to one thread at a time. A context, and zlink_close of
+ *    different sockets, may be used from any thread.
+ *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
+ *  - In a child made by fork () every call fails with ENOTSUP.
+ */
+#ifndef ZLINK_H_INCLUDED
+#define ZLINK_H_INCLUDED
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) && __GNUC__ >= 4
+#define ZLINK_EXPORT __attribute__ ((visibility ("default")))
+#else
+#define ZLINK_EXPORT
+#endif
+
+/* ---------------------------------------------------------------- version */
+
+#define ZLINK_VERSION_MAJOR 1
+#define ZLINK_VERSION_MINOR 3
+#define ZLINK_VERSION_PATCH 0
+
+#define ZLINK_MAKE_VERSION(major, minor, patch)                                \
+    ((major) *10000 + (minor) *100 + (patch))
+#define ZLINK_VERSION                                                          \
+    ZLINK_MAKE_VERSION (ZLINK_VERSION_MAJOR, ZLINK_VERSION_MINOR,              \
+                        ZLINK_VERSION_PATCH)
+
+/* Stores the version of the loaded library; NULL pointers are skipped. */
+ZLINK_EXPORT void zlink_version (int *major, int *minor, int *patch);
+
+/* 1 when the library has the named capability ("tcp", "stream", "draft" …),
+ * else 0. NULL is not a capability. */
+ZLINK_EXPORT int zlink_has (const char *capability);
+
+/* ----------------------------------------------------------------- errors */
+
+#define ZLINK_HAUSNUMERO 156384712
+
+#ifndef ENOTSUP
+#define ENOTSUP (ZLINK_HAUSNUMERO + 1)
+#endif
+#ifndef EPROTONOSUPPORT
+#define EPROTONOSUPPORT (ZLINK_HAUSNUMERO + 2)
+#endif
+#ifndef ENOBUFS
+#define ENOBUFS (ZLINK_HAUSNUMERO + 3)
+#endif
+#ifndef ENETDOWN
+#define ENETDOWN (ZLINK_HAUSNUMERO + 4)
+#endif
+#ifndef EADDRINUSE
+#define EADDRINUSE (ZLINK_HAUSNUMERO + 5)
+#endif
+#ifndef EADDRNOTAVAIL
+#define EADDRNOTAVAIL (ZLINK_HAUSNUMERO + 6)
+#endif
+#ifndef ECONNREFUSED
+#define ECONNREFUSED (ZLINK_HAUSNUMERO + 7)
+#endif
+#ifndef EINPROGRESS
+#define EINPROGRESS (ZLINK_HAUSNUMERO + 8)
+#endif
+#ifndef ENOTSOCK
+#define ENOTSOCK (ZLINK_HAUSNUMERO + 9)
+#endif
+#ifndef EMSGSIZE
+#define EMSGSIZE (ZLINK_HAUSNUMERO + 10)
+#endif
+#ifndef EAFNOSUPPORT
+#define EAFNOSUPPORT (ZLINK_HAUSNUMERO + 11)
+#endif
+#ifndef ENETUNREACH
+#define ENETUNREACH (ZLINK_HAUSNUMERO + 12)
+#endif
+#ifndef ECONNABORTED
+#define ECONNABORTED (ZLINK_HAUSNUMERO + 13)
+#endif
+#ifndef ECONNRESET
+#define ECONNRESET (ZLINK_HAUSNUMERO + 14)
+#endif
+#ifndef ENOTCONN
+#define ENOTCONN (ZLINK_HAUSNUMERO + 15)
+#endif
+#ifndef ETIMEDOUT
+#define ETIMEDOUT (ZLINK_HAUSNUMERO + 16)
+#endif
+#ifndef EHOSTUNREACH
+#define EHOSTUNREACH (ZLINK_HAUSNUMERO + 17)
+#endif
+#ifndef ENETRESET
+#define ENETRESET (ZLINK_HAUSNUMERO + 18)
+#endif
+
+/* Errors of zlink's own. */
+#define EFSM (ZLINK_HAUSNUMERO + 51)           /* not possible in this state */
+#define ENOCOMPATPROTO (ZLINK_HAUSNUMERO + 52) /* transport and socket type  */
+#define ETERM (ZLINK_HAUSNUMERO + 53)          /* the context was shut down  */
+#define EMTHREAD (ZLINK_HAUSNUMERO + 54)       /* no io thread available     */
+
+/* The calling thread's errno. */
+ZLINK_EXPORT int zlink_errno (void);
+
+/* A text for an errno value, the system's or zlink's; never NULL, static. */
+ZLINK_EXPORT const char *zlink_strerror (int errnum);
+
+/* What the calling thread's last failed zlink call objected to, as one
+ * sentence; "" when there is nothing to add to the errno. Valid until the
+ * thread's next zlink call. */
+ZLINK_EXPORT const char *zlink_error_detail (void);
+
+/* --------------------------------------------------------------- contexts */
+
+#define ZLINK_IO_THREADS 1
+#define ZLINK_MAX_SOCKETS 2
+#define ZLINK_SOCKET_LIMIT 3
+#define ZLINK_THREAD_PRIORITY 3
+#define ZLINK_THREAD_SCHED_POLICY 4
+#define ZLINK_MAX_MSGSZ 5
+#define ZLINK_MSG_T_SIZE 6
+#define ZLINK_THREAD_AFFINITY_CPU_ADD 7
+#define ZLINK_THREAD_AFFINITY_CPU_REMOVE 8
+#define ZLINK_THREAD_NAME_PREFIX 9
+
+#define ZLINK_IO_THREADS_DFLT 2
+#define ZLINK_MAX_SOCKETS_DFLT 1023
+#define ZLINK_THREAD_PRIORITY_DFLT -1
+#define ZLINK_THREAD_SCHED_POLICY_DFLT -1
+
+/* A new context, freed by zlink_ctx_term. NULL: EMFILE or ENOMEM. */
+ZLINK_EXPORT void *zlink_ctx_new (void);
+
+/* Shuts the context down, waits until its sockets are closed and their linger
+ * is over, and frees it. EFAULT: not a context. EINTR: a signal handler ran;
+ * call again. */
+ZLINK_EXPORT int zlink_ctx_term (void *context);
+
+/* Makes every blocked and later call on the context's sockets, except
+ * zlink_close, fail with ETERM. Returns at once. */
+ZLINK_EXPORT int zlink_ctx_shutdown (void *context);
+
+/* Sets or reads a context option. EINVAL: unknown option or bad value. The
+ * io thread options apply until the first socket is made. */
+ZLINK_EXPORT int zlink_ctx_set (void *context, int option, int value);
+ZLINK_EXPORT int zlink_ctx_get (void *context, int option);
+
+/* --------------------------------------------------------------- messages */
+
+/* A message. Opaque: initialise it with a zlink_msg_init function, never copy
+ * or move it in memory, and end it with zlink_msg_close or by sending it. */
+typedef struct zlink_msg_t
+{
+#if defined(__GNUC__)
+    unsigned char _[64] __attribute__ ((aligned (sizeof (void *))));
+#else
+    union
+    {
+        unsigned char bytes[64];
+        void *align;
+    } _;
+#endif
+} zlink_msg_t;
+
+/* Message properties and flags. */
+#define ZLINK_MORE 1
+#define ZLINK_SHARED 3
+
+/* Frees the data given to zlink_msg_init_data; may run on any thread. */
+typedef void (zlink_free_fn) (void *data, void *hint);
+
+/* An empty message. */
+ZLINK_EXPORT int zlink_msg_init (zlink_msg_t *msg);
+
+/* A message of size bytes, not initialised. ENOMEM. */
+ZLINK_EXPORT int zlink_msg_init_size (zlink_msg_t *msg, size_t size);
+
+/* A message around the caller's data, which is not copied. ffn (data, hint) is
+ * called exactly once, when the bytes are in the kernel or the last copy is
+ * closed; NULL: the data outlives the message. On failure (ENOMEM) the data
+ * stays the caller's. */
+ZLINK_EXPORT int zlink_msg_init_data (
+  zlink_msg_t *msg, void *data, size_t size, zlink_free_fn *ffn, void *hint);
+
+/* As zlink_send and zlink_recv, with a message instead of a buffer. A message
+ * that was sent is empty afterwards; one that was not stays the caller's.
+ * A received message replaces the old content and is never truncated. */
+ZLINK_EXPORT int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags);
+ZLINK_EXPORT int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags);
+
+/* Ends a message. EFAULT: not a valid message. */
+ZLINK_EXPORT int zlink_msg_close (zlink_msg_t *msg);
+
+/* dst gets src's content, src becomes empty; dst's old content is released. */
+ZLINK_EXPORT int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src);
+
+/* dst gets a copy of src; long contents are shared, not copied, and must not
+ * be written to while ZLINK_SHARED is 1. */
+ZLINK_EXPORT int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src);
+
+/* The content and its size; valid until the message is sent or closed. */
+ZLINK_EXPORT void *zlink_msg_data (zlink_msg_t *msg);
+ZLINK_EXPORT size_t zlink_msg_size (const zlink_msg_t *msg);
+
+/* 1 when more frames of the same message follow, else 0. */
+ZLINK_EXPORT int zlink_msg_more (const zlink_msg_t *msg);
+
+/* Integer properties: ZLINK_MORE, ZLINK_SHARED. EINVAL: unknown property.
+ * No property can be set (EINVAL). */
+ZLINK_EXPORT int zlink_msg_get (const zlink_msg_t *msg, int property);
+ZLINK_EXPORT int
+zlink_msg_set (zlink_msg_t *msg, int property, int optval);
+
+/* Text properties of a received message: "Peer-Address", the peer's IP. NULL
+ * with EINVAL: unknown, or the message has none. Valid until msg is closed. */
+ZLINK_EXPORT const char *zlink_msg_gets (const zlink_msg_t *msg,
+                                         const char *property);
+
+/* Closes count messages of an array that zlink allocated and frees the array;
+ * NULL is ignored. */
+ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
+
+/* ---------------------------------------------------------------- sockets */
+
+/* Only ZLINK_STREAM exists in this library; zlink_socket gives ENOTSUP for the
+ * other names and EINVAL for any other number. */
+#define ZLINK_PAIR 0
+#define ZLINK_PUB 1
+#define ZLINK_SUB 2
+#define ZLINK_DEALER 5
+#define ZLINK_ROUTER 6
+#define ZLINK_XPUB 9
+#define ZLINK_XSUB 10
+#define ZLINK_STREAM 11
+
+/* Socket options; doc/options.md gives type, default and range of those that
+ * apply to STREAM. The others give EINVAL. */
+#define ZLINK_AFFINITY 4
+#define ZLINK_ROUTING_ID 5
+#define ZLINK_SUBSCRIBE 6
+#define ZLINK_UNSUBSCRIBE 7
+#define ZLINK_RATE 8
+#define ZLINK_RECOVERY_IVL 9
+#define ZLINK_SNDBUF 11
+#define ZLINK_RCVBUF 12
+#define ZLINK_RCVMORE 13
+#define ZLINK_FD 14
+#define ZLINK_EVENTS 15
+#define ZLINK_TYPE 16
+#define ZLINK_LINGER 17
+#define ZLINK_RECONNECT_IVL 18
+#define ZLINK_BACKLOG 19
+#define ZLINK_RECONNECT_IVL_MAX 21
+#define ZLINK_MAXMSGSIZE 22
+#define ZLINK_SNDHWM 23
+#define ZLINK_RCVHWM 24
+#define ZLINK_MULTICAST_HOPS 25
+#define ZLINK_RCVTIMEO 27
+#define ZLINK_SNDTIMEO 28
+#define ZLINK_LAST_ENDPOINT 32
+#define ZLINK_ROUTER_MANDATORY 33
+#define ZLINK_TCP_KEEPALIVE 34
+#define ZLINK_TCP_KEEPALIVE_CNT 35
+#define ZLINK_TCP_KEEPALIVE_IDLE 36
+#define ZLINK_TCP_KEEPALIVE_INTVL 37
+#define ZLINK_IMMEDIATE 39
+#define ZLINK_XPUB_VERBOSE 40
+#define ZLINK_IPV6 42
+#define ZLINK_PROBE_ROUTER 51
+#define ZLINK_CONFLATE 54
+#define ZLINK_ROUTER_HANDOVER 56
+#define ZLINK_TOS 57
+#define ZLINK_CONNECT_ROUTING_ID 61
+#define ZLINK_HANDSHAKE_IVL 66
+#define ZLINK_XPUB_NODROP 69
+#define ZLINK_BLOCKY 70
+#define ZLINK_XPUB_MANUAL 71
+#define ZLINK_XPUB_WELCOME_MSG 72
+#define ZLINK_INVERT_MATCHING 74
+#define ZLINK_HEARTBEAT_IVL 75
+#define ZLINK_HEARTBEAT_TTL 76
+#define ZLINK_HEARTBEAT_TIMEOUT 77
+#define ZLINK_XPUB_VERBOSER 78
+#define ZLINK_CONNECT_TIMEOUT 79
+#define ZLINK_TCP_MAXRT 80
+#define ZLINK_MULTICAST_MAXTPDU 84
+#define ZLINK_USE_FD 89
+#define ZLINK_REQUEST_TIMEOUT 90
+#define ZLINK_REQUEST_CORRELATE 91
+#define ZLINK_BINDTODEVICE 92
+#define ZLINK_TLS_CERT 95
+#define ZLINK_TLS_KEY 96
+#define ZLINK_TLS_CA 97
+#define ZLINK_TLS_VERIFY 98
+#define ZLINK_XPUB_MANUAL_LAST_VALUE 98
+#define ZLINK_TLS_REQUIRE_CLIENT_CERT 99
+#define ZLINK_TLS_HOSTNAME 100
+#define ZLINK_TLS_TRUST_SYSTEM 101
+#define ZLINK_TLS_PASSWORD 102
+#define ZLINK_ONLY_FIRST_SUBSCRIBE 108
+#define ZLINK_TOPICS_COUNT 116
+#define ZLINK_ZMP_METADATA 117
+
+/* Send and receive flags. */
+#define ZLINK_DONTWAIT 1
+#define ZLINK_SNDMORE 2
+
+/* Security mechanisms. */
+#define ZLINK_NULL 0
+#define ZLINK_PLAIN 1
+
+/* A new socket of the context. NULL: EFAULT (context), EINVAL (type), ENOTSUP
+ * (a type that is not in this library), EMFILE (MAX_SOCKETS), ETERM. */
+ZLINK_EXPORT void *zlink_socket (void *context, int type);
+
+/* Closes the socket; unsent messages go out for up to LINGER ms. ENOTSOCK. */
+ZLINK_EXPORT int zlink_close (void *socket);
+
+/* Sets or reads an option. EINVAL: unknown, wrong size or wrong value; nothing
+ * changes. zlink_getsockopt stores the length used in *optvallen. */
+ZLINK_EXPORT int zlink_setsockopt (void *socket,
+                                   int option,
+                                   const void *optval,
+                                   size_t optvallen);
+ZLINK_EXPORT int zlink_getsockopt (void *socket,
+                                   int option,
+                                   void *optval,
+                                   size_t *optvallen);
+
+/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555". EINVAL,
+ * EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV … */
+ZLINK_EXPORT int zlink_bind (void *socket, const char *endpoint);
+ZLINK_EXPORT int zlink_connect (void *socket, const char *endpoint);
+
+/* Stops listening (accepted connections stay), or ends a dialled connection.
+ * The endpoint is the text given, or LAST_ENDPOINT. ENOENT: no such one. */
+ZLINK_EXPORT int zlink_unbind (void *socket, const char *endpoint);
+ZLINK_EXPORT int zlink_disconnect (void *socket, const char *endpoint);
+
+/* Sends one frame: first the peer's routing id with ZLINK_SNDMORE, then the
+ * body. Returns len. The bytes are copied; zlink_send_const may refer to them
+ * later and needs data that never changes. The body 0x00 (one byte) closes the
+ * connection after what is queued for it. EINVAL: id without SNDMORE, or an
+ * empty id. EHOSTUNREACH: no such peer. EAGAIN: the peer's queue is full and
+ * ZLINK_DONTWAIT or SNDTIMEO says not to wait longer. EINTR, ETERM. */
+ZLINK_EXPORT int
+zlink_send (void *socket, const void *buf, size_t len, int flags);
+ZLINK_EXPORT int
+zlink_send_const (void *socket, const void *buf, size_t len, int flags);
+
+/* Receives one frame: first a routing id (RCVMORE is 1), then a body (RCVMORE
+ * is 0); the one-byte bodies 0x01 and 0x00 announce a new and an ended
+ * connection. Copies at most len bytes and returns the frame's full size.
+ * EAGAIN: nothing there, and ZLINK_DONTWAIT or RCVTIMEO says not to wait
+ * longer. EINTR, ETERM. */
+ZLINK_EXPORT int zlink_recv (void *socket, void *buf, size_t len, int flags);
+
+/* --------------------------------------------------- monitoring and peers */
+
+#define ZLINK_EVENT_CONNECTED 0x0001
+#define ZLINK_EVENT_CONNECT_DELAYED 0x0002
+#define ZLINK_EVENT_CONNECT_RETRIED 0x0004
+#define ZLINK_EVENT_LISTENING 0x0008
+#define ZLINK_EVENT_BIND_FAILED 0x0010
+#define ZLINK_EVENT_ACCEPTED 0x0020
+#define ZLINK_EVENT_ACCEPT_FAILED 0x0040
+#define ZLINK_EVENT_CLOSED 0x0080
+#define ZLINK_EVENT_CLOSE_FAILED 0x0100
+#define ZLINK_EVENT_DISCONNECTED 0x0200
+#define ZLINK_EVENT_MONITOR_STOPPED 0x0400
+#define ZLINK_EVENT_HANDSHAKE_FAILED_NO_DETAIL 0x0800
+#define ZLINK_EVENT_CONNECTION_READY 0x1000
+#define ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL 0x2000
+#define ZLINK_EVENT_HANDSHAKE_FAILED_AUTH 0x4000
+#define ZLINK_EVENT_ALL 0xFFFF
+
+#define ZLINK_DISCONNECT_UNKNOWN 0
+#define ZLINK_DISCONNECT_LOCAL 1
+#define ZLINK_DISCONNECT_REMOTE 2
+#define ZLINK_DISCONNECT_HANDSHAKE_FAILED 3
+#define ZLINK_DISCONNECT_TRANSPORT_ERROR 4
+#define ZLINK_DISCONNECT_CTX_TERM 5
+
+#define ZLINK_PROTOCOL_ERROR_ZMP_UNSPECIFIED 0x10000000
+#define ZLINK_PROTOCOL_ERROR_ZMP_UNEXPECTED_COMMAND 0x10000001
+#define ZLINK_PROTOCOL_ERROR_ZMP_INVALID_SEQUENCE 0x10000002
+#define ZLINK_PROTOCOL_ERROR_ZMP_KEY_EXCHANGE 0x10000003
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_UNSPECIFIED 0x10000011
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_MESSAGE 0x10000012
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_HELLO 0x10000013
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_INITIATE 0x10000014
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_ERROR 0x10000015
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_READY 0x10000016
+#define ZLINK_PROTOCOL_ERROR_ZMP_MALFORMED_COMMAND_WELCOME 0x10000017
+#define ZLINK_PROTOCOL_ERROR_ZMP_INVALID_METADATA 0x10000018
+#define ZLINK_PROTOCOL_ERROR_ZMP_CRYPTOGRAPHIC 0x11000001
+#define ZLINK_PROTOCOL_ERROR_ZMP_MECHANISM_MISMATCH 0x11000002
+#define ZLINK_PROTOCOL_ERROR_WS_UNSPECIFIED 0x30000000
+
+/* A routing id as bytes; a STREAM peer's is 4 bytes, big endian, or the name
+ * given with ZLINK_CONNECT_ROUTING_ID. */
+typedef struct zlink_routing_id_t
+{
+    uint8_t size;
+    uint8_t data[255];
+} zlink_routing_id_t;
+
+/* ---------------------------------------------------------------- polling */
+
+#define ZLINK_POLLIN 1
+#define ZLINK_POLLOUT 2
+#define ZLINK_POLLERR 4
+#define ZLINK_POLLPRI 8
+
+#define ZLINK_POLLITEMS_DFLT 16
+
+typedef int zlink_fd_t;
+
+/* A zlink socket, or, when socket is NULL, a file descriptor. */
+typedef struct zlink_pollitem_t
+{
+    void *socket;
+    zlink_fd_t fd;
+    short events;
+    short revents;
+} zlink_pollitem_t;
+
+/* Waits until an item is ready or timeout_ms has passed (-1: without end, 0:
+ * not at all). Stores revents and returns the number of ready items. A STREAM
+ * socket is always writable. EFAULT: items is NULL. EINVAL: nitems is
+ * negative. ENOTSOCK, EINTR, ETERM. */
+ZLINK_EXPORT int
+zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms);
+
+/* -------------------------------------------------------------- utilities */
+
+/* A counter that any thread may change; inc returns the old value, dec returns
+ * 1 while the counter is not zero afterwards, else 0. */
+ZLINK_EXPORT void *zlink_atomic_counter_new (void);
+ZLINK_EXPORT void zlink_atomic_counter_set (void *counter, int value);
+ZLINK_EXPORT int zlink_atomic_counter_inc (void *counter);
+ZLINK_EXPORT int zlink_atomic_counter_dec (void *counter);
+ZLINK_EXPORT int zlink_atomic_counter_value (void *counter);
+ZLINK_EXPORT void zlink_atomic_counter_destroy (void **counter_p);
+
+/* A set of timers that belongs to one thread. Ids are positive; intervals are
+ * milliseconds. EFAULT: not a timer set. EINVAL: unknown id or no handler. */
+typedef void (zlink_timer_fn) (int timer_id, void *arg);
+ZLINK_EXPORT void *zlink_timers_new (void);
+ZLINK_EXPORT int zlink_timers_destroy (void **timers_p);
+ZLINK_EXPORT int zlink_timers_add (void *timers,
+                                   size_t interval_ms,
+                                   zlink_timer_fn handler,
+                                   void *arg);
+ZLINK_EXPORT int zlink_timers_cancel (void *timers, int timer_id);
+ZLINK_EXPORT int
+zlink_timers_set_interval (void *timers, int timer_id, size_t interval_ms);
+ZLINK_EXPORT int zlink_timers_reset (void *timers, int timer_id);
+/* Milliseconds until the next timer is due; -1: there is none. */
+ZLINK_EXPORT long zlink_timers_timeout (void *timers);
+/* Runs the handlers that are due. */
+ZLINK_EXPORT int zlink_timers_execute (void *timers);
+
+/* Microseconds since start; zlink_stopwatch_stop also frees the watch. */
+ZLINK_EXPORT void *zlink_stopwatch_start (void);
+ZLINK_EXPORT unsigned long zlink_stopwatch_intermediate (void *watch);
+ZLINK_EXPORT unsigned long zlink_stopwatch_stop (void *watch);
+
+ZLINK_EXPORT void zlink_sleep (int seconds);
+
+/* Runs func (arg) on a new thread; zlink_threadclose waits for its end and
+ * frees the handle. */
+typedef void (zlink_thread_fn) (void *arg);
+ZLINK_EXPORT void *zlink_threadstart (zlink_thread_fn *func, void *arg);
+ZLINK_EXPORT void zlink_threadclose (void *thread);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

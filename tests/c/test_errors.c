@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What a caller is told about peers and endpoints that are wrong. */
+#include "ztest.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#define QUEUED_MESSAGES 100
+#define QUEUED_BODY_BYTES 10000
+
+typedef struct fixture_t
+{
+    void *ctx;
+    void *server;
+    int port;
+    int fd;
+    zlink_routing_id_t id;
+} fixture_t;
+
+static fixture_t open_fixture (void)
+{
+    fixture_t f;
+    f.ctx = zt_ctx ();
+    f.server = zt_socket (f.ctx);
+    f.port = zt_bind (f.server);
+    f.fd = zt_client (f.port);
+    zt_expect_connect (f.server, &f.id);
+    return f;
+}
+
+static void close_fixture (fixture_t *f)
+{
+    close (f->fd);
+    zt_close (f->server);
+    zt_term (f->ctx);
+}
+
+static void expect_unreachable (void *s, const void *id, size_t size)
+{
+    int rc = zlink_send (s, id, size, ZLINK_SNDMORE);
+    if (rc != -1) {
+        CHECK_EQ (rc, size);
+        rc = zlink_send (s, "lost body", 9, 0);
+    }
+    CHECK_FAIL (rc, EHOSTUNREACH);
+}
+
+/* The connection works, and nothing came before this message. */
+static void expect_delivery (fixture_t *f)
+{
+    uint8_t body[16];
+    zt_send (f->server, &f->id, "delivered", 9);
+    CHECK_EQ (zt_read_frame (f->fd, body, sizeof body), 9);
+    CHECK_MEM (body, "delivered", 9);
+}
+
+static void unknown_peers (void)
+{
+    fixture_t f = open_fixture ();
+    uint8_t long_id[255];
+
+    expect_unreachable (f.server, "\xde\xad\xbe\xef", 4);
+    expect_delivery (&f);
+    expect_unreachable (f.server, "\0\0\0\0", 4);
+    expect_delivery (&f);
+    expect_unreachable (f.server, f.id.data, 3);
+    expect_delivery (&f);
+    expect_unreachable (f.server, "\1\2\3\4\5", 5);
+    expect_delivery (&f);
+    memset (long_id, 'x', sizeof long_id);
+    expect_unreachable (f.server, long_id, sizeof long_id);
+    expect_delivery (&f);
+    close_fixture (&f);
+}
+
+static void gone_peer (void)
+{
+    fixture_t f = open_fixture ();
+    int fd = zt_client (f.port);
+    zlink_routing_id_t gone;
+
+    zt_expect_connect (f.server, &gone);
+    close (fd);
+    zt_expect_disconnect (f.server, &gone);
+    expect_unreachable (f.server, gone.data, gone.size);
+    expect_delivery (&f);
+    close_fixture (&f);
+}
+
+static void wrong_first_frames (void)
+{
+    fixture_t f = open_fixture ();
+    zlink_msg_t msg;
+
+    CHECK_FAIL (zlink_send (f.server, "", 0, ZLINK_SNDMORE), EINVAL);
+    expect_delivery (&f);
+    CHECK_FAIL (zlink_send (f.server, f.id.data, f.id.size, 0), EINVAL);
+    expect_delivery (&f);
+    CHECK_OK (zlink_msg_init_size (&msg, 4));
+    memcpy (zlink_msg_data (&msg), f.id.data, 4);
+    CHECK_FAIL (zlink_msg_send (&msg, f.server, 0), EINVAL);
+    CHECK_EQ (zlink_msg_size (&msg), 4);
+    CHECK_OK (zlink_msg_close (&msg));
+    expect_delivery (&f);
+
+    /* SNDMORE on the body is ignored. */
+    CHECK_EQ (zlink_send (f.server, f.id.data, 4, ZLINK_SNDMORE), 4);
+    CHECK_EQ (zlink_send (f.server, "body", 4, ZLINK_SNDMORE), 4);
+    uint8_t body[8];
+    CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), 4);
+    expect_delivery (&f);
+    close_fixture (&f);
+}
+
+static void zero_body_closes_the_peer (void)
+{
+    static const uint8_t close_peer = 0;
+    static uint8_t body[QUEUED_BODY_BYTES];
+    fixture_t f = open_fixture ();
+
+    for (uint32_t i = 0; i < QUEUED_MESSAGES; i++) {
+        zt_fill (body, sizeof body, i);
+        zt_send (f.server, &f.id, body, sizeof body);
+    }
+    zt_send (f.server, &f.id, &close_peer, 1);
+    for (uint32_t i = 0; i < QUEUED_MESSAGES; i++) {
+        CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), sizeof body);
+        CHECK (zt_filled (body, sizeof body, i));
+    }
+    zt_expect_eof (f.fd);
+    zt_expect_disconnect (f.server, &f.id);
+    expect_unreachable (f.server, f.id.data, f.id.size);
+
+    /* The socket still listens. */
+    close (f.fd);
+    f.fd = zt_client (f.port);
+    zt_expect_connect (f.server, &f.id);
+    expect_delivery (&f);
+    close_fixture (&f);
+}
+
+static void port_in_use (void)
+{
+    fixture_t f = open_fixture ();
+    void *other = zt_socket (f.ctx);
+    int port, listener = zt_listen (&port);
+
+    CHECK_FAIL (zlink_bind (other, zt_endpoint (f.port)), EADDRINUSE);
+    CHECK_FAIL (zlink_bind (f.server, zt_endpoint (f.port)), EADDRINUSE);
+    CHECK_FAIL (zlink_bind (other, zt_endpoint (port)), EADDRINUSE);
+    CHECK_STR (zlink_strerror (EADDRINUSE), strerror (EADDRINUSE));
+
+    void *foreign_ctx = zt_ctx ();
+    void *foreign = zt_socket (foreign_ctx);
+    CHECK_FAIL (zlink_bind (foreign, zt_endpoint (f.port)), EADDRINUSE);
+    zt_close (foreign);
+    zt_term (foreign_ctx);
+
+    close (listener);
+    zt_bind (other);
+    zt_close (other);
+    expect_delivery (&f);
+    close_fixture (&f);
+}
+
+static void malformed_endpoints (void)
+{
+    static const struct
+    {
+        const char *endpoint;
+        int err;
+    } table[] = {
+      {"", EINVAL},
+      {"127.0.0.1:5555", EINVAL},
+      {"tcp:127.0.0.1:5555", EINVAL},
+      {"tcp:/127.0.0.1:5555", EINVAL},
+      {"://127.0.0.1:5555", EINVAL},
+      {"tcp://", EINVAL},
+      {"tcp://127.0.0.1", EINVAL},
+      {"tcp://127.0.0.1:", EINVAL},
+      {"tcp://:5555", EINVAL},
+      {"tcp://127.0.0.1:70000", EINVAL},
+      {"tcp://127.0.0.1:-1", EINVAL},
+      {"tcp://127.0.0.1:http", EINVAL},
+      {"tcp://127.0.0.1:5555x", EINVAL},
+      {"smoke://127.0.0.1:5555", EPROTONOSUPPORT},
+      {"inproc://name", ENOCOMPATPROTO},
+    };
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        printf ("%s\n", table[i].endpoint);
+        CHECK_FAIL (zlink_bind (s, table[i].endpoint), table[i].err);
+        CHECK (zlink_error_detail ()[0] != '\0');
+        CHECK_FAIL (zlink_connect (s, table[i].endpoint), table[i].err);
+        CHECK (zlink_error_detail ()[0] != '\0');
+    }
+    CHECK_FAIL (zlink_bind (s, NULL), EINVAL);
+    CHECK_FAIL (zlink_connect (s, NULL), EINVAL);
+    CHECK_FAIL (zlink_unbind (s, NULL), EINVAL);
+    CHECK_FAIL (zlink_disconnect (s, NULL), EINVAL);
+    CHECK_FAIL (zlink_bind (s, "tcp://no-such-interface0:5555"), ENODEV);
+
+    /* None of them left anything behind. */
+    zt_bind (s);
+    zt_expect_silence (s, 20);
+    zt_close (s);
+    zt_term (ctx);
+}
+
+static bool refused (int port)
+{
+    int fd = zt_try_client (port);
+    if (fd >= 0)
+        close (fd);
+    return fd == -1 && errno == ECONNREFUSED;
+}
+
+static void unbind (void)
+{
+    fixture_t f = open_fixture ();
+    zlink_routing_id_t id;
+    uint8_t body[16];
+
+    CHECK_FAIL (zlink_unbind (f.server, "tcp://127.0.0.1:1"), ENOENT);
+    CHECK_FAIL (zlink_disconnect (f.server, zt_endpoint (f.port)), ENOENT);
+    CHECK_OK (zlink_unbind (f.server, zt_endpoint (f.port)));
+    ZT_UNTIL (refused (f.port));
+    CHECK_FAIL (zlink_unbind (f.server, zt_endpoint (f.port)), ENOENT);
+    expect_delivery (&f);
+    zt_write_frame (f.fd, "and back", 8);
+    do {
+        size_t size = zt_recv (f.server, &id, body, sizeof body);
+        CHECK (size == 8 || (size == 1 && !zt_same_id (&id, &f.id)));
+    } while (!zt_same_id (&id, &f.id));
+
+    /* The port is free again. */
+    CHECK_OK (zlink_bind (f.server, zt_endpoint (f.port)));
+    int fd = zt_client (f.port);
+    close (fd);
+    close_fixture (&f);
+}
+
+static void disconnect (void)
+{
+    fixture_t f = open_fixture ();
+    void *client = zt_socket (f.ctx);
+    zlink_routing_id_t at_server, at_client;
+
+    CHECK_FAIL (zlink_disconnect (client, zt_endpoint (f.port)), ENOENT);
+    zt_connect (client, f.port);
+    zt_expect_connect (f.server, &at_server);
+    zt_expect_connect (client, &at_client);
+    CHECK_FAIL (zlink_unbind (client, zt_endpoint (f.port)), ENOENT);
+    CHECK_OK (zlink_disconnect (client, zt_endpoint (f.port)));
+    zt_expect_disconnect (f.server, &at_server);
+    zt_expect_disconnect (client, &at_client);
+    expect_unreachable (client, at_client.data, at_client.size);
+    CHECK_FAIL (zlink_disconnect (client, zt_endpoint (f.port)), ENOENT);
+
+    /* It is not dialled again, and others were not touched. */
+    zt_expect_silence (f.server, 300);
+    expect_delivery (&f);
+    zt_close (client);
+    close_fixture (&f);
+}
+
+static const zt_case_t cases[] = {
+  ZT_CASE (unknown_peers),
+  ZT_CASE (gone_peer),
+  ZT_CASE (wrong_first_frames),
+  ZT_CASE (zero_body_closes_the_peer),
+  ZT_CASE (port_in_use),
+  ZT_CASE (malformed_endpoints),
+  ZT_CASE (unbind),
+  ZT_CASE (disconnect),
+};
+
+ZT_MAIN (cases)

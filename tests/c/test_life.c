@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Shutdown, termination and signals. */
+#include "ztest.h"
+
+#include <signal.h>
+
+#define SMALL_BUFFER_BYTES 65536
+#define BODY_BYTES 10000
+#define CONTEXTS 20
+#define CONTEXT_CYCLES 50
+
+static void *recv_until_term (void *s)
+{
+    uint8_t buf[16];
+    CHECK_FAIL (zlink_recv (s, buf, sizeof buf, 0), ETERM);
+    CHECK_FAIL (zlink_recv (s, buf, sizeof buf, 0), ETERM);
+    zt_close (s);
+    return NULL;
+}
+
+static void term_while_recv_blocks (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    zt_bind (s);
+    pthread_t thread = zt_thread (recv_until_term, s);
+    zt_pause_ms (50);
+    zt_term (ctx);
+    zt_join (thread);
+}
+
+static void *poll_until_term (void *s)
+{
+    zlink_pollitem_t item = {s, 0, ZLINK_POLLIN, 0};
+    CHECK_FAIL (zlink_poll (&item, 1, -1), ETERM);
+    zt_close (s);
+    return NULL;
+}
+
+static void term_while_poll_blocks (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    zt_bind (s);
+    pthread_t thread = zt_thread (poll_until_term, s);
+    zt_pause_ms (50);
+    zt_term (ctx);
+    zt_join (thread);
+}
+
+typedef struct sender_t
+{
+    void *socket;
+    zlink_routing_id_t id;
+    atomic_int sent;
+} sender_t;
+
+static void *send_until_term (void *arg)
+{
+    static uint8_t body[BODY_BYTES];
+    sender_t *sender = arg;
+    while (zt_try_send (sender->socket, &sender->id, body, sizeof body, 0))
+        atomic_fetch_add (&sender->sent, 1);
+    CHECK_EQ (errno, ETERM);
+    zt_close (sender->socket);
+    return NULL;
+}
+
+static void term_while_send_blocks (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    sender_t sender = {s, {0, {0}}, 0};
+
+    zt_set_int (s, ZLINK_SNDHWM, 5);
+    zt_set_int (s, ZLINK_SNDBUF, SMALL_BUFFER_BYTES);
+    zt_set_int (s, ZLINK_LINGER, 0);
+    int fd = zt_small_client (zt_bind (s));
+    zt_expect_connect (s, &sender.id);
+    pthread_t thread = zt_thread (send_until_term, &sender);
+    int sent = -1;
+    while (sent != atomic_load (&sender.sent)) {
+        sent = atomic_load (&sender.sent);
+        zt_pause_ms (100);
+    }
+    CHECK_RANGE (sent, 5, 1000);
+    zt_term (ctx);
+    zt_join (thread);
+    close (fd);
+}
+
+static void *term_in_thread (void *ctx)
+{
+    zt_term (ctx);
+    return NULL;
+}
+
+/* ctx_term waits for the sockets, whoever closes them. */
+static void term_waits_for_close (void)
+{
+    void *ctx = zt_ctx ();
+    void *first = zt_socket (ctx);
+    void *second = zt_socket (ctx);
+    uint8_t buf[8];
+
+    pthread_t thread = zt_thread (term_in_thread, ctx);
+    CHECK_FAIL (zlink_recv (first, buf, sizeof buf, 0), ETERM);
+    zt_close (first);
+    zt_pause_ms (50);
+    CHECK_FAIL (zlink_recv (second, buf, sizeof buf, 0), ETERM);
+    zt_close (second);
+    zt_join (thread);
+}
+
+static void shutdown_ends_all_calls (void)
+{
+    void *ctx = zt_ctx ();
+    void *blocked = zt_socket (ctx);
+    void *idle = zt_socket (ctx);
+    zlink_pollitem_t item = {idle, 0, ZLINK_POLLIN, 0};
+    uint8_t buf[8];
+    int value;
+    size_t size = sizeof value;
+
+    pthread_t thread = zt_thread (recv_until_term, blocked);
+    zt_pause_ms (50);
+    CHECK_OK (zlink_ctx_shutdown (ctx));
+    zt_join (thread);
+    CHECK_FAIL (zlink_recv (idle, buf, sizeof buf, 0), ETERM);
+    CHECK_FAIL (zlink_recv (idle, buf, sizeof buf, ZLINK_DONTWAIT), ETERM);
+    CHECK_FAIL (zlink_send (idle, "\0\0\0\1", 4, ZLINK_SNDMORE), ETERM);
+    CHECK_FAIL (zlink_bind (idle, "tcp://127.0.0.1:*"), ETERM);
+    CHECK_FAIL (zlink_connect (idle, "tcp://127.0.0.1:9"), ETERM);
+    CHECK_FAIL (zlink_getsockopt (idle, ZLINK_EVENTS, &value, &size), ETERM);
+    CHECK_FAIL (zlink_poll (&item, 1, 0), ETERM);
+    CHECK_NULL (zlink_socket (ctx, ZLINK_STREAM), ETERM);
+    zt_close (idle);
+    zt_term (ctx);
+}
+
+static void shutdown_with_messages_waiting (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    int fd = zt_client (zt_bind (s));
+    zlink_routing_id_t id;
+    uint8_t buf[8];
+
+    zt_expect_connect (s, &id);
+    zt_write_frame (fd, "unread", 6);
+    ZT_UNTIL (zt_get_int (s, ZLINK_EVENTS) & ZLINK_POLLIN);
+    CHECK_OK (zlink_ctx_shutdown (ctx));
+    CHECK_FAIL (zlink_recv (s, buf, sizeof buf, 0), ETERM);
+    zt_close (s);
+    zt_term (ctx);
+    zt_expect_eof (fd);
+    close (fd);
+}
+
+static atomic_int signals;
+
+static void on_signal (int number)
+{
+    (void) number;
+    atomic_fetch_add (&signals, 1);
+}
+
+typedef struct waiter_t
+{
+    void *(*run) (void *);
+    void *socket;
+    atomic_bool done;
+} waiter_t;
+
+static void *run_waiter (void *arg)
+{
+    waiter_t *waiter = arg;
+    waiter->run (waiter->socket);
+    atomic_store (&waiter->done, true);
+    return NULL;
+}
+
+static void *recv_until_signal (void *s)
+{
+    uint8_t buf[8];
+    CHECK_FAIL (zlink_recv (s, buf, sizeof buf, 0), EINTR);
+    return NULL;
+}
+
+static void *poll_until_signal (void *s)
+{
+    zlink_pollitem_t item = {s, 0, ZLINK_POLLIN, 0};
+    CHECK_FAIL (zlink_poll (&item, 1, -1), EINTR);
+    return NULL;
+}
+
+/* Signals the thread until its blocked call has returned. */
+static void interrupt (void *(*run) (void *), void *s)
+{
+    waiter_t waiter = {run, s, false};
+    pthread_t thread = zt_thread (run_waiter, &waiter);
+    zt_pause_ms (50);
+    while (!atomic_load (&waiter.done)) {
+        CHECK_OK (pthread_kill (thread, SIGUSR1));
+        zt_pause_ms (5);
+    }
+    zt_join (thread);
+}
+
+static void signals_interrupt (void)
+{
+    struct sigaction action, old;
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    zlink_routing_id_t id;
+
+    memset (&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    CHECK_OK (sigaction (SIGUSR1, &action, &old));
+    int port = zt_bind (s);
+    interrupt (recv_until_signal, s);
+    interrupt (poll_until_signal, s);
+    CHECK (atomic_load (&signals) >= 2);
+
+    /* The socket works on. */
+    int fd = zt_client (port);
+    zt_expect_connect (s, &id);
+    close (fd);
+    zt_expect_disconnect (s, &id);
+    zt_close (s);
+    zt_term (ctx);
+    CHECK_OK (sigaction (SIGUSR1, &old, NULL));
+}
+
+typedef struct pair_t
+{
+    void *ctx;
+    void *server;
+    void *client;
+    zlink_routing_id_t at_server;
+    zlink_routing_id_t at_client;
+} pair_t;
+
+static void open_pair (pair_t *p)
+{
+    p->ctx = zt_ctx ();
+    p->server = zt_socket (p->ctx);
+    p->client = zt_socket (p->ctx);
+    zt_connect (p->client, zt_bind (p->server));
+    zt_expect_connect (p->server, &p->at_server);
+    zt_expect_connect (p->client, &p->at_client);
+}
+
+static void use_pair (pair_t *p, uint32_t seed)
+{
+    uint8_t body[64];
+    zt_fill (body, sizeof body, seed);
+    zt_send (p->client, &p->at_client, body, sizeof body);
+    zt_expect (p->server, &p->at_server, body, sizeof body);
+}
+
+static void close_pair (pair_t *p)
+{
+    zt_close (p->client);
+    zt_close (p->server);
+    zt_term (p->ctx);
+}
+
+static void many_contexts (void)
+{
+    static pair_t pairs[CONTEXTS];
+    for (int i = 0; i < CONTEXTS; i++)
+        open_pair (&pairs[i]);
+    for (uint32_t round = 0; round < 10; round++)
+        for (uint32_t i = 0; i < CONTEXTS; i++)
+            use_pair (&pairs[i], round * CONTEXTS + i);
+    for (int i = 0; i < CONTEXTS; i++)
+        close_pair (&pairs[i]);
+}
+
+static void contexts_give_everything_back (void)
+{
+    pair_t p;
+    open_pair (&p);
+    close_pair (&p);
+    size_t fds = zt_fd_count ();
+    for (uint32_t i = 0; i < CONTEXT_CYCLES; i++) {
+        open_pair (&p);
+        use_pair (&p, i);
+        close_pair (&p);
+        CHECK_EQ (zt_fd_count (), fds);
+    }
+}
+
+static void empty_contexts (void)
+{
+    zt_term (zt_ctx ());
+    void *ctx = zt_ctx ();
+    CHECK_OK (zlink_ctx_shutdown (ctx));
+    zt_term (ctx);
+    ctx = zt_ctx ();
+    zt_close (zt_socket (ctx));
+    zt_term (ctx);
+}
+
+static const zt_case_t cases[] = {
+  ZT_CASE (term_while_recv_blocks),
+  ZT_CASE (term_while_poll_blocks),
+  ZT_CASE (term_while_send_blocks),
+  ZT_CASE (term_waits_for_close),
+  ZT_CASE (shutdown_ends_all_calls),
+  ZT_CASE (shutdown_with_messages_waiting),
+  ZT_CASE (signals_interrupt),
+  ZT_CASE (many_contexts),
+  ZT_CASE (contexts_give_everything_back),
+  ZT_CASE (empty_contexts),
+};
+
+ZT_MAIN (cases)

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# run.sh BUILD_DIR WORK_DIR: installs the build and uses it like a stranger.
+# CMAKE, CC and CXX name the tools; an empty CXX leaves the C++ caller out.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$1
+work=$2
+cc=${CC:-cc}
+strict=(-Wall -Wextra -Wpedantic -Werror)
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# Installed in one place and used in another: the tree must be movable.
+install_and_move() {
+    rm -rf "$work"
+    mkdir -p "$work"
+    "${CMAKE:-cmake}" --install "$build" --prefix "$work/first" >"$work/install.log"
+    mv "$work/first" "$work/prefix"
+    libdir=$(dirname "$(find "$work/prefix" -name libzlink.so)")
+}
+
+check_library() {
+    local alien
+    [ "$(readlink "$libdir/libzlink.so")" = libzlink.so.5 ] || fail "libzlink.so is no link to libzlink.so.5"
+    [ "$(readlink "$libdir/libzlink.so.5")" = libzlink.so.5.3.0 ] || fail "libzlink.so.5 is no link to libzlink.so.5.3.0"
+    readelf -d "$libdir/libzlink.so" >"$work/dynamic"
+    grep -q 'SONAME.*\[libzlink.so.5\]' "$work/dynamic" || fail "wrong SONAME"
+    grep -q NODELETE "$work/dynamic" || fail "the library can be unloaded"
+    alien=$(nm -D --defined-only "$libdir/libzlink.so" | awk '$3 !~ /^zlink_/ { print $3 }')
+    [ -z "$alien" ] || fail "exported beside zlink_*: $alien"
+    echo "library: ok"
+}
+
+use_pkg_config() {
+    local flags
+    if ! command -v pkg-config >/dev/null; then
+        echo "pkg-config: SKIPPED, there is no pkg-config here"
+        return
+    fi
+    export PKG_CONFIG_PATH="$libdir/pkgconfig"
+    [ "$(pkg-config --modversion zlink)" = 1.3.0 ] || fail "pkg-config: wrong version"
+    read -ra flags <<<"$(pkg-config --cflags --libs zlink)"
+    compile_and_run "$cc" c99 "$here/consumer.c" "${flags[@]}"
+    if [ -n "${CXX-}" ]; then
+        compile_and_run "$CXX" c++98 "$here/consumer.cpp" "${flags[@]}"
+        compile_and_run "$CXX" c++17 "$here/consumer.cpp" "${flags[@]}"
+    else
+        echo "pkg-config, C++: SKIPPED, there is no C++ compiler here"
+    fi
+}
+
+# compile_and_run COMPILER STANDARD SOURCE FLAG...
+compile_and_run() {
+    local compiler=$1 standard=$2 source=$3
+    shift 3
+    "$compiler" "-std=$standard" "${strict[@]}" "$source" "$@" -Wl,-rpath,"$libdir" -o "$work/consumer-$standard"
+    "$work/consumer-$standard"
+    echo "pkg-config, $standard: ok"
+}
+
+use_find_package() {
+    local languages=C
+    [ -z "${CXX-}" ] || languages='C;CXX'
+    "${CMAKE:-cmake}" -S "$here/consumer" -B "$work/cmake" -DLANGUAGES="$languages" \
+        -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/configure.log"
+    "${CMAKE:-cmake}" --build "$work/cmake" >"$work/build.log"
+    "$work/cmake/consumer_c"
+    [ -z "${CXX-}" ] || "$work/cmake/consumer_cpp"
+    echo "find_package, $languages: ok"
+}
+
+install_and_move
+check_library
+use_pkg_config
+use_find_package

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# Verifies every Spin model in this folder: run_models.sh [WORK_DIR]
+#
+# A line "// spin: FLAGS" in a model replaces the default flags. Flags that
+# begin with -D or -O go to the C compiler, the others to the verifier.
+#
+# A model passes when its whole state space was searched without an error, and
+# when every statement of it was reached: what never runs proves nothing.
+set -euo pipefail
+
+models=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=${1:-build/model}
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+
+time_limit_s=300
+
+# verify MODEL: leaves the verifier's report in pan.log of the current folder.
+verify() {
+    local model=$1 flag flags cc_flags=() pan_flags=()
+    flags=$(sed -n 's|^// spin: *||p' "$model" | head -n 1)
+    for flag in ${flags:--DSAFETY}; do
+        case $flag in
+            -D* | -O*) cc_flags+=("$flag") ;;
+            *) pan_flags+=("$flag") ;;
+        esac
+    done
+    spin -a "$model" &&
+        "${CC:-gcc}" -O2 -w "${cc_flags[@]}" -o pan pan.c &&
+        timeout "$time_limit_s" ./pan -m1000000 "${pan_flags[@]}" >pan.log 2>&1
+}
+
+# The end of a process that runs for ever is the one state that may stay
+# unreached.
+unreached() {
+    grep -E '^[[:space:]]+.*:[0-9]+, state [0-9]+,' pan.log | grep -v '"-end-"'
+}
+
+# verdict: nothing when the report is a full and clean search, else the reason.
+verdict() {
+    if ! grep -q 'errors: 0' pan.log; then
+        echo "the verifier found an error"
+    elif grep -qE 'Search not completed|max search depth too small|out of memory' pan.log; then
+        echo "the search was cut short"
+    elif unreached >/dev/null; then
+        echo "unreached statements"
+    fi
+}
+
+check() {
+    local model=$1 name reason
+    name=$(basename "$model" .pml)
+    rm -rf "${work:?}/$name"
+    mkdir "$work/$name"
+    cd "$work/$name"
+    if ! verify "$model"; then
+        reason="spin, the compiler or the verifier failed"
+    else
+        reason=$(verdict)
+    fi
+    if [ -n "$reason" ]; then
+        printf '%s: FAILED: %s\n' "$name" "$reason"
+        [ ! -f pan.log ] || cat pan.log
+        return 1
+    fi
+    printf '%s: ok, %s states\n' "$name" "$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' pan.log)"
+}
+
+found=0
+bad=0
+for model in "$models"/*.pml; do
+    [ -e "$model" ] || continue
+    found=$((found + 1))
+    (check "$model") || bad=$((bad + 1))
+done
+[ "$found" -gt 0 ] || {
+    echo "no model in $models"
+    exit 1
+}
+[ "$bad" -eq 0 ]

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# Runs the load client against servers with one fault each, and checks that it
+# names the fault; and against a good server, which must pass.
+# usage: client_selftest.sh BIN_DIR
+set -u
+
+bin=${1:?usage: client_selftest.sh BIN_DIR}
+dir=$(mktemp -d)
+server_pid=
+failed=0
+checks=0
+
+stop_server() {
+    [ -z "$server_pid" ] && return
+    kill "$server_pid" 2>/dev/null
+    wait "$server_pid" 2>/dev/null
+    server_pid=
+}
+trap 'stop_server; rm -rf "$dir"' EXIT
+
+# start_server COMMAND...: sets server_pid and port.
+start_server() {
+    "$@" >"$dir/server" &
+    server_pid=$!
+    port=
+    for _ in $(seq 100); do
+        port=$(awk '/^LISTENING/ { print $2 }' "$dir/server")
+        [ -n "$port" ] && return
+        sleep 0.05
+    done
+    echo "no LISTENING line from: $*" >&2
+    exit 1
+}
+
+run_client() {
+    timeout 20 "$bin/stream_client" --port "$port" --ccu 50 --inflight 8 \
+        --size 128 --warmup 0.1 --measure 0.3 --drain-timeout 0.4 --hold 0.6 \
+        --connect-timeout 0.5 --latency-sample-rate 4 "$@" \
+        >"$dir/out" 2>"$dir/err"
+    rc=$?
+}
+
+field() { sed -n "s/^RESULT .* $1=\([^ ]*\).*/\1/p" "$dir/out"; }
+
+# check NAME CONDITION...: counts, and shows the client's output when it fails.
+check() {
+    local name=$1
+    shift
+    checks=$((checks + 1))
+    if "$@"; then
+        printf 'ok   %-16s %s\n' "$name" "$(field reason)"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL %-16s exit code %s\n' "$name" "$rc"
+        cat "$dir/out" "$dir/err"
+    fi
+}
+
+fails_with() {
+    local reason
+    [ "$rc" -eq 1 ] && [ "$(field pass_fail)" = FAIL ] || return 1
+    for reason in "$@"; do
+        [[ ";$(field reason);" == *";$reason;"* ]] || return 1
+    done
+}
+
+passes() { [ "$rc" -eq 0 ] && [ "$(field pass_fail)" = PASS ]; }
+
+refuses() { [ "$rc" -eq 2 ] && grep -q "$1" "$dir/err"; }
+
+# fault NAME REASON...: a server with this fault fails for these reasons.
+fault() {
+    local name=$1
+    shift
+    start_server "$bin/bad_server" --fault "$name"
+    run_client --scenario s2 --stack bad --warmup 0
+    stop_server
+    check "$name" fails_with "$@"
+}
+
+fault wrong-bytes wrong_bytes
+fault wrong-header wrong_bytes
+fault wrong-length wrong_length
+fault duplicate gating_violation
+fault lost wrong_number
+fault swap wrong_number gating_violation
+fault foreign wrong_connection
+fault dies connection_lost drain_timeout
+fault silent no_answer drain_timeout
+fault stalls incomplete drain_timeout
+fault no-accept connect_timeout
+
+run_client --scenario s1 # the port of the last server, which is gone
+check refused fails_with connect_fail
+check errno grep -q 'errors_by_errno=ECONNREFUSED:50 ' "$dir/out"
+
+start_server "$bin/bad_server" --fault none
+run_client --scenario s2
+check no-fault passes
+stop_server
+
+start_server "$bin/epoll_echo"
+for scenario in s0 s1 s2; do
+    run_client --scenario $scenario --stack epoll --server-pid "$server_pid" \
+        --csv "$dir/metrics.csv"
+    check "epoll-$scenario" passes
+done
+rows() { awk -F, -v rows="$1" 'NR == 1 { n = NF } NF != n { exit 1 }
+    END { exit NR != rows }' "$dir/metrics.csv"; }
+check csv rows 4
+run_client --scenario s2 --size 24
+check "size-24" passes
+# A frame longer than any buffer, and more in flight than the kernel takes.
+run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
+check "size-300000" passes
+run_client --scenario s2 --size 23
+check "size-23" refuses 'SIZE 23'
+run_client --scenario s7
+check "s7" refuses 's0, s1 or s2'
+stop_server
+
+echo "$checks checks, $failed failed"
+[ "$failed" -eq 0 ]

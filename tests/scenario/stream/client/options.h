@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The settings of a load client. */
+#ifndef SCENARIO_OPTIONS_H
+#define SCENARIO_OPTIONS_H
+
+#include "settings.h"
+
+#include <stdbool.h>
+
+struct options
+{
+    const char *scenario;  /* "s0", "s1" or "s2" */
+    const char *stack;     /* what the server is; names the row */
+    const char *host;      /* IPv4 literal */
+    const char *transport; /* "tcp" */
+    const char *csv;       /* file to append the row to, or NULL */
+    const char *not_run;   /* "SKIP" or "FAIL": only report this … */
+    const char *reason;    /* … and why; or NULL */
+    long port;
+    long server_pid; /* 0: the server's memory and CPU are not measured */
+    long ccu;        /* connections */
+    long size;       /* bytes of a message's body */
+    long inflight;   /* window of a connection, messages */
+    long connect_concurrency;
+    long sndbuf, rcvbuf;      /* bytes */
+    long hwm;                 /* messages; for a client made of zlink sockets */
+    long io_threads;          /* the same */
+    long latency_sample_rate; /* one message in so many */
+    double warmup, measure, drain_timeout, hold; /* seconds */
+    double connect_timeout; /* seconds that one connection may take */
+    double deadline;        /* seconds that everything may take; 0: computed */
+};
+
+/* Reads environment and flags; prints what is wrong. */
+enum settings_result
+options_read (struct options *options, int argc, char **argv);
+
+/* Whether the scenario sends messages: s1 only connects. */
+bool options_has_traffic (const struct options *options);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The messages of one connection: which number is sent next, which is awaited
+ * next, and whether an echo is the one that is awaited. */
+#ifndef SCENARIO_WINDOW_H
+#define SCENARIO_WINDOW_H
+
+#include "message.h"
+#include "tally.h"
+
+#include <stdint.h>
+
+/* What all windows of a run share. */
+struct traffic
+{
+    struct message_format format;
+    struct tally tally;
+    enum phase phase;
+    uint32_t inflight; /* messages a window may hold */
+    uint32_t sample_rate;
+};
+
+struct window
+{
+    uint64_t next_send;
+    uint64_t next_recv;
+    uint64_t first_measured; /* lowest number sent in the measured phase */
+    uint32_t connection;
+};
+
+void window_init (struct window *window, uint32_t connection);
+
+/* To be called when the measured phase begins. */
+void window_begin_measure (struct window *window);
+
+/* Number of messages that may be sent now. */
+uint32_t window_room (const struct window *window,
+                      const struct traffic *traffic);
+
+/* Writes the body of the next message. */
+void window_send (struct window *window,
+                  struct traffic *traffic,
+                  uint8_t *body,
+                  uint64_t now_ns);
+
+/* Takes in an echo of the right length. */
+void window_recv (struct window *window,
+                  struct traffic *traffic,
+                  const uint8_t *body,
+                  uint64_t now_ns);
+
+#endif

@@ -1,0 +1,26 @@
+# shellcheck shell=bash disable=SC2034
+# SPDX-License-Identifier: MPL-2.0
+# The stacks of the comparison, sourced by run_stream_compare.sh. A stack NAME
+# is an entry in stack_names and a function stack_NAME (dashes become
+# underscores), which sets
+#   server   array: the command that serves; it listens on a port of its own
+#            choice, prints "LISTENING port", and ends on SIGTERM. It takes
+#            IO_THREADS, BACKLOG, HWM, SNDBUF and RCVBUF from the environment.
+#   client   the program in BIN_DIR that loads it; preset to stream_client
+#   skip     why it cannot run here; preset to empty
+# The order is that of the runs; the last one is the limit that others are
+# compared with.
+stack_names=(zlink zlink-zlink epoll)
+
+stack_zlink() {
+    server=("$BIN_DIR/zlink_echo")
+}
+
+stack_zlink_zlink() {
+    stack_zlink
+    client=zlink_client
+}
+
+stack_epoll() {
+    server=("$BIN_DIR/epoll_echo")
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* An echo server as a user of libzlink writes it: one STREAM socket, two
+ * frames in, two frames out. */
+#include "process.h"
+#include "settings.h"
+
+#include <zlink.h>
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ID 255
+
+struct config
+{
+    long port, io_threads, backlog, hwm, sndbuf, rcvbuf, max_size;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal (int number)
+{
+    (void) number;
+    stopped = 1;
+}
+
+static void fail (const char *what)
+{
+    const char *detail = zlink_error_detail ();
+    fprintf (stderr, "%s: %s%s%s\n", what, zlink_strerror (zlink_errno ()),
+             detail && *detail ? ": " : "", detail ? detail : "");
+}
+
+static int set_option (void *socket, int option, long value)
+{
+    int number = (int) value;
+    return zlink_setsockopt (socket, option, &number, sizeof number);
+}
+
+static int open_endpoint (void *socket, const struct config *config)
+{
+    char endpoint[64];
+    snprintf (endpoint, sizeof endpoint, "tcp://*:%ld", config->port);
+    if (set_option (socket, ZLINK_BACKLOG, config->backlog) != 0
+        || set_option (socket, ZLINK_SNDHWM, config->hwm) != 0
+        || set_option (socket, ZLINK_RCVHWM, config->hwm) != 0
+        || set_option (socket, ZLINK_SNDBUF, config->sndbuf) != 0
+        || set_option (socket, ZLINK_RCVBUF, config->rcvbuf) != 0
+        || set_option (socket, ZLINK_LINGER, 0) != 0
+        || zlink_bind (socket, endpoint) != 0)
+        return -1;
+    char bound[256];
+    size_t len = sizeof bound;
+    if (zlink_getsockopt (socket, ZLINK_LAST_ENDPOINT, bound, &len) != 0)
+        return -1;
+    printf ("LISTENING %s\n", strrchr (bound, ':') + 1);
+    fflush (stdout);
+    return 0;
+}
+
+/* Returns 0 when a signal asked to stop, -1 when something failed. */
+static int echo (void *socket, char *body, size_t capacity)
+{
+    char id[MAX_ID];
+    while (!stopped) {
+        int id_len = zlink_recv (socket, id, sizeof id, 0);
+        if (id_len < 0) {
+            if (zlink_errno () == EINTR)
+                continue;
+            return -1;
+        }
+        int more;
+        size_t more_len = sizeof more;
+        if (zlink_getsockopt (socket, ZLINK_RCVMORE, &more, &more_len) != 0)
+            return -1;
+        if (!more)
+            continue;
+        int len = zlink_recv (socket, body, capacity, 0);
+        if (len < 0)
+            return -1;
+        if (len == 1 && (body[0] == 0 || body[0] == 1))
+            continue; /* a peer came or went */
+        if ((size_t) len > capacity) {
+            fprintf (stderr, "a message of %d bytes, --max-size is %zu\n", len,
+                     capacity);
+            continue;
+        }
+        if (zlink_send (socket, id, (size_t) id_len, ZLINK_SNDMORE) >= 0
+            && zlink_send (socket, body, (size_t) len, 0) >= 0)
+            continue;
+        /* The peer may have gone since it sent this. */
+        if (zlink_errno () != EHOSTUNREACH && zlink_errno () != EINTR)
+            return -1;
+    }
+    return 0;
+}
+
+static int serve (void *context, const struct config *config)
+{
+    char *body = malloc ((size_t) config->max_size);
+    void *socket = zlink_socket (context, ZLINK_STREAM);
+    if (!socket || !body) {
+        fail ("zlink_socket");
+        free (body);
+        return 1;
+    }
+    int result = 0;
+    if (open_endpoint (socket, config) != 0) {
+        fail ("zlink_bind");
+        result = 1;
+    } else if (echo (socket, body, (size_t) config->max_size) != 0) {
+        fail ("echo");
+        result = 1;
+    }
+    zlink_close (socket);
+    free (body);
+    return result;
+}
+
+int main (int argc, char **argv)
+{
+    struct config config = {.io_threads = 2,
+                            .backlog = 32768,
+                            .hwm = 1000000,
+                            .sndbuf = 262144,
+                            .rcvbuf = 262144,
+                            .max_size = 1 << 20};
+    const struct setting table[] = {
+      {"PORT", SETTING_INTEGER, true, &config.port, 0, 65535,
+       "port to listen on, 0: any free one"},
+      {"MAX_SIZE", SETTING_INTEGER, true, &config.max_size, 1, 1 << 30,
+       "longest body that is echoed, bytes"},
+      {"IO_THREADS", SETTING_INTEGER, false, &config.io_threads, 0, 1024,
+       "io threads of the context"},
+      {"BACKLOG", SETTING_INTEGER, false, &config.backlog, 0, 1 << 30,
+       "listen backlog"},
+      {"HWM", SETTING_INTEGER, false, &config.hwm, 0, 1 << 30,
+       "messages queued for or from one connection"},
+      {"SNDBUF", SETTING_INTEGER, false, &config.sndbuf, 0, 1 << 30,
+       "socket send buffer in bytes, 0: system's"},
+      {"RCVBUF", SETTING_INTEGER, false, &config.rcvbuf, 0, 1 << 30,
+       "socket receive buffer in bytes, 0: system's"},
+    };
+    enum settings_result settings =
+      settings_read (table, sizeof table / sizeof table[0], argc, argv);
+    if (settings != SETTINGS_OK)
+        return settings == SETTINGS_HELP ? 0 : 2;
+    process_raise_descriptor_limit ();
+
+    /* No SA_RESTART: a blocked zlink_recv returns with EINTR. */
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction (SIGTERM, &action, NULL);
+    sigaction (SIGINT, &action, NULL);
+
+    void *context = zlink_ctx_new ();
+    if (!context
+        || zlink_ctx_set (context, ZLINK_IO_THREADS, (int) config.io_threads)
+             != 0) {
+        fail ("zlink_ctx_new");
+        return 1;
+    }
+    int result = serve (context, &config);
+    while (zlink_ctx_term (context) != 0 && zlink_errno () == EINTR)
+        continue;
+    return result;
+}
