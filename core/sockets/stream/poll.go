@@ -134,7 +134,7 @@ func (k *Socket) look() {
 	if k.Readable() {
 		return
 	}
-	if sh := k.soleShard(); sh != nil && sh.TryDrive() {
+	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
 		defer sh.Leave()
 		_ = sh.Drive(k.shared, longAgo, func() bool { return k.state() != nil })
 	}

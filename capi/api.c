@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The calls that are one call of Go each, and the state that C keeps for them.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "hot.h"
+#include "zlink.h"
+#include "_cgo_export.h"
+
+enum
+{
+    SLOTS = 1 << ZL_SLOT_BITS,
+    DETAIL_MAX = 512
+};
+
+/* Pages of these that are never written to take no memory. */
+static _Atomic (zl_socket *) slots[SLOTS];
+static _Atomic (zl_socket *) no_slots[SLOTS];
+
+_Atomic (zl_socket *) *zl_slots = slots;
+zl_pool *zl_pools;
+bool zl_forked;
+
+void zl_set_slot (uint32_t at, zl_socket *socket)
+{
+    atomic_store (&slots[at], socket);
+}
+
+static _Thread_local char detail[DETAIL_MAX];
+
+int zl_fail (int error)
+{
+    detail[0] = '\0';
+    errno = error;
+    return -1;
+}
+
+int zl_result (int result)
+{
+    if (result >= 0)
+        return result;
+    errno = -result;
+    return -1;
+}
+
+void zl_set_detail (const unsigned char *text, size_t size)
+{
+    size_t n = size < DETAIL_MAX - 1 ? size : DETAIL_MAX - 1;
+    memcpy (detail, text, n);
+    detail[n] = '\0';
+}
+
+const char *zlink_error_detail (void)
+{
+    return detail;
+}
+
+/* Go's threads do not exist in a forked child: every handle ends there. */
+static void in_child (void)
+{
+    zl_forked = true;
+    zl_slots = no_slots;
+}
+
+__attribute__ ((constructor)) static void watch_fork (void)
+{
+    pthread_atfork (NULL, NULL, in_child);
+}
+
+#define IN_CHILD_FAIL                                                          \
+    if (ZL_UNLIKELY (zl_forked))                                               \
+        return zl_fail (ENOTSUP)
+
+int zlink_has (const char *capability)
+{
+    return capability
+           && (strcmp (capability, "tcp") == 0
+               || strcmp (capability, "stream") == 0);
+}
+
+/* A handle of Go's as a pointer; 0 with Go's -errno in *error is NULL. */
+static void *handle_or_null (uintptr_t handle, int error)
+{
+    if (handle == 0)
+        zl_result (error);
+    return (void *) handle;
+}
+
+void *zlink_ctx_new (void)
+{
+    if (zl_forked) {
+        zl_fail (ENOTSUP);
+        return NULL;
+    }
+    int error = 0;
+    uintptr_t handle = zgo_ctx_new (&error);
+    return handle_or_null (handle, error);
+}
+
+int zlink_ctx_term (void *context)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_ctx_term ((uintptr_t) context));
+}
+
+int zlink_ctx_shutdown (void *context)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_ctx_shutdown ((uintptr_t) context));
+}
+
+int zlink_ctx_set (void *context, int option, int value)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_ctx_set ((uintptr_t) context, option, value));
+}
+
+int zlink_ctx_get (void *context, int option)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_ctx_get ((uintptr_t) context, option));
+}
+
+void *zlink_socket (void *context, int type)
+{
+    if (zl_forked) {
+        zl_fail (ENOTSUP);
+        return NULL;
+    }
+    int error = 0;
+    uintptr_t handle = zgo_socket ((uintptr_t) context, type, &error);
+    return handle_or_null (handle, error);
+}
+
+int zlink_close (void *socket)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_close ((uintptr_t) socket));
+}
+
+int zlink_setsockopt (void *socket,
+                      int option,
+                      const void *optval,
+                      size_t optvallen)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_setsockopt ((uintptr_t) socket, option,
+                                      (void *) optval, optvallen));
+}
+
+int zlink_bind (void *socket, const char *endpoint)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_bind ((uintptr_t) socket, (char *) endpoint));
+}
+
+int zlink_connect (void *socket, const char *endpoint)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_connect ((uintptr_t) socket, (char *) endpoint));
+}
+
+int zlink_unbind (void *socket, const char *endpoint)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_unbind ((uintptr_t) socket, (char *) endpoint));
+}
+
+int zlink_disconnect (void *socket, const char *endpoint)
+{
+    IN_CHILD_FAIL;
+    return zl_result (zgo_disconnect ((uintptr_t) socket, (char *) endpoint));
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets/stream"
+)
+
+// A handle is a number that can be no address: a tag in the top 16 bits, a
+// generation of 28 bits, a slot of 20. What a caller passes is looked up and
+// compared, never followed.
+const (
+	slotBits   = 20
+	maxSlots   = 1 << slotBits
+	generation = 1<<28 - 1
+
+	socketTag  uint64 = 0x5A53
+	contextTag uint64 = 0x5A43
+)
+
+// table maps handles of one tag to objects.
+type table[T any] struct {
+	tag   uint64
+	limit int
+
+	mu     sync.RWMutex
+	slots  []slot[T]
+	free   []int
+	newest uint64 // generation of the newest handle
+}
+
+type slot[T any] struct {
+	handle uint64 // 0: free
+	object T
+}
+
+// put stores an object and returns its handle; 0: the table is full.
+func (t *table[T]) put(object T) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var at int
+	switch {
+	case len(t.free) > 0:
+		at = t.free[len(t.free)-1]
+		t.free = t.free[:len(t.free)-1]
+	case len(t.slots) < t.limit:
+		at = len(t.slots)
+		t.slots = append(t.slots, slot[T]{})
+	default:
+		return 0
+	}
+	t.newest = (t.newest + 1) & generation
+	handle := t.tag<<48 | t.newest<<slotBits | uint64(at)
+	t.slots[at] = slot[T]{handle, object}
+	return handle
+}
+
+// get finds a handle's object.
+func (t *table[T]) get(handle uint64) (object T, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	at := int(handle & (maxSlots - 1))
+	if handle == 0 || at >= len(t.slots) || t.slots[at].handle != handle {
+		return object, false
+	}
+	return t.slots[at].object, true
+}
+
+// drop forgets a handle; false: it is none.
+func (t *table[T]) drop(handle uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := int(handle & (maxSlots - 1))
+	if handle == 0 || at >= len(t.slots) || t.slots[at].handle != handle {
+		return false
+	}
+	t.slots[at] = slot[T]{}
+	t.free = append(t.free, at)
+	return true
+}
+
+var (
+	contexts = table[*core.Context]{tag: contextTag, limit: maxSlots}
+	sockets  = table[*stream.Socket]{tag: socketTag, limit: maxSlots}
+)
+
+func contextOf(handle uintptr) (*core.Context, error) {
+	if c, ok := contexts.get(uint64(handle)); ok {
+		return c, nil
+	}
+	return nil, errno.New(errno.EFAULT, "the handle is not that of a context")
+}
+
+func socketOf(handle uintptr) (*stream.Socket, error) {
+	if k, ok := sockets.get(uint64(handle)); ok {
+		return k, nil
+	}
+	return nil, errno.New(errno.ENOTSOCK, "the handle is not that of an open socket")
+}
+
+// addSocket makes a socket known to Go and to the C layer.
+func addSocket(k *stream.Socket) uint64 {
+	handle := sockets.put(k)
+	if handle != 0 {
+		setSlot(int(handle&(maxSlots-1)), k.Shared())
+		atomic.StoreUint64(&k.Shared().Handle, handle)
+	}
+	return handle
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The C layer of libzlink.so: what its files share. hot.c answers the calls of
+ * the data path as long as nothing unusual happens; msg.c is zlink_msg_*;
+ * api.c turns every other call into one call of Go (the zgo_ functions, which
+ * return -errno on failure).
+ */
+#ifndef ZLINK_HOT_H
+#define ZLINK_HOT_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+/* Live sockets by the low bits of their handle; written by Go. A handle is a
+ * number that is no address: a tag, a generation, a slot. */
+enum
+{
+    ZL_SLOT_BITS = 20
+};
+extern _Atomic (zl_socket *) *zl_slots;
+void zl_set_slot (uint32_t at, zl_socket *socket);
+
+/* The free blocks, from Go. */
+extern zl_pool *zl_pools;
+
+/* Set in a child of fork, where Go's threads are missing. */
+extern bool zl_forked;
+
+#define ZL_LIKELY(x) __builtin_expect (!!(x), 1)
+#define ZL_UNLIKELY(x) __builtin_expect (!!(x), 0)
+
+/* Sets errno and clears the thread's error detail; returns -1. */
+int zl_fail (int error);
+
+/* Turns the result of a zgo_ function into a C one: -errno becomes -1. */
+int zl_result (int result);
+
+/* The thread's error detail; Go sets it before it returns -errno. */
+void zl_set_detail (const unsigned char *text, size_t size);
+
+/* One step of a receive: the place of the next frame. */
+typedef struct zl_frame
+{
+    uint8_t *data;
+    size_t size;
+    zl_session *session;
+    zl_run *done; /* finish it after the use of data; NULL: not yet */
+    zl_slab *slab; /* where data lies; NULL: in the session, or static */
+} zl_frame;
+
+/* Waits for the next frame as flags say; 0, or -1 with errno. */
+int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *frame);
+
+/* Gives a run back to its shard. */
+void zl_finish_run (void *handle, zl_socket *socket, zl_run *run);
+
+void zl_slab_release (zl_slab *slab);
+
+/* Gives back a reference to what zlink_msg_send handed over without copying:
+ * a message's content, or, with the lowest bit set, a slab. */
+void zl_owner_release (void *owner);
+
+#endif

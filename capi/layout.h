@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The structures of core/shm as C sees them. layout_test.go compares every
+ * offset with the Go structs. The comments there hold here too.
+ */
+#ifndef ZLINK_LAYOUT_H
+#define ZLINK_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum
+{
+    ZL_HEADER_SIZE = 64,
+    ZL_CLASS_SMALL = 0,
+    ZL_CLASS_LARGE = 1,
+    ZL_CLASS_DEDICATED = 4,
+    ZL_SMALL_CAP = (4 << 10) - ZL_HEADER_SIZE,
+    ZL_LARGE_CAP = (64 << 10) - ZL_HEADER_SIZE,
+    ZL_RUN_DATA = 0,
+    ZL_RUN_CONNECTED = 1,
+    ZL_RUN_DISCONNECTED = 2,
+    ZL_TX_OPEN = 1,
+    ZL_DRIVER_NONE = 0,
+    ZL_PHASE_ID = 0,
+    ZL_PHASE_BODY = 1
+};
+
+typedef struct zl_slab zl_slab;
+typedef struct zl_run zl_run;
+typedef struct zl_chunk zl_chunk;
+typedef struct zl_session zl_session;
+typedef struct zl_shard zl_shard;
+typedef struct zl_socket zl_socket;
+typedef struct zl_table zl_table;
+
+/* A word that threads push nodes to; see core/shm/inbox.go. */
+typedef _Atomic (void *) zl_inbox;
+
+struct zl_run
+{
+    zl_run *next;
+    zl_session *session;
+    zl_slab *slab;
+    uint8_t *data;
+    uint64_t size;
+    uint32_t msgs;
+    uint32_t kind;
+    uint8_t pad[16];
+};
+
+struct zl_slab
+{
+    _Atomic (void *) next;
+    _Atomic int32_t refs;
+    uint32_t class_;
+    uint64_t size;
+    uint32_t cold;
+    uint8_t pad[36];
+};
+
+struct zl_chunk
+{
+    _Atomic (void *) next;
+    uint32_t class_;
+    uint32_t cap;
+    uint32_t start;
+    uint32_t end;
+    uint32_t msgs;
+    uint32_t cold;
+    void *ext;
+    uint64_t ext_len;
+    void *owner;
+    uint64_t size;
+};
+
+struct zl_session
+{
+    uint32_t rid;
+    _Atomic uint32_t tx_lock;
+    uint32_t tx_state;
+    uint32_t tx_hwm;
+    uint32_t tx_queued;
+    _Atomic uint32_t tx_done;
+    uint32_t tx_dirty;
+    uint32_t tx_big;
+    zl_chunk *tx_head;
+    zl_chunk *tx_tail;
+    zl_shard *shard;
+    void *dirty_next;
+
+    _Atomic int32_t rx_queued;
+    _Atomic uint32_t rx_stalled;
+    int32_t rx_low;
+    _Atomic int32_t refs;
+    uint8_t *id;
+    uint32_t id_len;
+    uint8_t id4[4];
+    uint8_t ip[16];
+    uint32_t ip_kind;
+    int32_t fd;
+    zl_socket *sock;
+
+    zl_run up;
+    zl_run down;
+};
+
+struct zl_table
+{
+    uint64_t mask;
+    _Atomic (zl_session *) slots[];
+};
+
+struct zl_socket
+{
+    _Atomic uint64_t handle;
+    _Atomic (zl_table *) table;
+    zl_shard *shard;
+    uint8_t pad0[40];
+
+    zl_run *rx_run;
+    zl_run *rx_list;
+    uint8_t *rx_pos;
+    uint64_t rx_left;
+    uint32_t rx_phase;
+    uint32_t rx_more;
+    uint8_t pad1[24];
+
+    zl_session *tx_session;
+    uint32_t tx_rid;
+    uint32_t tx_phase;
+    uint8_t pad2[48];
+
+    zl_inbox rx_inbox;
+    _Atomic int64_t rx_waiting;
+    _Atomic uint32_t rx_throttled;
+    uint32_t rx_low;
+    uint8_t pad3[40];
+
+    uint64_t inline_mask;
+    void *inline_slots[4];
+    uint8_t pad4[24];
+};
+
+struct zl_shard
+{
+    zl_inbox dirty;
+    _Atomic uint32_t driver;
+    uint8_t pad[52];
+};
+
+/* The free blocks of a class; see core/shm/pool.go. */
+typedef struct zl_pool
+{
+    _Atomic uint64_t head;
+    uint8_t pad[56];
+} zl_pool;
+
+#endif
