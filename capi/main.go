@@ -149,7 +149,7 @@ func zgo_state(handle C.uintptr_t) C.int {
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil && value == nil && size > 0 {
-		err = errno.New(errno.EFAULT, "the option's value is NULL")
+		err = errno.New(errno.EINVAL, "the option's value is NULL")
 	}
 	if err == nil {
 		err = k.SetOption(stream.Option(option), bytes(value, size))

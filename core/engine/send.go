@@ -27,7 +27,10 @@ func (sh *Shard) flush(shared *shm.Session) {
 	s := sh.byFd[shared.Fd].handler.(*Session)
 	s.takeMain()
 	shared.Unlock()
-	if !s.blocked {
+	switch {
+	case s.broken:
+		s.dropFlush()
+	case !s.blocked:
 		s.write()
 	}
 }
@@ -151,7 +154,6 @@ func (s *Session) writeFailed() {
 		s.close()
 		return
 	}
-	s.hangup = true
-	s.blocked = true // nothing is written from here on
+	s.broken, s.hangup = true, true
 	s.wantRead()
 }

@@ -42,6 +42,7 @@ type Session struct {
 	// Sending.
 	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
 	blocked              bool       // the kernel takes no more until EPOLLOUT
+	broken               bool       // the kernel takes nothing any more
 
 	// Ending.
 	detached  bool // senders no longer find it
@@ -135,13 +136,22 @@ func (s *Session) Finish(reason Reason, deadline time.Time) {
 	}
 	s.detach(reason)
 	s.finishing = true
-	s.shard.timers.cancel(s.deadline)
-	if !deadline.IsZero() {
-		s.deadline = s.shard.timers.after(time.Until(deadline), s.close)
-	}
-	if !s.blocked {
+	s.closeBy(deadline)
+	switch {
+	case s.broken:
+		s.close()
+	case !s.blocked:
 		s.write()
 	}
+}
+
+// closeBy closes the session at the deadline, unless an earlier one is set.
+func (s *Session) closeBy(deadline time.Time) {
+	if deadline.IsZero() || s.deadline != nil && !s.deadline.at.After(deadline) {
+		return
+	}
+	s.shard.timers.cancel(s.deadline)
+	s.deadline = s.shard.timers.after(time.Until(deadline), s.close)
 }
 
 // FinishSession is Finish, without a deadline, for the session that rid names
@@ -215,8 +225,7 @@ func (s *Session) written() {
 		}
 		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
 		s.farewell = farewellPoll
-		s.shard.timers.cancel(s.deadline)
-		s.deadline = s.shard.timers.after(farewellTime, s.close)
+		s.closeBy(time.Now().Add(farewellTime))
 	}
 	s.shard.timers.after(s.farewell, func() {
 		if s.fd < 0 {
