@@ -15,6 +15,8 @@ import (
 type Redial struct {
 	First time.Duration // before the second try; negative: never try again
 	Max   time.Duration // the pause doubles up to this when it is larger
+
+	ConnectTimeout time.Duration // of one try; 0: the system's
 }
 
 // Dialer keeps one connection to an endpoint: it dials, and dials again when
@@ -33,6 +35,7 @@ type Dialer struct {
 	session *Session
 	pause   time.Duration
 	retry   *timer
+	limit   *timer // of the present try
 	closed  bool
 	busy    bool // a look-up runs and will report
 }
@@ -58,6 +61,7 @@ func (d *Dialer) close(now bool, deadline time.Time) {
 	}
 	d.closed = true
 	d.shard.timers.cancel(d.retry)
+	d.shard.timers.cancel(d.limit)
 	if d.fd >= 0 {
 		d.shard.closeFd(d.fd)
 		d.fd = -1
@@ -125,6 +129,19 @@ func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 		_ = unix.Close(fd)
 		d.fd = -1
 		d.failed()
+		return
+	}
+	if d.redial.ConnectTimeout > 0 {
+		d.limit = d.shard.timers.after(d.redial.ConnectTimeout, d.giveUp)
+	}
+}
+
+// giveUp ends a try that takes too long.
+func (d *Dialer) giveUp() {
+	if d.fd >= 0 {
+		d.shard.closeFd(d.fd)
+		d.fd = -1
+		d.failed()
 	}
 }
 
@@ -133,6 +150,7 @@ func (d *Dialer) ready(events uint32) {
 	if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
 	}
+	d.shard.timers.cancel(d.limit)
 	fd := d.fd
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	d.fd = -1

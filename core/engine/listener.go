@@ -35,35 +35,52 @@ func Listen(sh *Shard, addr Address, owner Owner, tcp TCPOptions, limits Limits,
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{fd: fd, shard: sh, owner: owner, limits: limits, place: place}
-	if err := l.listen(sa, tcp.Backlog); err != nil {
+	if err := listen(fd, sa, tcp.Backlog); err != nil {
 		_ = unix.Close(fd)
 		return nil, errno.New(errno.Of(err), "cannot listen on %s", endpoint.Text(addr.AddrPort))
 	}
+	l, err := ListenOn(sh, fd, owner, limits, place)
+	if err != nil {
+		_ = unix.Close(fd)
+	}
+	return l, err
+}
+
+func listen(fd int, sa unix.Sockaddr, backlog int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return err
+	}
+	return unix.Listen(fd, backlog)
+}
+
+// ListenOn takes over a listening descriptor. On an error it stays the
+// caller's.
+func ListenOn(sh *Shard, fd int, owner Owner, limits Limits, place func() *Shard) (*Listener, error) {
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err == nil && listens == 0 {
+		err = unix.EINVAL
+	}
+	if err != nil {
+		return nil, errno.New(errno.Of(err), "descriptor %d does not listen", fd)
+	}
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, errno.New(errno.Of(err), "descriptor %d has no address", fd)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errno.New(errno.Of(err), "cannot use descriptor %d", fd)
+	}
+	unix.CloseOnExec(fd)
+	l := &Listener{Local: addressOf(local), fd: fd, shard: sh, owner: owner, limits: limits, place: place}
 	sh.Post(func() {
-		if err := sh.register(fd, l, true); err != nil {
+		if sh.register(fd, l, true) != nil {
 			l.close()
 		}
 	})
 	return l, nil
-}
-
-func (l *Listener) listen(sa unix.Sockaddr, backlog int) error {
-	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return err
-	}
-	if err := unix.Bind(l.fd, sa); err != nil {
-		return err
-	}
-	if err := unix.Listen(l.fd, backlog); err != nil {
-		return err
-	}
-	local, err := unix.Getsockname(l.fd)
-	if err != nil {
-		return err
-	}
-	l.Local = addressOf(local)
-	return nil
 }
 
 // Close stops listening and returns when the address is free. Accepted
@@ -76,7 +93,7 @@ func (l *Listener) Close() {
 
 func (l *Listener) close() {
 	if l.fd >= 0 {
-		l.shard.closeFd(l.fd)
+		l.shard.closeFd(l.fd) // also when it could not be registered
 		l.fd = -1
 		l.owner.Gone(l)
 	}

@@ -53,6 +53,9 @@ func (w *Waiter) OpenFd() (int, error) {
 	return fd, nil
 }
 
+// Fd returns the descriptor of OpenFd, or -1.
+func (w *Waiter) Fd() int { return w.eventFd }
+
 // CloseFd closes the descriptor. No Signal may run at the same time.
 func (w *Waiter) CloseFd() {
 	if w.eventFd >= 0 {

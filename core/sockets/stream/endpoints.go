@@ -22,7 +22,7 @@ func (k *Socket) Bind(text string) error {
 	if err != nil {
 		return err
 	}
-	addr, err := ep.Bind(k.opt.ipv6 == 1)
+	addr, err := ep.Bind(k.opt.int(OptIPv6) == 1)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (k *Socket) Bind(text string) error {
 		return err
 	}
 	k.addPart()
-	l, err := engine.Listen(sh, engine.Address{AddrPort: addr}, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+	l, err := k.listen(sh, engine.Address{AddrPort: addr})
 	if err != nil {
 		k.Gone(nil)
 		return err
@@ -41,6 +41,19 @@ func (k *Socket) Bind(text string) error {
 	defer k.mu.Unlock()
 	k.listeners = append(k.listeners, &listening{l, [2]string{text, k.opt.lastEndpoint}})
 	return nil
+}
+
+// listen opens the endpoint's descriptor, or takes the one of USE_FD, once.
+func (k *Socket) listen(sh *engine.Shard, addr engine.Address) (*engine.Listener, error) {
+	fd := int(k.opt.int(OptUseFd))
+	if fd < 0 {
+		return engine.Listen(sh, addr, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+	}
+	l, err := engine.ListenOn(sh, fd, k, k.opt.limits(), k.placer(sh))
+	if err == nil {
+		k.opt.setInt(OptUseFd, -1)
+	}
+	return l, err
 }
 
 // Unbind stops listening on an endpoint, named as in Bind or by LAST_ENDPOINT.
@@ -70,7 +83,7 @@ func (k *Socket) Connect(text string) error {
 	if err != nil {
 		return err
 	}
-	if err := ep.CheckDial(k.opt.ipv6 == 1); err != nil {
+	if err := ep.CheckDial(k.opt.int(OptIPv6) == 1); err != nil {
 		return err
 	}
 	sh, err := k.takeShard()

@@ -5,6 +5,7 @@ package stream
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	OptSndBuf           Option = 11
 	OptRcvBuf           Option = 12
 	OptRcvMore          Option = 13
+	OptFd               Option = 14
 	OptEvents           Option = 15
 	OptType             Option = 16
 	OptLinger           Option = 17
@@ -36,9 +38,27 @@ const (
 	OptRcvTimeo         Option = 27
 	OptSndTimeo         Option = 28
 	OptLastEndpoint     Option = 32
+	OptKeepAlive        Option = 34
+	OptKeepAliveCnt     Option = 35
+	OptKeepAliveIdle    Option = 36
+	OptKeepAliveIntvl   Option = 37
 	OptImmediate        Option = 39
 	OptIPv6             Option = 42
+	OptTOS              Option = 57
 	OptConnectRoutingID Option = 61
+	OptHandshakeIvl     Option = 66
+	OptConnectTimeout   Option = 79
+	OptMaxRT            Option = 80
+	OptUseFd            Option = 89
+	OptBindToDevice     Option = 92
+	OptTLSCert          Option = 95
+	OptTLSKey           Option = 96
+	OptTLSCA            Option = 97
+	OptTLSVerify        Option = 98
+	OptTLSClientCert    Option = 99
+	OptTLSHostname      Option = 100
+	OptTLSTrustSystem   Option = 101
+	OptTLSPassword      Option = 102
 )
 
 // Type is the number of the socket type (ZLINK_STREAM).
@@ -56,72 +76,101 @@ const (
 type options struct {
 	linger, rcvTimeout, sndTimeout atomic.Int32 // ms; -1: no limit
 
-	affinity        uint64
-	routingID       []byte
-	sndBuf, rcvBuf  int32 // bytes
-	reconnectIvl    int32 // ms
-	reconnectIvlMax int32 // ms
-	backlog         int32
-	maxMsgSize      int64
-	sndHwm, rcvHwm  int32
-	immediate       int32
-	ipv6            int32
-	connectID       []byte
-	lastEndpoint    string
+	ints         map[Option]int32 // those that differ from their default
+	strings      map[Option]string
+	affinity     uint64
+	maxMsgSize   int64
+	routingID    []byte
+	connectID    []byte
+	lastEndpoint string
 }
 
-// setDefaults gives every option its default.
+// intOption is an option of C type int.
+type intOption struct{ dflt, min, max int32 }
+
+const most = math.MaxInt32
+
+// intOptions are the options of C type int and what they take.
+var intOptions = map[Option]intOption{
+	OptSndBuf:          {-1, -1, most}, // bytes
+	OptRcvBuf:          {-1, -1, most}, // bytes
+	OptLinger:          {-1, -1, most}, // ms
+	OptReconnectIvl:    {100, -1, most},
+	OptBacklog:         {65536, 0, most},
+	OptReconnectIvlMax: {0, 0, most},
+	OptSndHwm:          {300000, 0, most},
+	OptRcvHwm:          {300000, 0, most},
+	OptRcvTimeo:        {-1, -1, most},
+	OptSndTimeo:        {-1, -1, most},
+	OptKeepAlive:       {-1, -1, 1},
+	OptKeepAliveCnt:    {-1, -1, most},
+	OptKeepAliveIdle:   {-1, -1, most}, // s
+	OptKeepAliveIntvl:  {-1, -1, most}, // s
+	OptImmediate:       {0, 0, 1},
+	OptIPv6:            {0, 0, 1},
+	OptTOS:             {0, 0, most},
+	OptHandshakeIvl:    {30000, 0, most}, // ms
+	OptConnectTimeout:  {0, 0, most},     // ms
+	OptMaxRT:           {0, 0, most},     // ms
+	OptUseFd:           {-1, -1, most},
+	OptTLSVerify:       {1, 0, 1},
+	OptTLSClientCert:   {0, 0, 1},
+	OptTLSTrustSystem:  {1, 0, 1},
+}
+
+// stringOptions are the options of text and their longest value in bytes.
+var stringOptions = map[Option]int{
+	OptBindToDevice: 16,
+	OptTLSCert:      256,
+	OptTLSKey:       256,
+	OptTLSCA:        256,
+	OptTLSHostname:  256,
+	OptTLSPassword:  256,
+}
+
 func (o *options) setDefaults(ctx *core.Context) {
 	o.linger.Store(int32(ctx.DefaultLinger()))
 	o.rcvTimeout.Store(-1)
 	o.sndTimeout.Store(-1)
-	o.sndBuf, o.rcvBuf = -1, -1
-	o.reconnectIvl, o.backlog = 100, 65536
 	o.maxMsgSize = -1
-	o.sndHwm, o.rcvHwm = 300000, 300000
 	if ctx.DefaultIPv6() {
-		o.ipv6 = 1
+		o.setInt(OptIPv6, 1)
 	}
 }
 
-// intOption is an option of C type int: where it lives and its smallest and
-// largest value.
-type intOption struct {
-	plain    *int32
-	atomic   *atomic.Int32
-	min, max int32
-}
-
-// intOption finds an int option; false: the number names none.
-func (o *options) intOption(opt Option) (intOption, bool) {
-	const most = math.MaxInt32
+// atOnce returns the place of an int option that takes effect at once, or nil.
+func (o *options) atOnce(opt Option) *atomic.Int32 {
 	switch opt {
-	case OptSndHwm:
-		return intOption{&o.sndHwm, nil, 0, most}, true
-	case OptRcvHwm:
-		return intOption{&o.rcvHwm, nil, 0, most}, true
-	case OptSndBuf:
-		return intOption{&o.sndBuf, nil, -1, most}, true
-	case OptRcvBuf:
-		return intOption{&o.rcvBuf, nil, -1, most}, true
-	case OptBacklog:
-		return intOption{&o.backlog, nil, 0, most}, true
-	case OptReconnectIvl:
-		return intOption{&o.reconnectIvl, nil, -1, most}, true
-	case OptReconnectIvlMax:
-		return intOption{&o.reconnectIvlMax, nil, 0, most}, true
-	case OptImmediate:
-		return intOption{&o.immediate, nil, 0, 1}, true
-	case OptIPv6:
-		return intOption{&o.ipv6, nil, 0, 1}, true
 	case OptLinger:
-		return intOption{nil, &o.linger, -1, most}, true
+		return &o.linger
 	case OptRcvTimeo:
-		return intOption{nil, &o.rcvTimeout, -1, most}, true
+		return &o.rcvTimeout
 	case OptSndTimeo:
-		return intOption{nil, &o.sndTimeout, -1, most}, true
+		return &o.sndTimeout
 	}
-	return intOption{}, false
+	return nil
+}
+
+// int returns the value of an int option.
+func (o *options) int(opt Option) int32 {
+	if place := o.atOnce(opt); place != nil {
+		return place.Load()
+	}
+	if v, set := o.ints[opt]; set {
+		return v
+	}
+	return intOptions[opt].dflt
+}
+
+func (o *options) setInt(opt Option, v int32) {
+	if place := o.atOnce(opt); place != nil {
+		place.Store(v)
+		return
+	}
+	if o.ints == nil {
+		o.ints = map[Option]int32{}
+	}
+	o.ints[opt] = v
 }
 
 func badOption(opt Option, format string, args ...any) error {
@@ -136,8 +185,27 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 		return err
 	}
 	o := &k.opt
-	if place, ok := o.intOption(opt); ok {
-		return place.set(opt, value)
+	if takes, ok := intOptions[opt]; ok {
+		if len(value) != 4 {
+			return badOption(opt, "takes 4 bytes, not %d", len(value))
+		}
+		v := int32(binary.NativeEndian.Uint32(value))
+		if v < takes.min || v > takes.max {
+			return badOption(opt, "does not take the value %d", v)
+		}
+		o.setInt(opt, v)
+		return nil
+	}
+	if longest, ok := stringOptions[opt]; ok {
+		text := strings.TrimSuffix(string(value), "\x00")
+		if len(text) > longest {
+			return badOption(opt, "takes at most %d bytes, not %d", longest, len(text))
+		}
+		if o.strings == nil {
+			o.strings = map[Option]string{}
+		}
+		o.strings[opt] = text
+		return nil
 	}
 	switch opt {
 	case OptMaxMsgSize, OptAffinity:
@@ -164,22 +232,6 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 	return nil
 }
 
-func (p intOption) set(opt Option, value []byte) error {
-	if len(value) != 4 {
-		return badOption(opt, "takes 4 bytes, not %d", len(value))
-	}
-	v := int32(binary.NativeEndian.Uint32(value))
-	if v < p.min || v > p.max {
-		return badOption(opt, "does not take the value %d", v)
-	}
-	if p.atomic != nil {
-		p.atomic.Store(v)
-	} else {
-		*p.plain = v
-	}
-	return nil
-}
-
 // Option stores an option's value in C's form at the start of buf and returns
 // its length. EINVAL: unknown option, or buf is too small.
 func (k *Socket) Option(opt Option, buf []byte) (int, error) {
@@ -198,11 +250,11 @@ func (k *Socket) Option(opt Option, buf []byte) (int, error) {
 
 func (k *Socket) option(opt Option) ([]byte, error) {
 	o := &k.opt
-	if place, ok := o.intOption(opt); ok {
-		if place.atomic != nil {
-			return cInt(place.atomic.Load()), nil
-		}
-		return cInt(*place.plain), nil
+	if _, ok := intOptions[opt]; ok {
+		return cInt(o.int(opt)), nil
+	}
+	if _, ok := stringOptions[opt]; ok {
+		return append([]byte(o.strings[opt]), 0), nil
 	}
 	switch opt {
 	case OptMaxMsgSize:
@@ -215,6 +267,9 @@ func (k *Socket) option(opt Option) ([]byte, error) {
 		return cInt(Type), nil
 	case OptRcvMore:
 		return cInt(int32(k.shared.RxMore)), nil
+	case OptFd:
+		fd, err := k.openFd()
+		return cInt(int32(fd)), err
 	case OptEvents:
 		return cInt(k.events()), nil
 	case OptLastEndpoint:
@@ -225,26 +280,27 @@ func (k *Socket) option(opt Option) ([]byte, error) {
 
 func cInt(v int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(v)) }
 
-// events says what would not block now.
-func (k *Socket) events() int32 {
-	k.look()
-	if k.Readable() {
-		return PollIn | PollOut
-	}
-	return PollOut
-}
-
 // tcp returns the options that a new descriptor gets.
 func (o *options) tcp() engine.TCPOptions {
-	return engine.TCPOptions{SndBuf: int(o.sndBuf), RcvBuf: int(o.rcvBuf), Backlog: int(o.backlog), IPv6: o.ipv6 == 1}
+	return engine.TCPOptions{
+		SndBuf: int(o.int(OptSndBuf)), RcvBuf: int(o.int(OptRcvBuf)),
+		Backlog: int(o.int(OptBacklog)), IPv6: o.int(OptIPv6) == 1,
+		KeepAlive: int(o.int(OptKeepAlive)), KeepAliveCount: int(o.int(OptKeepAliveCnt)),
+		KeepAliveIdle: int(o.int(OptKeepAliveIdle)), KeepAliveInterval: int(o.int(OptKeepAliveIntvl)),
+		TOS: int(o.int(OptTOS)), UserTimeout: o.duration(OptMaxRT), Device: o.strings[OptBindToDevice],
+	}
 }
 
 // limits returns the options that a new connection keeps.
 func (o *options) limits() engine.Limits {
-	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.sndHwm), RcvHwm: uint32(o.rcvHwm)}
+	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.int(OptSndHwm)), RcvHwm: uint32(o.int(OptRcvHwm))}
 }
 
 func (o *options) redial() engine.Redial {
-	return engine.Redial{First: time.Duration(o.reconnectIvl) * time.Millisecond,
-		Max: time.Duration(o.reconnectIvlMax) * time.Millisecond}
+	return engine.Redial{First: o.duration(OptReconnectIvl), Max: o.duration(OptReconnectIvlMax),
+		ConnectTimeout: o.duration(OptConnectTimeout)}
+}
+
+func (o *options) duration(opt Option) time.Duration {
+	return time.Duration(o.int(opt)) * time.Millisecond
 }

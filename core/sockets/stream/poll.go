@@ -82,7 +82,6 @@ func (p *poll) close() {
 	for _, item := range p.items {
 		if item.Socket != nil {
 			item.Socket.readers.Remove(p.w)
-			item.Socket.shared.RxInbox.Awake()
 		}
 	}
 	p.w.CloseFd()

@@ -167,7 +167,6 @@ func (k *Socket) sleep(deadline time.Time) error {
 	if !k.shared.RxInbox.Sleep() || k.state() != nil {
 		return nil
 	}
-	defer k.shared.RxInbox.Awake()
 	return w.Wait(deadline)
 }
 

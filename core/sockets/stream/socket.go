@@ -34,7 +34,9 @@ type Socket struct {
 	terminated atomic.Bool
 	closed     atomic.Bool
 
-	opt options // the calling thread's
+	// The calling thread's.
+	opt options
+	fd  *wait.Waiter // with a descriptor for others' event loops; nil: not asked for
 
 	mu        sync.Mutex
 	shards    []*engine.Shard
@@ -110,6 +112,7 @@ func (k *Socket) Close() error {
 	atomic.StoreUint64(&k.shared.Handle, 0)
 	k.ctx.Closed(k)
 	k.dropReceived()
+	k.closeFd()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()

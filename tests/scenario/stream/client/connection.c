@@ -37,7 +37,8 @@ struct connections
     uint8_t *in, *out;  /* shared by all connections */
 };
 
-static int watch (struct connections *all, uint32_t index, int op, uint32_t events)
+static int
+watch (struct connections *all, uint32_t index, int op, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.u32 = index};
     return epoll_ctl (all->epoll, op, all->table[index].fd, &event);
