@@ -176,11 +176,13 @@ static void move_and_copy_release_the_old_content (void)
     zlink_msg_t from, to;
 
     CHECK_OK (zlink_msg_init (&from));
-    CHECK_OK (zlink_msg_init_data (&to, filled (64, 7), 64, count_free, &freed));
+    CHECK_OK (
+      zlink_msg_init_data (&to, filled (64, 7), 64, count_free, &freed));
     CHECK_OK (zlink_msg_move (&to, &from));
     ZT_UNTIL (atomic_load (&freed) == 1);
     CHECK_OK (zlink_msg_close (&to));
-    CHECK_OK (zlink_msg_init_data (&to, filled (64, 7), 64, count_free, &freed));
+    CHECK_OK (
+      zlink_msg_init_data (&to, filled (64, 7), 64, count_free, &freed));
     CHECK_OK (zlink_msg_copy (&to, &from));
     ZT_UNTIL (atomic_load (&freed) == 2);
     CHECK_OK (zlink_msg_close (&to));

@@ -1,0 +1,94 @@
+// spin: -DSAFETY
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The inbox of core/shm/inbox.go: two threads push nodes, one takes the whole
+ * list and sleeps when there is none. Each step below is one atomic operation
+ * of the code.
+ *
+ * Shown: every node is taken exactly once, nobody is woken who has not said
+ * that he sleeps, and the taker never sleeps for ever while a node is there (a
+ * lost wake-up would be an invalid end state). */
+
+#define PUSHERS 2
+#define EACH 2
+#define NODES 4
+
+#define NIL 0
+#define ASLEEP 9
+
+byte head = NIL;
+byte next[NODES + 1];
+bool taken[NODES + 1];
+byte wakes = 0; /* the futex or eventfd: a counter of wake-ups sent */
+bool sleeping = false;
+
+proctype pusher (byte first)
+{
+    byte node = first, old;
+    do
+    :: node < first + EACH ->
+        do
+        :: old = head;
+            if
+            :: old == ASLEEP -> next[node] = NIL
+            :: else -> next[node] = old
+            fi;
+            atomic {
+                if
+                :: head == old -> head = node; break
+                :: else
+                fi
+            }
+        od;
+        if
+        :: old == ASLEEP -> wakes++
+        :: else
+        fi;
+        node++
+    :: else -> break
+    od
+}
+
+active proctype taker ()
+{
+    byte list, count = 0;
+    do
+    :: count == NODES -> break
+    :: else ->
+        if
+        :: head != NIL && head != ASLEEP ->
+            atomic { list = head; head = NIL };
+            do
+            :: list != NIL ->
+                assert (!taken[list]);
+                taken[list] = true;
+                count++;
+                list = next[list]
+            :: else -> break
+            od
+        :: else ->
+            /* Sleep: mark, which looks once more, then wait. */
+            atomic {
+                if
+                :: head == NIL -> head = ASLEEP; sleeping = true
+                :: else
+                fi
+            };
+            if
+            :: sleeping ->
+                wakes > 0;
+                wakes--;
+                sleeping = false;
+                assert (wakes == 0)
+            :: else
+            fi
+        fi
+    od
+}
+
+init
+{
+    atomic {
+        run pusher (1);
+        run pusher (1 + EACH)
+    }
+}
