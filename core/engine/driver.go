@@ -44,6 +44,9 @@ import (
 // more for a tick that has just begun.
 const watchTick = time.Millisecond
 
+// timerSlackNs is the kernel's default.
+const timerSlackNs = 50000
+
 type thread struct {
 	waiter  *wait.Waiter
 	resting atomic.Bool
@@ -58,6 +61,8 @@ func (sh *Shard) runThread(name string) {
 	defer close(sh.thread.done)
 	runtime.LockOSThread()
 	nameThread(name)
+	// Whatever the creator had (capi/slack.c): this thread's waits are exact.
+	_, _, _ = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, timerSlackNs, 0)
 	for !sh.stopping.Load() {
 		if atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverThread) {
 			sh.handOver = false

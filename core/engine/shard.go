@@ -23,7 +23,7 @@ const (
 	throttleBytes = 1 << 20
 	// callerBatchBytes is how much a driving caller reads before it returns to
 	// the application, so that it is still in the cache when it is copied.
-	callerBatchBytes = 256 << 10
+	callerBatchBytes = 64 << 10
 
 	// idleTrim is how long a shard has nothing to do before it gives the pages
 	// of free buffers back.

@@ -6,6 +6,7 @@
 
 #define SMALL_BUFFER_BYTES 65536
 #define BODY_BYTES 10000
+#define TIMEOUT_MS 300
 #define CONTEXTS 20
 #define CONTEXT_CYCLES 50
 
@@ -194,14 +195,14 @@ static void *poll_until_signal (void *s)
     return NULL;
 }
 
-/* Signals the thread until its blocked call has returned. */
-static void interrupt (void *(*run) (void *), void *s)
+/* Signals a thread until its blocked call has returned. */
+static void send_signals (int number, void *(*run) (void *), void *s)
 {
     waiter_t waiter = {run, s, false};
     pthread_t thread = zt_thread (run_waiter, &waiter);
     zt_pause_ms (50);
     while (!atomic_load (&waiter.done)) {
-        CHECK_OK (pthread_kill (thread, SIGUSR1));
+        CHECK_OK (pthread_kill (thread, number));
         zt_pause_ms (5);
     }
     zt_join (thread);
@@ -218,8 +219,8 @@ static void signals_interrupt (void)
     action.sa_handler = on_signal;
     CHECK_OK (sigaction (SIGUSR1, &action, &old));
     int port = zt_bind (s);
-    interrupt (recv_until_signal, s);
-    interrupt (poll_until_signal, s);
+    send_signals (SIGUSR1, recv_until_signal, s);
+    send_signals (SIGUSR1, poll_until_signal, s);
     CHECK (atomic_load (&signals) >= 2);
 
     /* The socket works on. */
@@ -230,6 +231,35 @@ static void signals_interrupt (void)
     zt_close (s);
     zt_term (ctx);
     CHECK_OK (sigaction (SIGUSR1, &old, NULL));
+}
+
+static void *recv_until_timeout (void *s)
+{
+    uint8_t buf[8];
+    CHECK_FAIL (zlink_recv (s, buf, sizeof buf, 0), EAGAIN);
+    return NULL;
+}
+
+static void *poll_until_timeout (void *s)
+{
+    zlink_pollitem_t item = {s, 0, ZLINK_POLLIN, 0};
+    CHECK_EQ (zlink_poll (&item, 1, TIMEOUT_MS), 0);
+    return NULL;
+}
+
+/* A signal the process has no handler for interrupts nothing, also where the
+ * library handles it for its own ends. */
+static void unhandled_signals_do_not_interrupt (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+
+    zt_bind (s);
+    zt_set_int (s, ZLINK_RCVTIMEO, TIMEOUT_MS);
+    send_signals (SIGURG, recv_until_timeout, s);
+    send_signals (SIGURG, poll_until_timeout, s);
+    zt_close (s);
+    zt_term (ctx);
 }
 
 typedef struct pair_t
@@ -311,6 +341,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (shutdown_ends_all_calls),
   ZT_CASE (shutdown_with_messages_waiting),
   ZT_CASE (signals_interrupt),
+  ZT_CASE (unhandled_signals_do_not_interrupt),
   ZT_CASE (many_contexts),
   ZT_CASE (contexts_give_everything_back),
   ZT_CASE (empty_contexts),
