@@ -3,9 +3,11 @@
 package engine
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,4 +61,26 @@ func addressOf(sa unix.Sockaddr) Address {
 		return Address{netip.AddrPortFrom(addr, uint16(sa.Port))}
 	}
 	return Address{}
+}
+
+// addressOfRaw is addressOf for what the kernel wrote.
+func addressOfRaw(raw *unix.RawSockaddrAny) Address {
+	switch raw.Addr.Family {
+	case unix.AF_INET:
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(raw))
+		return Address{netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), swap16(sa.Port))}
+	case unix.AF_INET6:
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(raw))
+		addr := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.Scope_id != 0 && addr.Is6() {
+			addr = addr.WithZone(strconv.Itoa(int(sa.Scope_id)))
+		}
+		return Address{netip.AddrPortFrom(addr, swap16(sa.Port))}
+	}
+	return Address{}
+}
+
+// swap16 reads a port in network order.
+func swap16(port uint16) uint16 {
+	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&port))[:])
 }

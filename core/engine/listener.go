@@ -3,7 +3,9 @@
 package engine
 
 import (
+	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +27,7 @@ type Listener struct {
 	owner  Owner
 	limits Limits
 	place  func() *Shard
+	peer   unix.RawSockaddrAny // of the last accept
 }
 
 // Listen opens a listening descriptor. Any thread. place picks the shard of a
@@ -74,6 +77,7 @@ func ListenOn(sh *Shard, fd int, owner Owner, limits Limits, place func() *Shard
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d", fd)
 	}
 	unix.CloseOnExec(fd)
+	growDescriptorTable.Do(func() { growTable(fd) })
 	l := &Listener{Local: addressOf(local), fd: fd, shard: sh, owner: owner, limits: limits, place: place}
 	sh.Post(func() {
 		if sh.register(fd, l, true) != nil {
@@ -81,6 +85,26 @@ func ListenOn(sh *Shard, fd int, owner Owner, limits Limits, place func() *Shard
 		}
 	})
 	return l, nil
+}
+
+// The kernel doubles a process's table of descriptors when it is full, and with
+// several threads that takes 10 to 30 ms each time, in which nothing is
+// accepted: ten thousand clients that come at once overflow the backlog. So the
+// table is made large once, with the first listener.
+var growDescriptorTable sync.Once
+
+// tableSize is the number of descriptors that need no growth: 128 KiB.
+const tableSize = 16384
+
+func growTable(fd int) {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur == 0 {
+		return
+	}
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, int(min(limit.Cur, tableSize))-1)
+	if err == nil {
+		_ = unix.Close(high)
+	}
 }
 
 // Close stops listening and returns when the address is free. Accepted
@@ -102,10 +126,10 @@ func (l *Listener) close() {
 // ready accepts what waits.
 func (l *Listener) ready(uint32) {
 	for range acceptBatch {
-		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, remote, err := l.accept()
 		switch err {
-		case nil:
-			l.hand(fd, addressOf(sa))
+		case 0:
+			l.hand(fd, remote)
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			l.pause()
 			return
@@ -113,6 +137,18 @@ func (l *Listener) ready(uint32) {
 			return
 		}
 	}
+}
+
+// accept takes one connection. It may sleep in the kernel, which grows the
+// table of descriptors, so the scheduler is told.
+func (l *Listener) accept() (int, Address, unix.Errno) {
+	size := uint32(unix.SizeofSockaddrAny)
+	fd, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(l.fd), uintptr(unsafe.Pointer(&l.peer)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if e != 0 {
+		return -1, Address{}, e
+	}
+	return int(fd), addressOfRaw(&l.peer), 0
 }
 
 // hand gives a connection to a shard.
