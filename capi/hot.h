@@ -41,6 +41,9 @@ int zl_result (int result);
 /* The thread's error detail; Go sets it before it returns -errno. */
 void zl_set_detail (const unsigned char *text, size_t size);
 
+/* Ends Go's hold of signals that it does not need; once Go runs. */
+void zl_give_signals_back (void);
+
 /* One step of a receive: the place of the next frame. */
 typedef struct zl_frame
 {

@@ -32,6 +32,12 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND zlink_cc MATCHES "/cc$")
   endif()
 endif()
 
+# Go's scheduler interrupts its threads with SIGURG, which ends a caller's wait
+# with EINTR though no handler of the host ran. Without that it asks running
+# code at its next function call, which the core's short functions make often.
+set(zlink_ldflags "-X=runtime.godebugDefault=asyncpreemptoff=1")
+string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
+
 set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
 if(ZLINK_SANITIZE)
   list(APPEND zlink_go_flags -asan)
@@ -55,7 +61,7 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E env
     CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
     ${ZLINK_GO} build ${zlink_go_flags} -o "${zlink_go_output}"
-    "-ldflags=-extldflags \"${zlink_extldflags}\"" ./capi
+    "-ldflags=${zlink_ldflags}" ./capi
   COMMAND ${CMAKE_COMMAND} -E make_directory "${zlink_lib_dir}"
   COMMAND ${CMAKE_COMMAND} -E rename "${zlink_go_output}" "${zlink_lib_dir}/${zlink_file}"
   COMMAND ${CMAKE_COMMAND} -E create_symlink ${zlink_file} "${zlink_lib_dir}/${zlink_soname}"
