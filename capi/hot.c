@@ -93,14 +93,16 @@ static bool next_run (zl_socket *k)
 
 enum
 {
-    PAGE = 4096
+    LOW_BITS = 10,
+    LOW_TAG = (1 << LOW_BITS) - 1
 };
-#define ADDR_MASK ((((uint64_t) 1 << 48) - 1) & ~(uint64_t) (PAGE - 1))
+#define ADDR_MASK (((uint64_t) 1 << 48) - 1 - LOW_TAG)
 
 static uint64_t repack (uint64_t head, void *block)
 {
-    uint64_t tag = ((head & (PAGE - 1)) | (head >> 48 << 12)) + 1;
-    return (uint64_t) (uintptr_t) block | (tag & (PAGE - 1)) | (tag >> 12 << 48);
+    uint64_t tag = ((head & LOW_TAG) | (head >> 48 << LOW_BITS)) + 1;
+    return (uint64_t) (uintptr_t) block | (tag & LOW_TAG)
+           | (tag >> LOW_BITS << 48);
 }
 
 static void *pool_pop (zl_pool *pool)
@@ -255,16 +257,25 @@ static bool has_room (zl_session *s)
     return s->tx_hwm == 0 || s->tx_queued - atomic_load (&s->tx_done) < s->tx_hwm;
 }
 
+/* A free chunk of at least this class with room for need bytes, or NULL. */
+static zl_chunk *new_chunk (size_t need, uint32_t class_)
+{
+    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_LARGE_CAP};
+    if (class_ > ZL_CLASS_LARGE)
+        class_ = ZL_CLASS_LARGE;
+    while (need > cap[class_])
+        if (++class_ > ZL_CLASS_LARGE)
+            return NULL;
+    return pool_pop (&zl_pools[class_]);
+}
+
 /* The chunk that takes need more bytes of the main queue, or NULL. */
 static zl_chunk *room_for (zl_session *s, size_t need)
 {
     zl_chunk *tail = s->tx_tail;
     if (ZL_LIKELY (tail && !tail->ext && tail->cap - tail->end >= need))
         return tail;
-    bool small = need <= ZL_SMALL_CAP && !tail && !s->tx_big;
-    if (!small && need > ZL_LARGE_CAP)
-        return NULL;
-    zl_chunk *c = pool_pop (&zl_pools[small ? ZL_CLASS_SMALL : ZL_CLASS_LARGE]);
+    zl_chunk *c = new_chunk (need, tail ? tail->class_ + 1 : s->tx_hint);
     if (!c)
         return NULL;
     atomic_store_explicit (&c->next, NULL, memory_order_relaxed);

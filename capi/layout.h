@@ -13,9 +13,11 @@
 enum
 {
     ZL_HEADER_SIZE = 64,
-    ZL_CLASS_SMALL = 0,
-    ZL_CLASS_LARGE = 1,
-    ZL_CLASS_DEDICATED = 4,
+    ZL_CLASS_TINY = 0,
+    ZL_CLASS_SMALL = 1,
+    ZL_CLASS_LARGE = 2,
+    ZL_CLASS_DEDICATED = 5,
+    ZL_TINY_CAP = (1 << 10) - ZL_HEADER_SIZE,
     ZL_SMALL_CAP = (4 << 10) - ZL_HEADER_SIZE,
     ZL_LARGE_CAP = (64 << 10) - ZL_HEADER_SIZE,
     ZL_RUN_DATA = 0,
@@ -84,7 +86,7 @@ struct zl_session
     uint32_t tx_queued;
     _Atomic uint32_t tx_done;
     uint32_t tx_dirty;
-    uint32_t tx_big;
+    uint32_t tx_hint;
     zl_chunk *tx_head;
     zl_chunk *tx_tail;
     zl_shard *shard;

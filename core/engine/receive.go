@@ -246,7 +246,7 @@ func (s *Session) stashed() int {
 func (s *Session) keep(rest []byte) bool {
 	if s.stash == nil || int(s.stash.Cap) < len(rest) {
 		s.freeStash()
-		if s.stash = shm.NewChunk(uint64(len(rest)), false); s.stash == nil {
+		if s.stash = shm.NewChunk(uint64(len(rest)), shm.ClassTiny); s.stash == nil {
 			return false
 		}
 	}

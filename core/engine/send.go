@@ -37,21 +37,16 @@ func (sh *Shard) flush(shared *shm.Session) {
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
 func (s *Session) takeMain() {
-	shared := s.Shared
-	if shared.TxHead == nil {
+	head, tail := s.Shared.TakeMain()
+	switch {
+	case head == nil:
 		return
+	case s.flushTail == nil:
+		s.flushHead = head
+	default:
+		s.flushTail.Next = unsafe.Pointer(head)
 	}
-	if s.flushTail == nil {
-		s.flushHead = (*shm.Chunk)(shared.TxHead)
-	} else {
-		s.flushTail.Next = shared.TxHead
-	}
-	s.flushTail = (*shm.Chunk)(shared.TxTail)
-	shared.TxHead, shared.TxTail = nil, nil
-	shared.TxBig = 0
-	if s.flushTail.Class != shm.ClassSmall {
-		shared.TxBig = 1
-	}
+	s.flushTail = tail
 }
 
 // write gives the kernel what it takes of the flush queue, in gathered writes.

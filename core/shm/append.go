@@ -70,7 +70,11 @@ func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 	}
 	c := (*Chunk)(s.TxTail)
 	if c == nil || c.Ext != nil || uint64(c.Cap-c.End) < need {
-		if c = NewChunk(need, c != nil || s.TxBig != 0); c == nil {
+		class := s.TxHint
+		if c != nil {
+			class = min(c.Class+1, ClassLarge)
+		}
+		if c = NewChunk(need, class); c == nil {
 			return AppendNoMemory
 		}
 		if s.TxTail == nil {

@@ -19,7 +19,8 @@ import "unsafe"
 const (
 	PageSize       = 4096
 	HeaderSize     = 64         // of Run, Chunk and Slab; their data follows
-	SmallChunkSize = 4 << 10    // Chunk of class ClassSmall, header included
+	TinyChunkSize  = 1 << 10    // Chunk of class ClassTiny, header included
+	SmallChunkSize = 4 << 10    // Chunk of class ClassSmall
 	LargeChunkSize = 64 << 10   // Chunk of class ClassLarge
 	SlabSize       = 256 << 10  // Slab of class ClassSlab
 	BigSlabSize    = 1088 << 10 // Slab of class ClassBigSlab: a frame of 1 MiB
@@ -27,7 +28,8 @@ const (
 
 // Classes of chunks and slabs. Those below ClassDedicated live in a Pool.
 const (
-	ClassSmall = iota
+	ClassTiny = iota
+	ClassSmall
 	ClassLarge
 	ClassSlab
 	ClassBigSlab
@@ -106,7 +108,7 @@ type Session struct {
 	TxQueued  uint32         // messages ever appended, modulo 2^32
 	TxDone    uint32         // messages ever written; stored by the shard, atomic
 	TxDirty   uint32         // on the shard's list of sessions to flush
-	TxBig     uint32         // the last batch outgrew a small chunk: start with a large one
+	TxHint    uint32         // class of the chunk that the last batch would have fitted
 	TxHead    unsafe.Pointer // *Chunk, the main queue
 	TxTail    unsafe.Pointer // *Chunk
 	Shard     *Shard

@@ -12,9 +12,9 @@ import (
 // free block is the one that is still in the cache. Any thread, Go or C, pops
 // and pushes without a lock.
 //
-// The head packs the address of the first block and a 28-bit tag that changes
-// with every operation. Blocks are page-aligned and below 2^48, so the tag
-// lies in the low 12 and the high 16 bits. Invariant: a compare-and-swap
+// The head packs the address of the first block and a 26-bit tag that changes
+// with every operation. Blocks lie at multiples of 1 KiB below 2^48, so the tag
+// has the low 10 and the high 16 bits. Invariant: a compare-and-swap
 // succeeds only when no operation came between its load and itself, so the
 // next word it read is still true (the tag would have to wrap exactly in
 // between). Blocks are type-stable, so that read is always of a link word.
@@ -24,8 +24,9 @@ type Pool struct {
 }
 
 const (
-	addrMask = 1<<48 - PageSize
-	lowTag   = PageSize - 1
+	lowBits  = 10
+	lowTag   = 1<<lowBits - 1
+	addrMask = 1<<48 - 1 - lowTag
 )
 
 func unpack(head uint64) unsafe.Pointer {
@@ -35,8 +36,8 @@ func unpack(head uint64) unsafe.Pointer {
 
 // repack returns head with another address and the next tag.
 func repack(head uint64, p unsafe.Pointer) uint64 {
-	tag := (head&lowTag | head>>48<<12) + 1
-	return uint64(uintptr(p)) | tag&lowTag | tag>>12<<48
+	tag := (head&lowTag | head>>48<<lowBits) + 1
+	return uint64(uintptr(p)) | tag&lowTag | tag>>lowBits<<48
 }
 
 // pop returns a free block or nil.
@@ -69,10 +70,10 @@ func (p *Pool) push(block unsafe.Pointer) {
 // because C pops and pushes as well.
 var Pools = (*[ClassDedicated]Pool)(mapPages(PageSize))
 
-var blockSize = [ClassDedicated]uintptr{SmallChunkSize, LargeChunkSize, SlabSize, BigSlabSize}
+var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, LargeChunkSize, SlabSize, BigSlabSize}
 
 // growStep is how many bytes a pool takes from the system at a time.
-var growStep = [ClassDedicated]uintptr{256 << 10, 1 << 20, SlabSize, BigSlabSize}
+var growStep = [ClassDedicated]uintptr{64 << 10, 256 << 10, 1 << 20, SlabSize, BigSlabSize}
 
 var growMutex sync.Mutex
 
@@ -111,14 +112,13 @@ func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
 	s.Class, s.Size = class, uint64(size)
 }
 
-// NewChunk returns an empty chunk with room for need bytes, or nil when there
-// is no memory. large asks for a large one although a small one would do.
-func NewChunk(need uint64, large bool) *Chunk {
-	switch {
-	case need <= SmallChunkSize-HeaderSize && !large:
-		return resetChunk((*Chunk)(get(ClassSmall)))
-	case need <= LargeChunkSize-HeaderSize:
-		return resetChunk((*Chunk)(get(ClassLarge)))
+// NewChunk returns an empty chunk of at least this class and with room for need
+// bytes, or nil when there is no memory.
+func NewChunk(need uint64, class uint32) *Chunk {
+	for ; class <= ClassLarge; class++ {
+		if need <= uint64(blockSize[class]-HeaderSize) {
+			return resetChunk((*Chunk)(get(class)))
+		}
 	}
 	size := roundUp(need+HeaderSize, PageSize)
 	c := (*Chunk)(mapPages(uintptr(size)))
@@ -126,6 +126,30 @@ func NewChunk(need uint64, large bool) *Chunk {
 		*c = Chunk{Class: ClassDedicated, Cap: uint32(min(size-HeaderSize, 1<<32-1)), Size: size}
 	}
 	return c
+}
+
+// fittingClass is the smallest class of a chunk for size bytes.
+func fittingClass(size uint32) uint32 {
+	for class := uint32(ClassTiny); class < ClassLarge; class++ {
+		if uintptr(size) <= blockSize[class]-HeaderSize {
+			return class
+		}
+	}
+	return ClassLarge
+}
+
+// TakeMain removes and returns a session's main queue; TxLock is held. The next
+// one starts with a chunk that this one would have fitted.
+func (s *Session) TakeMain() (head, tail *Chunk) {
+	head, tail = (*Chunk)(s.TxHead), (*Chunk)(s.TxTail)
+	s.TxHead, s.TxTail = nil, nil
+	if head != nil {
+		s.TxHint = ClassLarge
+		if head == tail {
+			s.TxHint = fittingClass(tail.End)
+		}
+	}
+	return head, tail
 }
 
 func resetChunk(c *Chunk) *Chunk {
@@ -204,18 +228,18 @@ func (s *Slab) Release() {
 }
 
 // keepWarm is how many free blocks of a class Trim leaves their pages.
-var keepWarm = [ClassDedicated]int{64, 8, 4, 0}
+var keepWarm = [ClassDedicated]int{0, 64, 8, 4, 0}
 
 // Trim gives the pages of long free blocks back to the system. Meant for a
 // shard that has nothing to do.
 func Trim() {
-	for class := range Pools {
+	for class := ClassSmall; class < ClassDedicated; class++ { // a tiny block is less than a page
 		var all []unsafe.Pointer
 		for block := Pools[class].pop(); block != nil; block = Pools[class].pop() {
 			all = append(all, block)
 		}
 		for i := len(all) - 1; i >= 0; i-- {
-			if i >= keepWarm[class] {
+			if i >= keepWarm[class] && blockSize[class] > PageSize {
 				chill(uint32(class), all[i])
 			}
 			Pools[class].push(all[i])
@@ -232,7 +256,7 @@ func chill(class uint32, block unsafe.Pointer) {
 	} else {
 		cold = &(*Slab)(block).Cold
 	}
-	if *cold == 0 && size > PageSize {
+	if *cold == 0 {
 		dropPages(unsafe.Add(block, PageSize), size-PageSize)
 		*cold = 1
 	}

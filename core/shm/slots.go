@@ -62,7 +62,7 @@ func NewSession(k *Socket, sh *Shard) *Session {
 	s.Lock() // a sender with a stale pointer may be looking
 	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
 	atomic.StoreUint32(&s.TxDone, 0)
-	s.TxQueued, s.TxDirty, s.TxBig = 0, 0, 0
+	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
 	s.TxHead, s.TxTail = nil, nil
 	s.Shard, s.Sock = sh, k
 	s.Unlock()
