@@ -260,7 +260,8 @@ static bool has_room (zl_session *s)
 /* A free chunk of at least this class with room for need bytes, or NULL. */
 static zl_chunk *new_chunk (size_t need, uint32_t class_)
 {
-    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_LARGE_CAP};
+    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_MID_CAP,
+                                 ZL_LARGE_CAP};
     if (class_ > ZL_CLASS_LARGE)
         class_ = ZL_CLASS_LARGE;
     while (need > cap[class_])

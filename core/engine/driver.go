@@ -142,7 +142,7 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 		}
 		err := sh.step(k, !late, deadline)
 		if late && k.RxInbox.Empty() && sh.pending.len() > 0 {
-			sh.readPending(k)
+			sh.readPending()
 		}
 		// What senders wait for goes out before the caller turns to what came.
 		if !k.RxInbox.Empty() {

@@ -96,6 +96,7 @@ func (s *Session) outcome(n int, e unix.Errno) (int, bool) {
 		s.remoteEnded()
 		return 0, false
 	}
+	s.shard.roundRead += n
 	return n, true
 }
 

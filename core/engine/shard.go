@@ -21,9 +21,9 @@ const (
 	// throttleBytes is how much may wait unread in a socket before its shards
 	// stop reading for it: what waits, waits in the kernel. About a cache-full.
 	throttleBytes = 1 << 20
-	// callerBatchBytes is how much a driving caller reads before it returns to
-	// the application, so that it is still in the cache when it is copied.
-	callerBatchBytes = 64 << 10
+	// roundBytes is how much is read in one round before what the application
+	// answered is written: it is still in the cache, and answers do not pile up.
+	roundBytes = 64 << 10
 
 	// idleTrim is how long a shard has nothing to do before it gives the pages
 	// of free buffers back.
@@ -55,16 +55,17 @@ type Shard struct {
 	events []epoll.Event
 
 	// Only the driver touches these.
-	byFd    []registration
-	nextTag int32
-	pending ring       // sessions with something to read
-	parked  []*Session // sessions not read until the receiver catches up
-	timers  timers
-	slab    *shm.Slab // being filled
-	slabPos uint64    // next free byte of slab
-	iov     [64]unix.Iovec
-	warm    bool // buffers were used since the last trim
-	rounds  int  // since the last look at the kernel
+	byFd      []registration
+	nextTag   int32
+	pending   ring       // sessions with something to read
+	parked    []*Session // sessions not read until the receiver catches up
+	timers    timers
+	slab      *shm.Slab // being filled
+	slabPos   uint64    // next free byte of slab
+	iov       [64]unix.Iovec
+	warm      bool // buffers were used since the last trim
+	rounds    int  // since the last look at the kernel
+	roundRead int  // bytes read in this round
 	// handOver is set when a receive call was woken that can drive.
 	handOver bool
 
@@ -162,7 +163,7 @@ func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error
 	}
 	if sh.pending.len() > 0 && sh.rounds < pollEvery {
 		sh.rounds++
-		sh.readPending(until)
+		sh.readPending()
 		return nil
 	}
 	sh.rounds = 0
@@ -291,15 +292,16 @@ func (sh *Shard) flushDirty() bool {
 	return true
 }
 
-// readPending reads the sessions that have something, each once in a round.
-// With until set it stops when enough waits for that socket.
-func (sh *Shard) readPending(until *shm.Socket) {
+// readPending reads sessions that have something, each at most once, until a
+// round's bytes have come.
+func (sh *Shard) readPending() {
 	sh.warm = true
+	sh.roundRead = 0
 	for range sh.pending.len() {
 		s := sh.pending.pop()
 		s.pending = false
 		s.receive()
-		if until != nil && atomic.LoadInt64(&until.RxWaiting) >= callerBatchBytes {
+		if sh.roundRead >= roundBytes {
 			return
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	HeaderSize     = 64         // of Run, Chunk and Slab; their data follows
 	TinyChunkSize  = 1 << 10    // Chunk of class ClassTiny, header included
 	SmallChunkSize = 4 << 10    // Chunk of class ClassSmall
+	MidChunkSize   = 16 << 10   // Chunk of class ClassMid
 	LargeChunkSize = 64 << 10   // Chunk of class ClassLarge
 	SlabSize       = 256 << 10  // Slab of class ClassSlab
 	BigSlabSize    = 1088 << 10 // Slab of class ClassBigSlab: a frame of 1 MiB
@@ -30,6 +31,7 @@ const (
 const (
 	ClassTiny = iota
 	ClassSmall
+	ClassMid
 	ClassLarge
 	ClassSlab
 	ClassBigSlab

@@ -70,10 +70,11 @@ func (p *Pool) push(block unsafe.Pointer) {
 // because C pops and pushes as well.
 var Pools = (*[ClassDedicated]Pool)(mapPages(PageSize))
 
-var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, LargeChunkSize, SlabSize, BigSlabSize}
+var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, MidChunkSize,
+	LargeChunkSize, SlabSize, BigSlabSize}
 
 // growStep is how many bytes a pool takes from the system at a time.
-var growStep = [ClassDedicated]uintptr{64 << 10, 256 << 10, 1 << 20, SlabSize, BigSlabSize}
+var growStep = [ClassDedicated]uintptr{64 << 10, 128 << 10, 256 << 10, 512 << 10, SlabSize, BigSlabSize}
 
 var growMutex sync.Mutex
 
@@ -228,7 +229,7 @@ func (s *Slab) Release() {
 }
 
 // keepWarm is how many free blocks of a class Trim leaves their pages.
-var keepWarm = [ClassDedicated]int{0, 64, 8, 4, 0}
+var keepWarm = [ClassDedicated]int{0, 64, 16, 8, 4, 0}
 
 // Trim gives the pages of long free blocks back to the system. Meant for a
 // shard that has nothing to do.
