@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +39,8 @@ const (
 	msgSize        = 64    // sizeof (zlink_msg_t)
 	ioThreadsDflt  = 2
 	maxSocketsDflt = 1023
-	maxIOThreads   = 64 // AFFINITY has a bit for each
+	maxIOThreads   = 64   // AFFINITY has a bit for each
+	maxCPUs        = 1024 // that the kernel's set of processors can name
 )
 
 // Socket is what the context asks of a socket.
@@ -57,6 +59,9 @@ type Context struct {
 	blocky     bool
 	ipv6       bool
 	namePrefix string
+	policy     int // of the io threads; -1: as the process
+	priority   int
+	cpus       []int
 
 	shards     []*engine.Shard // made on first use; nil until then
 	sockets    map[Socket]struct{}
@@ -69,7 +74,7 @@ type Context struct {
 // with the first endpoint.
 func NewContext() *Context {
 	return &Context{ioThreads: ioThreadsDflt, maxSockets: maxSocketsDflt, maxMsgSize: math.MaxInt32,
-		blocky: true, sockets: map[Socket]struct{}{}}
+		blocky: true, policy: -1, priority: -1, sockets: map[Socket]struct{}{}}
 }
 
 // Set sets an option. EINVAL: unknown option or bad value.
@@ -102,15 +107,40 @@ func (c *Context) Set(option, value int) error {
 		} else {
 			c.ipv6 = value == 1
 		}
-	case OptThreadNamePrefix:
-		if value < 0 {
+	case OptThreadPriority, OptThreadSchedPolicy, OptThreadAffinityAdd, OptThreadAffinityRemove, OptThreadNamePrefix:
+		if value < 0 || !c.setThread(option, value) {
 			return bad
 		}
-		c.namePrefix = fmt.Sprint(value)
 	default:
 		return errno.New(errno.EINVAL, "unknown context option %d", option)
 	}
 	return nil
+}
+
+// setThread sets an option of the io threads that start from now on.
+func (c *Context) setThread(option, value int) bool {
+	switch option {
+	case OptThreadPriority:
+		c.priority = value
+	case OptThreadSchedPolicy:
+		c.policy = value
+	case OptThreadNamePrefix:
+		c.namePrefix = fmt.Sprint(value)
+	case OptThreadAffinityAdd:
+		if value >= maxCPUs {
+			return false
+		}
+		if !slices.Contains(c.cpus, value) {
+			c.cpus = append(c.cpus, value)
+		}
+	case OptThreadAffinityRemove:
+		at := slices.Index(c.cpus, value)
+		if at < 0 {
+			return false
+		}
+		c.cpus = slices.Delete(c.cpus, at, at+1)
+	}
+	return true
 }
 
 // Get reads an option. EINVAL: unknown option.
@@ -129,6 +159,8 @@ func (c *Context) Get(option int) (int, error) {
 		return c.maxMsgSize, nil
 	case OptMsgSize:
 		return msgSize, nil
+	case OptThreadSchedPolicy:
+		return c.policy, nil
 	case OptBlocky:
 		return flag[c.blocky], nil
 	case OptIPv6:
@@ -264,7 +296,8 @@ func (c *Context) Shard(affinity uint64) (*engine.Shard, error) {
 		return nil, errno.New(errno.EMTHREAD, "AFFINITY %#x names no io thread", affinity)
 	}
 	if c.shards[best] == nil {
-		sh, err := engine.NewShard(c.threadName(best))
+		sh, err := engine.NewShard(engine.ThreadConfig{Name: c.threadName(best),
+			Policy: c.policy, Priority: c.priority, CPUs: slices.Clone(c.cpus)})
 		if err != nil {
 			return nil, errno.New(errno.Of(err), "cannot start an io thread: %v", err)
 		}

@@ -57,12 +57,10 @@ type thread struct {
 // errNotAlone ends a caller's driving: others use the shard as well.
 const errNotAlone = errno.EFSM
 
-func (sh *Shard) runThread(name string) {
+func (sh *Shard) runThread(config ThreadConfig) {
 	defer close(sh.thread.done)
 	runtime.LockOSThread()
-	nameThread(name)
-	// Whatever the creator had (capi/slack.c): this thread's waits are exact.
-	_, _, _ = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, timerSlackNs, 0)
+	config.apply()
 	for !sh.stopping.Load() {
 		if atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverThread) {
 			sh.handOver = false
@@ -157,11 +155,32 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 // Flush writes what senders queued. The thread of a successful TryDrive.
 func (sh *Shard) Flush() { sh.flushDirty() }
 
-// nameThread names the calling thread, as ps and gdb show it.
-func nameThread(name string) {
-	if name == "" {
-		return
+// ThreadConfig is how a shard's thread presents itself to the kernel.
+type ThreadConfig struct {
+	Name     string // at most 15 bytes; "": as the process
+	Policy   int    // SCHED_OTHER …; -1: as the process
+	Priority int    // of that policy; -1: 0
+	CPUs     []int  // it may run on; none: all
+}
+
+// apply sets up the calling thread. What the system refuses stays as it was,
+// as a priority may need a privilege that the process lacks.
+func (c ThreadConfig) apply() {
+	if c.Name != "" {
+		name := append([]byte(c.Name), 0)
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 	}
-	buf := append([]byte(name), 0)
-	_, _, _ = unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&buf[0])), 0, 0, 0, 0)
+	// Whatever the creator had (capi/slack.c): this thread's waits are exact.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlackNs, 0, 0, 0)
+	if len(c.CPUs) > 0 {
+		var set unix.CPUSet
+		for _, cpu := range c.CPUs {
+			set.Set(cpu)
+		}
+		_ = unix.SchedSetaffinity(0, &set)
+	}
+	if c.Policy >= 0 {
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr,
+			Policy: uint32(c.Policy), Priority: uint32(max(0, c.Priority))}, 0)
+	}
 }

@@ -83,8 +83,8 @@ type Shard struct {
 	thread thread
 }
 
-// NewShard makes a shard and starts its thread. name is the thread's.
-func NewShard(name string) (*Shard, error) {
+// NewShard makes a shard and starts its thread.
+func NewShard(config ThreadConfig) (*Shard, error) {
 	poller, err := epoll.Open()
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func NewShard(name string) (*Shard, error) {
 	sh := &Shard{Shared: shared, poller: poller, events: make([]epoll.Event, eventBatch)}
 	sh.thread.waiter = wait.New()
 	sh.thread.done = make(chan struct{})
-	go sh.runThread(name)
+	go sh.runThread(config)
 	return sh, nil
 }
 
