@@ -125,6 +125,7 @@ func (l *Listener) close() {
 
 // ready accepts what waits.
 func (l *Listener) ready(uint32) {
+	l.shard.accepted = time.Now()
 	for range acceptBatch {
 		fd, remote, err := l.accept()
 		switch err {
