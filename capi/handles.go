@@ -84,9 +84,16 @@ func (t *table[T]) drop(handle uint64) bool {
 	return true
 }
 
+// closer is what a socket handle stands for: a *stream.Socket or a
+// *stream.Monitor.
+type closer interface {
+	stream.Pollable
+	Close() error
+}
+
 var (
 	contexts = table[*core.Context]{tag: contextTag, limit: maxSlots}
-	sockets  = table[*stream.Socket]{tag: socketTag, limit: maxSlots}
+	sockets  = table[closer]{tag: socketTag, limit: maxSlots}
 )
 
 func contextOf(handle uintptr) (*core.Context, error) {
@@ -96,11 +103,33 @@ func contextOf(handle uintptr) (*core.Context, error) {
 	return nil, errno.New(errno.EFAULT, "the handle is not that of a context")
 }
 
-func socketOf(handle uintptr) (*stream.Socket, error) {
-	if k, ok := sockets.get(uint64(handle)); ok {
-		return k, nil
+func closerOf(handle uintptr) (closer, error) {
+	if c, ok := sockets.get(uint64(handle)); ok {
+		return c, nil
 	}
 	return nil, errno.New(errno.ENOTSOCK, "the handle is not that of an open socket")
+}
+
+func socketOf(handle uintptr) (*stream.Socket, error) {
+	c, err := closerOf(handle)
+	if err != nil {
+		return nil, err
+	}
+	if k, ok := c.(*stream.Socket); ok {
+		return k, nil
+	}
+	return nil, errno.New(errno.ENOTSOCK, "the handle is that of a monitor, not of a socket")
+}
+
+func monitorOf(handle uintptr) (*stream.Monitor, error) {
+	c, err := closerOf(handle)
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := c.(*stream.Monitor); ok {
+		return m, nil
+	}
+	return nil, errno.New(errno.ENOTSOCK, "the handle is that of a socket, not of a monitor")
 }
 
 // addSocket makes a socket known to Go and to the C layer.

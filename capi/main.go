@@ -128,9 +128,9 @@ func zgo_socket(handle C.uintptr_t, kind C.int, code *C.int) C.uintptr_t {
 
 //export zgo_close
 func zgo_close(handle C.uintptr_t) C.int {
-	k, err := socketOf(uintptr(handle))
+	c, err := closerOf(uintptr(handle))
 	if err == nil && sockets.drop(uint64(handle)) {
-		err = k.Close()
+		err = c.Close()
 	}
 	return result(err)
 }
@@ -277,11 +277,11 @@ func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
 		if items[i].socket == 0 {
 			continue
 		}
-		k, err := socketOf(uintptr(items[i].socket))
+		c, err := closerOf(uintptr(items[i].socket))
 		if err != nil {
 			return result(err)
 		}
-		poll[i].Socket = k
+		poll[i].Socket = c
 	}
 	timeout := time.Duration(timeoutMs)
 	if timeout > 0 {

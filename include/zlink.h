@@ -422,6 +422,64 @@ typedef struct zlink_routing_id_t
     uint8_t data[255];
 } zlink_routing_id_t;
 
+/* An event. value is a descriptor, an errno, a pause in ms or a reason, as fits
+ * the event; addresses are endpoints ("tcp://…") or "". Event 0 says that value
+ * events before it were lost, as the reader was slow. */
+typedef struct zlink_monitor_event_t
+{
+    uint64_t event;
+    uint64_t value;
+    zlink_routing_id_t routing_id;
+    char local_addr[256];
+    char remote_addr[256];
+} zlink_monitor_event_t;
+
+/* A connected peer; connected_time is ms since 1970, msgs_sent counts what was
+ * accepted for sending, msgs_received what came, read or not. */
+typedef struct zlink_peer_info_t
+{
+    zlink_routing_id_t routing_id;
+    char remote_addr[256];
+    uint64_t connected_time;
+    uint64_t msgs_sent;
+    uint64_t msgs_received;
+} zlink_peer_info_t;
+
+/* A monitor of the socket's events, an or of ZLINK_EVENT_ bits, for
+ * zlink_monitor_recv, zlink_poll and zlink_close. It may be read on another
+ * thread than the socket's. MONITOR_STOPPED comes last, whatever events says.
+ * NULL: ENOTSOCK, ETERM, EINVAL (no known event). */
+ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
+
+/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). EFAULT:
+ * event is NULL. ENOTSOCK: not a monitor. EINTR, ETERM. */
+ZLINK_EXPORT int
+zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);
+
+/* Needs a PAIR socket, which this library does not have: ENOTSUP. */
+ZLINK_EXPORT int
+zlink_socket_monitor (void *socket, const char *addr, int events);
+
+/* What is known of a peer. EHOSTUNREACH: no such peer. EINVAL: an empty id. */
+ZLINK_EXPORT int zlink_socket_peer_info (void *socket,
+                                         const zlink_routing_id_t *routing_id,
+                                         zlink_peer_info_t *info);
+
+/* The id of the peer with an index from 0 to zlink_socket_peer_count - 1; the
+ * order is stable while no peer comes or goes. EINVAL: no such index. */
+ZLINK_EXPORT int zlink_socket_peer_routing_id (void *socket,
+                                               int index,
+                                               zlink_routing_id_t *routing_id);
+
+/* The number of connected peers. */
+ZLINK_EXPORT int zlink_socket_peer_count (void *socket);
+
+/* Stores up to *count peers, and in *count how many were stored; with peers
+ * NULL, how many there are. Returns 0. */
+ZLINK_EXPORT int zlink_socket_peers (void *socket,
+                                     zlink_peer_info_t *peers,
+                                     size_t *count);
+
 /* ---------------------------------------------------------------- polling */
 
 #define ZLINK_POLLIN 1
@@ -433,7 +491,7 @@ typedef struct zlink_routing_id_t
 
 typedef int zlink_fd_t;
 
-/* A zlink socket, or, when socket is NULL, a file descriptor. */
+/* A zlink socket or monitor, or, when socket is NULL, a file descriptor. */
 typedef struct zlink_pollitem_t
 {
     void *socket;

@@ -62,10 +62,7 @@ func (d *Dialer) close(now bool, deadline time.Time) {
 	d.closed = true
 	d.shard.timers.cancel(d.retry)
 	d.shard.timers.cancel(d.limit)
-	if d.fd >= 0 {
-		d.shard.closeFd(d.fd)
-		d.fd = -1
-	}
+	d.dropFd()
 	switch {
 	case d.session == nil:
 		d.gone()
@@ -119,17 +116,15 @@ func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 		return
 	}
 	err = unix.Connect(fd, sa)
-	if err != nil && err != unix.EINPROGRESS {
+	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d, false) != nil {
+		d.observe(EventClosed, uint64(fd))
 		_ = unix.Close(fd)
 		d.failed()
 		return
 	}
 	d.fd = fd
-	if d.shard.register(fd, d, false) != nil {
-		_ = unix.Close(fd)
-		d.fd = -1
-		d.failed()
-		return
+	if err != nil {
+		d.observe(EventConnectDelayed, uint64(unix.EINPROGRESS))
 	}
 	if d.redial.ConnectTimeout > 0 {
 		d.limit = d.shard.timers.after(d.redial.ConnectTimeout, d.giveUp)
@@ -138,10 +133,25 @@ func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 
 // giveUp ends a try that takes too long.
 func (d *Dialer) giveUp() {
-	if d.fd >= 0 {
-		d.shard.closeFd(d.fd)
-		d.fd = -1
+	if d.dropFd() {
 		d.failed()
+	}
+}
+
+// dropFd closes the descriptor of a try, if there is one.
+func (d *Dialer) dropFd() bool {
+	if d.fd < 0 {
+		return false
+	}
+	d.observe(EventClosed, uint64(d.fd))
+	d.shard.closeFd(d.fd)
+	d.fd = -1
+	return true
+}
+
+func (d *Dialer) observe(kind EventKind, value uint64) {
+	if d.owner.Observed() {
+		d.owner.Observe(Event{Kind: kind, Value: value, Remote: endpoint.Text(d.remote.AddrPort)})
 	}
 }
 
@@ -153,12 +163,12 @@ func (d *Dialer) ready(events uint32) {
 	d.shard.timers.cancel(d.limit)
 	fd := d.fd
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	d.fd = -1
 	if err != nil || code != 0 || connectedToItself(fd) {
-		d.shard.closeFd(fd)
+		d.dropFd()
 		d.failed()
 		return
 	}
+	d.fd = -1
 	d.shard.unregister(fd)
 	alias := d.alias
 	d.alias = nil
@@ -196,6 +206,7 @@ func (d *Dialer) failed() {
 	if d.redial.First < 0 {
 		return
 	}
+	d.observe(EventConnectRetried, uint64(d.pause/time.Millisecond))
 	d.retry = d.shard.timers.after(d.pause, d.dial)
 	if d.redial.Max > d.redial.First {
 		d.pause = min(max(2*d.pause, time.Millisecond), d.redial.Max)

@@ -79,6 +79,7 @@ func ListenOn(sh *Shard, fd int, owner Owner, limits Limits, place func() *Shard
 	unix.CloseOnExec(fd)
 	growDescriptorTable.Do(func() { growTable(fd) })
 	l := &Listener{Local: addressOf(local), fd: fd, shard: sh, owner: owner, limits: limits, place: place}
+	l.observe(EventListening, uint64(fd)) // before any of its connections
 	sh.Post(func() {
 		if sh.register(fd, l, true) != nil {
 			l.close()
@@ -117,9 +118,16 @@ func (l *Listener) Close() {
 
 func (l *Listener) close() {
 	if l.fd >= 0 {
+		l.observe(EventClosed, uint64(l.fd))
 		l.shard.closeFd(l.fd) // also when it could not be registered
 		l.fd = -1
 		l.owner.Gone(l)
+	}
+}
+
+func (l *Listener) observe(kind EventKind, value uint64) {
+	if l.owner.Observed() {
+		l.owner.Observe(Event{Kind: kind, Value: value, Local: endpoint.Text(l.Local.AddrPort)})
 	}
 }
 
@@ -132,6 +140,7 @@ func (l *Listener) ready(uint32) {
 		case 0:
 			l.hand(fd, remote)
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			l.observe(EventAcceptFailed, uint64(err))
 			l.pause()
 			return
 		case unix.EAGAIN, unix.EINVAL: // nothing more; or being closed

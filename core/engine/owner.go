@@ -30,14 +30,19 @@ type Owner interface {
 	// Attach names a new connection and makes it known to senders; alias is
 	// the name asked for, or nil. An error refuses the connection.
 	Attach(s *Session, alias []byte) error
-	// Detach hides an ended connection from senders. Once per Attach.
-	Detach(s *Session, reason Reason)
+	// Detach hides an ended connection from senders and calls s.Detached. Once
+	// per Attach.
+	Detach(s *Session)
 	// Gone says that the last descriptor of a session, listener or dialer of
 	// this owner is closed and none will follow from it.
 	Gone(part any)
 	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
 	// whether that is a receive call, which could drive the shard itself.
 	WakeReaders() bool
+	// Observed tells whether Observe wants to hear of events.
+	Observed() bool
+	// Observe hears of an event of the socket's life.
+	Observe(Event)
 	// WakeSenders wakes whoever waits for room in a session's send queue.
 	WakeSenders()
 }
@@ -47,4 +52,29 @@ type Limits struct {
 	MaxMsgSize int64  // longest body in bytes; negative: no limit
 	SndHwm     uint32 // messages; 0: no limit
 	RcvHwm     uint32 // messages; 0: no limit
+}
+
+// EventKind is a kind of event in the life of a socket (ZLINK_EVENT_*).
+type EventKind uint64
+
+const (
+	EventConnected      EventKind = 0x0001 // a dialled connection is there; value: descriptor
+	EventConnectDelayed EventKind = 0x0002 // a connection is under way; value: errno
+	EventConnectRetried EventKind = 0x0004 // it will be tried again; value: in ms
+	EventListening      EventKind = 0x0008 // value: descriptor
+	EventBindFailed     EventKind = 0x0010 // value: errno
+	EventAccepted       EventKind = 0x0020 // value: descriptor
+	EventAcceptFailed   EventKind = 0x0040 // value: errno
+	EventClosed         EventKind = 0x0080 // a listening or dialling descriptor is closed; value: it
+	EventDisconnected   EventKind = 0x0200 // value: Reason
+	EventStopped        EventKind = 0x0400 // no event follows
+	EventReady          EventKind = 0x1000 // messages can flow; value: descriptor
+)
+
+// Event is one event. Local and Remote are endpoints, or "".
+type Event struct {
+	Kind          EventKind
+	Value         uint64
+	RoutingID     []byte
+	Local, Remote string
 }

@@ -181,6 +181,7 @@ func (s *Session) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) 
 	r := (*shm.Run)(at)
 	*r = shm.Run{Session: s.Shared, Slab: slab, Data: unsafe.Add(at, shm.HeaderSize),
 		Size: uint64(size), Msgs: uint32(frames), Kind: shm.RunData}
+	s.Received.Add(uint64(frames))
 	atomic.AddInt32(&s.Shared.RxQueued, int32(frames))
 	atomic.AddInt64(&s.Shared.Sock.RxWaiting, int64(size))
 	s.push(r)

@@ -37,6 +37,8 @@ func (sh *Shard) flush(shared *shm.Session) {
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
 func (s *Session) takeMain() {
+	s.sent.Add(uint64(s.Shared.TxQueued - s.queued))
+	s.queued = s.Shared.TxQueued
 	head, tail := s.Shared.TakeMain()
 	switch {
 	case head == nil:
@@ -151,4 +153,11 @@ func (s *Session) writeFailed() {
 	}
 	s.broken, s.hangup = true, true
 	s.wantRead()
+}
+
+// Sent returns how many messages senders queued for the peer. Any thread.
+func (s *Session) Sent() uint64 {
+	s.Shared.Lock()
+	defer s.Shared.Unlock()
+	return s.sent.Load() + uint64(s.Shared.TxQueued-s.queued)
 }

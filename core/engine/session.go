@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/shm"
 )
 
@@ -25,11 +26,16 @@ type Session struct {
 	Shared *shm.Session
 	Remote Address // the peer's
 	Index  int     // the owner's
-	fd     int     // -1: closed
-	shard  *Shard
-	owner  Owner
-	dialer *Dialer // what made the connection; nil: accepted
-	limits Limits
+	Since  time.Time
+
+	Received atomic.Uint64 // messages that arrived whole; any thread
+	sent     atomic.Uint64 // messages taken from the main queue
+	queued   uint32        // TxQueued at that time
+	fd       int           // -1: closed
+	shard    *Shard
+	owner    Owner
+	dialer   *Dialer // what made the connection; nil: accepted
+	limits   Limits
 
 	// Receiving.
 	pending bool       // on the shard's ready list
@@ -45,7 +51,7 @@ type Session struct {
 	broken               bool       // the kernel takes nothing any more
 
 	// Ending.
-	detached  bool // senders no longer find it
+	detached  bool // senders no longer find it; stored by the owner's Detach
 	announced bool // the disconnect event is pushed
 	finishing bool // close when everything is written
 	reason    Reason
@@ -56,7 +62,7 @@ type Session struct {
 // adopt makes a session of a connected descriptor, which it then owns, and
 // announces it. nil: refused, and the descriptor is closed.
 func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
-	s := &Session{fd: fd, shard: sh, owner: owner, dialer: dialer, limits: limits, Remote: remote}
+	s := &Session{fd: fd, shard: sh, owner: owner, dialer: dialer, limits: limits, Remote: remote, Since: time.Now()}
 	s.Shared = shm.NewSession(owner.Shared(), sh.Shared)
 	if s.Shared == nil {
 		_ = unix.Close(fd)
@@ -78,8 +84,31 @@ func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, diale
 	}
 	sh.sessions.Add(1)
 	s.Shared.Hold() // until the receiver has read the disconnect event
+	if owner.Observed() {
+		kind := EventAccepted
+		if dialer != nil {
+			kind = EventConnected
+		}
+		s.observe(kind, uint64(fd))
+		s.observe(EventReady, uint64(fd))
+	}
 	s.push(&s.Shared.Up)
 	return s
+}
+
+// observe tells the owner of an event of this connection.
+func (s *Session) observe(kind EventKind, value uint64) {
+	s.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), s.Shared.IDFrame()...),
+		Local: localText(s.fd), Remote: endpoint.Text(s.Remote.AddrPort)})
+}
+
+// localText is the endpoint of a descriptor's own end, or "".
+func localText(fd int) string {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return ""
+	}
+	return endpoint.Text(addressOf(sa).AddrPort)
 }
 
 // ready reacts to the kernel's report.
@@ -127,6 +156,13 @@ func (s *Session) drop(r *shm.Run) {
 		s.Shared.Release()
 	}
 }
+
+// Detached notes that senders no longer find the session. The owner's Detach.
+func (s *Session) Detached() { s.detached = true }
+
+// Connected tells whether senders find the session. Under the lock that the
+// owner holds in Attach and Detach.
+func (s *Session) Connected() bool { return !s.detached }
 
 // Finish closes the connection when everything queued for it is written, or at
 // the deadline (zero: none).
@@ -185,8 +221,8 @@ func (s *Session) detach(reason Reason) {
 	if s.detached {
 		return
 	}
-	s.detached, s.reason = true, reason
-	s.owner.Detach(s, reason)
+	s.reason = reason
+	s.owner.Detach(s)
 	shared := s.Shared
 	shared.Lock()
 	shared.TxState = shm.TxClosed
@@ -253,6 +289,9 @@ func (s *Session) close() {
 		return
 	}
 	s.announceEnd()
+	if s.owner.Observed() {
+		s.observe(EventDisconnected, uint64(s.reason))
+	}
 	s.shard.closeFd(s.fd)
 	s.fd = -1
 	s.shard.sessions.Add(-1)

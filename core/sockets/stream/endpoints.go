@@ -18,6 +18,14 @@ func (k *Socket) Bind(text string) error {
 	if err := k.state(); err != nil {
 		return err
 	}
+	err := k.bind(text)
+	if err != nil && k.Observed() {
+		k.Observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
+	}
+	return err
+}
+
+func (k *Socket) bind(text string) error {
 	ep, err := endpoint.Parse(text)
 	if err != nil {
 		return err

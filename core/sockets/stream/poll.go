@@ -11,10 +11,20 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// PollItem is a socket, or, when Socket is nil, a descriptor, and what to wait
-// for: PollIn, PollOut, PollErr, PollPri.
+// Pollable is a *Socket or a *Monitor.
+type Pollable interface {
+	pollReaders() *wait.List
+	pollState() error
+	// pollReadable tells whether a receive would not block. With mark it also
+	// sees to it that the readers are signalled when that changes.
+	pollReadable(mark bool) bool
+	pollWritable() bool
+}
+
+// PollItem is a socket or monitor, or, when Socket is nil, a descriptor, and
+// what to wait for: PollIn, PollOut, PollErr, PollPri.
 type PollItem struct {
-	Socket  *Socket
+	Socket  Pollable
 	Fd      int
 	Events  int16
 	Revents int16 // what is ready
@@ -72,7 +82,7 @@ func (p *poll) open() error {
 	}
 	for _, item := range p.items {
 		if item.Socket != nil {
-			item.Socket.readers.Add(p.w)
+			item.Socket.pollReaders().Add(p.w)
 		}
 	}
 	return nil
@@ -81,7 +91,7 @@ func (p *poll) open() error {
 func (p *poll) close() {
 	for _, item := range p.items {
 		if item.Socket != nil {
-			item.Socket.readers.Remove(p.w)
+			item.Socket.pollReaders().Remove(p.w)
 		}
 	}
 	p.w.CloseFd()
@@ -113,18 +123,25 @@ func (p *poll) look(mark bool) (ready int, err error) {
 }
 
 func (item *PollItem) lookSocket(mark bool) error {
-	k := item.Socket
-	if err := k.state(); err != nil {
+	if err := item.Socket.pollState(); err != nil {
 		return err
 	}
-	item.Revents = item.Events & PollOut
-	if item.Events&PollIn != 0 {
-		k.look()
-		if k.Readable() || mark && !k.shared.RxInbox.Sleep() {
-			item.Revents |= PollIn
-		}
+	if item.Socket.pollWritable() {
+		item.Revents = item.Events & PollOut
+	}
+	if item.Events&PollIn != 0 && item.Socket.pollReadable(mark) {
+		item.Revents |= PollIn
 	}
 	return nil
+}
+
+func (k *Socket) pollReaders() *wait.List { return &k.readers }
+func (k *Socket) pollState() error        { return k.state() }
+func (k *Socket) pollWritable() bool      { return true }
+
+func (k *Socket) pollReadable(mark bool) bool {
+	k.look()
+	return k.Readable() || mark && !k.shared.RxInbox.Sleep()
 }
 
 // look runs one round of the shard's loop if nobody drives it, so that a look

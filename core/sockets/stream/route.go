@@ -41,9 +41,10 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 }
 
 // Detach takes an ended connection out of the table.
-func (k *Socket) Detach(s *engine.Session, _ engine.Reason) {
+func (k *Socket) Detach(s *engine.Session) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	s.Detached()
 	if id := string(s.Shared.IDFrame()); k.aliases[id] == s.Shared {
 		delete(k.aliases, id)
 	} else {

@@ -29,6 +29,9 @@ type Socket struct {
 	readers wait.List // who waits for RxInbox
 	senders wait.List // who waits for room in a send queue
 
+	monitors monitors
+	observed atomic.Bool // there is a monitor
+
 	receiving  atomic.Bool  // a receive call, which could drive, is among the readers
 	blocked    atomic.Int32 // senders waiting
 	terminated atomic.Bool
@@ -85,6 +88,7 @@ func (k *Socket) Terminate() {
 	k.terminated.Store(true)
 	k.readers.Signal()
 	k.senders.Signal()
+	k.terminateMonitors()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, sh := range k.shards {
@@ -192,6 +196,7 @@ func (k *Socket) free() {
 	for _, t := range tables {
 		shm.FreeTable(t)
 	}
+	k.stopMonitors()
 	shm.FreeSocket(k.shared)
 	k.ctx.Done()
 }

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Monitoring and peers: one call of Go each. */
+#include "hot.h"
+#include "watch.h"
+#include "zlink.h"
+#include "_cgo_export.h"
+
+#define SAME(type, other, field)                                               \
+    _Static_assert (offsetof (type, field) == offsetof (other, field), #field)
+
+SAME (zlink_monitor_event_t, zl_monitor_event, value);
+SAME (zlink_monitor_event_t, zl_monitor_event, routing_id);
+SAME (zlink_monitor_event_t, zl_monitor_event, local_addr);
+SAME (zlink_monitor_event_t, zl_monitor_event, remote_addr);
+SAME (zlink_peer_info_t, zl_peer_info, remote_addr);
+SAME (zlink_peer_info_t, zl_peer_info, connected_time);
+SAME (zlink_peer_info_t, zl_peer_info, msgs_sent);
+SAME (zlink_peer_info_t, zl_peer_info, msgs_received);
+_Static_assert (sizeof (zlink_routing_id_t) == sizeof (zl_routing_id), "id");
+
+void *zlink_socket_monitor_open (void *socket, int events)
+{
+    int error = 0;
+    if (zl_forked) {
+        zl_fail (ENOTSUP);
+        return NULL;
+    }
+    uintptr_t monitor = zgo_monitor_open ((uintptr_t) socket, events, &error);
+    if (!monitor)
+        zl_result (error);
+    return (void *) monitor;
+}
+
+int zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags)
+{
+    if (zl_forked)
+        return zl_fail (ENOTSUP);
+    if (!event)
+        return zl_fail (EFAULT);
+    return zl_result (
+      zgo_monitor_recv ((uintptr_t) monitor, (zl_monitor_event *) event, flags));
+}
+
+int zlink_socket_monitor (void *socket, const char *addr, int events)
+{
+    (void) addr;
+    (void) events;
+    if (zl_forked)
+        return zl_fail (ENOTSUP);
+    int count = zgo_peer_count ((uintptr_t) socket); /* is it a socket? */
+    return count < 0 ? zl_result (count) : zl_fail (ENOTSUP);
+}
+
+int zlink_socket_peer_info (void *socket,
+                            const zlink_routing_id_t *routing_id,
+                            zlink_peer_info_t *info)
+{
+    if (zl_forked)
+        return zl_fail (ENOTSUP);
+    if (!routing_id || !info)
+        return zl_fail (EFAULT);
+    return zl_result (zgo_peer_info ((uintptr_t) socket,
+                                     (zl_routing_id *) routing_id,
+                                     (zl_peer_info *) info));
+}
+
+int zlink_socket_peer_routing_id (void *socket,
+                                  int index,
+                                  zlink_routing_id_t *routing_id)
+{
+    if (zl_forked)
+        return zl_fail (ENOTSUP);
+    if (!routing_id)
+        return zl_fail (EFAULT);
+    return zl_result (
+      zgo_peer_id ((uintptr_t) socket, index, (zl_routing_id *) routing_id));
+}
+
+int zlink_socket_peer_count (void *socket)
+{
+    if (zl_forked)
+        return zl_fail (ENOTSUP);
+    return zl_result (zgo_peer_count ((uintptr_t) socket));
+}
+
+int zlink_socket_peers (void *socket, zlink_peer_info_t *peers, size_t *count)
+{
+    if (zl_forked)
+        return zl_fail (ENOTSUP);
+    if (!count)
+        return zl_fail (EFAULT);
+    return zl_result (zgo_peers ((uintptr_t) socket, (zl_peer_info *) peers,
+                                 *count, count));
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+/*
+#include "hot.h"
+#include "watch.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets/stream"
+)
+
+//export zgo_monitor_open
+func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t {
+	k, err := socketOf(uintptr(handle))
+	if err == nil && events&eventAll == 0 {
+		err = errno.New(errno.EINVAL, "%#x names no event", int(events))
+	}
+	var m *stream.Monitor
+	if err == nil {
+		m, err = k.Monitor(engine.EventKind(events & eventAll))
+	}
+	if err != nil {
+		*code = result(err)
+		return 0
+	}
+	monitor := sockets.put(m)
+	if monitor == 0 {
+		_ = m.Close()
+		*code = result(errno.New(errno.EMFILE, "the process has all the sockets it can"))
+	}
+	return C.uintptr_t(monitor)
+}
+
+// eventAll is ZLINK_EVENT_ALL.
+const eventAll = 0xFFFF
+
+//export zgo_monitor_recv
+func zgo_monitor_recv(handle C.uintptr_t, out *C.zl_monitor_event, flags C.int) C.int {
+	m, err := monitorOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	e, err := m.Recv(flags&flagDontWait != 0)
+	if err != nil {
+		return result(err)
+	}
+	*out = C.zl_monitor_event{event: C.uint64_t(e.Kind), value: C.uint64_t(e.Value)}
+	setID(&out.routing_id, e.RoutingID)
+	setText(&out.local_addr, e.Local)
+	setText(&out.remote_addr, e.Remote)
+	return 0
+}
+
+func setID(out *C.zl_routing_id, id []byte) {
+	out.size = C.uint8_t(copy(unsafe.Slice((*byte)(&out.data[0]), len(out.data)), id))
+}
+
+// setText stores a text with its NUL, cut if need be.
+func setText(out *[256]C.char, text string) {
+	n := copy(unsafe.Slice((*byte)(unsafe.Pointer(&out[0])), len(out)-1), text)
+	out[n] = 0
+}
+
+func setPeer(out *C.zl_peer_info, p stream.Peer) {
+	*out = C.zl_peer_info{connected_time: C.uint64_t(p.Connected.UnixMilli()), msgs_sent: C.uint64_t(p.Sent),
+		msgs_received: C.uint64_t(p.Received)}
+	setID(&out.routing_id, p.RoutingID)
+	setText(&out.remote_addr, p.Remote)
+}
+
+//export zgo_peer_info
+func zgo_peer_info(handle C.uintptr_t, id *C.zl_routing_id, out *C.zl_peer_info) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	p, err := k.Peer(unsafe.Slice((*byte)(&id.data[0]), id.size))
+	if err != nil {
+		return result(err)
+	}
+	setPeer(out, p)
+	return 0
+}
+
+//export zgo_peer_id
+func zgo_peer_id(handle C.uintptr_t, index C.int, out *C.zl_routing_id) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	id, err := k.PeerID(int(index))
+	if err != nil {
+		return result(err)
+	}
+	setID(out, id)
+	return 0
+}
+
+//export zgo_peer_count
+func zgo_peer_count(handle C.uintptr_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	n, err := k.PeerCount()
+	if err != nil {
+		return result(err)
+	}
+	return C.int(n)
+}
+
+// zgo_peers stores up to room peers in out, and in count how many it stored, or,
+// without out, how many there are.
+//
+//export zgo_peers
+func zgo_peers(handle C.uintptr_t, out *C.zl_peer_info, room C.size_t, count *C.size_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	peers, err := k.Peers(-1)
+	if err != nil {
+		return result(err)
+	}
+	*count = C.size_t(len(peers))
+	if out == nil {
+		return 0
+	}
+	*count = min(*count, room)
+	for i, place := 0, unsafe.Slice(out, *count); i < len(place); i++ {
+		setPeer(&place[i], peers[i])
+	}
+	return 0
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"sync"
+	"time"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// monitorEvents is how many events a monitor keeps for a reader that is slow.
+const monitorEvents = 4096
+
+// EventLost is the kind of the event that says, in its value, how many events
+// before it were lost because the reader was slow.
+const EventLost engine.EventKind = 0
+
+// Monitor is the events of a socket, for one reading thread. It belongs to its
+// reader and outlives the socket: EventStopped is the last event.
+type Monitor struct {
+	socket *Socket
+	kinds  engine.EventKind // bits of the wanted kinds
+
+	readers wait.List
+
+	mu         sync.Mutex
+	events     []engine.Event // oldest first
+	lost       uint64
+	stopped    bool // EventStopped is queued: no other follows
+	terminated bool
+	closed     bool
+}
+
+// Monitor returns a new monitor of the socket's events whose bit is in kinds,
+// to be ended with Close. EventStopped always comes. Any number of monitors may
+// watch a socket.
+func (k *Socket) Monitor(kinds engine.EventKind) (*Monitor, error) {
+	if err := k.state(); err != nil {
+		return nil, err
+	}
+	m := &Monitor{socket: k, kinds: kinds | engine.EventStopped}
+	k.monitors.Lock()
+	defer k.monitors.Unlock()
+	k.monitors.list = append(k.monitors.list, m)
+	k.observed.Store(true)
+	return m, nil
+}
+
+// monitors are who watches a socket.
+type monitors struct {
+	sync.Mutex
+	list []*Monitor
+}
+
+// Observed tells whether the socket has a monitor.
+func (k *Socket) Observed() bool { return k.observed.Load() }
+
+// Observe gives an event to the monitors.
+func (k *Socket) Observe(e engine.Event) {
+	k.monitors.Lock()
+	defer k.monitors.Unlock()
+	for _, m := range k.monitors.list {
+		m.put(e)
+	}
+}
+
+// stopMonitors ends the monitors with their last event.
+func (k *Socket) stopMonitors() {
+	k.monitors.Lock()
+	list := k.monitors.list
+	k.monitors.list = nil
+	k.observed.Store(false)
+	k.monitors.Unlock()
+	for _, m := range list {
+		m.put(engine.Event{Kind: engine.EventStopped})
+	}
+}
+
+// terminateMonitors makes blocked and later receives fail with ETERM.
+func (k *Socket) terminateMonitors() {
+	k.monitors.Lock()
+	defer k.monitors.Unlock()
+	for _, m := range k.monitors.list {
+		m.mu.Lock()
+		m.terminated = true
+		m.mu.Unlock()
+		m.readers.Signal()
+	}
+}
+
+func (m *Monitor) put(e engine.Event) {
+	if m.kinds&e.Kind == 0 {
+		return
+	}
+	m.mu.Lock()
+	if !m.stopped && !m.closed {
+		m.stopped = e.Kind == engine.EventStopped
+		if len(m.events) == monitorEvents {
+			m.events = m.events[1:]
+			m.lost++
+		}
+		m.events = append(m.events, e)
+	}
+	m.mu.Unlock()
+	m.readers.Signal()
+}
+
+// take returns the next event, or says why there is none: EAGAIN, ENOTSOCK
+// after Close, ETERM after the context's shutdown.
+func (m *Monitor) take() (engine.Event, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return engine.Event{}, errno.ENOTSOCK
+	case m.terminated:
+		return engine.Event{}, errno.ETERM
+	case m.lost > 0:
+		e := engine.Event{Kind: EventLost, Value: m.lost}
+		m.lost = 0
+		return e, nil
+	case len(m.events) == 0:
+		return engine.Event{}, errno.EAGAIN
+	}
+	e := m.events[0]
+	m.events[0] = engine.Event{}
+	if m.events = m.events[1:]; len(m.events) == 0 {
+		m.events = nil
+	}
+	return e, nil
+}
+
+// Recv returns the next event, waiting for it unless dontWait is set (EAGAIN).
+// EINTR: a signal handler ran. ETERM: the context was shut down.
+func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
+	w := wait.Get()
+	defer wait.Put(w)
+	m.readers.Add(w)
+	defer m.readers.Remove(w)
+	for {
+		e, err := m.take()
+		if err != errno.EAGAIN || dontWait {
+			return e, err
+		}
+		if err := w.Wait(time.Time{}); err != nil {
+			return engine.Event{}, err
+		}
+		w.Reset()
+	}
+}
+
+// Close ends the monitor. A second Close gives ENOTSOCK.
+func (m *Monitor) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return errno.ENOTSOCK
+	}
+	m.closed, m.events = true, nil
+	m.mu.Unlock()
+	m.readers.Signal()
+	k := m.socket
+	k.monitors.Lock()
+	defer k.monitors.Unlock()
+	for i, other := range k.monitors.list {
+		if other == m {
+			k.monitors.list = append(k.monitors.list[:i:i], k.monitors.list[i+1:]...)
+			break
+		}
+	}
+	k.observed.Store(len(k.monitors.list) > 0)
+	return nil
+}
+
+// pollReaders, pollState and pollReadable are what Poll asks.
+func (m *Monitor) pollReaders() *wait.List { return &m.readers }
+
+func (m *Monitor) pollState() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return errno.ENOTSOCK
+	case m.terminated:
+		return errno.ETERM
+	}
+	return nil
+}
+
+// pollReadable needs no mark: every event signals the readers.
+func (m *Monitor) pollReadable(bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lost > 0 || len(m.events) > 0
+}
+
+// pollWritable: a monitor is only read.
+func (m *Monitor) pollWritable() bool { return false }

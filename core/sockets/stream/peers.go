@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"time"
+
+	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Peer is what the socket knows of a connected peer.
+type Peer struct {
+	RoutingID []byte
+	Remote    string // endpoint
+	Connected time.Time
+	Sent      uint64 // messages accepted by Send for it
+	Received  uint64 // messages that came from it, read by the application or not
+}
+
+func peerOf(s *engine.Session) Peer {
+	return Peer{RoutingID: append([]byte(nil), s.Shared.IDFrame()...), Remote: endpoint.Text(s.Remote.AddrPort),
+		Connected: s.Since, Sent: s.Sent(), Received: s.Received.Load()}
+}
+
+// PeerCount returns how many peers are connected.
+func (k *Socket) PeerCount() (int, error) {
+	if err := k.state(); err != nil {
+		return 0, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	count := 0
+	for _, s := range k.sessions {
+		if s.Connected() {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// Peers returns up to limit connected peers (negative: all), in no special
+// order; the order is stable as long as no peer comes or goes.
+func (k *Socket) Peers(limit int) ([]Peer, error) {
+	if err := k.state(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var peers []Peer
+	for _, s := range k.sessions {
+		if limit >= 0 && len(peers) >= limit {
+			break
+		}
+		if s.Connected() {
+			peers = append(peers, peerOf(s))
+		}
+	}
+	return peers, nil
+}
+
+// PeerID returns the routing id of the peer at index of Peers. EINVAL: there
+// is no such index.
+func (k *Socket) PeerID(index int) ([]byte, error) {
+	if err := k.state(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	left := index
+	for _, s := range k.sessions {
+		if !s.Connected() {
+			continue
+		}
+		if left == 0 {
+			return append([]byte(nil), s.Shared.IDFrame()...), nil
+		}
+		left--
+	}
+	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
+}
+
+// Peer returns the peer with a routing id. EHOSTUNREACH: none has it.
+func (k *Socket) Peer(id []byte) (Peer, error) {
+	if err := k.state(); err != nil {
+		return Peer{}, err
+	}
+	if len(id) == 0 || len(id) > shm.MaxID {
+		return Peer{}, errno.New(errno.EINVAL, "a routing id has 1 to %d bytes, not %d", shm.MaxID, len(id))
+	}
+	if shared := k.find(id); shared != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for _, s := range k.sessions {
+			if s.Shared == shared && s.Connected() {
+				return peerOf(s), nil
+			}
+		}
+	}
+	return Peer{}, errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
+}
