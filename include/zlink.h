@@ -507,6 +507,22 @@ typedef struct zlink_pollitem_t
 ZLINK_EXPORT int
 zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms);
 
+/* ------------------------------------------------------------------ proxy */
+
+/* Passes every message of frontend to backend and the other way round, frames
+ * as they are, and copies it to capture unless that is NULL, until an error
+ * (-1; ETERM, EINTR …). doc/proxy.md says what that means for STREAM sockets. */
+ZLINK_EXPORT int zlink_proxy (void *frontend, void *backend, void *capture);
+
+/* The same, and obeys the bodies PAUSE, RESUME, TERMINATE (returns 0) and
+ * STATISTICS that come on control, a STREAM socket or NULL. STATISTICS is
+ * answered with eight uint64_t of this machine: messages in, bytes in, messages
+ * out, bytes out, of frontend and then of backend. */
+ZLINK_EXPORT int zlink_proxy_steerable (void *frontend,
+                                        void *backend,
+                                        void *capture,
+                                        void *control);
+
 /* -------------------------------------------------------------- utilities */
 
 /* A counter that any thread may change; inc returns the old value, dec returns

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * zlink_proxy and zlink_proxy_steerable, over the public calls alone: frames go
+ * from one socket to the other as they are. What that means for STREAM sockets
+ * is in doc/proxy.md.
+ */
+#include <string.h>
+
+#include "hot.h"
+#include "zlink.h"
+
+/* One direction, and what zlink_proxy_steerable reports of it. */
+typedef struct side
+{
+    uint64_t msgs_in; /* whole messages: a routing id and a body */
+    uint64_t bytes_in;
+    uint64_t msgs_out;
+    uint64_t bytes_out;
+} side;
+
+typedef enum state
+{
+    RUNNING,
+    PAUSED,
+    ENDED
+} state;
+
+/* Sends one frame on. A peer that is not there costs the message, not the
+ * proxy. 1: sent, 0: not, -1: the proxy ends. */
+static int pass (zlink_msg_t *frame, void *to, int more)
+{
+    if (zlink_msg_send (frame, to, more ? ZLINK_SNDMORE : 0) >= 0)
+        return 1;
+    return errno == EHOSTUNREACH || errno == EINVAL ? 0 : -1;
+}
+
+static int copy_to (zlink_msg_t *frame, void *capture, int more)
+{
+    zlink_msg_t copy;
+    if (!capture)
+        return 0;
+    zlink_msg_init (&copy);
+    int result = zlink_msg_copy (&copy, frame);
+    if (result == 0)
+        result = pass (&copy, capture, more);
+    zlink_msg_close (&copy);
+    return result < 0 ? -1 : 0;
+}
+
+/* Passes one message, if there is one: 1, 0, or -1 with errno. */
+static int forward (void *from, void *to, void *capture, side *in, side *out)
+{
+    zlink_msg_t frame;
+    int more = 1, sent = 1, bytes = 0;
+    zlink_msg_init (&frame);
+    for (int first = 1; more; first = 0) {
+        int size = zlink_msg_recv (&frame, from, ZLINK_DONTWAIT);
+        if (size < 0) {
+            zlink_msg_close (&frame);
+            return first && errno == EAGAIN ? 0 : -1;
+        }
+        more = zlink_msg_more (&frame);
+        bytes += size;
+        if (copy_to (&frame, capture, more) < 0
+            || (sent > 0 && (sent = pass (&frame, to, more)) < 0)) {
+            zlink_msg_close (&frame);
+            return -1;
+        }
+    }
+    zlink_msg_close (&frame);
+    in->msgs_in++;
+    in->bytes_in += (uint64_t) bytes;
+    out->msgs_out += sent > 0;
+    out->bytes_out += sent > 0 ? (uint64_t) bytes : 0;
+    return 1;
+}
+
+static int is (const void *body, int size, const char *word)
+{
+    return size == (int) strlen (word) && memcmp (body, word, strlen (word)) == 0;
+}
+
+/* Reads one command from the control socket and does it. */
+static int obey (void *control, state *now, const side sides[2])
+{
+    unsigned char id[255], body[16];
+    int id_size = zlink_recv (control, id, sizeof id, ZLINK_DONTWAIT);
+    if (id_size < 0)
+        return errno == EAGAIN ? 0 : -1;
+    int size = zlink_recv (control, body, sizeof body, 0);
+    if (size < 0)
+        return -1;
+    if (is (body, size, "PAUSE"))
+        *now = PAUSED;
+    else if (is (body, size, "RESUME"))
+        *now = RUNNING;
+    else if (is (body, size, "TERMINATE"))
+        *now = ENDED;
+    else if (is (body, size, "STATISTICS")
+             && zlink_send (control, id, (size_t) id_size, ZLINK_SNDMORE) >= 0)
+        zlink_send (control, sides, 2 * sizeof sides[0], 0);
+    return 0;
+}
+
+/* How many messages go one way before the other is looked at. */
+enum
+{
+    BURST = 64
+};
+
+static int burst (void *from, void *to, void *capture, side *in, side *out)
+{
+    int result = 1;
+    for (int i = 0; i < BURST && result > 0; i++)
+        result = forward (from, to, capture, in, out);
+    return result < 0 ? -1 : 0;
+}
+
+static int check (void *socket)
+{
+    int type;
+    size_t size = sizeof type;
+    return zlink_getsockopt (socket, ZLINK_TYPE, &type, &size);
+}
+
+int zlink_proxy_steerable (void *frontend,
+                           void *backend,
+                           void *capture,
+                           void *control)
+{
+    side sides[2];
+    state now = RUNNING;
+    memset (sides, 0, sizeof sides);
+    if (check (frontend) != 0 || check (backend) != 0
+        || (capture && check (capture) != 0) || (control && check (control) != 0))
+        return -1;
+
+    while (now != ENDED) {
+        zlink_pollitem_t items[3] = {{control, 0, ZLINK_POLLIN, 0},
+                                     {frontend, 0, ZLINK_POLLIN, 0},
+                                     {backend, 0, ZLINK_POLLIN, 0}};
+        zlink_pollitem_t *first = control ? items : items + 1;
+        int count = (control ? 1 : 0) + (now == RUNNING ? 2 : 0);
+        if (count > 0 && backend == frontend && now == RUNNING)
+            count--;
+        if (zlink_poll (first, count, -1) < 0)
+            return -1;
+        if ((items[0].revents & ZLINK_POLLIN) && obey (control, &now, sides) < 0)
+            return -1;
+        if (now != RUNNING)
+            continue;
+        if ((items[1].revents & ZLINK_POLLIN)
+            && burst (frontend, backend, capture, &sides[0], &sides[1]) < 0)
+            return -1;
+        if ((items[2].revents & ZLINK_POLLIN)
+            && burst (backend, frontend, capture, &sides[1], &sides[0]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int zlink_proxy (void *frontend, void *backend, void *capture)
+{
+    return zlink_proxy_steerable (frontend, backend, capture, NULL);
+}
