@@ -69,10 +69,6 @@ __attribute__ ((constructor)) static void watch_fork (void)
     pthread_atfork (NULL, NULL, in_child);
 }
 
-#define IN_CHILD_FAIL                                                          \
-    if (ZL_UNLIKELY (zl_forked))                                               \
-        return zl_fail (ENOTSUP)
-
 int zlink_has (const char *capability)
 {
     return capability
@@ -90,10 +86,7 @@ static void *handle_or_null (uintptr_t handle, int error)
 
 void *zlink_ctx_new (void)
 {
-    if (zl_forked) {
-        zl_fail (ENOTSUP);
-        return NULL;
-    }
+    ZL_ENTER (NULL);
     int error = 0;
     uintptr_t handle = zgo_ctx_new (&error);
     zl_give_signals_back ();
@@ -102,34 +95,31 @@ void *zlink_ctx_new (void)
 
 int zlink_ctx_term (void *context)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_ctx_term ((uintptr_t) context));
 }
 
 int zlink_ctx_shutdown (void *context)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_ctx_shutdown ((uintptr_t) context));
 }
 
 int zlink_ctx_set (void *context, int option, int value)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_ctx_set ((uintptr_t) context, option, value));
 }
 
 int zlink_ctx_get (void *context, int option)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_ctx_get ((uintptr_t) context, option));
 }
 
 void *zlink_socket (void *context, int type)
 {
-    if (zl_forked) {
-        zl_fail (ENOTSUP);
-        return NULL;
-    }
+    ZL_ENTER (NULL);
     int error = 0;
     uintptr_t handle = zgo_socket ((uintptr_t) context, type, &error);
     return handle_or_null (handle, error);
@@ -137,7 +127,7 @@ void *zlink_socket (void *context, int type)
 
 int zlink_close (void *socket)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_close ((uintptr_t) socket));
 }
 
@@ -146,31 +136,31 @@ int zlink_setsockopt (void *socket,
                       const void *optval,
                       size_t optvallen)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_setsockopt ((uintptr_t) socket, option,
                                       (void *) optval, optvallen));
 }
 
 int zlink_bind (void *socket, const char *endpoint)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_bind ((uintptr_t) socket, (char *) endpoint));
 }
 
 int zlink_connect (void *socket, const char *endpoint)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_connect ((uintptr_t) socket, (char *) endpoint));
 }
 
 int zlink_unbind (void *socket, const char *endpoint)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_unbind ((uintptr_t) socket, (char *) endpoint));
 }
 
 int zlink_disconnect (void *socket, const char *endpoint)
 {
-    IN_CHILD_FAIL;
+    ZL_ENTER (-1);
     return zl_result (zgo_disconnect ((uintptr_t) socket, (char *) endpoint));
 }

@@ -173,9 +173,10 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
 {
     for (;;) {
         zl_socket *k = lookup (handle);
-        if (ZL_UNLIKELY (!k))
-            return zl_forked ? zl_fail (ENOTSUP)
-                             : zl_result (zgo_state ((uintptr_t) handle));
+        if (ZL_UNLIKELY (!k)) {
+            ZL_ENTER (-1);
+            return zl_result (zgo_state ((uintptr_t) handle));
+        }
         *socket = k;
         if (k->rx_phase == ZL_PHASE_BODY) {
             take_body (k, f);
@@ -191,6 +192,7 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
             k->rx_more = 1;
             return 0;
         }
+        zl_prepare_thread ();
         int result =
           zgo_await ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
         if (result < 0)
@@ -366,8 +368,7 @@ int zlink_send (void *handle, const void *buf, size_t len, int flags)
     if (ZL_UNLIKELY (!buf && len > 0))
         return zl_fail (EFAULT);
     if (ZL_UNLIKELY (!send_hot (handle, buf, len, flags))) {
-        if (zl_forked)
-            return zl_fail (ENOTSUP);
+        ZL_ENTER (-1);
         int result = zgo_send ((uintptr_t) handle, (void *) buf, len, flags);
         if (result < 0)
             return zl_result (result);
@@ -393,8 +394,7 @@ int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
             return 0;
         }
     }
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     int result =
       zgo_getsockopt ((uintptr_t) handle, option, optval, *optvallen);
     if (result < 0)
@@ -415,8 +415,7 @@ int zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms)
         return zl_fail (EINVAL);
     if (nitems > 0 && !items)
         return zl_fail (EFAULT);
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     int ready = 0;
     bool simple = true;
     for (int i = 0; i < nitems; i++) {

@@ -41,8 +41,21 @@ int zl_result (int result);
 /* The thread's error detail; Go sets it before it returns -errno. */
 void zl_set_detail (const unsigned char *text, size_t size);
 
-/* Ends Go's hold of signals that it does not need; once Go runs. */
+/* Ends Go's hold of the host's signals; once Go runs. */
 void zl_give_signals_back (void);
+
+/* To be called before a thread enters Go. */
+void zl_prepare_thread (void);
+
+/* The start of every call that enters Go: fails in a forked child. */
+#define ZL_ENTER(failure)                                                      \
+    do {                                                                       \
+        if (ZL_UNLIKELY (zl_forked)) {                                         \
+            zl_fail (ENOTSUP);                                                 \
+            return failure;                                                    \
+        }                                                                      \
+        zl_prepare_thread ();                                                  \
+    } while (0)
 
 /* One step of a receive: the place of the next frame. */
 typedef struct zl_frame

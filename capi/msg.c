@@ -405,8 +405,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
     size_t size = size_of (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
     if (size >= OWNED_MIN) {
-        if (zl_forked)
-            return zl_fail (ENOTSUP);
+        ZL_ENTER (-1);
         int taken = zgo_send_owned ((uintptr_t) socket, data_of (m), size, flags,
                                     owner_of (m));
         if (taken < 0)

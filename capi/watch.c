@@ -21,10 +21,7 @@ _Static_assert (sizeof (zlink_routing_id_t) == sizeof (zl_routing_id), "id");
 void *zlink_socket_monitor_open (void *socket, int events)
 {
     int error = 0;
-    if (zl_forked) {
-        zl_fail (ENOTSUP);
-        return NULL;
-    }
+    ZL_ENTER (NULL);
     uintptr_t monitor = zgo_monitor_open ((uintptr_t) socket, events, &error);
     if (!monitor)
         zl_result (error);
@@ -33,8 +30,7 @@ void *zlink_socket_monitor_open (void *socket, int events)
 
 int zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags)
 {
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     if (!event)
         return zl_fail (EFAULT);
     return zl_result (
@@ -45,8 +41,7 @@ int zlink_socket_monitor (void *socket, const char *addr, int events)
 {
     (void) addr;
     (void) events;
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     int count = zgo_peer_count ((uintptr_t) socket); /* is it a socket? */
     return count < 0 ? zl_result (count) : zl_fail (ENOTSUP);
 }
@@ -55,8 +50,7 @@ int zlink_socket_peer_info (void *socket,
                             const zlink_routing_id_t *routing_id,
                             zlink_peer_info_t *info)
 {
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     if (!routing_id || !info)
         return zl_fail (EFAULT);
     return zl_result (zgo_peer_info ((uintptr_t) socket,
@@ -68,8 +62,7 @@ int zlink_socket_peer_routing_id (void *socket,
                                   int index,
                                   zlink_routing_id_t *routing_id)
 {
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     if (!routing_id)
         return zl_fail (EFAULT);
     return zl_result (
@@ -78,15 +71,13 @@ int zlink_socket_peer_routing_id (void *socket,
 
 int zlink_socket_peer_count (void *socket)
 {
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     return zl_result (zgo_peer_count ((uintptr_t) socket));
 }
 
 int zlink_socket_peers (void *socket, zlink_peer_info_t *peers, size_t *count)
 {
-    if (zl_forked)
-        return zl_fail (ENOTSUP);
+    ZL_ENTER (-1);
     if (!count)
         return zl_fail (EFAULT);
     return zl_result (zgo_peers ((uintptr_t) socket, (zl_peer_info *) peers,

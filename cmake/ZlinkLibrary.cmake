@@ -35,7 +35,9 @@ endif()
 # Go's scheduler interrupts its threads with SIGURG, which ends a caller's wait
 # with EINTR though no handler of the host ran. Without that it asks running
 # code at its next function call, which the core's short functions make often.
-set(zlink_ldflags "-X=runtime.godebugDefault=asyncpreemptoff=1")
+# And stacks that were grown for the host's signal handlers (capi/loading.c) stay
+# large.
+set(zlink_ldflags "-X=runtime.godebugDefault=asyncpreemptoff=1,gcshrinkstackoff=1")
 string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 
 set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
