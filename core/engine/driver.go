@@ -119,6 +119,10 @@ func (sh *Shard) TryDrive() bool {
 // Leave gives the role of TryDrive back.
 func (sh *Shard) Leave() {
 	sh.thread.drives.Add(1)
+	sh.giveUp()
+}
+
+func (sh *Shard) giveUp() {
 	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
 	if sh.thread.resting.Load() {
 		sh.thread.waiter.Signal()
@@ -152,8 +156,19 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 	}
 }
 
-// Flush writes what senders queued. The thread of a successful TryDrive.
-func (sh *Shard) Flush() { sh.flushDirty() }
+// TryFlush writes what senders queued if nobody drives, and with look also what
+// the kernel takes again since it refused. It is no driving: a thread that only
+// sends must not keep the shard's thread from taking the role.
+func (sh *Shard) TryFlush(look bool) {
+	if !atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverCaller) {
+		return
+	}
+	sh.flushDirty()
+	if look {
+		_ = sh.poll(0)
+	}
+	sh.giveUp()
+}
 
 // ThreadConfig is how a shard's thread presents itself to the kernel.
 type ThreadConfig struct {

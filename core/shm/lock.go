@@ -22,10 +22,17 @@ func (s *Session) TryLock() bool {
 func (s *Session) Lock() {
 	for spins := 0; !s.TryLock(); spins++ {
 		if spins >= 64 {
-			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			yield()
 		}
 	}
 }
+
+// yield gives the processor to another thread. It is a call on purpose: the
+// holder may have been stopped for the garbage collector, which waits until
+// this thread stops as well, and a thread stops at the start of a function.
+//
+//go:noinline
+func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 // Unlock gives the lock back.
 func (s *Session) Unlock() { atomic.StoreUint32(&s.TxLock, 0) }

@@ -61,7 +61,7 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
 	}
 	if dontWait && !s.HasRoom() {
-		k.flush(s)
+		k.flush(s, true)
 		if !s.HasRoom() {
 			return errFull(id)
 		}
@@ -95,7 +95,7 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 			return nil
 		case shm.Appended:
 			if !k.Readable() {
-				k.flush(s)
+				k.flush(s, false)
 			}
 			return nil
 		case shm.AppendGone:
@@ -106,7 +106,7 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 		if !started {
 			started = true
 			if deadline = k.sendDeadline(dontWait); !dontWait {
-				k.flush(s)
+				k.flush(s, true)
 			}
 		}
 		if err := k.awaitRoom(s, rid, deadline); err != nil {
@@ -172,25 +172,20 @@ func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
 	}
 	sh := k.shard(s)
 	sh.Post(func() { sh.FinishSession(s, rid, k.shared) })
-	k.flush(s)
+	k.flush(s, false)
 	return nil
 }
 
 // flush writes at once when nobody drives the session's shard: its driver was
-// this thread, and will be again when it receives.
-func (k *Socket) flush(s *shm.Session) {
-	if sh := k.shard(s); sh.TryDrive() {
-		sh.Flush()
-		sh.Leave()
-	}
-}
+// this thread, and will be again when it receives. With look it also learns
+// what the kernel takes again.
+func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }
 
 // Flush writes what is queued when the shard of this socket has no driver. The
 // C layer calls it after a send that found nothing more to receive.
 func (k *Socket) Flush() {
-	if sh := k.soleShard(); sh != nil && sh.TryDrive() {
-		sh.Flush()
-		sh.Leave()
+	if sh := k.soleShard(); sh != nil {
+		sh.TryFlush(false)
 	}
 }
 
