@@ -23,12 +23,14 @@ import (
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets/stream"
+	"github.com/zlink/zlink/core/wait"
 )
 
 func main() {}
 
 func init() {
 	C.zl_pools = (*C.zl_pool)(unsafe.Pointer(shm.Pools))
+	wait.ReportSignals = true
 	engine.ReleaseOwner = func(owner unsafe.Pointer) { C.zl_owner_release(owner) }
 }
 

@@ -150,7 +150,7 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 		if !k.RxInbox.Empty() {
 			return nil
 		}
-		if err == unix.EINTR {
+		if err == unix.EINTR && wait.ReportSignals {
 			return errno.EINTR
 		}
 	}

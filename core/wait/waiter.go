@@ -16,6 +16,11 @@ import (
 	"github.com/zlink/zlink/core/errno"
 )
 
+// ReportSignals makes waits end with EINTR when a signal handler ran, as C
+// callers expect. Go's scheduler interrupts threads with signals of its own, so
+// a Go program leaves it off; the C layer, built without them, sets it at start.
+var ReportSignals bool
+
 // Invariant: Signal stores 1 before it wakes, and Wait sleeps in the kernel
 // only while the word is 0, so a signal before, during or after the start of a
 // Wait ends it. Signals do not add up.
@@ -87,7 +92,7 @@ func (w *Waiter) Reset() {
 func (w *Waiter) Signalled() bool { return atomic.LoadUint32(&w.word) != 0 }
 
 // Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time: none)
-// or a signal handler of the process (EINTR).
+// or a signal handler of the process (EINTR, with ReportSignals).
 func (w *Waiter) Wait(deadline time.Time) error {
 	for !w.Signalled() {
 		var limit *unix.Timespec
@@ -102,7 +107,7 @@ func (w *Waiter) Wait(deadline time.Time) error {
 		// Syscall, not RawSyscall: the scheduler must know that this sleeps.
 		_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.word)), futexWait, 0,
 			uintptr(unsafe.Pointer(limit)), 0, 0)
-		if e == unix.EINTR && !w.Signalled() {
+		if e == unix.EINTR && ReportSignals && !w.Signalled() {
 			return errno.EINTR
 		}
 	}

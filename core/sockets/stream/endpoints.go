@@ -9,7 +9,6 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
-	"github.com/zlink/zlink/core/shm"
 )
 
 // Bind listens on an endpoint. The errors are those of endpoint.Parse and of
@@ -99,14 +98,14 @@ func (k *Socket) Connect(text string) error {
 		return err
 	}
 	alias := k.opt.connectID
-	if err := k.reserve(alias); err != nil {
+	d := &dialing{engine.NewDialer(sh, ep, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
+	if err := k.reserve(alias, d); err != nil {
 		return err
 	}
 	k.opt.connectID = nil
 	k.addPart()
-	d := engine.NewDialer(sh, ep, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias)
 	k.mu.Lock()
-	k.dialers = append(k.dialers, &dialing{d, text, string(alias)})
+	k.dialers = append(k.dialers, d)
 	k.mu.Unlock()
 	k.opt.lastEndpoint = text
 	d.Start()
@@ -127,7 +126,7 @@ func (k *Socket) Disconnect(text string) error {
 	}
 	d := k.dialers[i]
 	k.dialers = slices.Delete(k.dialers, i, i+1)
-	if d.alias != "" && k.aliases[d.alias] == nil {
+	if k.aliases[d.alias].dialer == d {
 		delete(k.aliases, d.alias)
 	}
 	d.Close(k.lingerEnd())
@@ -142,8 +141,8 @@ func (k *Socket) checkText(text string) error {
 	return err
 }
 
-// reserve keeps a name for the next connection. EINVAL: it is in use.
-func (k *Socket) reserve(alias []byte) error {
+// reserve keeps a name for a dialer's first connection. EINVAL: it is in use.
+func (k *Socket) reserve(alias []byte, d *dialing) error {
 	if len(alias) == 0 {
 		return nil
 	}
@@ -157,9 +156,9 @@ func (k *Socket) reserve(alias []byte) error {
 		return errno.New(errno.EINVAL, "the routing id %q (CONNECT_ROUTING_ID) is in use", alias)
 	}
 	if k.aliases == nil {
-		k.aliases = map[string]*shm.Session{}
+		k.aliases = map[string]aliasUse{}
 	}
-	k.aliases[string(alias)] = nil
+	k.aliases[string(alias)] = aliasUse{dialer: d}
 	return nil
 }
 
@@ -190,9 +189,13 @@ func (k *Socket) useShard(sh *engine.Shard) {
 	if sh.Users.Add(1) > 1 {
 		sh.Wake() // a receive call that drives must leave
 	}
-	k.shared.Shard = nil
+	k.shared.Shard, k.sole = nil, nil
 	if len(k.shards) == 1 {
-		k.shared.Shard = sh.Shared
+		k.shared.Shard, k.sole = sh.Shared, sh
+		return
+	}
+	for _, other := range k.shards {
+		other.Wake() // so must one of this socket: runs come from elsewhere too
 	}
 }
 
@@ -213,8 +216,8 @@ func (k *Socket) placer(home *engine.Shard) func() *engine.Shard {
 func (k *Socket) soleShard() *engine.Shard {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.shards) != 1 {
-		return nil
-	}
-	return k.shards[0]
+	return k.sole
 }
+
+// mayDrive tells whether a call of this socket may go on driving the shard.
+func (k *Socket) mayDrive(sh *engine.Shard) bool { return k.state() == nil && k.soleShard() == sh }

@@ -152,7 +152,7 @@ func (k *Socket) look() {
 	}
 	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
 		defer sh.Leave()
-		_ = sh.Drive(k.shared, longAgo, func() bool { return k.state() != nil })
+		_ = sh.Drive(k.shared, longAgo, func() bool { return !k.mayDrive(sh) })
 	}
 }
 
@@ -169,19 +169,22 @@ func (p *poll) sleep(deadline time.Time) error {
 
 // pollFds is ppoll until the deadline (zero: none).
 func pollFds(fds []unix.PollFd, deadline time.Time) (int, error) {
-	var limit *unix.Timespec
-	if !deadline.IsZero() {
-		ts := unix.NsecToTimespec(int64(max(0, time.Until(deadline))))
-		limit = &ts
+	for {
+		var limit *unix.Timespec
+		if !deadline.IsZero() {
+			ts := unix.NsecToTimespec(int64(max(0, time.Until(deadline))))
+			limit = &ts
+		}
+		n, err := unix.Ppoll(fds, limit, nil)
+		switch {
+		case err == nil:
+			return n, nil
+		case err != unix.EINTR:
+			return 0, errno.New(errno.Of(err), "cannot poll descriptors")
+		case wait.ReportSignals:
+			return 0, errno.EINTR
+		}
 	}
-	n, err := unix.Ppoll(fds, limit, nil)
-	if err == unix.EINTR {
-		return 0, errno.EINTR
-	}
-	if err != nil {
-		return 0, errno.New(errno.Of(err), "cannot poll descriptors")
-	}
-	return n, nil
 }
 
 func pollBits(events int16) (bits int16) {

@@ -147,7 +147,7 @@ var longAgo = time.Unix(1, 0)
 func (k *Socket) driveOrSleep(deadline time.Time) error {
 	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
 		defer sh.Leave()
-		return sh.Drive(k.shared, deadline, func() bool { return k.state() != nil })
+		return sh.Drive(k.shared, deadline, func() bool { return !k.mayDrive(sh) })
 	}
 	if deadline == longAgo {
 		return errno.EAGAIN
@@ -162,7 +162,7 @@ func (k *Socket) sleep(deadline time.Time) error {
 	defer wait.Put(w)
 	k.readers.Add(w)
 	defer k.readers.Remove(w)
-	k.receiving.Store(true)
+	k.receiving.Store(k.soleShard() != nil)
 	defer k.receiving.Store(false)
 	if !k.shared.RxInbox.Sleep() || k.state() != nil {
 		return nil

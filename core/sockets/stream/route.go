@@ -30,7 +30,7 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 	s.Shared.Rid, s.Shared.TxState = rid, shm.TxOpen
 	s.Shared.Unlock()
 	if len(alias) > 0 {
-		k.aliases[string(alias)] = s.Shared
+		k.aliases[string(alias)] = aliasUse{session: s.Shared}
 	} else {
 		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(s.Shared))
 	}
@@ -45,7 +45,7 @@ func (k *Socket) Detach(s *engine.Session) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.Detached()
-	if id := string(s.Shared.IDFrame()); k.aliases[id] == s.Shared {
+	if id := string(s.Shared.IDFrame()); k.aliases[id].session == s.Shared {
 		delete(k.aliases, id)
 	} else {
 		atomic.StorePointer(k.table().Slot(s.Shared.Rid), nil)
@@ -123,5 +123,5 @@ func (k *Socket) find(id []byte) *shm.Session {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.aliases[string(id)] // nil too while the alias is only reserved
+	return k.aliases[string(id)].session // nil too while the alias is only reserved
 }

@@ -32,7 +32,7 @@ type Socket struct {
 	monitors monitors
 	observed atomic.Bool // there is a monitor
 
-	receiving  atomic.Bool  // a receive call, which could drive, is among the readers
+	receiving  atomic.Bool  // a receive call that could drive is among the readers
 	blocked    atomic.Int32 // senders waiting
 	terminated atomic.Bool
 	closed     atomic.Bool
@@ -43,11 +43,12 @@ type Socket struct {
 
 	mu        sync.Mutex
 	shards    []*engine.Shard
+	sole      *engine.Shard // the only one of shards, or nil
 	listeners []*listening
 	dialers   []*dialing
 	parts     int               // listeners, dialers and sessions not yet gone
 	sessions  []*engine.Session // attached; a session knows its index
-	aliases   map[string]*shm.Session
+	aliases   map[string]aliasUse
 	nextID    uint32
 	oldTables []*shm.Table // replaced by a larger one; a sender may still look
 }
@@ -60,7 +61,14 @@ type listening struct {
 type dialing struct {
 	*engine.Dialer
 	text  string
-	alias string // reserved until the first connection has it
+	alias string
+}
+
+// aliasUse is who has a name: the dialer whose first connection will get it,
+// or that connection.
+type aliasUse struct {
+	dialer  *dialing
+	session *shm.Session
 }
 
 // New returns a socket of the context, to be ended with Close. EMFILE, ETERM,
