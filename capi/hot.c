@@ -20,8 +20,10 @@ static zl_socket *lookup (void *handle)
     uint64_t value = (uintptr_t) handle;
     zl_socket *k = atomic_load_explicit (
       &zl_slots[value & ((1u << ZL_SLOT_BITS) - 1)], memory_order_acquire);
+    /* A closed socket has the handle 0, which is NULL. */
     if (ZL_LIKELY (
-          k && atomic_load_explicit (&k->handle, memory_order_relaxed) == value))
+          k && value
+          && atomic_load_explicit (&k->handle, memory_order_relaxed) == value))
         return k;
     return NULL;
 }
@@ -367,6 +369,8 @@ int zlink_send (void *handle, const void *buf, size_t len, int flags)
 {
     if (ZL_UNLIKELY (!buf && len > 0))
         return zl_fail (EFAULT);
+    if (ZL_UNLIKELY (len > UINT32_MAX)) /* the length field cannot tell */
+        return zl_fail (lookup (handle) ? EMSGSIZE : ENOTSOCK);
     if (ZL_UNLIKELY (!send_hot (handle, buf, len, flags))) {
         ZL_ENTER (-1);
         int result = zgo_send ((uintptr_t) handle, (void *) buf, len, flags);
@@ -395,8 +399,8 @@ int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
         }
     }
     ZL_ENTER (-1);
-    int result =
-      zgo_getsockopt ((uintptr_t) handle, option, optval, *optvallen);
+    size_t room = *optvallen < ZL_OPTION_MAX ? *optvallen : ZL_OPTION_MAX;
+    int result = zgo_getsockopt ((uintptr_t) handle, option, optval, room);
     if (result < 0)
         return zl_result (result);
     *optvallen = (size_t) result;

@@ -29,6 +29,12 @@ extern zl_pool *zl_pools;
 /* Set in a child of fork, where Go's threads are missing. */
 extern bool zl_forked;
 
+/* No option's value is longer; lengths above are a caller's mistake. */
+enum
+{
+    ZL_OPTION_MAX = 64 << 10
+};
+
 #define ZL_LIKELY(x) __builtin_expect (!!(x), 1)
 #define ZL_UNLIKELY(x) __builtin_expect (!!(x), 0)
 

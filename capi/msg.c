@@ -404,7 +404,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
     message *m = of (msg);
     size_t size = size_of (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
-    if (size >= OWNED_MIN) {
+    if (size >= OWNED_MIN && size <= UINT32_MAX) {
         ZL_ENTER (-1);
         int taken = zgo_send_owned ((uintptr_t) socket, data_of (m), size, flags,
                                     owner_of (m));

@@ -172,6 +172,7 @@ func (d *Dialer) ready(events uint32) {
 	d.shard.unregister(fd)
 	alias := d.alias
 	d.alias = nil
+	d.shard.sessions.Add(1)
 	d.session = d.shard.adopt(fd, d.remote, d.owner, d.limits, d, alias)
 	if d.session == nil {
 		d.failed()
@@ -207,7 +208,7 @@ func (d *Dialer) failed() {
 		return
 	}
 	d.observe(EventConnectRetried, uint64(d.pause/time.Millisecond))
-	d.retry = d.shard.timers.after(d.pause, d.dial)
+	d.retry = d.shard.timers.after(max(d.pause, time.Millisecond), d.dial)
 	if d.redial.Max > d.redial.First {
 		d.pause = min(max(2*d.pause, time.Millisecond), d.redial.Max)
 	}

@@ -28,6 +28,8 @@ type Listener struct {
 	limits Limits
 	place  func() *Shard
 	peer   unix.RawSockaddrAny // of the last accept
+
+	closing sync.Mutex // guards the end of fd
 }
 
 // Listen opens a listening descriptor. Any thread. place picks the shard of a
@@ -73,6 +75,9 @@ func ListenOn(sh *Shard, fd int, owner Owner, limits Limits, place func() *Shard
 	if err != nil {
 		return nil, errno.New(errno.Of(err), "descriptor %d has no address", fd)
 	}
+	if !addressOf(local).IsValid() {
+		return nil, errno.New(errno.EINVAL, "descriptor %d does not listen on tcp", fd)
+	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d", fd)
 	}
@@ -111,16 +116,23 @@ func growTable(fd int) {
 // Close stops listening and returns when the address is free. Accepted
 // connections stay. Any thread but the driver's own calls.
 func (l *Listener) Close() {
-	// The kernel refuses connections from here on; the shard closes later.
-	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+	l.closing.Lock()
+	if l.fd >= 0 {
+		// The kernel refuses connections from here on; the shard closes later.
+		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+	}
+	l.closing.Unlock()
 	l.shard.Post(l.close)
 }
 
 func (l *Listener) close() {
-	if l.fd >= 0 {
-		l.observe(EventClosed, uint64(l.fd))
-		l.shard.closeFd(l.fd) // also when it could not be registered
-		l.fd = -1
+	l.closing.Lock()
+	fd := l.fd
+	l.fd = -1
+	l.closing.Unlock()
+	if fd >= 0 {
+		l.observe(EventClosed, uint64(fd))
+		l.shard.closeFd(fd) // also when it could not be registered
 		l.owner.Gone(l)
 	}
 }
@@ -164,6 +176,7 @@ func (l *Listener) accept() (int, Address, unix.Errno) {
 // hand gives a connection to a shard.
 func (l *Listener) hand(fd int, remote Address) {
 	sh := l.place()
+	sh.sessions.Add(1) // at once, so that the next one goes elsewhere
 	if sh == l.shard {
 		sh.adopt(fd, remote, l.owner, l.limits, nil, nil)
 		return

@@ -27,10 +27,7 @@ func (sh *Shard) flush(shared *shm.Session) {
 	s := sh.byFd[shared.Fd].handler.(*Session)
 	s.takeMain()
 	shared.Unlock()
-	switch {
-	case s.broken:
-		s.dropFlush()
-	case !s.blocked:
+	if !s.blocked {
 		s.write()
 	}
 }
@@ -103,6 +100,7 @@ func (s *Session) writeOnce() (uint64, unix.Errno) {
 
 // advance takes n written bytes off the flush queue.
 func (s *Session) advance(n uint64) {
+	s.moved += n
 	done := uint32(0)
 	for c := s.flushHead; c != nil; c = s.flushHead {
 		inline := min(n, uint64(c.End-c.Start))
@@ -151,6 +149,8 @@ func (s *Session) writeFailed() {
 		s.close()
 		return
 	}
+	s.detach(ReasonTransport) // senders must not wait for it, read or not
+	s.dropFlush()
 	s.broken, s.hangup = true, true
 	s.wantRead()
 }

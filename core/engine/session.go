@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// farewellTime is how long a connection that is over may still take to
-	// hand the peer's kernel what was written to it.
+	// farewellTime is how long a connection that is over may make no progress
+	// with what is still under way to the peer.
 	farewellTime = time.Second
 	// farewellPoll is how often that is looked at, at first.
 	farewellPoll = time.Millisecond
@@ -55,13 +55,38 @@ type Session struct {
 	announced bool // the disconnect event is pushed
 	finishing bool // close when everything is written
 	reason    Reason
-	deadline  *timer // of finishing
-	farewell  time.Duration
+	deadline  *timer        // of finishing
+	farewell  time.Duration // until the next look at what is under way; 0: not there yet
+	moved     uint64        // bytes ever given to the kernel
+	progress  [2]uint64     // moved and unsent at the last look for a stall
+	watched   bool          // such looks are made
 }
 
 // adopt makes a session of a connected descriptor, which it then owns, and
 // announces it. nil: refused, and the descriptor is closed.
+// The caller has counted it in sh.sessions.
 func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
+	s := sh.newSession(fd, remote, owner, limits, dialer, alias)
+	if s == nil {
+		sh.sessions.Add(-1)
+		return nil
+	}
+	s.Shared.Hold() // until the receiver has read the disconnect event
+	if owner.Observed() {
+		kind := EventAccepted
+		if dialer != nil {
+			kind = EventConnected
+		}
+		s.observe(kind, uint64(fd))
+		s.observe(EventReady, uint64(fd))
+	}
+	s.push(&s.Shared.Up)
+	return s
+}
+
+// newSession registers a descriptor and attaches its session to the owner; nil:
+// that failed, and the descriptor is closed.
+func (sh *Shard) newSession(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
 	s := &Session{fd: fd, shard: sh, owner: owner, dialer: dialer, limits: limits, Remote: remote, Since: time.Now()}
 	s.Shared = shm.NewSession(owner.Shared(), sh.Shared)
 	if s.Shared == nil {
@@ -82,17 +107,6 @@ func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, diale
 		sh.closeFd(fd)
 		return nil
 	}
-	sh.sessions.Add(1)
-	s.Shared.Hold() // until the receiver has read the disconnect event
-	if owner.Observed() {
-		kind := EventAccepted
-		if dialer != nil {
-			kind = EventConnected
-		}
-		s.observe(kind, uint64(fd))
-		s.observe(EventReady, uint64(fd))
-	}
-	s.push(&s.Shared.Up)
 	return s
 }
 
@@ -212,8 +226,32 @@ func (s *Session) remoteEnded() {
 	s.detach(ReasonRemote)
 	s.announceEnd()
 	if s.fd >= 0 {
-		s.Finish(ReasonRemote, time.Now().Add(farewellTime))
+		s.Finish(ReasonRemote, time.Time{})
+		s.watchStall()
 	}
+}
+
+// watchStall closes a connection that is over when a farewellTime passes in
+// which nothing moved.
+func (s *Session) watchStall() {
+	if s.fd < 0 || s.watched {
+		return
+	}
+	s.watched = true
+	s.progress = [2]uint64{s.moved, uint64(s.unsent())}
+	s.shard.timers.after(farewellTime, s.stalled)
+}
+
+func (s *Session) stalled() {
+	if s.fd < 0 {
+		return
+	}
+	if s.progress == [2]uint64{s.moved, uint64(s.unsent())} {
+		s.close()
+		return
+	}
+	s.watched = false
+	s.watchStall()
 }
 
 // detach hides the session from senders and takes over what they queued.
@@ -261,19 +299,22 @@ func (s *Session) written() {
 		}
 		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
 		s.farewell = farewellPoll
-		s.closeBy(time.Now().Add(farewellTime))
+		s.shard.timers.after(s.farewell, s.lookFarewell)
+		s.watchStall()
 	}
-	s.shard.timers.after(s.farewell, func() {
-		if s.fd < 0 {
-			return
-		}
-		if s.unsent() <= 1 { // the end of the stream itself counts as one byte
-			s.close()
-			return
-		}
-		s.farewell = min(2*s.farewell, 64*farewellPoll)
-		s.written()
-	})
+}
+
+// lookFarewell closes the connection once the peer's kernel has everything.
+func (s *Session) lookFarewell() {
+	if s.fd < 0 {
+		return
+	}
+	if s.unsent() <= 1 { // the end of the stream itself counts as one byte
+		s.close()
+		return
+	}
+	s.farewell = min(2*s.farewell, 64*farewellPoll)
+	s.shard.timers.after(s.farewell, s.lookFarewell)
 }
 
 // unsent returns how many bytes the peer's kernel has not acknowledged.

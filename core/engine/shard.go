@@ -77,7 +77,8 @@ type Shard struct {
 	// Any thread.
 	mail struct {
 		sync.Mutex
-		calls []func()
+		calls  []func()
+		closed bool
 	}
 	hasMail  atomic.Bool
 	unpark   atomic.Bool  // a receiver caught up
@@ -113,6 +114,12 @@ func (sh *Shard) Stop() {
 	sh.thread.waiter.Signal()
 	sh.poller.Wake()
 	<-sh.thread.done
+	// What was still on its way to the driver: this thread is the last one.
+	sh.flushDirty()
+	sh.runMail()
+	sh.mail.Lock()
+	sh.mail.closed = true // from here on Post touches nothing that is freed
+	sh.mail.Unlock()
 	if sh.slab != nil {
 		sh.slab.Release()
 	}
@@ -127,8 +134,11 @@ func (sh *Shard) Sessions() int { return int(sh.sessions.Load()) }
 // Post runs call on the shard's driver, soon. Any thread.
 func (sh *Shard) Post(call func()) {
 	sh.mail.Lock()
+	defer sh.mail.Unlock()
+	if sh.mail.closed {
+		return
+	}
 	sh.mail.calls = append(sh.mail.calls, call)
-	sh.mail.Unlock()
 	sh.hasMail.Store(true)
 	sh.Nudge()
 }
@@ -173,12 +183,12 @@ func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error
 	}
 	sh.rounds = 0
 	if worked || !mayWait || sh.pending.len() > 0 {
-		return sh.poll(0)
+		return sh.poll()
 	}
 	if !sh.accepted.IsZero() {
 		if time.Since(sh.accepted) < acceptLinger {
 			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-			return sh.poll(0)
+			return sh.poll()
 		}
 		sh.accepted = time.Time{}
 	}
@@ -217,9 +227,9 @@ func (sh *Shard) sleep(until *shm.Socket, deadline time.Time) error {
 	return err
 }
 
-// poll looks at the kernel without waiting long.
-func (sh *Shard) poll(timeoutMs int) error {
-	_, err := sh.wait(timeoutMs)
+// poll looks at the kernel without waiting.
+func (sh *Shard) poll() error {
+	_, err := sh.wait(0)
 	return err
 }
 

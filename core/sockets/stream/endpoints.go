@@ -182,7 +182,7 @@ func (k *Socket) takeShard() (*engine.Shard, error) {
 func (k *Socket) useShard(sh *engine.Shard) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if slices.Contains(k.shards, sh) {
+	if slices.Contains(k.shards, sh) || k.closed.Load() {
 		return
 	}
 	k.shards = append(k.shards, sh)

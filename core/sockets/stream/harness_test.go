@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
@@ -57,7 +56,8 @@ func within(t testing.TB, limit time.Duration, what string, call func()) {
 	select {
 	case <-done:
 	case <-time.After(limit):
-		t.Fatalf("still not over after %v: %s", limit, what)
+		stacks := make([]byte, 1<<20)
+		t.Fatalf("still not over after %v: %s\n%s", limit, what, stacks[:runtime.Stack(stacks, true)])
 	}
 }
 
@@ -280,5 +280,3 @@ func pattern(n, seed int) string {
 
 // isEvent tells a text that looks like an event from others.
 func isEvent(body string) bool { return body == connected || body == disconnected }
-
-var _ = So

@@ -48,7 +48,7 @@ func (k *Socket) Detach(s *engine.Session) {
 	if id := string(s.Shared.IDFrame()); k.aliases[id].session == s.Shared {
 		delete(k.aliases, id)
 	} else {
-		atomic.StorePointer(k.table().Slot(s.Shared.Rid), nil)
+		atomic.CompareAndSwapPointer(k.table().Slot(s.Shared.Rid), unsafe.Pointer(s.Shared), nil)
 	}
 }
 
@@ -64,7 +64,7 @@ func (k *Socket) Gone(part any) {
 		k.sessions = k.sessions[:last]
 	}
 	k.parts--
-	over := k.parts == 0 && k.closed.Load()
+	over := k.parts == 0
 	k.mu.Unlock()
 	if over {
 		k.free()

@@ -27,21 +27,23 @@ func (k *Socket) Send(frame []byte, more, dontWait bool) error {
 // owner when the bytes are in the kernel or dropped. On an error the frame
 // stays the caller's. An id is copied, and owner is not used: false.
 func (k *Socket) SendOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
-	body := k.expectsBody(more)
+	body := k.expectsBody(frame, more)
 	err = k.send(frame, owner, more, dontWait)
 	return err == nil && body, err
 }
 
-func (k *Socket) expectsBody(more bool) bool {
+// expectsBody tells whether the frame is a body: the second of a message, or one
+// that comes again after EAGAIN. With more set that is one that names no peer.
+func (k *Socket) expectsBody(frame []byte, more bool) bool {
 	phase := k.shared.TxPhase
-	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more
+	return phase == shm.PhaseBody || phase == shm.PhaseRetry && (!more || k.find(frame) == nil)
 }
 
 func (k *Socket) send(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
 	if err := k.state(); err != nil {
 		return err
 	}
-	if k.expectsBody(more) {
+	if k.expectsBody(frame, more) {
 		return k.sendBody(frame, owner, dontWait)
 	}
 	return k.sendID(frame, more, dontWait)
@@ -81,7 +83,7 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 	if len(body) == 1 && body[0] == 0 {
 		return k.closePeer(s, rid)
 	}
-	if uint64(len(body)) > maxBody {
+	if most := uint64(maxBody); uint64(len(body)) > most || owner == nil && uint64(len(body)) > most-lengthSize {
 		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
 	}
 	if owner != nil && len(body) == 0 {
@@ -121,8 +123,10 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 	}
 }
 
-// maxBody is the longest body that the length field can tell.
-const maxBody = 1<<32 - 1
+const (
+	maxBody    = 1<<32 - 1 // the longest body that the length field can tell
+	lengthSize = 4         // of that field, which a copied body shares a chunk with
+)
 
 func (k *Socket) sendDeadline(dontWait bool) time.Time {
 	timeout := k.opt.sndTimeout.Load()

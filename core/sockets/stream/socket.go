@@ -46,7 +46,8 @@ type Socket struct {
 	sole      *engine.Shard // the only one of shards, or nil
 	listeners []*listening
 	dialers   []*dialing
-	parts     int               // listeners, dialers and sessions not yet gone
+	parts     int // the open socket, and listeners, dialers and sessions not yet gone
+	freed     bool
 	sessions  []*engine.Session // attached; a session knows its index
 	aliases   map[string]aliasUse
 	nextID    uint32
@@ -78,7 +79,7 @@ func New(ctx *core.Context) (*Socket, error) {
 	if shared == nil {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
-	k := &Socket{ctx: ctx, shared: shared}
+	k := &Socket{ctx: ctx, shared: shared, parts: 1}
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k); err != nil {
 		shm.FreeSocket(shared)
@@ -92,13 +93,16 @@ func (k *Socket) Shared() *shm.Socket { return k.shared }
 
 // Terminate makes blocked and later calls fail with ETERM. Any thread.
 func (k *Socket) Terminate() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.freed {
+		return // its queues may be another socket's by now
+	}
 	atomic.StoreUint64(&k.shared.Handle, 0) // the C layer's short ways end
 	k.terminated.Store(true)
 	k.readers.Signal()
 	k.senders.Signal()
 	k.terminateMonitors()
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	for _, sh := range k.shards {
 		sh.Wake() // a caller may be driving
 	}
@@ -123,8 +127,11 @@ func (k *Socket) Close() error {
 	}
 	atomic.StoreUint64(&k.shared.Handle, 0)
 	k.ctx.Closed(k)
+	k.readers.Signal() // a thread that still waits gets ENOTSOCK
+	k.senders.Signal()
 	k.dropReceived()
 	k.closeFd()
+	defer k.Gone(nil) // after the lock: the open socket is a part
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
@@ -138,9 +145,6 @@ func (k *Socket) Close() error {
 	for _, sh := range k.shards {
 		sh.Post(func() { k.finishSessions(sh, now, deadline) })
 		sh.Users.Add(-1)
-	}
-	if k.parts == 0 {
-		go k.free() // not under the lock
 	}
 	return nil
 }
@@ -188,7 +192,7 @@ func (k *Socket) dropReceived() {
 			list = next
 		}
 	}
-	q.RxRun, q.RxList, q.RxLeft = nil, nil, 0
+	q.RxRun, q.RxList, q.RxLeft, q.RxPhase, q.TxPhase = nil, nil, 0, shm.PhaseID, shm.PhaseID
 	k.resume()
 }
 
@@ -199,7 +203,7 @@ func (k *Socket) free() {
 	if t := (*shm.Table)(k.shared.Table); t != k.shared.InlineTable() {
 		tables = append(tables, t)
 	}
-	k.shared.Table = nil
+	k.freed = true
 	k.mu.Unlock()
 	for _, t := range tables {
 		shm.FreeTable(t)

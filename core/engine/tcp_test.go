@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+func TestTCPOptions(t *testing.T) {
+	system := TCPOptions{KeepAlive: -1, KeepAliveCount: -1, KeepAliveIdle: -1, KeepAliveInterval: -1}
+	all := TCPOptions{SndBuf: 20_000, RcvBuf: 30_000, KeepAlive: 1, KeepAliveCount: 3, KeepAliveIdle: 4,
+		KeepAliveInterval: 5, TOS: 0x10, UserTimeout: 1500 * time.Millisecond}
+	get := func(fd, level, name int) int {
+		v, err := unix.GetsockoptInt(fd, level, name)
+		So(err, ShouldBeNil)
+		return v
+	}
+	Convey("Descriptors get their options", t, func() {
+		fd, err := all.open(unix.AF_INET)
+		So(err, ShouldBeNil)
+		Reset(func() { _ = unix.Close(fd) })
+		So(get(fd, unix.SOL_SOCKET, unix.SO_SNDBUF), ShouldEqual, 40_000) // the kernel doubles
+		So(get(fd, unix.SOL_SOCKET, unix.SO_RCVBUF), ShouldEqual, 60_000)
+		So(get(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE), ShouldEqual, 1)
+		So(get(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT), ShouldEqual, 3)
+		So(get(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), ShouldEqual, 4)
+		So(get(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), ShouldEqual, 5)
+		So(get(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT), ShouldEqual, 1500)
+		So(get(fd, unix.IPPROTO_IP, unix.IP_TOS), ShouldEqual, 0x10)
+		So(get(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY), ShouldEqual, 1)
+	})
+	Convey("or the system's", t, func() {
+		plain, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		So(err, ShouldBeNil)
+		fd, err := system.open(unix.AF_INET)
+		So(err, ShouldBeNil)
+		Reset(func() { _, _ = unix.Close(fd), unix.Close(plain) })
+		for _, o := range [][2]int{{unix.SOL_SOCKET, unix.SO_SNDBUF}, {unix.SOL_SOCKET, unix.SO_RCVBUF},
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_IP, unix.IP_TOS}} {
+			So(get(fd, o[0], o[1]), ShouldEqual, get(plain, o[0], o[1]))
+		}
+		So(get(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY), ShouldEqual, 1)
+	})
+	Convey("A device that is not there is an error with a sentence, and no descriptor stays", t, func() {
+		_, err := TCPOptions{Device: "nosuchdev0"}.open(unix.AF_INET)
+		So(err, ShouldNotBeNil)
+		So(errno.Detail(err), ShouldNotBeEmpty)
+	})
+}
+
+func TestAddress(t *testing.T) {
+	Convey("An address goes to the kernel's form and back", t, func() {
+		for _, text := range []string{"1.2.3.4:5", "[::1]:65535", "[2001:db8::7]:80"} {
+			a := Address{netip.MustParseAddrPort(text)}
+			sa, _ := a.sockaddr()
+			So(addressOf(sa).String(), ShouldEqual, text)
+		}
+		So(addressOf(&unix.SockaddrUnix{}).IsValid(), ShouldBeFalse)
+		So(addressOfRaw(&unix.RawSockaddrAny{}).IsValid(), ShouldBeFalse)
+	})
+	Convey("An address fits a session", t, func() {
+		ip, kind := Address{netip.MustParseAddrPort("1.2.3.4:5")}.ip()
+		So(kind, ShouldEqual, 4)
+		So(ip[:4], ShouldResemble, []byte{1, 2, 3, 4})
+		ip, kind = Address{netip.MustParseAddrPort("[::1]:5")}.ip()
+		So(kind, ShouldEqual, 6)
+		So(ip[15], ShouldEqual, 1)
+		_, kind = Address{}.ip()
+		So(kind, ShouldEqual, 0)
+	})
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"unsafe"
+
+	. "github.com/smartystreets/goconvey/convey"
+)
+
+// openSession returns an open session of a new socket and shard.
+func openSession() (*Socket, *Shard, *Session) {
+	k, sh := NewSocket(), NewShard()
+	s := NewSession(k, sh)
+	s.Rid, s.TxState = 5, TxOpen
+	return k, sh, s
+}
+
+// content returns what lies in the queue from head on, as the wire would get it.
+func content(head *Chunk) []byte {
+	var all []byte
+	for c := head; c != nil; c = (*Chunk)(c.Next) {
+		all = append(all, c.Bytes()[c.Start:c.End]...)
+		all = append(all, unsafe.Slice((*byte)(c.Ext), c.ExtLen)...)
+	}
+	return all
+}
+
+func freeAll(head *Chunk) {
+	for head != nil {
+		next := (*Chunk)(head.Next)
+		FreeChunk(head)
+		head = next
+	}
+}
+
+func frameOf(body string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+}
+
+func TestAppendResults(t *testing.T) {
+	Convey("Append", t, func() {
+		k, sh, s := openSession()
+
+		Convey("queues, and the first message alone marks the session dirty", func() {
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, Appended)
+			So(s.TxDirty, ShouldEqual, 1)
+			So(s.Append(k, 5, nil, nil), ShouldEqual, Appended)
+			So(s.TxQueued, ShouldEqual, 2)
+			So(sh.TakeDirty() == s, ShouldBeTrue)
+			So(s.DirtyNext == nil, ShouldBeTrue)
+			So(sh.TakeDirty(), ShouldBeNil)
+			So(s.Append(k, 5, []byte("c"), nil), ShouldEqual, Appended)
+			So(sh.TakeDirty(), ShouldBeNil)
+			head, tail := s.TakeMain()
+			So(head == tail, ShouldBeTrue)
+			So(head.Msgs, ShouldEqual, 3)
+			So(content(head), ShouldResemble, []byte("\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x01c"))
+			So(s.TxHead == nil, ShouldBeTrue)
+			So(s.TxTail == nil, ShouldBeTrue)
+		})
+		Convey("asks for a wake-up of a sleeping shard, once", func() {
+			sh.Dirty.Sleep()
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, AppendedWake)
+			So(s.Append(k, 5, []byte("b"), nil), ShouldEqual, Appended)
+			So(sh.Dirty.Asleep(), ShouldBeFalse)
+		})
+		Convey("refuses another id, another socket's session and a closed one", func() {
+			other := NewSocket()
+			So(s.Append(k, 6, []byte("a"), nil), ShouldEqual, AppendGone)
+			So(s.Append(other, 5, []byte("a"), nil), ShouldEqual, AppendGone)
+			So(s.Is(k, 5), ShouldBeTrue)
+			s.TxState = TxClosed
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, AppendGone)
+			So(s.Is(k, 5), ShouldBeFalse)
+			So(s.TxDirty, ShouldEqual, 0)
+			So(s.TxHead == nil, ShouldBeTrue)
+			So(sh.TakeDirty(), ShouldBeNil)
+			FreeSocket(other)
+		})
+		Convey("stops at SNDHWM until messages are written", func() {
+			s.TxHwm = 2
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, Appended)
+			So(s.HasRoom(), ShouldBeTrue)
+			So(s.Append(k, 5, []byte("b"), nil), ShouldEqual, Appended)
+			So(s.HasRoom(), ShouldBeFalse)
+			So(s.Append(k, 5, []byte("c"), nil), ShouldEqual, AppendFull)
+			s.TxDone = 1
+			So(s.Append(k, 5, []byte("d"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("e"), nil), ShouldEqual, AppendFull)
+			So(content((*Chunk)(s.TxHead)), ShouldResemble, bytes.Join([][]byte{frameOf("a"), frameOf("b"), frameOf("d")}, nil))
+		})
+		Convey("counts beyond 2^32", func() {
+			s.TxHwm, s.TxQueued, s.TxDone = 2, 1<<32-1, 1<<32-2
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, Appended)
+			So(s.TxQueued, ShouldEqual, 0)
+			So(s.Append(k, 5, []byte("b"), nil), ShouldEqual, AppendFull)
+			s.TxDone = 0
+			So(s.Append(k, 5, []byte("c"), nil), ShouldEqual, Appended)
+		})
+		Reset(func() {
+			head, _ := s.TakeMain()
+			freeAll(head)
+			FreeSocket(k)
+			FreeShard(sh)
+		})
+	})
+}
+
+func TestAppendChunks(t *testing.T) {
+	Convey("The main queue", t, func() {
+		k, _, s := openSession()
+		classes := func() (all []uint32) {
+			for c := (*Chunk)(s.TxHead); c != nil; c = (*Chunk)(c.Next) {
+				all = append(all, c.Class)
+			}
+			return all
+		}
+		add := func(size int) { So(s.Append(k, 5, make([]byte, size), nil), ShouldEqual, Appended) }
+
+		Convey("grows from a tiny chunk on to large ones", func() {
+			for range 200 {
+				add(900)
+			}
+			So(classes()[:5], ShouldResemble, []uint32{ClassTiny, ClassSmall, ClassMid, ClassLarge, ClassLarge})
+		})
+		Convey("fills a chunk to the last byte", func() {
+			add(TinyChunkSize - HeaderSize - 4 - 4)
+			add(0)
+			So(classes(), ShouldResemble, []uint32{ClassTiny})
+			add(0)
+			So(classes(), ShouldResemble, []uint32{ClassTiny, ClassSmall})
+		})
+		Convey("gives a long body the chunk it needs", func() {
+			add(30_000)
+			add(100_000)
+			add(3000) // more than what is left of its last page
+			So(classes(), ShouldResemble, []uint32{ClassLarge, ClassDedicated, ClassLarge})
+		})
+		hints := []struct {
+			sizes []int
+			hint  uint32
+		}{
+			{[]int{10}, ClassTiny},
+			{[]int{956}, ClassTiny},
+			{[]int{957}, ClassSmall},
+			{[]int{4029}, ClassMid},
+			{[]int{16317}, ClassLarge},
+			{[]int{900, 900}, ClassLarge},
+			{[]int{200_000}, ClassLarge},
+		}
+		for _, h := range hints {
+			Convey(fmt.Sprint("starts its successor by what was in it: ", h.sizes), func() {
+				for _, size := range h.sizes {
+					add(size)
+				}
+				head, _ := s.TakeMain()
+				So(s.TxHint, ShouldEqual, h.hint)
+				freeAll(head)
+				add(1)
+				So(classes(), ShouldResemble, []uint32{h.hint})
+			})
+		}
+		Convey("keeps its hint when it is taken empty", func() {
+			s.TxHint = ClassMid
+			s.TakeMain()
+			So(s.TxHint, ShouldEqual, ClassMid)
+		})
+		Reset(func() {
+			head, _ := s.TakeMain()
+			freeAll(head)
+		})
+	})
+}
+
+func TestAppendOwned(t *testing.T) {
+	Convey("A body with an owner is not copied, and nothing goes behind it into its chunk", t, func() {
+		k, _, s := openSession()
+		body := []byte("somebody else's")
+		owner := unsafe.Pointer(&body)
+		So(s.Append(k, 5, []byte("before"), nil), ShouldEqual, Appended)
+		So(s.Append(k, 5, body, owner), ShouldEqual, Appended)
+		So(s.Append(k, 5, []byte("behind"), nil), ShouldEqual, Appended)
+		first := (*Chunk)(s.TxHead)
+		So(first.Ext == unsafe.Pointer(&body[0]), ShouldBeTrue)
+		So(first.ExtLen, ShouldEqual, len(body))
+		So(first.Owner == owner, ShouldBeTrue)
+		So(first.Msgs, ShouldEqual, 2)
+		second := (*Chunk)(first.Next)
+		So(second.Msgs, ShouldEqual, 1)
+		So(second.Owner == nil, ShouldBeTrue)
+		So(content(first), ShouldResemble, bytes.Join([][]byte{frameOf("before"), frameOf(string(body)), frameOf("behind")}, nil))
+		head, tail := s.TakeMain()
+		So(head == first, ShouldBeTrue)
+		So(tail == second, ShouldBeTrue)
+		freeAll(head)
+	})
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"fmt"
+	"testing"
+	"unsafe"
+
+	. "github.com/smartystreets/goconvey/convey"
+)
+
+func TestNewChunk(t *testing.T) {
+	cases := []struct {
+		need        uint64
+		class, want uint32
+		size        uint64
+	}{
+		{0, ClassTiny, ClassTiny, TinyChunkSize},
+		{TinyChunkSize - HeaderSize, ClassTiny, ClassTiny, TinyChunkSize},
+		{TinyChunkSize - HeaderSize + 1, ClassTiny, ClassSmall, SmallChunkSize},
+		{SmallChunkSize - HeaderSize, ClassTiny, ClassSmall, SmallChunkSize},
+		{SmallChunkSize - HeaderSize + 1, ClassSmall, ClassMid, MidChunkSize},
+		{MidChunkSize - HeaderSize, ClassTiny, ClassMid, MidChunkSize},
+		{MidChunkSize - HeaderSize + 1, ClassTiny, ClassLarge, LargeChunkSize},
+		{LargeChunkSize - HeaderSize, ClassTiny, ClassLarge, LargeChunkSize},
+		{8, ClassMid, ClassMid, MidChunkSize},
+		{8, ClassLarge, ClassLarge, LargeChunkSize},
+		{LargeChunkSize - HeaderSize + 1, ClassTiny, ClassDedicated, LargeChunkSize + PageSize},
+		{1 << 20, ClassLarge, ClassDedicated, 1<<20 + PageSize},
+		{3<<20 - HeaderSize, ClassTiny, ClassDedicated, 3 << 20},
+	}
+	Convey("NewChunk", t, func() {
+		for _, c := range cases {
+			Convey(fmt.Sprintf("of %d bytes from class %d", c.need, c.class), func() {
+				chunk := NewChunk(c.need, c.class)
+				So(chunk.Class, ShouldEqual, c.want)
+				So(chunk.Size, ShouldEqual, c.size)
+				So(chunk.Cap, ShouldEqual, c.size-HeaderSize)
+				So(len(chunk.Bytes()), ShouldEqual, chunk.Cap)
+				bytes := chunk.Bytes()
+				bytes[0], bytes[len(bytes)-1] = 1, 2
+				So(uintptr(unsafe.Pointer(&bytes[0])), ShouldEqual, uintptr(unsafe.Pointer(chunk))+HeaderSize)
+				FreeChunk(chunk)
+			})
+		}
+		Convey("gives a used chunk back as a new one", func() {
+			chunk := NewChunk(8, ClassTiny)
+			other := NewChunk(8, ClassTiny)
+			chunk.Next, chunk.Ext, chunk.Owner = unsafe.Pointer(other), unsafe.Pointer(other), unsafe.Pointer(other)
+			chunk.Start, chunk.End, chunk.Msgs, chunk.ExtLen, chunk.Cold = 1, 2, 3, 4, 1
+			FreeChunk(chunk)
+			again := NewChunk(8, ClassTiny)
+			So(again == chunk, ShouldBeTrue)
+			So(*again, ShouldResemble, Chunk{Class: ClassTiny, Cap: TinyChunkSize - HeaderSize, Size: TinyChunkSize})
+			FreeChunk(again)
+			FreeChunk(other)
+		})
+	})
+}
+
+func TestNewSlab(t *testing.T) {
+	cases := []struct {
+		need  uint64
+		class uint32
+		size  uint64
+	}{
+		{0, ClassSlab, SlabSize},
+		{SlabSize - HeaderSize, ClassSlab, SlabSize},
+		{SlabSize - HeaderSize + 1, ClassBigSlab, BigSlabSize},
+		{BigSlabSize - HeaderSize, ClassBigSlab, BigSlabSize},
+		{BigSlabSize - HeaderSize + 1, ClassDedicated, BigSlabSize + PageSize},
+		{2 << 20, ClassDedicated, 2<<20 + PageSize},
+	}
+	Convey("NewSlab", t, func() {
+		for _, c := range cases {
+			Convey(fmt.Sprintf("of %d bytes", c.need), func() {
+				slab := NewSlab(c.need)
+				So(slab.Class, ShouldEqual, c.class)
+				So(slab.Size, ShouldEqual, c.size)
+				So(slab.Refs, ShouldEqual, 1)
+				So(uint64(len(slab.Bytes())), ShouldEqual, c.size-HeaderSize)
+				slab.Bytes()[0], slab.Bytes()[c.size-HeaderSize-1] = 1, 1
+				slab.Release()
+			})
+		}
+	})
+	Convey("A slab goes to its pool with the last reference only", t, func() {
+		slab := NewSlab(8)
+		slab.Hold()
+		slab.Release()
+		So(slab.Refs, ShouldEqual, 1)
+		other := NewSlab(8)
+		So(other == slab, ShouldBeFalse)
+		slab.Release()
+		So(NewSlab(8) == slab, ShouldBeTrue)
+		slab.Release()
+		other.Release()
+	})
+}
+
+func TestGrowSlab(t *testing.T) {
+	Convey("A dedicated slab grows and keeps its content", t, func() {
+		slab := NewSlab(2 << 20)
+		fill(slab.Bytes())
+		old := len(slab.Bytes())
+		grown := GrowSlab(slab, 5<<20)
+		So(grown, ShouldNotBeNil)
+		So(grown.Size, ShouldEqual, 5<<20+PageSize)
+		So(grown.Class, ShouldEqual, ClassDedicated)
+		So(grown.Refs, ShouldEqual, 1)
+		So(isFilled(grown.Bytes()[:old]), ShouldBeTrue)
+		grown.Bytes()[len(grown.Bytes())-1] = 1
+		grown.Release()
+	})
+}
+
+func fill(b []byte) {
+	for i := range b {
+		b[i] = byte(i * 7 >> 3)
+	}
+}
+
+func isFilled(b []byte) bool {
+	for i := range b {
+		if b[i] != byte(i*7>>3) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestTrim(t *testing.T) {
+	Convey("Trim keeps some free slabs warm and gives the pages of the others back", t, func() {
+		var slabs []*Slab
+		for range keepWarm[ClassSlab] + 4 {
+			slab := NewSlab(8)
+			fill(slab.Bytes())
+			slabs = append(slabs, slab)
+		}
+		for _, slab := range slabs {
+			slab.Release()
+		}
+		Trim()
+		newest := slabs[len(slabs)-1]
+		Convey("in the order of before", func() {
+			cold := 0
+			for i := range slabs {
+				slab := NewSlab(8)
+				So(slab == slabs[len(slabs)-1-i], ShouldBeTrue)
+				if i < keepWarm[ClassSlab] {
+					So(isFilled(slab.Bytes()[PageSize:]), ShouldBeTrue)
+				} else if slab.Bytes()[SlabSize-HeaderSize-1] == 0 {
+					cold++
+				}
+				So(slab.Cold, ShouldEqual, 0)
+			}
+			if !raceBuild {
+				So(cold, ShouldEqual, 4)
+			}
+			for _, slab := range slabs {
+				slab.Release()
+			}
+		})
+		Convey("and leaves the tail usable and marked", func() {
+			So(newest.Cold, ShouldEqual, 0)
+			So(slabs[0].Cold, ShouldEqual, 1)
+			So(slabs[0].Class, ShouldEqual, ClassSlab)
+			Trim()
+			So(slabs[0].Cold, ShouldEqual, 1)
+		})
+	})
+	Convey("Trim leaves chunks of a page alone", t, func() {
+		var chunks []*Chunk
+		for range keepWarm[ClassSmall] + 8 {
+			c := NewChunk(8, ClassSmall)
+			fill(c.Bytes())
+			chunks = append(chunks, c)
+		}
+		for _, c := range chunks {
+			FreeChunk(c)
+		}
+		Trim()
+		for _, c := range chunks {
+			So(c.Cold, ShouldEqual, 0)
+			So(isFilled(c.Bytes()), ShouldBeTrue)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"strings"
+	"testing"
+	"unsafe"
+
+	. "github.com/smartystreets/goconvey/convey"
+)
+
+func TestSlots(t *testing.T) {
+	Convey("Slots", t, func() {
+		s := slots{size: 320}
+		Convey("are distinct, aligned and inside their region", func() {
+			seen := map[unsafe.Pointer]bool{}
+			for range 3 * slotStep / 320 {
+				p := s.get()
+				So(seen[p], ShouldBeFalse)
+				seen[p] = true
+				if uintptr(p)%64 != 0 {
+					t.Fatalf("slot at %p", p)
+				}
+				clear(unsafe.Slice((*byte)(p), 320))
+			}
+		})
+		Convey("come back newest first", func() {
+			a, b := s.get(), s.get()
+			s.put(a)
+			s.put(b)
+			So(s.get() == b, ShouldBeTrue)
+			So(s.get() == a, ShouldBeTrue)
+		})
+	})
+}
+
+func TestSession(t *testing.T) {
+	Convey("A session slot", t, func() {
+		k, sh := NewSocket(), NewShard()
+		defer FreeSocket(k)
+		defer FreeShard(sh)
+		s := NewSession(k, sh)
+		Convey("starts closed, with its two events", func() {
+			So(s.TxState, ShouldEqual, TxClosed)
+			So(s.Refs, ShouldEqual, 1)
+			So(s.Up.Kind, ShouldEqual, RunConnected)
+			So(s.Down.Kind, ShouldEqual, RunDisconnected)
+			So(s.Up.Session == s, ShouldBeTrue)
+			So(s.Down.Session == s, ShouldBeTrue)
+			So(s.Up.Slab == nil, ShouldBeTrue)
+			s.Release()
+		})
+		Convey("has its number as the id frame, big endian", func() {
+			So(s.SetID(0x01020304, nil), ShouldBeTrue)
+			So(s.IDFrame(), ShouldResemble, []byte{1, 2, 3, 4})
+			s.Release()
+		})
+		Convey("has a copy of its alias as the id frame", func() {
+			alias := []byte(strings.Repeat("ab", 127) + "c")
+			So(s.SetID(1, alias), ShouldBeTrue)
+			alias[0] = 'x'
+			So(string(s.IDFrame()), ShouldEqual, strings.Repeat("ab", 127)+"c")
+			So(s.ID4, ShouldResemble, [4]byte{0, 0, 0, 1})
+			place := s.ID
+			s.Release()
+			Convey("whose place is used again", func() {
+				other := NewSession(k, sh)
+				So(other.SetID(2, []byte("y")), ShouldBeTrue)
+				So(other.ID == place, ShouldBeTrue)
+				So(string(other.IDFrame()), ShouldEqual, "y")
+				other.Release()
+			})
+		})
+		Convey("is free with the last reference, and comes back clean", func() {
+			s.Hold()
+			s.Rid, s.TxState, s.TxHwm, s.TxQueued, s.TxDone, s.TxDirty, s.RxQueued, s.RxStalled = 7, TxOpen, 1, 2, 1, 1, 5, 1
+			s.Release()
+			other := NewSession(k, sh)
+			So(other == s, ShouldBeFalse)
+			other.Release()
+			s.Release()
+			again := NewSession(k, sh)
+			So(again == s, ShouldBeTrue)
+			So([]uint32{s.Rid, s.TxState, s.TxHwm, s.TxQueued, s.TxDone, s.TxDirty, uint32(s.RxQueued), s.RxStalled},
+				ShouldResemble, make([]uint32, 8))
+			So(s.TxHint, ShouldEqual, ClassTiny)
+			again.Release()
+		})
+	})
+}
+
+func TestSocketAndShardSlots(t *testing.T) {
+	Convey("A socket's slot comes back clean", t, func() {
+		k := NewSocket()
+		k.Handle, k.RxPhase, k.RxMore, k.TxPhase, k.RxWaiting, k.RxThrottled = 1, PhaseBody, 1, PhaseRetry, 5, 1
+		*k.InlineTable().Slot(1) = unsafe.Pointer(k)
+		k.CloseRuns()
+		FreeSocket(k)
+		again := NewSocket()
+		So(again == k, ShouldBeTrue)
+		So(again.Handle, ShouldEqual, 0)
+		So([]uint32{k.RxPhase, k.RxMore, k.TxPhase, k.RxThrottled, uint32(k.RxWaiting)}, ShouldResemble, make([]uint32, 5))
+		So(*k.InlineTable().Slot(1) == nil, ShouldBeTrue)
+		So(k.PushRun(newRun(1)), ShouldEqual, Pushed)
+		FreeSocket(k)
+	})
+	Convey("A shard's slot comes back clean", t, func() {
+		sh := NewShard()
+		sh.Dirty.Sleep()
+		sh.Driver = DriverCaller
+		FreeShard(sh)
+		again := NewShard()
+		So(again == sh, ShouldBeTrue)
+		So(sh.Dirty.Asleep(), ShouldBeFalse)
+		So(sh.Driver, ShouldEqual, DriverNone)
+		FreeShard(sh)
+	})
+}
+
+func TestTable(t *testing.T) {
+	Convey("A socket finds its sessions", t, func() {
+		k, sh := NewSocket(), NewShard()
+		defer FreeSocket(k)
+		defer FreeShard(sh)
+		put := func(rid uint32) *Session {
+			s := NewSession(k, sh)
+			s.Rid = rid
+			*(*Table)(k.Table).Slot(rid) = unsafe.Pointer(s)
+			return s
+		}
+		Convey("in the table it starts with", func() {
+			So((*Table)(k.Table).Mask, ShouldEqual, inlineTable-1)
+			a, b := put(1), put(6)
+			So(k.Find(1) == a, ShouldBeTrue)
+			So(k.Find(6) == b, ShouldBeTrue)
+			for _, rid := range []uint32{0, 2, 5, 1 + inlineTable, 1 << 31} {
+				So(k.Find(rid) == nil, ShouldBeTrue)
+			}
+		})
+		Convey("in a larger one", func() {
+			table := NewTable(4096)
+			So(table.Mask, ShouldEqual, 4095)
+			k.Table = unsafe.Pointer(table)
+			s := put(1<<31 + 4095)
+			So(k.Find(1<<31+4095) == s, ShouldBeTrue)
+			So(k.Find(4095) == nil, ShouldBeTrue)
+			So(uintptr(unsafe.Pointer(table.Slot(4095))), ShouldEqual, uintptr(unsafe.Pointer(table))+8+8*4095)
+			k.Table = unsafe.Pointer(k.InlineTable())
+			FreeTable(table)
+			Convey("that is empty when it is used again", func() {
+				So(NewTable(4096) == table, ShouldBeTrue)
+				for rid := range uint32(4096) {
+					if *table.Slot(rid) != nil {
+						t.Fatalf("slot %d is not empty", rid)
+					}
+				}
+				So(NewTable(4096) == table, ShouldBeFalse)
+			})
+		})
+	})
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+func TestPoll(t *testing.T) {
+	Convey("Poll", t, func() {
+		ctx := newContext(t)
+		server, client, toClient, toServer := pair(t, ctx, nil)
+		var fds [2]int
+		check(t, unix.Pipe2(fds[:], unix.O_CLOEXEC), "pipe")
+		Reset(func() { _, _ = unix.Close(fds[0]), unix.Close(fds[1]) })
+		items := []PollItem{
+			{Socket: server, Events: PollIn},
+			{Fd: fds[0], Events: PollIn},
+			{Socket: client, Events: PollIn},
+		}
+		poll := func(timeout time.Duration) (ready int, revents []int16) {
+			n, err := Poll(items, timeout)
+			So(err, ShouldBeNil)
+			for _, item := range items {
+				revents = append(revents, item.Revents)
+			}
+			return n, revents
+		}
+		write := func() {
+			_, err := unix.Write(fds[1], []byte("x"))
+			check(t, err, "write")
+		}
+
+		Convey("finds nothing, at once or after its timeout", func() {
+			for _, timeout := range []time.Duration{0, 30 * time.Millisecond} {
+				start := time.Now()
+				n, revents := poll(timeout)
+				So(n, ShouldEqual, 0)
+				So(revents, ShouldResemble, []int16{0, 0, 0})
+				So(time.Since(start), ShouldBeGreaterThanOrEqualTo, timeout)
+				So(time.Since(start), ShouldBeLessThan, patience)
+			}
+		})
+		Convey("finds what is there", func() {
+			mustSend(t, client, toServer, "x")
+			n, revents := poll(-1)
+			So(n, ShouldEqual, 1)
+			So(revents, ShouldResemble, []int16{PollIn, 0, 0})
+			write()
+			mustSend(t, server, toClient, "x")
+			eventually(t, "all are ready", func() bool { n, _ := poll(0); return n == 3 })
+			want(t, server, "x")
+			_, revents = poll(-1)
+			So(revents, ShouldResemble, []int16{0, PollIn, PollIn})
+		})
+		Convey("says a socket is readable between the two frames", func() {
+			mustSend(t, client, toServer, "x")
+			_, _, err := server.Recv(nil, false)
+			check(t, err, "Recv")
+			_, revents := poll(0)
+			So(revents[0], ShouldEqual, PollIn)
+		})
+		Convey("says a socket is always writable", func() {
+			items[0].Events = PollIn | PollOut
+			n, revents := poll(-1)
+			So(n, ShouldEqual, 1)
+			So(revents, ShouldResemble, []int16{PollOut, 0, 0})
+		})
+		Convey("is woken by a message, and by a descriptor", func() {
+			for _, wake := range []func(){func() { mustSend(t, client, toServer, "x") }, write} {
+				done := make(chan int, 1)
+				go func() {
+					n, _ := Poll(items[:2], -1)
+					done <- n
+				}()
+				select {
+				case <-done:
+					t.Fatal("nothing is there yet")
+				case <-time.After(20 * time.Millisecond):
+				}
+				wake()
+				n := 0
+				within(t, patience, "Poll", func() { n = <-done })
+				So(n, ShouldEqual, 1)
+				if items[0].Revents != 0 {
+					want(t, server, "x")
+				}
+			}
+		})
+		Convey("reports errors of descriptors", func() {
+			_ = unix.Close(fds[1])
+			_, revents := poll(-1)
+			So(revents[1], ShouldEqual, PollErr) // POLLHUP
+			n, err := Poll([]PollItem{{Fd: 19_999, Events: PollIn}}, -1)
+			So(err, ShouldBeNil)
+			So(n, ShouldEqual, 1)
+		})
+		Convey("refuses a closed socket", func() {
+			check(t, client.Close(), "Close")
+			_, err := Poll(items, 0)
+			So(err, shouldBeErrno, errno.ENOTSOCK)
+		})
+		Convey("waits for nothing but its timeout when it has no items", func() {
+			n, err := Poll(nil, time.Millisecond)
+			So(n, ShouldEqual, 0)
+			So(err, ShouldBeNil)
+		})
+	})
+}
+
+func TestPollManySockets(t *testing.T) {
+	Convey("Poll over many sockets finds every message", t, func() {
+		const sockets, rounds = 200, 20
+		ctx := newContext(t)
+		server := newSocket(t, ctx)
+		endpoint := bind(t, server)
+		var items []PollItem
+		toClient := make([]string, sockets)
+		for i := range sockets {
+			k := newSocket(t, ctx)
+			check(t, k.Connect(endpoint), "Connect")
+			toClient[i] = want(t, server, connected)
+			want(t, k, connected)
+			items = append(items, PollItem{Socket: k, Events: PollIn})
+		}
+		for round := range rounds {
+			i := round * 37 % sockets
+			go func() { _ = send(server, toClient[i], "ping") }()
+			n, err := Poll(items, patience)
+			So(err, ShouldBeNil)
+			So(n, ShouldEqual, 1)
+			So(items[i].Revents, ShouldEqual, PollIn)
+			want(t, items[i].Socket.(*Socket), "ping")
+		}
+	})
+}
+
+// readable waits with an ordinary poll.
+func readable(fd int, timeout time.Duration) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(timeout/time.Millisecond))
+	for err == unix.EINTR {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(timeout/time.Millisecond))
+	}
+	return err == nil && n == 1
+}
+
+func TestFd(t *testing.T) {
+	Convey("FD", t, func() {
+		server, client, toClient, toServer := pair(t, newContext(t), nil)
+		So(server.fd, ShouldBeNil) // none before the first request
+		fd := getInt(t, server, OptFd)
+		So(getInt(t, server, OptFd), ShouldEqual, fd)
+
+		Convey("is quiet when nothing is there", func() {
+			So(getInt(t, server, OptEvents), ShouldEqual, PollOut)
+			So(readable(fd, 0), ShouldBeFalse)
+		})
+		Convey("becomes readable with a message, and EVENTS shows it until it is received", func() {
+			So(getInt(t, server, OptEvents), ShouldEqual, PollOut)
+			mustSend(t, client, toServer, "x")
+			So(readable(fd, patience), ShouldBeTrue)
+			for range 3 {
+				So(getInt(t, server, OptEvents), ShouldEqual, PollIn|PollOut)
+			}
+			So(want(t, server, "x"), ShouldEqual, toClient)
+			So(getInt(t, server, OptEvents), ShouldEqual, PollOut)
+			So(readable(fd, 0), ShouldBeFalse)
+		})
+		Convey("is readable at once when a message was there before the request", func() {
+			mustSend(t, server, toClient, "x")
+			eventually(t, "the message is there", func() bool {
+				n, _ := Poll([]PollItem{{Socket: client, Events: PollIn}}, 0)
+				return n == 1
+			})
+			So(readable(getInt(t, client, OptFd), 0), ShouldBeTrue)
+		})
+		Convey("is closed with the socket", func() {
+			check(t, server.Close(), "Close")
+			_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			So(err, ShouldEqual, unix.EBADF)
+		})
+	})
+}
+
+// TestFdStress has clients that wait for each answer, so that every message has
+// to end a sleep of the server's own loop.
+func TestFdStress(t *testing.T) {
+	const clients, rounds = 3, 1500
+	k := newSocket(t, newContext(t))
+	endpoint := bind(t, k)
+	fd := getInt(t, k, OptFd)
+	for c := range clients {
+		p := dial(t, endpoint)
+		go func() {
+			for n := range rounds {
+				for range 1 + n%3 {
+					if _, err := p.Write(frame(pattern(1+n%2000, n+c) + "!")); err != nil {
+						return
+					}
+				}
+				for range 1 + n%3 {
+					if body, err := p.body(); err != nil || body != pattern(1+n%2000, n+c)+"!" {
+						return
+					}
+				}
+				if n%100 == c {
+					time.Sleep(3 * time.Millisecond) // the shard's thread takes over
+				}
+			}
+		}()
+	}
+	got := 0
+	for got < clients*rounds*2 {
+		if !readable(fd, patience) {
+			t.Fatalf("missed a message after %d", got)
+		}
+		for getInt(t, k, OptEvents)&PollIn != 0 {
+			m, err := receive(k)
+			check(t, err, "receive")
+			if !isEvent(m.body) {
+				got++
+				check(t, send(k, m.id, m.body), "send")
+			}
+		}
+	}
+	Convey("An ordinary loop over FD and EVENTS missed no message", t, func() { So(got, ShouldEqual, clients*rounds*2) })
+}

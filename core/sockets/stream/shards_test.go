@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/errno"
+)
+
+// echo answers every message of the socket until the context is shut down or
+// the socket closed, and returns how many.
+func echo(k *Socket) (n int) {
+	_ = k.SetOption(OptRcvTimeo, cInt(-1))
+	for {
+		id, _, _, err := k.next(false)
+		if err != nil {
+			return n
+		}
+		to := string(id)
+		body, _, done, err := k.next(false)
+		if err != nil {
+			return n
+		}
+		if !isEvent(string(body)) {
+			if k.Send([]byte(to), true, false) == nil && k.Send(body, false, false) == nil {
+				n++
+			}
+		}
+		if done != nil {
+			k.finishRun(done)
+		}
+	}
+}
+
+// serve echoes on a goroutine until the end of the test.
+func serve(t testing.TB, k *Socket) {
+	done := make(chan struct{})
+	go func() {
+		echo(k)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		k.ctx.Shutdown()
+		within(t, patience, "the echo loop", func() { <-done })
+	})
+}
+
+func shardsOf(k *Socket) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.shards)
+}
+
+func TestManyShards(t *testing.T) {
+	const connections, rounds = 200, 10
+	k := newSocket(t, newContext(t, core.OptIOThreads, 4))
+	setInt64(t, k, OptAffinity, 15)
+	endpoint := bind(t, k)
+	serve(t, k)
+	var wg sync.WaitGroup
+	bad := make(chan error, connections)
+	for c := range connections {
+		p := dial(t, endpoint)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := range rounds {
+				body := pattern(2+(n*977+c*31)%5000, c)
+				if _, err := p.Write(frame(body)); err != nil {
+					bad <- err
+					return
+				}
+				if got, err := p.body(); err != nil || got != body {
+					bad <- err
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	Convey("Connections spread over all shards of AFFINITY echo correctly", t, func() {
+		So(len(bad), ShouldEqual, 0)
+		So(shardsOf(k), ShouldEqual, 4)
+	})
+}
+
+func TestReceiveWhileAnotherShardJoins(t *testing.T) {
+	Convey("A receive call that drives the first shard hears of a connection on the second one", t, func() {
+		for range 20 {
+			k := newSocket(t, newContext(t, core.OptIOThreads, 2))
+			setInt64(t, k, OptAffinity, 3)
+			endpoint := bind(t, k)
+			accept(t, k, endpoint)
+			result := make(chan error, 1)
+			go func() {
+				_, err := receive(k)
+				result <- err
+			}()
+			eventually(t, "the receive call drives", func() bool {
+				return k.soleShard().Shared.Dirty.Asleep()
+			})
+			p := dial(t, endpoint) // goes to the second shard, the less busy one
+			start := time.Now()
+			So(<-result, ShouldBeNil)
+			So(time.Since(start), ShouldBeLessThan, 2*time.Second)
+			So(shardsOf(k), ShouldEqual, 2)
+			p.send("hello")
+			want(t, k, "hello")
+		}
+	})
+}
+
+// TestLatencyOfSeveralShards: a hand-over to a receive call that may not drive,
+// as its socket has several shards, leaves the shard alone for a tick.
+func TestLatencyOfSeveralShards(t *testing.T) {
+	k := newSocket(t, newContext(t, core.OptIOThreads, 2))
+	setInt64(t, k, OptAffinity, 3)
+	endpoint := bind(t, k)
+	p, _ := accept(t, k, endpoint)
+	accept(t, k, endpoint)
+	serve(t, k)
+	const rounds = 300
+	slow := 0
+	for range rounds {
+		start := time.Now()
+		p.send("ping")
+		p.want("ping")
+		if time.Since(start) > 800*time.Microsecond {
+			slow++
+		}
+	}
+	Convey("An answer of a socket with two shards does not wait for the watch tick", t, func() {
+		So(shardsOf(k), ShouldEqual, 2)
+		So(slow, ShouldBeLessThan, rounds/2)
+	})
+}
+
+func TestSeveralSocketsOnAShard(t *testing.T) {
+	Convey("Several sockets on one shard echo independently", t, func() {
+		ctx := newContext(t, core.OptIOThreads, 1)
+		var peers []peer
+		for range 6 {
+			k := newSocket(t, ctx)
+			peers = append(peers, dial(t, bind(t, k)))
+			serve(t, k)
+		}
+		for n := range 50 {
+			for i, p := range peers {
+				p.send(pattern(100+n, i))
+			}
+			for i, p := range peers {
+				p.want(pattern(100+n, i))
+			}
+		}
+	})
+	Convey("A receive call that drives goes on when a second socket comes to its shard, and goes", t, func() {
+		ctx := newContext(t, core.OptIOThreads, 1)
+		first := newSocket(t, ctx)
+		p := dial(t, bind(t, first))
+		serve(t, first)
+		for range 20 {
+			p.send("alone")
+			p.want("alone")
+			second := newSocket(t, ctx)
+			q, id := accept(t, second, bind(t, second))
+			q.send("to the second")
+			So(want(t, second, "to the second"), ShouldEqual, id)
+			p.send("together")
+			p.want("together")
+			mustSend(t, second, id, "back")
+			q.want("back")
+			check(t, second.Close(), "Close")
+			p.send("alone again")
+			p.want("alone again")
+			q.wantEnd()
+		}
+	})
+	Convey("AFFINITY that names no io thread is EMTHREAD", t, func() {
+		k := newSocket(t, newContext(t, core.OptIOThreads, 2))
+		setInt64(t, k, OptAffinity, 4)
+		So(k.Bind("tcp://127.0.0.1:*"), shouldBeErrno, errno.EMTHREAD)
+		So(k.Connect("tcp://127.0.0.1:1"), shouldBeErrno, errno.EMTHREAD)
+		setInt64(t, k, OptAffinity, 6)
+		So(k.Bind("tcp://127.0.0.1:*"), ShouldBeNil)
+	})
+	Convey("A caller that does not come back delays nobody for long", t, func() {
+		k := newSocket(t, newContext(t))
+		p, id := accept(t, k, bind(t, k))
+		p.send("x")
+		want(t, k, "x")
+		body := pattern(8<<20, 1) // more than one write
+		mustSend(t, k, id, body)
+		p.want(body)
+	})
+}
