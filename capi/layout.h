@@ -139,7 +139,7 @@ struct zl_socket
     zl_inbox rx_inbox;
     _Atomic int64_t rx_waiting;
     _Atomic uint32_t rx_throttled;
-    uint32_t rx_low;
+    _Atomic uint32_t rx_low;
     uint8_t pad3[40];
 
     uint64_t inline_mask;

@@ -86,6 +86,9 @@ func fields(cName string, t reflect.Type) map[string]uintptr {
 		}
 		all[name] = f.Offset
 	}
+	if cName == "zl_table" {
+		all["slots"] = t.Size() // they follow the Go struct
+	}
 	return all
 }
 

@@ -228,7 +228,7 @@ func (s *Session) park() {
 	if s.room() <= 0 {
 		atomic.StoreUint32(&s.Shared.RxStalled, 1)
 	} else {
-		s.Shared.Sock.RxLow = throttleBytes / 2
+		atomic.StoreUint32(&s.Shared.Sock.RxLow, throttleBytes/2)
 		atomic.StoreUint32(&s.Shared.Sock.RxThrottled, 1)
 	}
 	if s.room() > 0 && !s.throttled() {

@@ -43,7 +43,7 @@ func (s *Session) takeMain() {
 	case s.flushTail == nil:
 		s.flushHead = head
 	default:
-		s.flushTail.Next = unsafe.Pointer(head)
+		s.flushTail.Link(head)
 	}
 	s.flushTail = tail
 }

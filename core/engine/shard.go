@@ -250,7 +250,7 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 // trim gives memory back that a busy time left behind.
 func (sh *Shard) trim() {
 	sh.warm = false
-	if sh.slab != nil && sh.slab.Refs == 1 {
+	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
 		sh.slab.Release()
 		sh.slab = nil
 	}

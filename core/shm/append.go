@@ -80,7 +80,7 @@ func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 		if s.TxTail == nil {
 			s.TxHead = unsafe.Pointer(c)
 		} else {
-			(*Chunk)(s.TxTail).Next = unsafe.Pointer(c)
+			(*Chunk)(s.TxTail).Link(c)
 		}
 		s.TxTail = unsafe.Pointer(c)
 	}

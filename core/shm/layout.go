@@ -139,8 +139,8 @@ type Inbox struct{ head unsafe.Pointer }
 // Table finds a session by its routing id: slot id&Mask. Ids are given out so
 // that no two live ones share a slot.
 type Table struct {
-	Mask  uint64
-	Slots [1 << 28]unsafe.Pointer // *Session; Mask+1 of them exist; atomic
+	Mask uint64
+	// Mask+1 slots follow, each an atomic *Session; see Slot.
 }
 
 // Socket is the part of a socket that the C layer and the shards see.

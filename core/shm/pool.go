@@ -155,11 +155,16 @@ func (s *Session) TakeMain() (head, tail *Chunk) {
 
 func resetChunk(c *Chunk) *Chunk {
 	if c != nil {
-		c.Next, c.Start, c.End, c.Msgs, c.Cold = nil, 0, 0, 0, 0
+		c.Link(nil)
+		c.Start, c.End, c.Msgs, c.Cold = 0, 0, 0, 0
 		c.Ext, c.ExtLen, c.Owner = nil, 0, nil
 	}
 	return c
 }
+
+// Link sets the chunk behind c. Atomic, as a thread that popped c late may still
+// read it, in vain.
+func (c *Chunk) Link(next *Chunk) { atomic.StorePointer(&c.Next, unsafe.Pointer(next)) }
 
 // FreeChunk gives a chunk back; its Owner has been released.
 func FreeChunk(c *Chunk) {
@@ -191,7 +196,8 @@ func NewSlab(need uint64) *Slab {
 		}
 	}
 	if s != nil {
-		s.Next, s.Cold = nil, 0
+		atomic.StorePointer(&s.Next, nil)
+		s.Cold = 0
 		atomic.StoreInt32(&s.Refs, 1)
 	}
 	return s

@@ -90,7 +90,7 @@ func (k *Socket) release(r *shm.Run) bool {
 	queued := atomic.AddInt32(&s.RxQueued, -int32(r.Msgs))
 	waiting := atomic.AddInt64(&k.shared.RxWaiting, -int64(r.Size))
 	stalled := atomic.LoadUint32(&s.RxStalled) != 0 && queued <= s.RxLow ||
-		atomic.LoadUint32(&k.shared.RxThrottled) != 0 && waiting < int64(k.shared.RxLow)
+		atomic.LoadUint32(&k.shared.RxThrottled) != 0 && waiting < int64(atomic.LoadUint32(&k.shared.RxLow))
 	slab.Release() // r lies in it
 	return stalled
 }
