@@ -160,7 +160,7 @@ check_format() {
 }
 
 # The core must build and pass where there is no C compiler.
-go_tests() { CGO_ENABLED=0 go test ./core/...; }
+go_tests() { CGO_ENABLED=0 go test ./core/... && go test ./capi; }
 
 go_race_tests() { CGO_ENABLED=1 go test -race ./core/...; }
 
