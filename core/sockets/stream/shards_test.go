@@ -17,20 +17,20 @@ import (
 // the socket closed, and returns how many.
 func echo(k *Socket) (n int) {
 	_ = k.SetOption(OptRcvTimeo, cInt(-1))
+	var to []byte
 	for {
 		id, _, _, err := k.next(false)
 		if err != nil {
 			return n
 		}
-		to := string(id)
+		to = append(to[:0], id...)
 		body, _, done, err := k.next(false)
 		if err != nil {
 			return n
 		}
-		if !isEvent(string(body)) {
-			if k.Send([]byte(to), true, false) == nil && k.Send(body, false, false) == nil {
-				n++
-			}
+		event := len(body) == 1 && body[0] <= 1
+		if !event && k.Send(to, true, false) == nil && k.Send(body, false, false) == nil {
+			n++
 		}
 		if done != nil {
 			k.finishRun(done)
