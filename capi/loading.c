@@ -8,7 +8,8 @@
  *  - Signals are blocked: Go's threads, and those that they start, never take
  *    a signal that is meant for the host, whose handlers could not run on their
  *    small stacks.
- *  - Timer slack is long. Go's monitor thread (sysmon) looks after processors
+ *  - Timer slack is long, yet not so long that the short sleeps of Go's
+ *    scheduler show in a latency. Go's monitor thread (sysmon) looks after processors
  *    whose thread is outside Go. A C thread that drives a shard is outside Go
  *    most of the time, so sysmon would stay at its shortest sleep, 20 us, and
  *    take a fifth of a core to find nothing to do. Shards set theirs back
@@ -30,7 +31,7 @@
 
 enum
 {
-    SLACK_NS = 5 * 1000 * 1000,
+    SLACK_NS = 200 * 1000,
     SIGNALS = 32 /* the real-time signals are not Go's */
 };
 

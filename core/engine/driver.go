@@ -48,10 +48,11 @@ const watchTick = time.Millisecond
 const timerSlackNs = 50000
 
 type thread struct {
-	waiter  *wait.Waiter
-	resting atomic.Bool
-	drives  atomic.Uint64 // counts every start and end of a caller's driving
-	done    chan struct{}
+	waiter   *wait.Waiter
+	resting  atomic.Bool
+	summoned atomic.Bool   // somebody sleeps: take the role without waiting for a tick
+	drives   atomic.Uint64 // counts every start and end of a caller's driving
+	done     chan struct{}
 }
 
 // errNotAlone ends a caller's driving: others use the shard as well.
@@ -63,11 +64,15 @@ func (sh *Shard) runThread(config ThreadConfig) {
 	config.apply()
 	for !sh.stopping.Load() {
 		if atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverThread) {
-			sh.handOver = false
-			for !sh.stopping.Load() && !sh.handOver {
+			sh.handOver = nil
+			for !sh.stopping.Load() && sh.handOver == nil {
 				_ = sh.step(nil, true, time.Time{})
 			}
+			to := sh.handOver
 			atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+			if to != nil && to.RxInbox.Asleep() {
+				continue // it was back before it could have the role
+			}
 		}
 		sh.watch()
 	}
@@ -80,6 +85,9 @@ func (sh *Shard) watch() {
 	for !sh.stopping.Load() {
 		_ = t.waiter.Wait(time.Now().Add(watchTick))
 		t.waiter.Reset()
+		if t.summoned.Swap(false) && !sh.callerDrives() {
+			return
+		}
 		now := t.drives.Load()
 		if now == drives {
 			if !sh.callerDrives() {
@@ -101,6 +109,18 @@ func (sh *Shard) rest(drives uint64) {
 	}
 	t.resting.Store(false)
 }
+
+// Summon has the shard's thread take the role at once if nobody has it: the
+// caller is about to sleep and will not drive. Any thread.
+func (sh *Shard) Summon() {
+	if sh.Idle() {
+		sh.thread.summoned.Store(true)
+		sh.thread.waiter.Signal()
+	}
+}
+
+// Idle tells whether nobody drives. Any thread.
+func (sh *Shard) Idle() bool { return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverNone }
 
 func (sh *Shard) callerDrives() bool {
 	return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverCaller

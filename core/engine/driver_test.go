@@ -31,7 +31,7 @@ func drive(t *testing.T, sh *Shard) {
 		if time.Now().After(end) {
 			t.Fatal("the shard's thread does not leave the role")
 		}
-		sh.Post(func() { sh.handOver = true })
+		sh.Post(func() { sh.handOver = awakeSocket })
 		time.Sleep(10 * time.Microsecond)
 	}
 }
@@ -222,7 +222,7 @@ func TestDriverStress(t *testing.T) {
 				disorder.Add(1)
 			}
 			if number%7 == 0 {
-				sh.handOver = true
+				sh.handOver = awakeSocket
 				handOvers.Add(1)
 			}
 			inside.Add(-1)
@@ -285,3 +285,6 @@ func TestDriverStress(t *testing.T) {
 	})
 	sh.Stop()
 }
+
+// awakeSocket stands for the socket of a receive call that was woken.
+var awakeSocket = shm.NewSocket()

@@ -154,7 +154,7 @@ func (s *Session) push(r *shm.Run) {
 		s.drop(r)
 	case shm.MustWake:
 		if s.owner.WakeReaders() && s.shard.Users.Load() == 1 {
-			s.shard.handOver = true
+			s.shard.handOver = s.Shared.Sock
 		}
 	}
 }

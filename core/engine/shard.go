@@ -71,8 +71,8 @@ type Shard struct {
 	rounds    int       // since the last look at the kernel
 	roundRead int       // bytes read in this round
 	accepted  time.Time // when connections were last accepted
-	// handOver is set when a receive call was woken that can drive.
-	handOver bool
+	// handOver is the socket whose receive call was woken and can drive.
+	handOver *shm.Socket
 
 	// Any thread.
 	mail struct {

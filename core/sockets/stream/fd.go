@@ -42,5 +42,8 @@ func (k *Socket) events() int32 {
 	if k.Readable() || k.fd != nil && !k.shared.RxInbox.Sleep() {
 		return PollIn | PollOut
 	}
+	if k.fd != nil {
+		k.summon()
+	}
 	return PollOut
 }

@@ -141,7 +141,20 @@ func (k *Socket) pollWritable() bool      { return true }
 
 func (k *Socket) pollReadable(mark bool) bool {
 	k.look()
-	return k.Readable() || mark && !k.shared.RxInbox.Sleep()
+	if k.Readable() || mark && !k.shared.RxInbox.Sleep() {
+		return true
+	}
+	if mark {
+		k.summon()
+	}
+	return false
+}
+
+// summon sees to it that somebody drives while this thread sleeps.
+func (k *Socket) summon() {
+	if sh := k.soleShard(); sh != nil {
+		sh.Summon()
+	}
 }
 
 // look runs one round of the shard's loop if nobody drives it, so that a look

@@ -167,6 +167,12 @@ func (k *Socket) sleep(deadline time.Time) error {
 	if !k.shared.RxInbox.Sleep() || k.state() != nil {
 		return nil
 	}
+	if sh := k.soleShard(); sh != nil && sh.Idle() {
+		if sh.Users.Load() == 1 {
+			return nil // the role was given up meanwhile: drive
+		}
+		sh.Summon()
+	}
 	return w.Wait(deadline)
 }
 
