@@ -10,31 +10,41 @@ import (
 )
 
 // The race detector sees only Go's heap, so race builds take the memory from
-// there; live keeps it from the collector.
-var live struct {
+// there. A block given back is kept for the next of its size: a stale pointer
+// in memory that is not scanned is harmless outside Go's heap, but must not be
+// met by the collector when the block is gone.
+var blocks struct {
 	sync.Mutex
-	blocks map[unsafe.Pointer][]byte
+	all  map[unsafe.Pointer][]byte
+	free map[uintptr][]unsafe.Pointer // by size
 }
 
 func mapPages(size uintptr) unsafe.Pointer {
+	blocks.Lock()
+	defer blocks.Unlock()
+	if free := blocks.free[size]; len(free) > 0 {
+		p := free[len(free)-1]
+		blocks.free[size] = free[:len(free)-1]
+		clear(unsafe.Slice((*byte)(p), size))
+		return p
+	}
 	block := make([]byte, size+PageSize)
 	p := unsafe.Pointer(&block[0])
 	if rest := uintptr(p) % PageSize; rest != 0 {
 		p = unsafe.Add(p, PageSize-rest)
 	}
-	live.Lock()
-	defer live.Unlock()
-	if live.blocks == nil {
-		live.blocks = map[unsafe.Pointer][]byte{}
+	if blocks.all == nil {
+		blocks.all = map[unsafe.Pointer][]byte{}
+		blocks.free = map[uintptr][]unsafe.Pointer{}
 	}
-	live.blocks[p] = block
+	blocks.all[p] = block
 	return p
 }
 
-func unmapPages(p unsafe.Pointer, _ uintptr) {
-	live.Lock()
-	defer live.Unlock()
-	delete(live.blocks, p)
+func unmapPages(p unsafe.Pointer, size uintptr) {
+	blocks.Lock()
+	defer blocks.Unlock()
+	blocks.free[size] = append(blocks.free[size], p)
 }
 
 func growPages(p unsafe.Pointer, oldSize, newSize uintptr) unsafe.Pointer {
