@@ -189,9 +189,11 @@ func (k *Socket) useShard(sh *engine.Shard) {
 	if sh.Users.Add(1) > 1 {
 		sh.Wake() // a receive call that drives must leave
 	}
-	k.shared.Shard, k.sole = nil, nil
+	k.shared.Shard = nil
+	k.sole.Store(nil)
 	if len(k.shards) == 1 {
-		k.shared.Shard, k.sole = sh.Shared, sh
+		k.shared.Shard = sh.Shared
+		k.sole.Store(sh)
 		return
 	}
 	for _, other := range k.shards {
@@ -213,11 +215,7 @@ func (k *Socket) placer(home *engine.Shard) func() *engine.Shard {
 }
 
 // soleShard returns the socket's only shard, or nil.
-func (k *Socket) soleShard() *engine.Shard {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.sole
-}
+func (k *Socket) soleShard() *engine.Shard { return k.sole.Load() }
 
 // mayDrive tells whether a call of this socket may go on driving the shard.
 func (k *Socket) mayDrive(sh *engine.Shard) bool { return k.state() == nil && k.soleShard() == sh }

@@ -36,10 +36,10 @@ type PollItem struct {
 // ran. ETERM, ENOTSOCK: a socket's context was shut down, or it is closed.
 func Poll(items []PollItem, timeout time.Duration) (int, error) {
 	p := poll{items: items, w: wait.New()}
-	if err := p.open(); err != nil {
+	defer p.close()
+	if err := p.open(timeout != 0); err != nil {
 		return 0, err
 	}
-	defer p.close()
 	deadline := time.Time{}
 	if timeout >= 0 {
 		deadline = time.Now().Add(timeout)
@@ -65,13 +65,18 @@ type poll struct {
 	items []PollItem
 	w     *wait.Waiter
 	fds   []unix.PollFd // of the items that are descriptors, then the waiter's
+	added bool          // w is in the sockets' lists
 }
 
-func (p *poll) open() error {
+// open prepares the call; toWait says that it may sleep.
+func (p *poll) open(toWait bool) error {
 	for i := range p.items {
 		if item := &p.items[i]; item.Socket == nil {
 			p.fds = append(p.fds, unix.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
 		}
+	}
+	if !toWait {
+		return nil
 	}
 	if p.fds != nil {
 		fd, err := p.w.OpenFd()
@@ -80,6 +85,7 @@ func (p *poll) open() error {
 		}
 		p.fds = append(p.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
+	p.added = true
 	for _, item := range p.items {
 		if item.Socket != nil {
 			item.Socket.pollReaders().Add(p.w)
@@ -89,9 +95,11 @@ func (p *poll) open() error {
 }
 
 func (p *poll) close() {
-	for _, item := range p.items {
-		if item.Socket != nil {
-			item.Socket.pollReaders().Remove(p.w)
+	if p.added {
+		for _, item := range p.items {
+			if item.Socket != nil {
+				item.Socket.pollReaders().Remove(p.w)
+			}
 		}
 	}
 	p.w.CloseFd()

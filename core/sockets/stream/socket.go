@@ -32,8 +32,9 @@ type Socket struct {
 	monitors monitors
 	observed atomic.Bool // there is a monitor
 
-	receiving  atomic.Bool  // a receive call that could drive is among the readers
-	blocked    atomic.Int32 // senders waiting
+	receiving  atomic.Bool                  // a receive call that could drive is among the readers
+	blocked    atomic.Int32                 // senders waiting
+	sole       atomic.Pointer[engine.Shard] // the only one of shards, or nil
 	terminated atomic.Bool
 	closed     atomic.Bool
 
@@ -43,7 +44,6 @@ type Socket struct {
 
 	mu        sync.Mutex
 	shards    []*engine.Shard
-	sole      *engine.Shard // the only one of shards, or nil
 	listeners []*listening
 	dialers   []*dialing
 	parts     int // the open socket, and listeners, dialers and sessions not yet gone
