@@ -68,17 +68,26 @@ need() {
         read -ra names <<<"$(package_of "$tool")"
         packages+=("${names[@]}")
     done
-    [ ${#missing[@]} -eq 0 ] && return
-    can_install || die "missing: ${missing[*]}
-Install them with your system's package manager; on Debian and Ubuntu:
-  apt-get install ${packages[*]}"
+    [ ${#missing[@]} -eq 0 ] || install "${packages[@]}"
+}
 
-    echo "installing ${packages[*]}"
+# install PACKAGE...: installs Debian packages, or ends the script.
+install() {
+    can_install || die "missing: $*
+Install what your system's package manager has of them; on Debian and Ubuntu:
+  apt-get install $*"
+
+    echo "installing $*"
     mkdir -p build
-    apt_install "${packages[@]}" >build/apt.log 2>&1 || {
+    apt_install "$@" >build/apt.log 2>&1 || {
         tail -n 5 build/apt.log >&2
-        die "apt-get could not install: ${packages[*]} (log: build/apt.log)"
+        die "apt-get could not install: $* (log: build/apt.log)"
     }
+}
+
+# need_library PACKAGE DEBIAN_PACKAGE: pkg-config finds it afterwards.
+need_library() {
+    pkg-config --exists "$1" || install "$2"
 }
 
 need_go() {
@@ -199,7 +208,7 @@ stages_doc() {
 
 needs_of() {
     case $1 in
-        c | asan) echo g++ pkg-config ;;
+        c | asan) echo g++ clang pkg-config ;;
         model) echo spin ;;
     esac
 }
@@ -224,6 +233,7 @@ cmd_test() {
     for part in "${parts[@]}"; do
         read -ra tools <<<"$(needs_of "$part")"
         need "${tools[@]}"
+        case $part in c | asan) need_library libuv libuv1-dev ;; esac
     done
     allow_many_sockets
 

@@ -16,7 +16,10 @@ compile() {
     compiler=$1
     source=$2
     shift 2
-    command -v "$compiler" >/dev/null || return 0
+    command -v "$compiler" >/dev/null || {
+        echo "skipped: $compiler is not installed"
+        return 0
+    }
     for standard in "$@"; do
         # shellcheck disable=SC2086
         if "$compiler" "-std=$standard" $warnings -fsyntax-only \

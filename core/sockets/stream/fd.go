@@ -34,16 +34,23 @@ func (k *Socket) closeFd() {
 
 // events says what would not block now, and, when that is not a receive, has
 // the descriptor become readable at the next message.
+//
+// Invariant: while the descriptor is not readable, the inbox is empty and
+// marked, so that an event loop may take one message for each time it wakes, or
+// all of them, with level or edge triggering.
 func (k *Socket) events() int32 {
-	if k.fd != nil {
-		k.fd.Reset()
-	}
 	k.look()
-	if k.Readable() || k.fd != nil && !k.shared.RxInbox.Sleep() {
+	if k.Readable() {
 		return PollIn | PollOut
 	}
-	if k.fd != nil {
-		k.summon()
+	if k.fd == nil {
+		return PollOut
 	}
+	k.fd.Reset()
+	if !k.shared.RxInbox.Sleep() {
+		k.fd.Signal()
+		return PollIn | PollOut
+	}
+	k.summon()
 	return PollOut
 }
