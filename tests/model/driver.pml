@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The driver role of core/engine/driver.go: the shard's thread and a caller
  * that drives now and then, sleeps in the kernel while it does, and at some
- * moment does not come back.
+ * moment does not come back; and a thread that is about to sleep without
+ * driving, who summons the shard's thread.
  *
  * Shown: never two drivers; and however the caller leaves, the thread takes the
  * role again (else it would rest for ever: an invalid end state). A tick of the
@@ -18,6 +19,7 @@ byte drivers = 0; /* who really drives */
 byte drives = 0;  /* counts starts and ends of a caller's driving */
 bool resting = false;
 bool signal_ = false; /* the thread's waiter */
+bool summoned = false;
 bool gone = false;    /* the caller does not come back */
 bool event = false;   /* what a driver sleeps for in the kernel */
 
@@ -70,10 +72,21 @@ end:
     od
 }
 
+/* Summon: any thread, any number of times. */
+active proctype sleeper ()
+{
+end:
+    do
+    :: !gone && !summoned && driver == NONE ->
+        summoned = true; /* somebody may have taken the role since the look */
+        signal_ = true
+    od
+}
+
 active proctype thread ()
 {
     byte last, now;
-    bool got;
+    bool got, called;
     do
     :: take (THREAD, got);
         if
@@ -82,6 +95,10 @@ active proctype thread ()
             if
             :: gone -> break
             :: !gone -> atomic { drivers--; driver = NONE }
+            fi;
+            if
+            :: goto again /* who was woken sleeps again already */
+            :: true
             fi
         :: else
         fi;
@@ -89,6 +106,11 @@ active proctype thread ()
         last = drives;
         do
         :: signal_ = false; /* a tick, or a signal */
+            atomic { called = summoned; summoned = false };
+            if
+            :: called && driver != CALLER -> break
+            :: else
+            fi;
             now = drives;
             if
             :: now == last ->
@@ -106,7 +128,9 @@ active proctype thread ()
             :: else
             fi;
             last = drives
-        od
+        od;
+again:
+        skip
     od;
     assert (drivers == 1 && driver == THREAD)
 }
