@@ -249,7 +249,7 @@ const (
 func zgo_send(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flags C.int) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.Send(bytes(data, size), flags&flagSndMore != 0, flags&flagDontWait != 0)
+		err = k.SendFrame(bytes(data, size), flags&flagSndMore != 0, flags&flagDontWait != 0)
 	}
 	return result(err)
 }
@@ -262,7 +262,7 @@ func zgo_send_owned(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flag
 	if err != nil {
 		return result(err)
 	}
-	taken, err := k.SendOwned(bytes(data, size), owner, flags&flagSndMore != 0, flags&flagDontWait != 0)
+	taken, err := k.SendFrameOwned(bytes(data, size), owner, flags&flagSndMore != 0, flags&flagDontWait != 0)
 	if err != nil {
 		return result(err)
 	}

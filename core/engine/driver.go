@@ -50,7 +50,8 @@ const timerSlackNs = 50000
 type thread struct {
 	waiter   *wait.Waiter
 	resting  atomic.Bool
-	summoned atomic.Bool   // somebody sleeps: take the role without waiting for a tick
+	wanted   atomic.Bool   // somebody went to sleep while nobody, or a flusher, had the role
+	summoned atomic.Bool   // take the role without waiting for a tick
 	drives   atomic.Uint64 // counts every start and end of a caller's driving
 	done     chan struct{}
 }
@@ -65,6 +66,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 	for !sh.stopping.Load() {
 		if atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverThread) {
 			sh.handOver = nil
+			sh.thread.wanted.Store(false)
 			for !sh.stopping.Load() && sh.handOver == nil {
 				_ = sh.step(nil, true, time.Time{})
 			}
@@ -73,6 +75,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			if to != nil && to.RxInbox.Asleep() {
 				continue // it was back before it could have the role
 			}
+			sh.flushLeft()
 		}
 		sh.watch()
 	}
@@ -110,17 +113,20 @@ func (sh *Shard) rest(drives uint64) {
 	t.resting.Store(false)
 }
 
-// Summon has the shard's thread take the role at once if nobody has it: the
-// caller is about to sleep and will not drive. Any thread.
-func (sh *Shard) Summon() {
-	if sh.Idle() {
-		sh.thread.summoned.Store(true)
-		sh.thread.waiter.Signal()
-	}
+// Want is for a thread that is about to sleep until a driver wakes it: it tells
+// whether nobody drives. When that is a flusher, the flusher will summon the
+// shard's thread. Any thread.
+func (sh *Shard) Want() (idle bool) {
+	sh.thread.wanted.Store(true)
+	return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverNone
 }
 
-// Idle tells whether nobody drives. Any thread.
-func (sh *Shard) Idle() bool { return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverNone }
+// Summon has the shard's thread take the role without waiting for a tick. Any
+// thread.
+func (sh *Shard) Summon() {
+	sh.thread.summoned.Store(true)
+	sh.thread.waiter.Signal()
+}
 
 func (sh *Shard) callerDrives() bool {
 	return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverCaller
@@ -133,19 +139,25 @@ func (sh *Shard) TryDrive() bool {
 		return false
 	}
 	sh.thread.drives.Add(1)
+	sh.thread.wanted.Store(false)
 	return true
 }
 
 // Leave gives the role of TryDrive back.
 func (sh *Shard) Leave() {
 	sh.thread.drives.Add(1)
-	sh.giveUp()
-}
-
-func (sh *Shard) giveUp() {
 	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
 	if sh.thread.resting.Load() {
 		sh.thread.waiter.Signal()
+	}
+	sh.flushLeft()
+}
+
+// flushLeft writes what senders left to a driver that has just given up the
+// role.
+func (sh *Shard) flushLeft() {
+	if !sh.Shared.Dirty.Empty() {
+		sh.TryFlush(false)
 	}
 }
 
@@ -179,15 +191,25 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 // TryFlush writes what senders queued if nobody drives, and with look also what
 // the kernel takes again since it refused. It is no driving: a thread that only
 // sends must not keep the shard's thread from taking the role.
+//
+// A sender puts its session on the dirty list and then looks for a driver; who
+// gives the role up looks at the list afterwards. So one of the two sees the
+// other, and no message waits for a tick. Checked by tests/model/direct.pml.
 func (sh *Shard) TryFlush(look bool) {
-	if !atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverCaller) {
-		return
+	for atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverFlusher) {
+		sh.flushDirty()
+		if look {
+			_ = sh.poll()
+			look = false
+		}
+		atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+		if sh.thread.wanted.Swap(false) {
+			sh.Summon()
+		}
+		if sh.Shared.Dirty.Empty() {
+			return
+		}
 	}
-	sh.flushDirty()
-	if look {
-		_ = sh.poll()
-	}
-	sh.giveUp()
 }
 
 // ThreadConfig is how a shard's thread presents itself to the kernel.

@@ -113,7 +113,7 @@ func (s *Session) digest(buf []byte, head, n, room int) bool {
 		s.pushFrames(found.used, found.frames)
 	}
 	if found.tooLong {
-		s.backlog = false
+		s.backlog, s.Oversize = false, true
 		s.Abort(ReasonTransport)
 		return false
 	}
@@ -128,6 +128,7 @@ func (s *Session) digest(buf []byte, head, n, room int) bool {
 			s.Abort(ReasonTransport)
 			return false
 		}
+		s.held(s.big.size())
 	case !s.keep(rest):
 		s.Abort(ReasonTransport)
 		return false
@@ -182,6 +183,7 @@ func (s *Session) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) 
 	*r = shm.Run{Session: s.Shared, Slab: slab, Data: unsafe.Add(at, shm.HeaderSize),
 		Size: uint64(size), Msgs: uint32(frames), Kind: shm.RunData}
 	s.Received.Add(uint64(frames))
+	s.ReceivedBytes.Add(uint64(size))
 	atomic.AddInt32(&s.Shared.RxQueued, int32(frames))
 	atomic.AddInt64(&s.Shared.Sock.RxWaiting, int64(size))
 	s.push(r)
@@ -251,6 +253,7 @@ func (s *Session) keep(rest []byte) bool {
 		if s.stash = shm.NewChunk(uint64(len(rest)), shm.ClassTiny); s.stash == nil {
 			return false
 		}
+		s.held(int64(s.stash.Size))
 	}
 	s.stash.End = uint32(copy(s.stash.Bytes(), rest))
 	return true
@@ -258,7 +261,7 @@ func (s *Session) keep(rest []byte) bool {
 
 func (s *Session) freeStash() {
 	if s.stash != nil {
-		shm.FreeChunk(s.stash)
+		s.free(s.stash)
 		s.stash = nil
 	}
 }
@@ -312,17 +315,28 @@ func (b *bigFrame) free() []byte {
 	return bytes[shm.HeaderSize+b.have : min(end, uint64(len(bytes)))]
 }
 
-func (b *bigFrame) drop() {
-	if b.slab != nil {
-		b.slab.Release()
-		*b = bigFrame{}
+// size is that of the slab in bytes.
+func (b *bigFrame) size() int64 {
+	if b.slab == nil {
+		return 0
+	}
+	return int64(b.slab.Size)
+}
+
+func (s *Session) dropBig() {
+	if s.big.slab != nil {
+		s.held(-s.big.size())
+		s.big.slab.Release()
+		s.big = bigFrame{}
 	}
 }
 
 // receiveBig reads on with a long frame, and, in the same system call, what
 // follows it.
 func (s *Session) receiveBig(room int) {
+	before := s.big.size()
 	dst := s.big.free()
+	s.held(s.big.size() - before)
 	buf := s.shard.space(0)
 	if dst == nil || buf == nil {
 		s.Abort(ReasonTransport)
@@ -366,6 +380,7 @@ func (s *Session) receiveBig(room int) {
 func (s *Session) pushBig(buf []byte, behind, room int) bool {
 	slab := s.big.slab
 	size := int(s.big.need)
+	s.held(-s.big.size())
 	s.big = bigFrame{}
 	s.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
 	if behind == 0 {

@@ -100,7 +100,7 @@ func (s *Session) writeOnce() (uint64, unix.Errno) {
 
 // advance takes n written bytes off the flush queue.
 func (s *Session) advance(n uint64) {
-	s.moved += n
+	s.moved.Add(n)
 	done := uint32(0)
 	for c := s.flushHead; c != nil; c = s.flushHead {
 		inline := min(n, uint64(c.End-c.Start))
@@ -132,7 +132,7 @@ func (s *Session) popFlush() {
 	if c.Owner != nil {
 		ReleaseOwner(c.Owner)
 	}
-	shm.FreeChunk(c)
+	s.free(c)
 }
 
 func (s *Session) dropFlush() {
@@ -155,9 +155,32 @@ func (s *Session) writeFailed() {
 	s.wantRead()
 }
 
-// Sent returns how many messages senders queued for the peer. Any thread.
-func (s *Session) Sent() uint64 {
+// free frees a chunk that the session held.
+func (s *Session) free(c *shm.Chunk) {
+	s.held(-int64(c.Size))
+	shm.FreeChunk(c)
+}
+
+// held notes that the session holds more, or less, memory.
+func (s *Session) held(bytes int64) { atomic.AddInt64(&s.Shared.Held, bytes) }
+
+// Traffic is what a session has carried. Bytes include length fields.
+type Traffic struct {
+	MsgsIn, BytesIn         uint64 // arrived whole
+	MsgsOut, BytesOut       uint64 // accepted from senders
+	MsgsQueued, BytesQueued uint64 // of those, not yet given to the kernel
+	Held                    uint64 // bytes of queues and buffers
+}
+
+// Traffic returns what the session has carried until now. Any thread.
+func (s *Session) Traffic() Traffic {
 	s.Shared.Lock()
 	defer s.Shared.Unlock()
-	return s.sent.Load() + uint64(s.Shared.TxQueued-s.queued)
+	done, moved := atomic.LoadUint32(&s.Shared.TxDone), s.moved.Load()
+	return Traffic{
+		MsgsIn: s.Received.Load(), BytesIn: s.ReceivedBytes.Load(),
+		MsgsOut: s.sent.Load() + uint64(s.Shared.TxQueued-s.queued), BytesOut: s.Shared.TxBytes,
+		MsgsQueued: uint64(s.Shared.TxQueued - done), BytesQueued: s.Shared.TxBytes - moved,
+		Held: uint64(atomic.LoadInt64(&s.Shared.Held)),
+	}
 }

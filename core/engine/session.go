@@ -28,14 +28,16 @@ type Session struct {
 	Index  int     // the owner's
 	Since  time.Time
 
-	Received atomic.Uint64 // messages that arrived whole; any thread
-	sent     atomic.Uint64 // messages taken from the main queue
-	queued   uint32        // TxQueued at that time
-	fd       int           // -1: closed
-	shard    *Shard
-	owner    Owner
-	dialer   *Dialer // what made the connection; nil: accepted
-	limits   Limits
+	Received      atomic.Uint64 // messages that arrived whole; any thread
+	ReceivedBytes atomic.Uint64 // of those, length fields included; any thread
+	Oversize      bool          // it was cut for a message above MaxMsgSize; once it is gone
+	sent          atomic.Uint64 // messages taken from the main queue
+	queued        uint32        // TxQueued at that time
+	fd            int           // -1: closed
+	shard         *Shard
+	owner         Owner
+	dialer        *Dialer // what made the connection; nil: accepted
+	limits        Limits
 
 	// Receiving.
 	pending bool       // on the shard's ready list
@@ -57,7 +59,7 @@ type Session struct {
 	reason    Reason
 	deadline  *timer        // of finishing
 	farewell  time.Duration // until the next look at what is under way; 0: not there yet
-	moved     uint64        // bytes ever given to the kernel
+	moved     atomic.Uint64 // bytes ever given to the kernel
 	progress  [2]uint64     // moved and unsent at the last look for a stall
 	watched   bool          // such looks are made
 }
@@ -174,6 +176,9 @@ func (s *Session) drop(r *shm.Run) {
 // Detached notes that senders no longer find the session. The owner's Detach.
 func (s *Session) Detached() { s.detached = true }
 
+// Dialled tells whether this side made the connection.
+func (s *Session) Dialled() bool { return s.dialer != nil }
+
 // Connected tells whether senders find the session. Under the lock that the
 // owner holds in Attach and Detach.
 func (s *Session) Connected() bool { return !s.detached }
@@ -238,7 +243,7 @@ func (s *Session) watchStall() {
 		return
 	}
 	s.watched = true
-	s.progress = [2]uint64{s.moved, uint64(s.unsent())}
+	s.progress = [2]uint64{s.moved.Load(), uint64(s.unsent())}
 	s.shard.timers.after(farewellTime, s.stalled)
 }
 
@@ -246,7 +251,7 @@ func (s *Session) stalled() {
 	if s.fd < 0 {
 		return
 	}
-	if s.progress == [2]uint64{s.moved, uint64(s.unsent())} {
+	if s.progress == [2]uint64{s.moved.Load(), uint64(s.unsent())} {
 		s.close()
 		return
 	}
@@ -341,7 +346,7 @@ func (s *Session) close() {
 		s.unlistParked()
 	}
 	s.freeStash()
-	s.big.drop()
+	s.dropBig()
 	s.dropFlush()
 	s.Shared.Release()
 	if s.dialer != nil {

@@ -17,6 +17,8 @@ const (
 	AppendGone                // the peer is no longer there
 	AppendFull                // the peer's queue is at SNDHWM
 	AppendNoMemory
+
+	appendNeedsChunk // none is free: the system has to be asked, without the lock
 )
 
 // lengthSize is the length field in front of every body.
@@ -25,20 +27,92 @@ const lengthSize = 4
 // Append queues one message to the peer that rid named when the caller found
 // s, which may have become another socket's session since. With owner the
 // bytes at body are not copied: they stay until ReleaseOwner gets owner. Any
-// thread. capi/hot.c has the copying path once more in C.
+// thread. capi/send.h has the copying path once more in C.
 func (s *Session) Append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
+	need := uint64(lengthSize)
+	if owner == nil {
+		need += uint64(len(body))
+	}
+	var spare *Chunk
 	s.Lock()
-	result := s.append(k, rid, body, owner)
+	result := s.append(k, rid, body, owner, need, &spare)
+	if result == appendNeedsChunk {
+		class := s.nextClass()
+		s.Unlock() // the system may have to be asked for memory
+		if spare = NewChunk(need, class); spare == nil {
+			return AppendNoMemory
+		}
+		s.Lock()
+		result = s.append(k, rid, body, owner, need, &spare)
+	}
 	first := result == Appended && s.TxDirty == 0
 	if first {
 		s.TxDirty = 1
 	}
 	shard := s.Shard
 	s.Unlock()
+	if spare != nil { // room came up meanwhile, or the peer went
+		FreeChunk(spare)
+	}
 	if first && shard.PushDirty(s) == MustWake {
 		return AppendedWake
 	}
 	return result
+}
+
+// nextClass is the class of the next chunk of the main queue; TxLock is held.
+func (s *Session) nextClass() uint32 {
+	if tail := (*Chunk)(s.TxTail); tail != nil {
+		return min(tail.Class+1, ClassLarge)
+	}
+	return s.TxHint
+}
+
+// chunkFor returns the chunk that takes need more bytes of the main queue: the
+// last one, spare, or a free one; nil: none is at hand. TxLock is held.
+func (s *Session) chunkFor(need uint64, spare **Chunk) *Chunk {
+	tail := (*Chunk)(s.TxTail)
+	if tail != nil && tail.Ext == nil && uint64(tail.Cap-tail.End) >= need {
+		return tail
+	}
+	c := *spare
+	if *spare = nil; c == nil {
+		if c = freeChunk(need, s.nextClass()); c == nil {
+			return nil
+		}
+	}
+	if tail == nil {
+		s.TxHead = unsafe.Pointer(c)
+	} else {
+		tail.Link(c)
+	}
+	s.TxTail = unsafe.Pointer(c)
+	atomic.AddInt64(&s.Held, int64(c.Size))
+	return c
+}
+
+// AppendMany queues the messages that next yields, under one lock and copied,
+// until it has no more (false) or one does not go in at once. It returns how
+// many it queued, and whether the caller must wake the shard. Any thread.
+func (s *Session) AppendMany(k *Socket, rid uint32, next func(i int) (body []byte, ok bool)) (n int, wake bool) {
+	s.Lock()
+	for ; ; n++ {
+		body, ok := next(n)
+		if !ok || uint64(len(body)) > LargeChunkSize {
+			break
+		}
+		var spare *Chunk
+		if s.append(k, rid, body, nil, lengthSize+uint64(len(body)), &spare) != Appended {
+			break
+		}
+	}
+	first := n > 0 && s.TxDirty == 0
+	if first {
+		s.TxDirty = 1
+	}
+	shard := s.Shard
+	s.Unlock()
+	return n, first && shard.PushDirty(s) == MustWake
 }
 
 // Is tells whether s is now the session that the socket k calls rid, and open.
@@ -57,32 +131,16 @@ func (s *Session) HasRoom() bool {
 	return s.TxHwm == 0 || s.TxQueued-atomic.LoadUint32(&s.TxDone) < s.TxHwm
 }
 
-func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
+func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer, need uint64, spare **Chunk) AppendResult {
 	if !s.names(k, rid) {
 		return AppendGone
 	}
 	if !s.HasRoom() {
 		return AppendFull
 	}
-	need := uint64(lengthSize)
-	if owner == nil {
-		need += uint64(len(body))
-	}
-	c := (*Chunk)(s.TxTail)
-	if c == nil || c.Ext != nil || uint64(c.Cap-c.End) < need {
-		class := s.TxHint
-		if c != nil {
-			class = min(c.Class+1, ClassLarge)
-		}
-		if c = NewChunk(need, class); c == nil {
-			return AppendNoMemory
-		}
-		if s.TxTail == nil {
-			s.TxHead = unsafe.Pointer(c)
-		} else {
-			(*Chunk)(s.TxTail).Link(c)
-		}
-		s.TxTail = unsafe.Pointer(c)
+	c := s.chunkFor(need, spare)
+	if c == nil {
+		return appendNeedsChunk
 	}
 	free := c.Bytes()[c.End:]
 	binary.BigEndian.PutUint32(free, uint32(len(body)))
@@ -94,5 +152,6 @@ func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 	c.End += uint32(need)
 	c.Msgs++
 	s.TxQueued++
+	s.TxBytes += lengthSize + uint64(len(body))
 	return Appended
 }

@@ -53,9 +53,10 @@ const (
 
 // Driver states of a shard.
 const (
-	DriverNone   = 0 // nobody runs the shard's loop
-	DriverThread = 1 // the shard's own thread does
-	DriverCaller = 2 // a thread inside a receive call does
+	DriverNone    = 0 // nobody runs the shard's loop
+	DriverThread  = 1 // the shard's own thread does
+	DriverCaller  = 2 // a thread inside a receive call does
+	DriverFlusher = 3 // a sending thread writes what is queued, and leaves
 )
 
 // Run is what a shard hands to a socket: a piece of a slab that holds whole
@@ -70,7 +71,6 @@ type Run struct {
 	Size    uint64         // bytes of all frames, length fields included
 	Msgs    uint32         // frames
 	Kind    uint32
-	_       [16]byte
 }
 
 // Slab is a block that received bytes lie in. Refs counts the runs and the
@@ -116,6 +116,9 @@ type Session struct {
 	Shard     *Shard
 	DirtyNext unsafe.Pointer // *Session
 
+	TxBytes uint64 // bytes ever appended, length fields included; under TxLock
+	Held    int64  // bytes of the blocks that the session holds; atomic
+
 	// Receiver.
 	RxQueued  int32  // messages pushed and not yet taken; atomic
 	RxStalled uint32 // the shard waits for RxQueued <= RxLow; atomic
@@ -131,6 +134,7 @@ type Session struct {
 
 	Up   Run // the connect event
 	Down Run // the disconnect event
+	_    [16]byte
 }
 
 // Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.
@@ -156,9 +160,10 @@ type Socket struct {
 	RxList  *Run           // taken from RxInbox, oldest first
 	RxPos   unsafe.Pointer // next frame of RxRun
 	RxLeft  uint64         // bytes of RxRun from RxPos on
-	RxPhase uint32         // PhaseID or PhaseBody
+	RxPhase uint32         // PhaseID, PhaseBody or PhaseFast
 	RxMore  uint32         // what RCVMORE says
-	_       [24]byte
+	RxHand  uint32         // the receiver has a run, so it will be back; senders look: atomic
+	_       [20]byte
 
 	// Private to the sending thread (COMPAT).
 	TxSession *Session
@@ -181,11 +186,12 @@ type Socket struct {
 // inlineTable is the number of slots of a socket's first routing table.
 const inlineTable = 4
 
-// Phases of the two-frame mode.
+// Phases of the two-frame mode, and the other mode.
 const (
 	PhaseID    = 0 // the next frame is a routing id
 	PhaseBody  = 1 // the next frame is a body
 	PhaseRetry = 2 // sending: a body got EAGAIN; without SNDMORE it comes again
+	PhaseFast  = 3 // always, in the mode of one call for one message
 )
 
 // Shard is the part of a shard that its callers see.

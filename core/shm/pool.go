@@ -20,8 +20,14 @@ import (
 // between). Blocks are type-stable, so that read is always of a link word.
 type Pool struct {
 	head uint64
-	_    [56]byte
+	Out  int64 // slabs only: blocks in use; atomic
+	_    [48]byte
 }
+
+// MaxViewSlabs is how many slabs may be in use while messages that are handed
+// to the application still lie in them. Above it they are copied, so messages
+// that are kept for long pin at most this many slabs.
+const MaxViewSlabs = 32
 
 const (
 	lowBits  = 10
@@ -113,6 +119,16 @@ func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
 	s.Class, s.Size = class, uint64(size)
 }
 
+// freeChunk is NewChunk from the pools only; nil: none is there.
+func freeChunk(need uint64, class uint32) *Chunk {
+	for ; class <= ClassLarge; class++ {
+		if need <= uint64(blockSize[class]-HeaderSize) {
+			return resetChunk((*Chunk)(Pools[class].pop()))
+		}
+	}
+	return nil
+}
+
 // NewChunk returns an empty chunk of at least this class and with room for need
 // bytes, or nil when there is no memory.
 func NewChunk(need uint64, class uint32) *Chunk {
@@ -196,6 +212,9 @@ func NewSlab(need uint64) *Slab {
 		}
 	}
 	if s != nil {
+		if s.Class == ClassSlab {
+			atomic.AddInt64(&Pools[ClassSlab].Out, 1)
+		}
 		atomic.StorePointer(&s.Next, nil)
 		s.Cold = 0
 		atomic.StoreInt32(&s.Refs, 1)
@@ -214,6 +233,12 @@ func GrowSlab(s *Slab, need uint64) *Slab {
 	return grown
 }
 
+// MayView tells whether messages may stay in the slab while the application has
+// them. A slab of a long frame holds nothing else.
+func (s *Slab) MayView() bool {
+	return s.Class != ClassSlab || atomic.LoadInt64(&Pools[ClassSlab].Out) <= MaxViewSlabs
+}
+
 // Bytes returns all bytes behind the slab's header.
 func (s *Slab) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), HeaderSize)), s.Size-HeaderSize)
@@ -230,6 +255,9 @@ func (s *Slab) Release() {
 	if s.Class == ClassDedicated {
 		unmapPages(unsafe.Pointer(s), uintptr(s.Size))
 		return
+	}
+	if s.Class == ClassSlab {
+		atomic.AddInt64(&Pools[ClassSlab].Out, -1)
 	}
 	Pools[s.Class].push(unsafe.Pointer(s))
 }

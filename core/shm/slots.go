@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -63,7 +64,8 @@ func NewSession(k *Socket, sh *Shard) *Session {
 	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
 	atomic.StoreUint32(&s.TxDone, 0)
 	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
-	s.TxHead, s.TxTail = nil, nil
+	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
+	atomic.StoreInt64(&s.Held, 0)
 	s.Shard, s.Sock = sh, k
 	s.Unlock()
 	atomic.StoreInt32(&s.RxQueued, 0)
@@ -111,6 +113,10 @@ func (s *Session) SetID(rid uint32, alias []byte) bool {
 	return true
 }
 
+// Rid4 returns the routing id as it was when the connection came up, also after
+// its end.
+func (s *Session) Rid4() uint32 { return binary.BigEndian.Uint32(s.ID4[:]) }
+
 // IDFrame returns the id frame. It must not be kept or changed.
 func (s *Session) IDFrame() []byte { return unsafe.Slice((*byte)(s.ID), s.IDLen) }
 
@@ -122,6 +128,7 @@ func NewSocket() *Socket {
 	}
 	atomic.StoreUint64(&k.Handle, 0)
 	k.RxRun, k.RxList, k.RxPos, k.RxLeft, k.RxPhase, k.RxMore = nil, nil, nil, 0, 0, 0
+	atomic.StoreUint32(&k.RxHand, 0)
 	k.TxSession, k.TxRid, k.TxPhase, k.Shard = nil, 0, 0, nil
 	atomic.StoreInt64(&k.RxWaiting, 0)
 	atomic.StoreUint32(&k.RxThrottled, 0)
@@ -146,8 +153,21 @@ func (k *Socket) NextRun() bool {
 	}
 	k.RxList = (*Run)(r.Next)
 	k.RxRun, k.RxPos, k.RxLeft = r, r.Data, r.Size
+	atomic.StoreUint32(&k.RxHand, 1)
 	return true
 }
+
+// EndRun takes the run that was read away from the receiver. The receiving
+// thread, which then releases it.
+func (k *Socket) EndRun() {
+	k.RxRun = nil
+	if k.RxList == nil {
+		atomic.StoreUint32(&k.RxHand, 0)
+	}
+}
+
+// Waiting tells whether something waits for the receiver. Any thread.
+func (k *Socket) Waiting() bool { return atomic.LoadUint32(&k.RxHand) != 0 || !k.RxInbox.Empty() }
 
 // FreeSocket gives the socket's slot back.
 func FreeSocket(k *Socket) { socketSlots.put(unsafe.Pointer(k)) }

@@ -89,18 +89,18 @@ func benchmarkLatency(b *testing.B) {
 // has, in buffers of its own.
 func echoBuffered(k *Socket, id, body []byte, messages int) error {
 	for range messages {
-		idSize, _, err := k.Recv(id, false)
+		idSize, _, err := k.RecvFrame(id, false)
 		if err != nil {
 			return err
 		}
-		size, _, err := k.Recv(body, false)
+		size, _, err := k.RecvFrame(body, false)
 		if err != nil {
 			return err
 		}
-		if err := k.Send(id[:idSize], true, false); err != nil {
+		if err := k.SendFrame(id[:idSize], true, false); err != nil {
 			return err
 		}
-		if err := k.Send(body[:size], false, false); err != nil {
+		if err := k.SendFrame(body[:size], false, false); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,7 @@ func (k *Socket) bind(text string) error {
 		k.Gone(nil)
 		return err
 	}
+	k.opt.used = true
 	k.opt.lastEndpoint = endpoint.Text(l.Local.AddrPort)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -107,6 +108,7 @@ func (k *Socket) Connect(text string) error {
 	k.mu.Lock()
 	k.dialers = append(k.dialers, d)
 	k.mu.Unlock()
+	k.opt.used = true
 	k.opt.lastEndpoint = text
 	d.Start()
 	return nil

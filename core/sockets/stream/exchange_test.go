@@ -83,9 +83,9 @@ func TestExchangeWithPlainClient(t *testing.T) {
 		Convey("truncates into a small buffer and tells the full size", func() {
 			p.send("longer than four", "next")
 			var buf [4]byte
-			size, more, err := k.Recv(buf[:], false)
+			size, more, err := k.RecvFrame(buf[:], false)
 			So([]any{size, more, err}, ShouldResemble, []any{4, true, nil})
-			size, more, err = k.Recv(buf[:], false)
+			size, more, err = k.RecvFrame(buf[:], false)
 			So([]any{size, more, err}, ShouldResemble, []any{16, false, nil})
 			So(string(buf[:]), ShouldEqual, "long")
 			want(t, k, "next")
@@ -101,35 +101,35 @@ func TestSendErrors(t *testing.T) {
 		unknown := string(binary.BigEndian.AppendUint32(nil, 77))
 
 		Convey("refuses a first frame without more", func() {
-			So(k.Send([]byte(id), false, false), shouldBeErrno, errno.EINVAL)
+			So(k.SendFrame([]byte(id), false, false), shouldBeErrno, errno.EINVAL)
 		})
 		Convey("refuses an empty id", func() {
-			So(k.Send(nil, true, false), shouldBeErrno, errno.EINVAL)
+			So(k.SendFrame(nil, true, false), shouldBeErrno, errno.EINVAL)
 		})
 		Convey("finds no peer for an unknown id", func() {
 			for _, id := range []string{unknown, "x", "12345", "\x00\x00\x00\x00", pattern(255, 1)} {
-				So(k.Send([]byte(id), true, false), shouldBeErrno, errno.EHOSTUNREACH)
+				So(k.SendFrame([]byte(id), true, false), shouldBeErrno, errno.EHOSTUNREACH)
 			}
 		})
 		Convey("ignores more on the body", func() {
-			So(k.Send([]byte(id), true, false), ShouldBeNil)
-			So(k.Send([]byte("body"), true, false), ShouldBeNil)
+			So(k.SendFrame([]byte(id), true, false), ShouldBeNil)
+			So(k.SendFrame([]byte("body"), true, false), ShouldBeNil)
 			mustSend(t, k, id, "next")
 			p.want("body")
 			p.want("next")
 		})
 		Convey("finds out at the body that the peer is gone, and then starts afresh", func() {
-			So(k.Send([]byte(id), true, false), ShouldBeNil)
+			So(k.SendFrame([]byte(id), true, false), ShouldBeNil)
 			check(t, p.Close(), "close")
 			want(t, k, disconnected)
-			So(k.Send([]byte("body"), false, false), shouldBeErrno, errno.EHOSTUNREACH)
-			So(k.Send([]byte("body"), false, false), shouldBeErrno, errno.EINVAL)
-			So(k.Send([]byte(id), true, false), shouldBeErrno, errno.EHOSTUNREACH)
+			So(k.SendFrame([]byte("body"), false, false), shouldBeErrno, errno.EHOSTUNREACH)
+			So(k.SendFrame([]byte("body"), false, false), shouldBeErrno, errno.EINVAL)
+			So(k.SendFrame([]byte(id), true, false), shouldBeErrno, errno.EHOSTUNREACH)
 		})
 		Convey("refuses every call of a closed socket", func() {
 			So(k.Close(), ShouldBeNil)
 			So(send(k, id, "x"), shouldBeErrno, errno.ENOTSOCK)
-			_, _, err := k.Recv(nil, true)
+			_, _, err := k.RecvFrame(nil, true)
 			So(err, shouldBeErrno, errno.ENOTSOCK)
 			So(k.Bind("tcp://127.0.0.1:*"), shouldBeErrno, errno.ENOTSOCK)
 			So(k.Connect("tcp://127.0.0.1:1"), shouldBeErrno, errno.ENOTSOCK)

@@ -169,10 +169,10 @@ func want(t testing.TB, k *Socket, body string) string {
 }
 
 func send(k *Socket, id, body string) error {
-	if err := k.Send([]byte(id), true, false); err != nil {
+	if err := k.SendFrame([]byte(id), true, false); err != nil {
 		return err
 	}
-	return k.Send([]byte(body), false, false)
+	return k.SendFrame([]byte(body), false, false)
 }
 
 func mustSend(t testing.TB, k *Socket, id, body string) {

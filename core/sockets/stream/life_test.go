@@ -86,7 +86,7 @@ func TestShutdownWhileBlocked(t *testing.T) {
 		return fds[0]
 	}
 	recv := func(k *Socket) error {
-		_, _, err := k.Recv(nil, false)
+		_, _, err := k.RecvFrame(nil, false)
 		return err
 	}
 	cases := []struct {
@@ -151,9 +151,9 @@ func TestShutdownWhileBlocked(t *testing.T) {
 		k := newSocket(t, ctx)
 		endpoint := bind(t, k)
 		ctx.Shutdown()
-		_, _, err := k.Recv(nil, true)
+		_, _, err := k.RecvFrame(nil, true)
 		So(err, shouldBeErrno, errno.ETERM)
-		So(k.Send([]byte("x"), true, true), shouldBeErrno, errno.ETERM)
+		So(k.SendFrame([]byte("x"), true, true), shouldBeErrno, errno.ETERM)
 		So(k.Bind(endpoint), shouldBeErrno, errno.ETERM)
 		So(k.Connect(endpoint), shouldBeErrno, errno.ETERM)
 		So(k.Unbind(endpoint), shouldBeErrno, errno.ETERM)

@@ -25,9 +25,9 @@ func stuck(t testing.TB, hwm int, body func(n int) string) (k *Socket, p peer, i
 	p, id = accept(t, k, bind(t, k))
 	check(t, p.Conn.(*net.TCPConn).SetReadBuffer(16<<10), "SO_RCVBUF")
 	for full := 0; queued < 10_000; {
-		err := k.Send([]byte(id), true, true)
+		err := k.SendFrame([]byte(id), true, true)
 		if err == nil {
-			err = k.Send([]byte(body(queued)), false, true)
+			err = k.SendFrame([]byte(body(queued)), false, true)
 		}
 		if err == nil {
 			queued, full = queued+1, 0
@@ -49,16 +49,16 @@ func TestSndHwm(t *testing.T) {
 		k, p, id, queued := stuck(t, 10, body)
 
 		Convey("a send without wait is EAGAIN on whichever call finds out, and nothing is lost", func() {
-			So(k.Send([]byte(id), true, true), shouldBeErrno, errno.EAGAIN)
-			So(k.Send([]byte(id), true, false), ShouldBeNil)
-			So(k.Send([]byte("body"), false, true), shouldBeErrno, errno.EAGAIN)
+			So(k.SendFrame([]byte(id), true, true), shouldBeErrno, errno.EAGAIN)
+			So(k.SendFrame([]byte(id), true, false), ShouldBeNil)
+			So(k.SendFrame([]byte("body"), false, true), shouldBeErrno, errno.EAGAIN)
 			Convey("and the body alone may be sent again", func() {
 				set(t, k, OptSndTimeo, 1)
-				So(k.Send([]byte("body"), false, false), shouldBeErrno, errno.EAGAIN)
+				So(k.SendFrame([]byte("body"), false, false), shouldBeErrno, errno.EAGAIN)
 				for n := range queued {
 					p.want(body(n))
 				}
-				So(k.Send([]byte("body"), false, false), ShouldBeNil)
+				So(k.SendFrame([]byte("body"), false, false), ShouldBeNil)
 				p.want("body")
 			})
 			Convey("or the whole message", func() {
@@ -225,12 +225,12 @@ func TestRcvTimeo(t *testing.T) {
 				if name == "of one of two sockets on a shard" {
 					bind(t, newSocket(t, k.ctx))
 				}
-				_, _, err := k.Recv(nil, true)
+				_, _, err := k.RecvFrame(nil, true)
 				So(err, shouldBeErrno, errno.EAGAIN)
 				for _, ms := range []int{0, 30} {
 					set(t, k, OptRcvTimeo, ms)
 					start := time.Now()
-					_, _, err := k.Recv(nil, false)
+					_, _, err := k.RecvFrame(nil, false)
 					So(err, shouldBeErrno, errno.EAGAIN)
 					So(time.Since(start), ShouldBeGreaterThanOrEqualTo, time.Duration(ms)*time.Millisecond)
 					So(time.Since(start), ShouldBeLessThan, patience)

@@ -59,6 +59,13 @@ const (
 	OptTLSHostname      Option = 100
 	OptTLSTrustSystem   Option = 101
 	OptTLSPassword      Option = 102
+	OptMode             Option = 300 // ModeCompat or ModeFast; until the first bind or connect
+)
+
+// Values of OptMode.
+const (
+	ModeCompat = 0 // two frames for a message: routing id, body
+	ModeFast   = 1 // one call for a message that carries its routing id
 )
 
 // Type is the number of the socket type (ZLINK_STREAM).
@@ -83,6 +90,7 @@ type options struct {
 	routingID    []byte
 	connectID    []byte
 	lastEndpoint string
+	used         bool // there was a bind or connect
 }
 
 // intOption is an option of C type int.
@@ -208,6 +216,8 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 		return nil
 	}
 	switch opt {
+	case OptMode:
+		return k.setMode(value)
 	case OptMaxMsgSize, OptAffinity:
 		if len(value) != 8 {
 			return badOption(opt, "takes 8 bytes, not %d", len(value))
@@ -229,6 +239,32 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 	default:
 		return badOption(opt, "cannot be set on a STREAM socket")
 	}
+	return nil
+}
+
+func (k *Socket) mode() int32 {
+	if k.shared.RxPhase == shm.PhaseFast {
+		return ModeFast
+	}
+	return ModeCompat
+}
+
+func (k *Socket) setMode(value []byte) error {
+	if len(value) != 4 {
+		return badOption(OptMode, "takes 4 bytes, not %d", len(value))
+	}
+	mode := int32(binary.NativeEndian.Uint32(value))
+	if mode != ModeCompat && mode != ModeFast {
+		return badOption(OptMode, "does not take the value %d", mode)
+	}
+	if k.opt.used {
+		return badOption(OptMode, "can be set until the first bind or connect")
+	}
+	phase := uint32(shm.PhaseID)
+	if mode == ModeFast {
+		phase = shm.PhaseFast
+	}
+	k.shared.RxPhase, k.shared.TxPhase = phase, phase
 	return nil
 }
 
@@ -265,6 +301,8 @@ func (k *Socket) option(opt Option) ([]byte, error) {
 		return o.routingID, nil
 	case OptType:
 		return cInt(Type), nil
+	case OptMode:
+		return cInt(k.mode()), nil
 	case OptRcvMore:
 		return cInt(int32(k.shared.RxMore)), nil
 	case OptFd:

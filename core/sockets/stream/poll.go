@@ -160,7 +160,7 @@ func (k *Socket) pollReadable(mark bool) bool {
 
 // summon sees to it that somebody drives while this thread sleeps.
 func (k *Socket) summon() {
-	if sh := k.soleShard(); sh != nil {
+	if sh := k.soleShard(); sh != nil && sh.Want() {
 		sh.Summon()
 	}
 }

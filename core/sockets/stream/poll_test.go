@@ -61,7 +61,7 @@ func TestPoll(t *testing.T) {
 		})
 		Convey("says a socket is readable between the two frames", func() {
 			mustSend(t, client, toServer, "x")
-			_, _, err := server.Recv(nil, false)
+			_, _, err := server.RecvFrame(nil, false)
 			check(t, err, "Recv")
 			_, revents := poll(0)
 			So(revents[0], ShouldEqual, PollIn)

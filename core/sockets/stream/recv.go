@@ -16,10 +16,11 @@ import (
 // Bodies of the two events.
 var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
 
-// Recv receives one frame into buf and returns the frame's full size; more
+// RecvFrame receives one frame into buf and returns the frame's full size; more
 // tells that the body follows. dontWait, or RCVTIMEO, ends the wait with
-// EAGAIN. EINTR (a signal handler ran), ETERM.
-func (k *Socket) Recv(buf []byte, dontWait bool) (size int, more bool, err error) {
+// EAGAIN. EINTR (a signal handler ran), ETERM. ENOTSUP: the socket is in the mode
+// FAST.
+func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err error) {
 	frame, more, done, err := k.next(dontWait)
 	if err != nil {
 		return 0, false, err
@@ -36,6 +37,9 @@ func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, er
 	q := k.shared
 	if err := k.state(); err != nil {
 		return nil, false, nil, err
+	}
+	if q.RxPhase == shm.PhaseFast {
+		return nil, false, nil, errno.New(errno.ENOTSUP, "a socket in the mode FAST has no frames to receive")
 	}
 	if q.RxPhase == shm.PhaseBody {
 		q.RxPhase, q.RxMore = shm.PhaseID, 0
@@ -57,7 +61,7 @@ func (k *Socket) body() (body []byte, done *shm.Run) {
 	q := k.shared
 	r := q.RxRun
 	if r.Kind != shm.RunData {
-		q.RxRun = nil
+		q.EndRun()
 		return eventBody[r.Kind], r
 	}
 	size := binary.BigEndian.Uint32(unsafe.Slice((*byte)(q.RxPos), 4))
@@ -66,7 +70,7 @@ func (k *Socket) body() (body []byte, done *shm.Run) {
 	if q.RxLeft > 0 {
 		return body, nil
 	}
-	q.RxRun = nil
+	q.EndRun()
 	return body, r
 }
 
@@ -115,16 +119,14 @@ func (k *Socket) Readable() bool {
 	return q.RxRun != nil || q.RxList != nil || !q.RxInbox.Empty()
 }
 
-// AwaitRun blocks until a run is in the inbox; see Recv for the errors. The
-// receiving thread, when it has nothing of its own left.
-func (k *Socket) AwaitRun(dontWait bool) error {
-	timeout := k.opt.rcvTimeout.Load()
-	var deadline time.Time
-	switch {
-	case dontWait || timeout == 0:
-		deadline = longAgo
-	case timeout > 0:
-		deadline = time.Now().Add(time.Duration(timeout) * time.Millisecond)
+// AwaitRun blocks until a run is in the inbox; see RecvFrame for the errors.
+// The receiving thread, when it has nothing of its own left.
+func (k *Socket) AwaitRun(dontWait bool) error { return k.await(waiting{not: dontWait}) }
+
+func (k *Socket) await(w waiting) error {
+	deadline := w.deadline(k.opt.rcvTimeout.Load())
+	if w.ctx != nil {
+		defer w.onEnd(k.wakeReceiver)()
 	}
 	for {
 		if err := k.state(); err != nil {
@@ -133,41 +135,49 @@ func (k *Socket) AwaitRun(dontWait bool) error {
 		if !k.shared.RxInbox.Empty() {
 			return nil
 		}
-		err := k.driveOrSleep(deadline)
+		if err := w.cause(); err != nil {
+			return err
+		}
+		err := k.driveOrSleep(deadline, w)
 		if err != nil && err != errno.EFSM {
 			return err
 		}
 	}
 }
 
-// longAgo is a deadline that allows no wait.
-var longAgo = time.Unix(1, 0)
+// wakeReceiver makes a receive call look again why it waits.
+func (k *Socket) wakeReceiver() {
+	k.readers.Signal()
+	if sh := k.soleShard(); sh != nil {
+		sh.Wake() // it may be driving
+	}
+}
 
 // driveOrSleep runs the shard's loop when this call may, else it sleeps.
-func (k *Socket) driveOrSleep(deadline time.Time) error {
+func (k *Socket) driveOrSleep(deadline time.Time, w waiting) error {
 	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
 		defer sh.Leave()
-		return sh.Drive(k.shared, deadline, func() bool { return !k.mayDrive(sh) })
+		return sh.Drive(k.shared, deadline, func() bool { return !k.mayDrive(sh) || w.cause() != nil })
 	}
 	if deadline == longAgo {
 		return errno.EAGAIN
 	}
-	return k.sleep(deadline)
+	return k.sleep(deadline, w)
 }
 
 // sleep waits until a shard pushes a run, after it has marked itself and looked
 // once more.
-func (k *Socket) sleep(deadline time.Time) error {
+func (k *Socket) sleep(deadline time.Time, limit waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
 	k.readers.Add(w)
 	defer k.readers.Remove(w)
 	k.receiving.Store(k.soleShard() != nil)
 	defer k.receiving.Store(false)
-	if !k.shared.RxInbox.Sleep() || k.state() != nil {
+	if !k.shared.RxInbox.Sleep() || k.state() != nil || limit.cause() != nil {
 		return nil
 	}
-	if sh := k.soleShard(); sh != nil && sh.Idle() {
+	if sh := k.soleShard(); sh != nil && sh.Want() {
 		if sh.Users.Load() == 1 {
 			return nil // the role was given up meanwhile: drive
 		}

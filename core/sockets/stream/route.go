@@ -31,12 +31,18 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 	s.Shared.Unlock()
 	if len(alias) > 0 {
 		k.aliases[string(alias)] = aliasUse{session: s.Shared}
-	} else {
+	}
+	if len(alias) == 0 || k.mode() == ModeFast { // in COMPAT the alias alone names the peer
 		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(s.Shared))
 	}
 	s.Index = len(k.sessions)
 	k.sessions = append(k.sessions, s)
 	k.parts++
+	if s.Dialled() {
+		k.past.dialled++
+	} else {
+		k.past.accepted++
+	}
 	return nil
 }
 
@@ -47,9 +53,8 @@ func (k *Socket) Detach(s *engine.Session) {
 	s.Detached()
 	if id := string(s.Shared.IDFrame()); k.aliases[id].session == s.Shared {
 		delete(k.aliases, id)
-	} else {
-		atomic.CompareAndSwapPointer(k.table().Slot(s.Shared.Rid), unsafe.Pointer(s.Shared), nil)
 	}
+	atomic.CompareAndSwapPointer(k.table().Slot(s.Shared.Rid), unsafe.Pointer(s.Shared), nil)
 }
 
 // Gone forgets a part whose descriptor is closed, and ends the socket with its
@@ -57,6 +62,7 @@ func (k *Socket) Detach(s *engine.Session) {
 func (k *Socket) Gone(part any) {
 	k.mu.Lock()
 	if s, ok := part.(*engine.Session); ok {
+		k.past.add(s)
 		last := len(k.sessions) - 1
 		k.sessions[s.Index] = k.sessions[last]
 		k.sessions[s.Index].Index = s.Index

@@ -12,21 +12,22 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// Send sends one frame: a routing id with more set, then the body, whose more
+// SendFrame sends one frame: a routing id with more set, then the body, whose more
 // is ignored. The body {0} closes the connection after what is queued.
 //
 // EINVAL: a first frame without more, or empty. EHOSTUNREACH: no such peer, on
-// whichever of the two calls finds out; the next Send starts afresh. EAGAIN:
+// whichever of the two calls finds out; the next SendFrame starts afresh. EAGAIN:
 // the peer's queue is full, and dontWait or SNDTIMEO ends the wait; the body
-// alone may be sent again, or the whole message. EINTR, ETERM.
-func (k *Socket) Send(frame []byte, more, dontWait bool) error {
+// alone may be sent again, or the whole message. EINTR, ETERM. ENOTSUP: the
+// socket is in the mode FAST.
+func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	return k.send(frame, nil, more, dontWait)
 }
 
-// SendOwned is Send for a body that is not copied: engine.ReleaseOwner gets
+// SendFrameOwned is SendFrame for a body that is not copied: engine.ReleaseOwner gets
 // owner when the bytes are in the kernel or dropped. On an error the frame
 // stays the caller's. An id is copied, and owner is not used: false.
-func (k *Socket) SendOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
+func (k *Socket) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
 	body := k.expectsBody(frame, more)
 	err = k.send(frame, owner, more, dontWait)
 	return err == nil && body, err
@@ -42,6 +43,9 @@ func (k *Socket) expectsBody(frame []byte, more bool) bool {
 func (k *Socket) send(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
 	if err := k.state(); err != nil {
 		return err
+	}
+	if k.shared.TxPhase == shm.PhaseFast {
+		return errno.New(errno.ENOTSUP, "a socket in the mode FAST sends no frames, but messages with a routing id")
 	}
 	if k.expectsBody(frame, more) {
 		return k.sendBody(frame, owner, dontWait)
@@ -65,14 +69,15 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 	if dontWait && !s.HasRoom() {
 		k.flush(s, true)
 		if !s.HasRoom() {
-			return errFull(id)
+			return k.errFull(id)
 		}
 	}
 	q.TxSession, q.TxRid, q.TxPhase = s, s.Rid, shm.PhaseBody
 	return nil
 }
 
-func errFull(id []byte) error {
+func (k *Socket) errFull(id []byte) error {
+	k.refused.Add(1)
 	return errno.New(errno.EAGAIN, "the send queue of peer %x is full (SNDHWM)", id)
 }
 
@@ -83,20 +88,30 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 	if len(body) == 1 && body[0] == 0 {
 		return k.closePeer(s, rid)
 	}
+	err := k.queue(s, rid, body, owner, waiting{not: dontWait})
+	if e := errno.Of(err); e == errno.EAGAIN || e == errno.EINTR {
+		q.TxPhase = shm.PhaseRetry
+	}
+	return err
+}
+
+// queue appends a message to the queue of the peer that rid names, which was
+// found to be s, and waits for room as long as it may. Any thread.
+func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w waiting) error {
 	if most := uint64(maxBody); uint64(len(body)) > most || owner == nil && uint64(len(body)) > most-lengthSize {
 		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
 	}
-	if owner != nil && len(body) == 0 {
+	if len(body) == 0 {
 		owner = nil
 	}
 	var deadline time.Time
 	for started := false; ; {
-		switch s.Append(q, rid, body, owner) {
+		switch s.Append(k.shared, rid, body, owner) {
 		case shm.AppendedWake:
 			k.shard(s).Wake()
 			return nil
 		case shm.Appended:
-			if !k.Readable() {
+			if !k.shared.Waiting() {
 				k.flush(s, false)
 			}
 			return nil
@@ -107,16 +122,13 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 		}
 		if !started {
 			started = true
-			if deadline = k.sendDeadline(dontWait); !dontWait {
+			if deadline = w.deadline(k.opt.sndTimeout.Load()); !w.not {
 				k.flush(s, true)
 			}
 		}
-		if err := k.awaitRoom(s, rid, deadline); err != nil {
-			if err == errno.EAGAIN || err == errno.EINTR {
-				q.TxPhase = shm.PhaseRetry
-			}
+		if err := k.awaitRoom(s, rid, deadline, w); err != nil {
 			if err == errno.EAGAIN {
-				err = errFull(s.IDFrame())
+				err = k.errFull(s.IDFrame())
 			}
 			return err
 		}
@@ -128,23 +140,15 @@ const (
 	lengthSize = 4         // of that field, which a copied body shares a chunk with
 )
 
-func (k *Socket) sendDeadline(dontWait bool) time.Time {
-	timeout := k.opt.sndTimeout.Load()
-	switch {
-	case dontWait || timeout == 0:
-		return longAgo
-	case timeout > 0:
-		return time.Now().Add(time.Duration(timeout) * time.Millisecond)
-	}
-	return time.Time{}
-}
-
 // awaitRoom waits until the session's queue has room or the session ended.
-func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time) error {
+func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
 	k.senders.Add(w)
 	defer k.senders.Remove(w)
+	if limit.ctx != nil {
+		defer limit.onEnd(k.senders.Signal)()
+	}
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
 	for !s.HasRoom() && s.Is(k.shared, rid) {
@@ -153,6 +157,9 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time) error
 		}
 		if deadline == longAgo {
 			return errno.EAGAIN
+		}
+		if err := limit.cause(); err != nil {
+			return err
 		}
 		if err := w.Wait(deadline); err != nil {
 			return err

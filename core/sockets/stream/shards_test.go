@@ -29,7 +29,7 @@ func echo(k *Socket) (n int) {
 			return n
 		}
 		event := len(body) == 1 && body[0] <= 1
-		if !event && k.Send(to, true, false) == nil && k.Send(body, false, false) == nil {
+		if !event && k.SendFrame(to, true, false) == nil && k.SendFrame(body, false, false) == nil {
 			n++
 		}
 		if done != nil {

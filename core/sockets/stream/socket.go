@@ -33,6 +33,7 @@ type Socket struct {
 	observed atomic.Bool // there is a monitor
 
 	receiving  atomic.Bool                  // a receive call that could drive is among the readers
+	refused    atomic.Uint64                // sends that found a queue full
 	blocked    atomic.Int32                 // senders waiting
 	sole       atomic.Pointer[engine.Shard] // the only one of shards, or nil
 	terminated atomic.Bool
@@ -52,6 +53,7 @@ type Socket struct {
 	aliases   map[string]aliasUse
 	nextID    uint32
 	oldTables []*shm.Table // replaced by a larger one; a sender may still look
+	past      past
 }
 
 type listening struct {

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"context"
+	"encoding/binary"
+	"iter"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Event says what a Message is.
+type Event int
+
+// The kinds of messages.
+const (
+	Data         Event = 0 // a message of the peer
+	Connected    Event = 1 // the peer came; the first of its messages
+	Disconnected Event = 2 // the peer went; the last one
+)
+
+// Message is one message, or an event, of a peer.
+type Message struct {
+	Peer  uint32 // routing id, never 0
+	Event Event
+	Body  []byte // of Data; of a received message valid until Release
+
+	slab *shm.Slab // what Body lies in; nil: Go's own memory
+}
+
+// Release gives the memory of a received message back; Body must not be used
+// afterwards. A message that is not released keeps up to 256 KiB.
+func (m *Message) Release() {
+	if m.slab != nil {
+		m.slab.Release()
+	}
+	m.slab, m.Body = nil, nil
+}
+
+// viewMin is the shortest body that is not copied out of the slab.
+const viewMin = 64
+
+// Recv returns the next message; it waits for one until ctx is done (its
+// cause) or RCVTIMEO is over (EAGAIN). One goroutine at a time. ETERM: the
+// context was shut down. ENOTSOCK: the socket is closed. EINVAL: the socket is
+// in the mode COMPAT.
+func (k *Socket) Recv(ctx context.Context) (Message, error) {
+	var one [1]Message
+	_, err := k.recvBatch(waiting{ctx: ctx}, one[:])
+	return one[0], err
+}
+
+// TryRecv is Recv that does not wait: EAGAIN.
+func (k *Socket) TryRecv() (Message, error) {
+	var one [1]Message
+	_, err := k.recvBatch(waiting{not: true}, one[:])
+	return one[0], err
+}
+
+// RecvBatch stores up to len(msgs) messages, waiting for the first as Recv
+// does, and returns how many. What msgs held is overwritten, not released.
+func (k *Socket) RecvBatch(ctx context.Context, msgs []Message) (int, error) {
+	return k.recvBatch(waiting{ctx: ctx}, msgs)
+}
+
+// TryRecvBatch is RecvBatch that does not wait: EAGAIN.
+func (k *Socket) TryRecvBatch(msgs []Message) (int, error) {
+	return k.recvBatch(waiting{not: true}, msgs)
+}
+
+// Messages returns the messages as they come, until ctx is done or the socket
+// ends; the next Recv says why. A message is released when the loop's body
+// is done with it.
+func (k *Socket) Messages(ctx context.Context) iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		for {
+			m, err := k.Recv(ctx)
+			if err != nil {
+				return
+			}
+			more := yield(m)
+			m.Release()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
+	if len(msgs) == 0 {
+		return 0, errno.New(errno.EINVAL, "a batch has room for at least one message")
+	}
+	if err := k.state(); err != nil {
+		return 0, err
+	}
+	if err := w.cause(); err != nil {
+		return 0, err
+	}
+	q := k.shared
+	if q.RxPhase != shm.PhaseFast {
+		return 0, errno.New(errno.EINVAL, "messages with a routing id need the mode FAST")
+	}
+	if q.RxRun == nil && !q.NextRun() {
+		if err := k.await(w); err != nil {
+			return 0, err
+		}
+		q.NextRun()
+	}
+	n := 0
+	for n < len(msgs) && (q.RxRun != nil || q.NextRun()) {
+		n += k.takeMessages(msgs[n:])
+	}
+	return n, nil
+}
+
+// takeMessages fills msgs from the run being read.
+func (k *Socket) takeMessages(msgs []Message) int {
+	q := k.shared
+	r := q.RxRun
+	peer := r.Session.Rid4()
+	if r.Kind != shm.RunData {
+		msgs[0] = Message{Peer: peer, Event: Event(r.Kind)}
+		q.EndRun()
+		k.finishRun(r)
+		return 1
+	}
+	view := r.Slab.MayView()
+	n, views := 0, int32(0)
+	for n < len(msgs) && q.RxLeft > 0 {
+		size := binary.BigEndian.Uint32(unsafe.Slice((*byte)(q.RxPos), 4))
+		body := unsafe.Slice((*byte)(unsafe.Add(q.RxPos, lengthSize)), size)
+		q.RxPos, q.RxLeft = unsafe.Add(q.RxPos, lengthSize+uint64(size)), q.RxLeft-lengthSize-uint64(size)
+		if view && size >= viewMin {
+			msgs[n] = Message{Peer: peer, Body: body, slab: r.Slab}
+			views++
+		} else {
+			msgs[n] = Message{Peer: peer, Body: append([]byte(nil), body...)}
+		}
+		n++
+	}
+	if views > 0 {
+		atomic.AddInt32(&r.Slab.Refs, views)
+	}
+	if q.RxLeft == 0 {
+		q.EndRun()
+		k.finishRun(r)
+	}
+	return n
+}
+
+// Send queues a message for a peer; body may be used again at once. When the
+// peer's queue is full (SNDHWM) it waits for room until ctx is done (its cause)
+// or SNDTIMEO is over (EAGAIN). Any number of goroutines, also while another
+// one receives. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer. ETERM,
+// ENOTSOCK.
+func (k *Socket) Send(ctx context.Context, peer uint32, body []byte) error {
+	return k.sendTo(peer, body, nil, waiting{ctx: ctx})
+}
+
+// TrySend is Send that does not wait: EAGAIN.
+func (k *Socket) TrySend(peer uint32, body []byte) error {
+	return k.sendTo(peer, body, nil, waiting{not: true})
+}
+
+// SendTo is Send for the C layer: with owner the body is not copied, and
+// engine.ReleaseOwner gets owner when the bytes are in the kernel or dropped.
+// On an error they stay the caller's.
+func (k *Socket) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
+	return k.sendTo(peer, body, owner, waiting{not: dontWait})
+}
+
+func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w waiting) error {
+	s, err := k.findPeer(peer)
+	if err != nil {
+		return err
+	}
+	return k.queue(s, peer, body, owner, w)
+}
+
+// findPeer returns the session that a routing id names in the mode FAST.
+func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
+	if err := k.state(); err != nil {
+		return nil, err
+	}
+	if k.shared.TxPhase != shm.PhaseFast {
+		return nil, errno.New(errno.EINVAL, "messages with a routing id need the mode FAST")
+	}
+	if peer == 0 {
+		return nil, errno.New(errno.EINVAL, "the message has no routing id")
+	}
+	s := k.shared.Find(peer)
+	if s == nil {
+		return nil, errno.New(errno.EHOSTUNREACH, "no peer has the routing id %d", peer)
+	}
+	return s, nil
+}
+
+// SendBatch queues messages in order, waiting for room as Send does, and
+// returns how many it took. It releases those. An error is about the first
+// that it did not take.
+func (k *Socket) SendBatch(ctx context.Context, msgs []Message) (int, error) {
+	return k.sendBatch(msgs, waiting{ctx: ctx})
+}
+
+// TrySendBatch is SendBatch that does not wait.
+func (k *Socket) TrySendBatch(msgs []Message) (int, error) {
+	return k.sendBatch(msgs, waiting{not: true})
+}
+
+func (k *Socket) sendBatch(msgs []Message, w waiting) (sent int, err error) {
+	if len(msgs) == 0 {
+		return 0, errno.New(errno.EINVAL, "a batch has at least one message")
+	}
+	for sent < len(msgs) {
+		s, err := k.findPeer(msgs[sent].Peer)
+		if err != nil {
+			return sent, err
+		}
+		n, err := k.sendSome(s, msgs[sent:], w)
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+// sendSome queues the messages at the start of msgs that are for the peer of
+// the first, found to be s; all that its queue has room for, but at least one.
+func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error) {
+	peer := msgs[0].Peer
+	n, wake := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
+		if i == len(msgs) || msgs[i].Peer != peer {
+			return nil, false
+		}
+		return msgs[i].Body, true
+	})
+	for i := range n {
+		msgs[i].Release()
+	}
+	if wake {
+		k.shard(s).Wake()
+	} else if n > 0 && !k.shared.Waiting() {
+		k.flush(s, false)
+	}
+	if n > 0 {
+		return n, nil
+	}
+	if err := k.queue(s, peer, msgs[0].Body, nil, w); err != nil {
+		return 0, err
+	}
+	msgs[0].Release()
+	return 1, nil
+}
+
+// ClosePeer ends the connection to a peer after what is queued for it. Any
+// goroutine, as Send. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
+func (k *Socket) ClosePeer(peer uint32) error {
+	s, err := k.findPeer(peer)
+	if err != nil {
+		return err
+	}
+	return k.closePeer(s, peer)
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Stats are a socket's counters. Bytes include the length fields.
+type Stats struct {
+	Connections uint64 // there now
+	Accepted    uint64 // ever
+	Dialled     uint64 // ever
+	Closed      uint64 // ever
+
+	MsgsIn, BytesIn         uint64 // arrived whole, read by the application or not
+	MsgsOut, BytesOut       uint64 // accepted from the application
+	MsgsQueued, BytesQueued uint64 // of those, not yet given to the kernel
+
+	Refused  uint64 // sends that ended with EAGAIN
+	Oversize uint64 // connections cut for a message above MAXMSGSIZE
+	Memory   uint64 // bytes of the socket's queues, buffers and tables
+}
+
+// past counts what connections did that are gone, and all that ever came. Guarded by the socket's mu.
+type past struct {
+	accepted, dialled, oversize uint64
+	traffic                             engine.Traffic
+}
+
+func (p *past) add(s *engine.Session) {
+	if s.Oversize {
+		p.oversize++
+	}
+	t := s.Traffic()
+	p.traffic.MsgsIn += t.MsgsIn
+	p.traffic.BytesIn += t.BytesIn
+	p.traffic.MsgsOut += t.MsgsOut
+	p.traffic.BytesOut += t.BytesOut
+}
+
+// sessionSize is what a connection costs without anything queued.
+const sessionSize = uint64(unsafe.Sizeof(shm.Session{}) + unsafe.Sizeof(engine.Session{}))
+
+// Stats returns the counters. It looks at every connection.
+func (k *Socket) Stats() (Stats, error) {
+	if err := k.state(); err != nil {
+		return Stats{}, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := &k.past
+	stats := Stats{Accepted: p.accepted, Dialled: p.dialled, Oversize: p.oversize,
+		MsgsIn: p.traffic.MsgsIn, BytesIn: p.traffic.BytesIn,
+		MsgsOut: p.traffic.MsgsOut, BytesOut: p.traffic.BytesOut,
+		Refused: k.refused.Load(),
+		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
+			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting)))}
+	for _, s := range k.sessions {
+		t := s.Traffic()
+		stats.Memory += sessionSize + t.Held
+		stats.MsgsIn += t.MsgsIn
+		stats.BytesIn += t.BytesIn
+		stats.MsgsOut += t.MsgsOut
+		stats.BytesOut += t.BytesOut
+		if s.Connected() {
+			stats.Connections++
+			stats.MsgsQueued += t.MsgsQueued
+			stats.BytesQueued += t.BytesQueued
+		}
+	}
+	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
+	return stats, nil
+}
