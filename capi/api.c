@@ -137,8 +137,6 @@ int zlink_setsockopt (void *socket,
                       size_t optvallen)
 {
     ZL_ENTER (-1);
-    if (optvallen > ZL_OPTION_MAX)
-        return zl_fail (EINVAL);
     return zl_result (zgo_setsockopt ((uintptr_t) socket, option,
                                       (void *) optval, optvallen));
 }

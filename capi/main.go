@@ -167,7 +167,10 @@ func zgo_state(handle C.uintptr_t) C.int {
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil && value == nil && size > 0 {
-		err = errno.New(errno.EINVAL, "the option's value is NULL")
+		err = errno.New(errno.EINVAL, "the value of option %d is NULL", option)
+	}
+	if err == nil && size > C.ZL_OPTION_MAX {
+		err = errno.New(errno.EINVAL, "no option takes a value of %d bytes", size)
 	}
 	if err == nil {
 		err = k.SetOption(stream.Option(option), bytes(value, size))
