@@ -27,8 +27,11 @@ type Listener struct {
 	owner  Owner
 	limits Limits
 	place  func() *Shard
-	given  bool                // by the application; other processes may listen on it too
 	peer   unix.RawSockaddrAny // of the last accept
+
+	// given are the options of a descriptor that the application opened; nil: of
+	// its own. Other processes may listen on it too.
+	given *TCPOptions
 
 	closing sync.Mutex // guards the end of fd
 }
@@ -85,7 +88,7 @@ func ListenOn(sh *Shard, fd int, owner Owner, tcp TCPOptions, limits Limits, pla
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
 	unix.CloseOnExec(fd)
-	l := &Listener{Local: local, fd: fd, shard: sh, owner: owner, limits: limits, place: place, given: true}
+	l := &Listener{Local: local, fd: fd, shard: sh, owner: owner, limits: limits, place: place, given: &tcp}
 	l.start()
 	return l, nil
 }
@@ -144,7 +147,7 @@ func growTable(fd int) {
 // Accepted connections stay. Any thread but the driver's own calls.
 func (l *Listener) Close() {
 	l.closing.Lock()
-	if l.fd >= 0 && !l.given {
+	if l.fd >= 0 && l.given == nil {
 		// The kernel refuses connections from here on; the shard closes later.
 		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
 	}
@@ -177,6 +180,10 @@ func (l *Listener) ready(uint32) {
 		fd, remote, err := l.accept()
 		switch err {
 		case 0:
+			if l.given != nil { // it may have waited since before they were set
+				_, family := l.Local.sockaddr()
+				_ = l.given.apply(fd, family)
+			}
 			l.hand(fd, remote)
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			l.observe(EventAcceptFailed, uint64(err))
