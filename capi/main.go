@@ -103,16 +103,14 @@ func zgo_ctx_set(handle C.uintptr_t, option, value C.int) C.int {
 }
 
 //export zgo_ctx_get
-func zgo_ctx_get(handle C.uintptr_t, option C.int) C.int {
+func zgo_ctx_get(handle C.uintptr_t, option C.int, value *C.int) C.int {
 	c, err := contextOf(uintptr(handle))
 	if err != nil {
 		return result(err)
 	}
-	value, err := c.Get(int(option))
-	if err != nil {
-		return result(err)
-	}
-	return C.int(value)
+	v, err := c.Get(int(option))
+	*value = C.int(v)
+	return result(err)
 }
 
 // otherTypes are the socket types that callers may name and this library does
