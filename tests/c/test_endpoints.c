@@ -180,11 +180,15 @@ static void impossible (void)
     void *ctx = zt_ctx (), *s = zt_socket (ctx);
     int port = zt_bind (s);
 
+    bool has_ipv6 = zt_has_ipv6 ();
+
     /* The first look-up opens what all later ones use. */
     CHECK_FAIL (zlink_bind (s, "tcp://no-such-name.invalid:*"), ENODEV);
     size_t fds = zt_fd_count ();
     for (size_t i = 0; i < COUNT (table); i++) {
         printf ("%s\n", table[i].endpoint);
+        if (table[i].ipv6 && !has_ipv6)
+            continue;
         zt_set_int (s, ZLINK_IPV6, table[i].ipv6);
         CHECK_FAIL (calls[!table[i].bind](s, table[i].endpoint), table[i].err);
         check_detail (table[i].detail);
@@ -256,7 +260,10 @@ static int bind_as (void *s, const char *endpoint, const char *last)
 
 static void every_form (void)
 {
+    bool has_ipv6 = zt_has_ipv6 ();
     for (size_t i = 0; i < COUNT (forms); i++) {
+        if (forms[i].ipv6 && !has_ipv6)
+            continue;
         void *ctx = zt_ctx ();
         void *server = new_socket (ctx, forms[i].ipv6);
         void *client = new_socket (ctx, forms[i].ipv6);

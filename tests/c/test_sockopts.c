@@ -214,6 +214,8 @@ static void tos_of_ipv6 (void)
     char endpoint[64];
     int port;
 
+    if (!zt_has_ipv6 ())
+        return;
     open_link (&l);
     set_both (&l, ZLINK_IPV6, 1);
     set_both (&l, ZLINK_TOS, 0x20);
