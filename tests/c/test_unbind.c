@@ -237,30 +237,46 @@ static void source_address (void)
     }
 }
 
-/* A source with a port is used for every try, also soon after the last. */
+static void expect_peer (void *server, zlink_routing_id_t *id, int from)
+{
+    zlink_peer_info_t info;
+    char expected[64];
+
+    zt_expect_connect (server, id);
+    CHECK_OK (zlink_socket_peer_info (server, id, &info));
+    snprintf (expected, sizeof expected, "tcp://127.0.0.7:%d", from);
+    CHECK_STR (info.remote_addr, expected);
+}
+
+/* A source with a port is used for every try, also soon after the last, and
+ * for several targets. */
 static void source_port (void)
 {
-    void *ctx = zt_ctx (), *server = zt_socket (ctx), *s = zt_socket (ctx);
-    int port = zt_bind (server), own = zt_free_port ();
-    char endpoint[64], expected[64];
-    zlink_routing_id_t id, at_client;
-    zlink_peer_info_t info;
     static const uint8_t close_peer = 0;
+    void *ctx = zt_ctx (), *server = zt_socket (ctx), *s = zt_socket (ctx);
+    int port = zt_bind (server), other = zt_bind (server);
+    int own = zt_free_port ();
+    char endpoint[64];
+    zlink_routing_id_t id, at_client;
 
     snprintf (endpoint, sizeof endpoint, "tcp://127.0.0.7:%d;127.0.0.1:%d",
               own, port);
-    snprintf (expected, sizeof expected, "tcp://127.0.0.7:%d", own);
     zt_set_int (s, ZLINK_RECONNECT_IVL, 10);
     CHECK_OK (zlink_connect (s, endpoint));
     for (int i = 0; i < 3; i++) {
         zt_expect_connect (s, &at_client);
-        zt_expect_connect (server, &id);
-        CHECK_OK (zlink_socket_peer_info (server, &id, &info));
-        CHECK_STR (info.remote_addr, expected);
+        expect_peer (server, &id, own);
         zt_send (server, &id, &close_peer, 1);
         zt_expect_disconnect (server, &id);
         zt_expect_disconnect (s, &at_client);
     }
+    zt_expect_connect (s, &at_client);
+    expect_peer (server, &id, own);
+    snprintf (endpoint, sizeof endpoint, "tcp://127.0.0.7:%d;127.0.0.1:%d",
+              own, other);
+    CHECK_OK (zlink_connect (s, endpoint));
+    zt_expect_connect (s, &at_client);
+    expect_peer (server, &id, own);
     zt_close (s);
     zt_close (server);
     zt_term (ctx);
