@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/errno"
 )
 
 // Redial says when a lost or refused connection is tried again.
@@ -44,6 +45,72 @@ type Dialer struct {
 func NewDialer(sh *Shard, target endpoint.Endpoint, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
 	return &Dialer{target: target, shard: sh, owner: owner, tcp: tcp, limits: limits, redial: redial,
 		alias: alias, fd: -1, pause: redial.First}
+}
+
+// Check makes the descriptor of a try and closes it, so that Connect can report
+// an option or a source that the system does not take; later tries only fail.
+// Any thread, before Start.
+func (d *Dialer) Check() error {
+	if !d.tcp.refusable() && d.target.Source == nil {
+		return nil
+	}
+	to := netip.IPv4Unspecified() // for a name, which is not looked up here
+	switch source := d.target.Source; {
+	case d.target.Literal():
+		addr, err := d.target.Dial(d.tcp.IPv6)
+		if err != nil {
+			return err
+		}
+		to = addr.Addr()
+	case source != nil && d.tcp.IPv6 && source.Literal():
+		addr, _ := source.Dial(true)
+		if to = netip.IPv6Unspecified(); addr.Addr().Is4() {
+			to = netip.IPv4Unspecified()
+		}
+	}
+	fd, err := d.open(to)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+// open makes a descriptor for a connection to an address.
+func (d *Dialer) open(to netip.Addr) (int, error) {
+	family := unix.AF_INET
+	if !to.Is4() {
+		family = unix.AF_INET6
+	}
+	if d.target.Source == nil {
+		return d.tcp.open(family)
+	}
+	from, err := d.target.From(to)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := d.tcp.open(family)
+	if err != nil {
+		return -1, err
+	}
+	if err := bindSource(fd, Address{from}); err != nil {
+		_ = unix.Close(fd)
+		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(from))
+	}
+	return fd, nil
+}
+
+func bindSource(fd int, from Address) error {
+	// A fixed port is used again while an old connection of it is over but not
+	// forgotten; any other is chosen with the target in view.
+	level, name := unix.SOL_SOCKET, unix.SO_REUSEADDR
+	if from.Port() == 0 {
+		level, name = unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT
+	}
+	if err := unix.SetsockoptInt(fd, level, name, 1); err != nil {
+		return err
+	}
+	sa, _ := from.sockaddr()
+	return unix.Bind(fd, sa)
 }
 
 // Start begins to dial. Any thread, once.
@@ -109,12 +176,12 @@ func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 		return
 	}
 	d.remote = Address{addr}
-	sa, family := d.remote.sockaddr()
-	fd, err := d.tcp.open(family)
+	fd, err := d.open(addr.Addr())
 	if err != nil {
 		d.failed()
 		return
 	}
+	sa, _ := d.remote.sockaddr()
 	err = unix.Connect(fd, sa)
 	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d, false) != nil {
 		d.observe(EventClosed, uint64(fd))
