@@ -376,6 +376,29 @@ static void ends_with_the_context (void)
     }
 }
 
+/* A peer that does not read, and a socket that does not wait for it. */
+static void full_peer (void)
+{
+    enum { large = 8 << 20 };
+    proxy_t p = sockets ();
+    zt_set_int (p.backend, ZLINK_SNDHWM, 1);
+    zt_set_int (p.backend, ZLINK_SNDTIMEO, 20);
+    zt_set_int (p.backend, ZLINK_LINGER, 0);
+    int a = dial (p.frontend, "a", 1, true), b = dial (p.backend, "a", 1, true);
+    uint8_t *body = calloc (1, large);
+
+    CHECK (body != NULL);
+    start (&p);
+    for (int i = 0; i < 3; i++)
+        zt_write_frame (a, body, large);
+    end (&p);
+    CHECK_EQ (p.result, -1);
+    CHECK_EQ (p.error, EAGAIN);
+    free (body);
+    close (a);
+    close (b);
+}
+
 static void bad_handles (void)
 {
     void *ctx = zt_ctx (), *s = zt_socket (ctx), *t = zt_socket (ctx);
@@ -409,6 +432,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (paused_and_resumed),
   ZT_CASE (same_socket),
   ZT_CASE (ends_with_the_context),
+  ZT_CASE (full_peer),
   ZT_CASE (bad_handles),
 };
 
