@@ -4,6 +4,8 @@
 #include "ztest.h"
 #include "zmonitor.h"
 
+#include <signal.h>
+
 /* Closes fd and waits for the server's disconnect event. */
 static void drop (void *server, int fd, const zlink_routing_id_t *id)
 {
@@ -187,6 +189,38 @@ static void closed_under_a_reader (void)
     zt_close (monitor);
     zt_join (thread);
     zt_close (s);
+    zt_term (ctx);
+}
+
+static void on_signal (int number)
+{
+    (void) number;
+}
+
+static void *read_until_interrupted (void *monitor)
+{
+    static int done = 1;
+    zlink_monitor_event_t e;
+    CHECK_FAIL (zlink_monitor_recv (monitor, &e, 0), EINTR);
+    return &done;
+}
+
+static void interrupted (void)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx), *done = NULL;
+    void *monitor = zt_monitor (s, ZLINK_EVENT_ALL);
+    struct sigaction action = {.sa_handler = on_signal}, before;
+
+    CHECK_OK (sigaction (SIGUSR1, &action, &before));
+    pthread_t thread = zt_thread (read_until_interrupted, monitor);
+    while (pthread_tryjoin_np (thread, &done) == EBUSY) {
+        pthread_kill (thread, SIGUSR1);
+        zt_pause_ms (2);
+    }
+    CHECK (done != NULL);
+    CHECK_OK (sigaction (SIGUSR1, &before, NULL));
+    zt_close (s);
+    zt_monitor_end (monitor);
     zt_term (ctx);
 }
 
@@ -408,6 +442,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (polled_with_others),
   ZT_CASE (blocking_and_not),
   ZT_CASE (closed_under_a_reader),
+  ZT_CASE (interrupted),
   ZT_CASE (wrong_handles),
   ZT_CASE (loses_the_oldest),
   ZT_CASE (unread_events_cost_nothing),

@@ -278,6 +278,39 @@ static void named_peers (void)
     zt_term (ctx);
 }
 
+static void ipv6_peer (void)
+{
+    void *ctx = zt_ctx (), *server = zt_socket (ctx), *client = zt_socket (ctx);
+    char endpoint[64];
+    size_t size = sizeof endpoint;
+    zlink_routing_id_t id;
+    zlink_msg_t event;
+    int port;
+
+    zt_set_int (server, ZLINK_IPV6, 1);
+    zt_set_int (client, ZLINK_IPV6, 1);
+    if (zlink_bind (server, "tcp://[::1]:*") != 0) {
+        printf ("skipped ipv6_peer: no IPv6 here (%s)\n",
+                zlink_strerror (errno));
+    } else {
+        CHECK_OK (
+          zlink_getsockopt (server, ZLINK_LAST_ENDPOINT, endpoint, &size));
+        CHECK_OK (zlink_connect (client, endpoint));
+        CHECK_OK (zlink_msg_init (&event));
+        zt_recv_msg (server, &id, &event);
+        CHECK_STR (zlink_msg_gets (&event, "Peer-Address"), "::1");
+        CHECK_EQ (sscanf (info_of (server, &id).remote_addr, "tcp://[::1]:%d",
+                          &port),
+                  1);
+        CHECK_OK (zlink_msg_close (&event));
+        zt_expect_connect (client, &id);
+        CHECK_STR (info_of (client, &id).remote_addr, endpoint);
+    }
+    zt_close (client);
+    zt_close (server);
+    zt_term (ctx);
+}
+
 static void errors (void)
 {
     void *ctx = zt_ctx (), *s = zt_socket (ctx);
@@ -313,6 +346,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (address_and_time),
   ZT_CASE (lists),
   ZT_CASE (named_peers),
+  ZT_CASE (ipv6_peer),
   ZT_CASE (errors),
 };
 
