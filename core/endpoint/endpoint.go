@@ -294,6 +294,11 @@ func lookup(host, network string) (netip.Addr, error) {
 	return addrs[0], nil
 }
 
+// String returns the endpoint's text; a port of 0 is any.
+func (e Endpoint) String() string {
+	return "tcp://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+}
+
 // Text returns the endpoint of an address.
 func Text(addr netip.AddrPort) string {
 	return "tcp://" + netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()

@@ -209,4 +209,11 @@ func TestCheckDial(t *testing.T) {
 		So(Text(netip.MustParseAddrPort("[::ffff:1.2.3.4]:5")), ShouldEqual, "tcp://1.2.3.4:5")
 		So(Text(netip.MustParseAddrPort("[::1]:5")), ShouldEqual, "tcp://[::1]:5")
 	})
+	Convey("String is what Parse reads", t, func() {
+		for _, text := range []string{"tcp://[::1]:5", "tcp://1.2.3.4:5", "tcp://no.such.host:80"} {
+			e, err := Parse(text)
+			So(err, ShouldBeNil)
+			So(e.String(), ShouldEqual, text)
+		}
+	})
 }

@@ -118,11 +118,11 @@ func (d *Dialer) Start() { d.shard.Post(d.dial) }
 
 // Close ends the dialer and its connection; what is queued goes out until the
 // deadline (zero: none), or is dropped when now is set. Any thread.
-func (d *Dialer) Close(now bool, deadline time.Time) {
-	d.shard.Post(func() { d.close(now, deadline) })
+func (d *Dialer) Close(reason Reason, now bool, deadline time.Time) {
+	d.shard.Post(func() { d.close(reason, now, deadline) })
 }
 
-func (d *Dialer) close(now bool, deadline time.Time) {
+func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	if d.closed {
 		return
 	}
@@ -134,9 +134,9 @@ func (d *Dialer) close(now bool, deadline time.Time) {
 	case d.session == nil:
 		d.gone()
 	case now:
-		d.session.Abort(ReasonLocal)
+		d.session.Abort(reason)
 	default:
-		d.session.Finish(ReasonLocal, deadline)
+		d.session.Finish(reason, deadline)
 	}
 }
 
@@ -217,9 +217,14 @@ func (d *Dialer) dropFd() bool {
 }
 
 func (d *Dialer) observe(kind EventKind, value uint64) {
-	if d.owner.Observed() {
-		d.owner.Observe(Event{Kind: kind, Value: value, Remote: endpoint.Text(d.remote.AddrPort)})
+	if !d.owner.Observed() {
+		return
 	}
+	remote := d.target.String() // its name was never found
+	if d.remote.IsValid() {
+		remote = endpoint.Text(d.remote.AddrPort)
+	}
+	d.owner.Observe(Event{Kind: kind, Value: value, Remote: remote})
 }
 
 // ready learns how the try ended.

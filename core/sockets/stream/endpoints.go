@@ -132,7 +132,8 @@ func (k *Socket) Disconnect(text string) error {
 	if k.aliases[d.alias].dialer == d {
 		delete(k.aliases, d.alias)
 	}
-	d.Close(k.lingerEnd())
+	now, deadline := k.lingerEnd()
+	d.Close(engine.ReasonLocal, now, deadline)
 	return nil
 }
 
