@@ -114,7 +114,9 @@ int zlink_ctx_set (void *context, int option, int value)
 int zlink_ctx_get (void *context, int option)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_ctx_get ((uintptr_t) context, option));
+    int value = 0; /* may be -1, which is no error then */
+    int result = zgo_ctx_get ((uintptr_t) context, option, &value);
+    return result < 0 ? zl_result (result) : value;
 }
 
 void *zlink_socket (void *context, int type)
@@ -137,8 +139,6 @@ int zlink_setsockopt (void *socket,
                       size_t optvallen)
 {
     ZL_ENTER (-1);
-    if (optvallen > ZL_OPTION_MAX)
-        return zl_fail (EINVAL);
     return zl_result (zgo_setsockopt ((uintptr_t) socket, option,
                                       (void *) optval, optvallen));
 }

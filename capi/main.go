@@ -103,16 +103,14 @@ func zgo_ctx_set(handle C.uintptr_t, option, value C.int) C.int {
 }
 
 //export zgo_ctx_get
-func zgo_ctx_get(handle C.uintptr_t, option C.int) C.int {
+func zgo_ctx_get(handle C.uintptr_t, option C.int, value *C.int) C.int {
 	c, err := contextOf(uintptr(handle))
 	if err != nil {
 		return result(err)
 	}
-	value, err := c.Get(int(option))
-	if err != nil {
-		return result(err)
-	}
-	return C.int(value)
+	v, err := c.Get(int(option))
+	*value = C.int(v)
+	return result(err)
 }
 
 // otherTypes are the socket types that callers may name and this library does
@@ -167,7 +165,10 @@ func zgo_state(handle C.uintptr_t) C.int {
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil && value == nil && size > 0 {
-		err = errno.New(errno.EINVAL, "the option's value is NULL")
+		err = errno.New(errno.EINVAL, "the value of option %d is NULL", option)
+	}
+	if err == nil && size > C.ZL_OPTION_MAX {
+		err = errno.New(errno.EINVAL, "no option takes a value of %d bytes", size)
 	}
 	if err == nil {
 		err = k.SetOption(stream.Option(option), bytes(value, size))

@@ -324,11 +324,12 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 {
     char text[INET6_ADDRSTRLEN];
     message *m = (message *) valid (msg);
-    if (!m || !property) {
+    if (!m) {
         zl_fail (EFAULT);
         return NULL;
     }
-    if (strcmp (property, "Peer-Address") != 0 || m->peer_kind == PEER_NONE) {
+    if (!property || strcmp (property, "Peer-Address") != 0
+        || m->peer_kind == PEER_NONE) {
         zl_fail (EINVAL);
         return NULL;
     }

@@ -178,7 +178,7 @@ int zlink_timers_add (void *timers,
     if (!set)
         return -1;
     if (!handler)
-        return release (-1, EINVAL);
+        return release (-1, EFAULT);
     entry = set->last_id < INT_MAX ? malloc (sizeof *entry) : NULL;
     if (!entry)
         return release (-1, ENOMEM);

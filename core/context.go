@@ -58,7 +58,7 @@ type Context struct {
 	maxMsgSize int
 	blocky     bool
 	ipv6       bool
-	namePrefix string
+	namePrefix int // -1: none
 	policy     int // of the io threads; -1: as the process
 	priority   int
 	cpus       []int
@@ -74,7 +74,7 @@ type Context struct {
 // with the first endpoint.
 func NewContext() *Context {
 	return &Context{ioThreads: ioThreadsDflt, maxSockets: maxSocketsDflt, maxMsgSize: math.MaxInt32,
-		blocky: true, policy: -1, priority: -1, sockets: map[Socket]struct{}{}}
+		blocky: true, namePrefix: -1, policy: -1, priority: -1, sockets: map[Socket]struct{}{}}
 }
 
 // Set sets an option. EINVAL: unknown option or bad value.
@@ -125,7 +125,7 @@ func (c *Context) setThread(option, value int) bool {
 	case OptThreadSchedPolicy:
 		c.policy = value
 	case OptThreadNamePrefix:
-		c.namePrefix = fmt.Sprint(value)
+		c.namePrefix = value
 	case OptThreadAffinityAdd:
 		if value >= maxCPUs {
 			return false
@@ -161,6 +161,8 @@ func (c *Context) Get(option int) (int, error) {
 		return msgSize, nil
 	case OptThreadSchedPolicy:
 		return c.policy, nil
+	case OptThreadNamePrefix:
+		return c.namePrefix, nil
 	case OptBlocky:
 		return flag[c.blocky], nil
 	case OptIPv6:
@@ -316,8 +318,8 @@ func load(sh *engine.Shard) int {
 // threadName is at most 15 bytes, the kernel's limit.
 func (c *Context) threadName(i int) string {
 	name := fmt.Sprintf("ZLINKbg/IO/%d", i)
-	if c.namePrefix != "" {
-		name = c.namePrefix + "/" + name
+	if c.namePrefix >= 0 {
+		name = fmt.Sprint(c.namePrefix, "/", name)
 	}
 	return name[:min(len(name), 15)]
 }

@@ -38,7 +38,7 @@ func TestContextOptions(t *testing.T) {
 		{"MAX_MSGSZ", 5, math.MaxInt32, []int{0, 1000}, []int{-1}},
 		{"THREAD_AFFINITY_CPU_ADD", 7, none, []int{0, 1, 1, 1023}, []int{-1, 1024}},
 		{"THREAD_AFFINITY_CPU_REMOVE", 8, none, nil, []int{-1, 0, 5}},
-		{"THREAD_NAME_PREFIX", 9, none, []int{0, 7}, []int{-1}},
+		{"THREAD_NAME_PREFIX", 9, -1, []int{0, 7}, []int{-1}},
 		{"IPV6", 42, 0, []int{1, 0}, []int{-1, 2}},
 		{"BLOCKY", 70, 1, []int{0, 1}, []int{-1, 2}},
 	}

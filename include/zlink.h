@@ -344,8 +344,10 @@ ZLINK_EXPORT int zlink_getsockopt (void *socket,
                                    void *optval,
                                    size_t *optvallen);
 
-/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555". EINVAL,
- * EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV … */
+/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555", or, from an
+ * address of its own, "tcp://127.0.0.2:0;127.0.0.1:5555". EINVAL,
+ * EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV …;
+ * doc/endpoints.md has every form. */
 ZLINK_EXPORT int zlink_bind (void *socket, const char *endpoint);
 ZLINK_EXPORT int zlink_connect (void *socket, const char *endpoint);
 
@@ -448,11 +450,13 @@ typedef struct zlink_peer_info_t
 /* A monitor of the socket's events, an or of ZLINK_EVENT_ bits, for
  * zlink_monitor_recv, zlink_poll and zlink_close. It may be read on another
  * thread than the socket's. MONITOR_STOPPED comes last, whatever events says.
+ * Any number of monitors may watch a socket; doc/monitor.md tells the events.
  * NULL: ENOTSOCK, ETERM, EINVAL (no known event). */
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
-/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). EFAULT:
- * event is NULL. ENOTSOCK: not a monitor. EINTR, ETERM. */
+/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). EAGAIN at
+ * once after MONITOR_STOPPED. EFAULT: event is NULL. ENOTSOCK: not a monitor.
+ * EINTR. ETERM: the context was shut down and no event is left. */
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);
 
@@ -535,7 +539,8 @@ ZLINK_EXPORT int zlink_atomic_counter_value (void *counter);
 ZLINK_EXPORT void zlink_atomic_counter_destroy (void **counter_p);
 
 /* A set of timers that belongs to one thread. Ids are positive; intervals are
- * milliseconds. EFAULT: not a timer set. EINVAL: unknown id or no handler. */
+ * milliseconds. EFAULT: not a timer set, or handler is NULL. EINVAL: unknown
+ * id. A handler may call any of these. */
 typedef void (zlink_timer_fn) (int timer_id, void *arg);
 ZLINK_EXPORT void *zlink_timers_new (void);
 ZLINK_EXPORT int zlink_timers_destroy (void **timers_p);

@@ -15,16 +15,19 @@ import (
 
 func TestParse(t *testing.T) {
 	good := map[string]Endpoint{
-		"tcp://127.0.0.1:5555":       {"127.0.0.1", 5555},
-		"tcp://*:1":                  {"*", 1},
-		"tcp://*:*":                  {"*", 0},
-		"tcp://0.0.0.0:0":            {"0.0.0.0", 0},
-		"tcp://[::1]:65535":          {"::1", 65535},
-		"tcp://[::]:*":               {"::", 0},
-		"tcp://::1:80":               {"::1", 80},
-		"tcp://[fe80::1%eth0]:80":    {"fe80::1%eth0", 80},
-		"tcp://lo:7":                 {"lo", 7},
-		"tcp://host.example.org:443": {"host.example.org", 443},
+		"tcp://127.0.0.1:5555":       {Host: "127.0.0.1", Port: 5555},
+		"tcp://*:1":                  {Host: "*", Port: 1},
+		"tcp://*:*":                  {Host: "*", Port: 0},
+		"tcp://0.0.0.0:0":            {Host: "0.0.0.0", Port: 0},
+		"tcp://[::1]:65535":          {Host: "::1", Port: 65535},
+		"tcp://[::]:*":               {Host: "::", Port: 0},
+		"tcp://::1:80":               {Host: "::1", Port: 80},
+		"tcp://[fe80::1%eth0]:80":    {Host: "fe80::1%eth0", Port: 80},
+		"tcp://lo:7":                 {Host: "lo", Port: 7},
+		"tcp://host.example.org:443": {Host: "host.example.org", Port: 443},
+		"tcp://127.0.0.1:0080":       {Host: "127.0.0.1", Port: 80},
+		"tcp://lo:0;127.0.0.1:5":     {Host: "127.0.0.1", Port: 5, Source: &Endpoint{Host: "lo"}},
+		"tcp://[::1]:7;[::1]:5":      {Host: "::1", Port: 5, Source: &Endpoint{Host: "::1", Port: 7}},
 	}
 	Convey("Parse reads", t, func() {
 		for text, want := range good {
@@ -36,27 +39,39 @@ func TestParse(t *testing.T) {
 		}
 	})
 	bad := map[string]errno.Errno{
-		"":                         errno.EINVAL,
-		"tcp":                      errno.EINVAL,
-		"tcp:/127.0.0.1:1":         errno.EINVAL,
-		"127.0.0.1:1":              errno.EINVAL,
-		"://127.0.0.1:1":           errno.EINVAL,
-		"tcp://":                   errno.EINVAL,
-		"tcp://127.0.0.1":          errno.EINVAL,
-		"tcp://127.0.0.1:":         errno.EINVAL,
-		"tcp://127.0.0.1:65536":    errno.EINVAL,
-		"tcp://127.0.0.1:-1":       errno.EINVAL,
-		"tcp://127.0.0.1:+1":       errno.EINVAL,
-		"tcp://127.0.0.1:1x":       errno.EINVAL,
-		"tcp://127.0.0.1:1 ":       errno.EINVAL,
-		"tcp://127.0.0.1:http":     errno.EINVAL,
-		"tcp://:5555":              errno.EINVAL,
-		"tcp://[]:5555":            errno.EINVAL,
-		"tcp://[::1:5555":          errno.EINVAL,
-		"tcp://::1]:5555":          errno.EINVAL,
-		"tcp://a b:1":              errno.EINVAL,
-		"tcp://a/b:1":              errno.EINVAL,
-		"tcp://eth0;1.2.3.4:1":     errno.EINVAL,
+		"":                          errno.EINVAL,
+		"tcp":                       errno.EINVAL,
+		"tcp:/127.0.0.1:1":          errno.EINVAL,
+		"127.0.0.1:1":               errno.EINVAL,
+		"://127.0.0.1:1":            errno.EINVAL,
+		"tcp://":                    errno.EINVAL,
+		"tcp://127.0.0.1":           errno.EINVAL,
+		"tcp://127.0.0.1:":          errno.EINVAL,
+		"tcp://127.0.0.1:65536":     errno.EINVAL,
+		"tcp://127.0.0.1:-1":        errno.EINVAL,
+		"tcp://127.0.0.1:+1":        errno.EINVAL,
+		"tcp://127.0.0.1:1x":        errno.EINVAL,
+		"tcp://127.0.0.1:1 ":        errno.EINVAL,
+		"tcp://127.0.0.1:http":      errno.EINVAL,
+		"tcp://:5555":               errno.EINVAL,
+		"tcp://[]:5555":             errno.EINVAL,
+		"tcp://[::1:5555":           errno.EINVAL,
+		"tcp://::1]:5555":           errno.EINVAL,
+		"tcp://a b:1":               errno.EINVAL,
+		"tcp://a/b:1":               errno.EINVAL,
+		"tcp://eth0;1.2.3.4:1":      errno.EINVAL,
+		"tcp://lo:0;":               errno.EINVAL,
+		"tcp://;1.2.3.4:1":          errno.EINVAL,
+		"tcp://lo:0;1.2.3.4:1;":     errno.EINVAL,
+		"tcp://lo:0;lo:0;1.2.3.4:1": errno.EINVAL,
+		"tcp://127.0.0.01:1":        errno.EINVAL,
+		"tcp://127.0.0:1":           errno.EINVAL,
+		"tcp://1.2.3.4:5:6":         errno.EINVAL,
+		"tcp://[::1]:5:6":           errno.EINVAL,
+		"tcp://::g:1":               errno.EINVAL,
+		"tcp://a\tb:1":              errno.EINVAL,
+		"tcp://*a:1":                errno.EINVAL,
+		"tcp://" + strings.Repeat("x", 254) + ":1": errno.EINVAL,
 		"inproc://name":            errno.ENOCOMPATPROTO,
 		"udp://127.0.0.1:1":        errno.EPROTONOSUPPORT,
 		"TCP://127.0.0.1:1":        errno.EPROTONOSUPPORT,
@@ -72,6 +87,7 @@ func TestParse(t *testing.T) {
 				So(errno.Of(err), ShouldEqual, want)
 				So(len(errno.Detail(err)), ShouldBeGreaterThan, 10)
 				So(errno.Detail(err), ShouldNotContainSubstring, "%!")
+				So(len(errno.Detail(err)), ShouldBeLessThan, 300)
 			})
 		}
 	})
@@ -103,14 +119,14 @@ func TestAddresses(t *testing.T) {
 		bind string // or the errno's text
 		dial string
 	}{
-		{"a literal", Endpoint{"127.0.0.1", 5}, false, "127.0.0.1:5", "127.0.0.1:5"},
-		{"every address", Endpoint{"*", 5}, false, "0.0.0.0:5", ""},
-		{"every address of both", Endpoint{"*", 5}, true, "[::]:5", ""},
-		{"IPv6 with IPV6", Endpoint{"::1", 5}, true, "[::1]:5", "[::1]:5"},
-		{"IPv6 without IPV6", Endpoint{"::1", 5}, false, "invalid argument", "invalid argument"},
-		{"an IPv4 address written as IPv6", Endpoint{"::ffff:1.2.3.4", 5}, false, "1.2.3.4:5", "1.2.3.4:5"},
-		{"an interface", Endpoint{"lo", 5}, false, "127.0.0.1:5", ""},
-		{"a name", Endpoint{"localhost", 5}, false, "127.0.0.1:5", "127.0.0.1:5"},
+		{"a literal", Endpoint{Host: "127.0.0.1", Port: 5}, false, "127.0.0.1:5", "127.0.0.1:5"},
+		{"every address", Endpoint{Host: "*", Port: 5}, false, "0.0.0.0:5", ""},
+		{"every address of both", Endpoint{Host: "*", Port: 5}, true, "[::]:5", ""},
+		{"IPv6 with IPV6", Endpoint{Host: "::1", Port: 5}, true, "[::1]:5", "[::1]:5"},
+		{"IPv6 without IPV6", Endpoint{Host: "::1", Port: 5}, false, "invalid argument", "invalid argument"},
+		{"an IPv4 address written as IPv6", Endpoint{Host: "::ffff:1.2.3.4", Port: 5}, false, "1.2.3.4:5", "1.2.3.4:5"},
+		{"an interface", Endpoint{Host: "lo", Port: 5}, false, "127.0.0.1:5", ""},
+		{"a name", Endpoint{Host: "localhost", Port: 5}, false, "127.0.0.1:5", "127.0.0.1:5"},
 	}
 	text := func(addr netip.AddrPort, err error) string {
 		if err != nil {
@@ -129,31 +145,75 @@ func TestAddresses(t *testing.T) {
 			})
 		}
 		Convey("no such interface or host is ENODEV", func() {
-			_, err := Endpoint{"nosuchif0", 5}.Bind(false)
+			_, err := Endpoint{Host: "nosuchif0", Port: 5}.Bind(false)
 			So(errors.Is(err, errno.ENODEV), ShouldBeTrue)
 			So(errno.Detail(err), ShouldContainSubstring, "nosuchif0")
 		})
 	})
 }
 
+func TestFrom(t *testing.T) {
+	from := func(source, to string) (netip.AddrPort, error) {
+		return Endpoint{Source: &Endpoint{Host: source, Port: 9}}.From(netip.MustParseAddr(to))
+	}
+	Convey("The source for a target", t, func() {
+		for _, c := range [][3]string{{"127.0.0.2", "127.0.0.1", "127.0.0.2:9"}, {"*", "127.0.0.1", "0.0.0.0:9"},
+			{"*", "::1", "[::]:9"}, {"::1", "::1", "[::1]:9"}, {"lo", "127.0.0.1", "127.0.0.1:9"}, {"lo", "::1", "[::1]:9"}} {
+			addr, err := from(c[0], c[1])
+			So(err, ShouldBeNil)
+			So(addr.String(), ShouldEqual, c[2])
+		}
+	})
+	Convey("is of its family, and of an interface that is there", t, func() {
+		for _, c := range []struct {
+			source string
+			err    errno.Errno
+		}{{"::1", errno.EINVAL}, {"nosuchif0", errno.ENODEV}, {"localhost", errno.ENODEV}} {
+			_, err := from(c.source, "127.0.0.1")
+			So(errors.Is(err, c.err), ShouldBeTrue)
+			So(errno.Detail(err), ShouldContainSubstring, c.source)
+		}
+	})
+	Convey("A zone is an interface", t, func() {
+		for _, zone := range []string{"lo", "1"} {
+			_, err := Endpoint{Host: "fe80::1%" + zone, Port: 1}.Bind(true)
+			So(err, ShouldBeNil)
+		}
+		for _, zone := range []string{"nosuchif0", "99999"} {
+			So(errors.Is(Endpoint{Host: "fe80::1%" + zone, Port: 1}.CheckDial(true), errno.ENODEV), ShouldBeTrue)
+		}
+	})
+	Convey("Bind takes no source", t, func() {
+		_, err := Endpoint{Host: "127.0.0.1", Source: &Endpoint{Host: "lo"}}.Bind(false)
+		So(errors.Is(err, errno.EINVAL), ShouldBeTrue)
+	})
+}
+
 func TestCheckDial(t *testing.T) {
 	Convey("CheckDial", t, func() {
-		So(Endpoint{"127.0.0.1", 1}.CheckDial(false), ShouldBeNil)
-		So(Endpoint{"no.such.host.invalid", 1}.CheckDial(false), ShouldBeNil) // looked up later
-		So(Endpoint{"::1", 1}.CheckDial(true), ShouldBeNil)
-		for _, ep := range []Endpoint{{"*", 1}, {"127.0.0.1", 0}, {"::1", 1}} {
+		So(Endpoint{Host: "127.0.0.1", Port: 1}.CheckDial(false), ShouldBeNil)
+		So(Endpoint{Host: "no.such.host.invalid", Port: 1}.CheckDial(false), ShouldBeNil) // looked up later
+		So(Endpoint{Host: "::1", Port: 1}.CheckDial(true), ShouldBeNil)
+		for _, ep := range []Endpoint{{Host: "*", Port: 1}, {Host: "127.0.0.1"}, {Host: "::1", Port: 1}} {
 			err := ep.CheckDial(false)
 			So(errors.Is(err, errno.EINVAL), ShouldBeTrue)
 			So(errno.Detail(err), ShouldNotBeEmpty)
 		}
 	})
 	Convey("Literal", t, func() {
-		So(Endpoint{"::1", 1}.Literal(), ShouldBeTrue)
-		So(Endpoint{"localhost", 1}.Literal(), ShouldBeFalse)
+		So(Endpoint{Host: "::1", Port: 1}.Literal(), ShouldBeTrue)
+		So(Endpoint{Host: "localhost", Port: 1}.Literal(), ShouldBeFalse)
 	})
 	Convey("Text", t, func() {
 		So(Text(netip.MustParseAddrPort("1.2.3.4:5")), ShouldEqual, "tcp://1.2.3.4:5")
 		So(Text(netip.MustParseAddrPort("[::ffff:1.2.3.4]:5")), ShouldEqual, "tcp://1.2.3.4:5")
 		So(Text(netip.MustParseAddrPort("[::1]:5")), ShouldEqual, "tcp://[::1]:5")
+	})
+	Convey("String is what Parse reads", t, func() {
+		for _, text := range []string{"tcp://[::1]:5", "tcp://1.2.3.4:5", "tcp://no.such.host:80"} {
+			e, err := Parse(text)
+			So(err, ShouldBeNil)
+			So(e.String(), ShouldEqual, text)
+		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/errno"
 )
 
 // Redial says when a lost or refused connection is tried again.
@@ -46,16 +47,82 @@ func NewDialer(sh *Shard, target endpoint.Endpoint, owner Owner, tcp TCPOptions,
 		alias: alias, fd: -1, pause: redial.First}
 }
 
+// Check makes the descriptor of a try and closes it, so that Connect can report
+// an option or a source that the system does not take; later tries only fail.
+// Any thread, before Start.
+func (d *Dialer) Check() error {
+	if !d.tcp.refusable() && d.target.Source == nil {
+		return nil
+	}
+	to := netip.IPv4Unspecified() // for a name, which is not looked up here
+	switch source := d.target.Source; {
+	case d.target.Literal():
+		addr, err := d.target.Dial(d.tcp.IPv6)
+		if err != nil {
+			return err
+		}
+		to = addr.Addr()
+	case source != nil && d.tcp.IPv6 && source.Literal():
+		addr, _ := source.Dial(true)
+		if to = netip.IPv6Unspecified(); addr.Addr().Is4() {
+			to = netip.IPv4Unspecified()
+		}
+	}
+	fd, err := d.open(to)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+// open makes a descriptor for a connection to an address.
+func (d *Dialer) open(to netip.Addr) (int, error) {
+	family := unix.AF_INET
+	if !to.Is4() {
+		family = unix.AF_INET6
+	}
+	if d.target.Source == nil {
+		return d.tcp.open(family)
+	}
+	from, err := d.target.From(to)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := d.tcp.open(family)
+	if err != nil {
+		return -1, err
+	}
+	if err := bindSource(fd, Address{from}); err != nil {
+		_ = unix.Close(fd)
+		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(from))
+	}
+	return fd, nil
+}
+
+func bindSource(fd int, from Address) error {
+	// A fixed port is used again while an old connection of it is over but not
+	// forgotten; any other is chosen with the target in view.
+	level, name := unix.SOL_SOCKET, unix.SO_REUSEADDR
+	if from.Port() == 0 {
+		level, name = unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT
+	}
+	if err := unix.SetsockoptInt(fd, level, name, 1); err != nil {
+		return err
+	}
+	sa, _ := from.sockaddr()
+	return unix.Bind(fd, sa)
+}
+
 // Start begins to dial. Any thread, once.
 func (d *Dialer) Start() { d.shard.Post(d.dial) }
 
 // Close ends the dialer and its connection; what is queued goes out until the
 // deadline (zero: none), or is dropped when now is set. Any thread.
-func (d *Dialer) Close(now bool, deadline time.Time) {
-	d.shard.Post(func() { d.close(now, deadline) })
+func (d *Dialer) Close(reason Reason, now bool, deadline time.Time) {
+	d.shard.Post(func() { d.close(reason, now, deadline) })
 }
 
-func (d *Dialer) close(now bool, deadline time.Time) {
+func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	if d.closed {
 		return
 	}
@@ -67,9 +134,9 @@ func (d *Dialer) close(now bool, deadline time.Time) {
 	case d.session == nil:
 		d.gone()
 	case now:
-		d.session.Abort(ReasonLocal)
+		d.session.Abort(reason)
 	default:
-		d.session.Finish(ReasonLocal, deadline)
+		d.session.Finish(reason, deadline)
 	}
 }
 
@@ -109,12 +176,12 @@ func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 		return
 	}
 	d.remote = Address{addr}
-	sa, family := d.remote.sockaddr()
-	fd, err := d.tcp.open(family)
+	fd, err := d.open(addr.Addr())
 	if err != nil {
 		d.failed()
 		return
 	}
+	sa, _ := d.remote.sockaddr()
 	err = unix.Connect(fd, sa)
 	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d, false) != nil {
 		d.observe(EventClosed, uint64(fd))
@@ -150,9 +217,14 @@ func (d *Dialer) dropFd() bool {
 }
 
 func (d *Dialer) observe(kind EventKind, value uint64) {
-	if d.owner.Observed() {
-		d.owner.Observe(Event{Kind: kind, Value: value, Remote: endpoint.Text(d.remote.AddrPort)})
+	if !d.owner.Observed() {
+		return
 	}
+	remote := d.target.String() // its name was never found
+	if d.remote.IsValid() {
+		remote = endpoint.Text(d.remote.AddrPort)
+	}
+	d.owner.Observe(Event{Kind: kind, Value: value, Remote: remote})
 }
 
 // ready learns how the try ended.

@@ -29,6 +29,10 @@ type Listener struct {
 	place  func() *Shard
 	peer   unix.RawSockaddrAny // of the last accept
 
+	// given are the options of a descriptor that the application opened; nil: of
+	// its own. Other processes may listen on it too.
+	given *TCPOptions
+
 	closing sync.Mutex // guards the end of fd
 }
 
@@ -44,11 +48,14 @@ func Listen(sh *Shard, addr Address, owner Owner, tcp TCPOptions, limits Limits,
 		_ = unix.Close(fd)
 		return nil, errno.New(errno.Of(err), "cannot listen on %s", endpoint.Text(addr.AddrPort))
 	}
-	l, err := ListenOn(sh, fd, owner, limits, place)
+	local, err := unix.Getsockname(fd)
 	if err != nil {
 		_ = unix.Close(fd)
+		return nil, errno.New(errno.Of(err), "cannot listen on %s", endpoint.Text(addr.AddrPort))
 	}
-	return l, err
+	l := &Listener{Local: addressOf(local), fd: fd, shard: sh, owner: owner, limits: limits, place: place}
+	l.start()
+	return l, nil
 }
 
 func listen(fd int, sa unix.Sockaddr, backlog int) error {
@@ -61,36 +68,58 @@ func listen(fd int, sa unix.Sockaddr, backlog int) error {
 	return unix.Listen(fd, backlog)
 }
 
-// ListenOn takes over a listening descriptor. On an error it stays the
-// caller's.
-func ListenOn(sh *Shard, fd int, owner Owner, limits Limits, place func() *Shard) (*Listener, error) {
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if err == nil && listens == 0 {
-		err = unix.EINVAL
+// ListenOn takes over a listening descriptor and sets the options that a
+// listening one can still get. On an error it stays the caller's. EBADF: it is
+// closed. EINVAL: it does not listen on tcp.
+func ListenOn(sh *Shard, fd int, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
+	local, err := listeningAddress(fd)
+	if err != nil {
+		return nil, err
+	}
+	_, family := local.sockaddr()
+	if err := tcp.apply(fd, family); err != nil {
+		return nil, err
+	}
+	err = unix.SetNonblock(fd, true)
+	if err == nil { // accepted connections take it on, so that the port can be bound anew
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	}
 	if err != nil {
-		return nil, errno.New(errno.Of(err), "descriptor %d does not listen", fd)
-	}
-	local, err := unix.Getsockname(fd)
-	if err != nil {
-		return nil, errno.New(errno.Of(err), "descriptor %d has no address", fd)
-	}
-	if !addressOf(local).IsValid() {
-		return nil, errno.New(errno.EINVAL, "descriptor %d does not listen on tcp", fd)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, errno.New(errno.Of(err), "cannot use descriptor %d", fd)
+		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
 	unix.CloseOnExec(fd)
+	l := &Listener{Local: local, fd: fd, shard: sh, owner: owner, limits: limits, place: place, given: &tcp}
+	l.start()
+	return l, nil
+}
+
+func listeningAddress(fd int) (Address, error) {
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	switch {
+	case err == unix.ENOTSOCK: // to callers that number is about handles
+		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) is not a socket", fd)
+	case err != nil:
+		return Address{}, errno.New(errno.Of(err), "descriptor %d (USE_FD) is not open", fd)
+	case listens == 0:
+		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen", fd)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil || !addressOf(sa).IsValid() {
+		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on tcp", fd)
+	}
+	return addressOf(sa), nil
+}
+
+// start begins to accept.
+func (l *Listener) start() {
+	fd := l.fd
 	growDescriptorTable.Do(func() { growTable(fd) })
-	l := &Listener{Local: addressOf(local), fd: fd, shard: sh, owner: owner, limits: limits, place: place}
 	l.observe(EventListening, uint64(fd)) // before any of its connections
-	sh.Post(func() {
-		if sh.register(fd, l, true) != nil {
+	l.shard.Post(func() {
+		if l.shard.register(fd, l, true) != nil {
 			l.close()
 		}
 	})
-	return l, nil
 }
 
 // The kernel doubles a process's table of descriptors when it is full, and with
@@ -113,11 +142,12 @@ func growTable(fd int) {
 	}
 }
 
-// Close stops listening and returns when the address is free. Accepted
-// connections stay. Any thread but the driver's own calls.
+// Close stops listening and returns when the address is free; a descriptor that
+// was given is closed soon after, and stays as it is in other processes.
+// Accepted connections stay. Any thread but the driver's own calls.
 func (l *Listener) Close() {
 	l.closing.Lock()
-	if l.fd >= 0 {
+	if l.fd >= 0 && l.given == nil {
 		// The kernel refuses connections from here on; the shard closes later.
 		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
 	}
@@ -150,6 +180,10 @@ func (l *Listener) ready(uint32) {
 		fd, remote, err := l.accept()
 		switch err {
 		case 0:
+			if l.given != nil { // it may have waited since before they were set
+				_, family := l.Local.sockaddr()
+				_ = l.given.apply(fd, family)
+			}
 			l.hand(fd, remote)
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			l.observe(EventAcceptFailed, uint64(err))

@@ -19,7 +19,7 @@ const (
 	ReasonLocal     Reason = 1 // this side closed it
 	ReasonRemote    Reason = 2 // the peer closed it
 	ReasonTransport Reason = 4 // reset, time-out, or a bad frame
-	ReasonCtxTerm   Reason = 5
+	ReasonCtxTerm   Reason = 5 // as Local, after the context's shutdown
 )
 
 // Owner is the socket above the engine. The driver of the session's shard

@@ -24,6 +24,10 @@ type TCPOptions struct {
 	Device            string        // "": any
 }
 
+// deviceMax is the longest name of an interface that the kernel takes; it cuts
+// a longer one, and would find another interface.
+const deviceMax = unix.IFNAMSIZ - 1
+
 // open makes a non-blocking TCP descriptor with the options set. Accepted
 // descriptors inherit them from the listening one.
 func (o TCPOptions) open(family int) (int, error) {
@@ -31,17 +35,28 @@ func (o TCPOptions) open(family int) (int, error) {
 	if err != nil {
 		return -1, errno.New(errno.Of(err), "cannot open a tcp socket")
 	}
-	if err := o.apply(fd, family); err != nil {
+	if family == unix.AF_INET6 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
+	}
+	if err == nil {
+		err = o.apply(fd, family)
+	}
+	if err != nil {
 		_ = unix.Close(fd)
-		return -1, errno.New(errno.Of(err), "cannot set an option of a tcp socket")
+		return -1, err
 	}
 	return fd, nil
 }
 
+// apply sets the options of a descriptor. The error names the option.
 func (o TCPOptions) apply(fd, family int) error {
 	if o.Device != "" {
-		if err := unix.BindToDevice(fd, o.Device); err != nil {
-			return err
+		err := error(unix.ENODEV)
+		if len(o.Device) <= deviceMax {
+			err = unix.BindToDevice(fd, o.Device)
+		}
+		if err != nil {
+			return errno.New(errno.Of(err), "cannot bind to the device %q (BINDTODEVICE)", o.Device)
 		}
 	}
 	for _, opt := range o.list(family) {
@@ -49,7 +64,7 @@ func (o TCPOptions) apply(fd, family int) error {
 			continue
 		}
 		if err := unix.SetsockoptInt(fd, opt.level, opt.name, opt.value); err != nil {
-			return err
+			return errno.New(errno.Of(err), "the system does not take %s %d", opt.label, opt.value)
 		}
 	}
 	return nil
@@ -57,25 +72,28 @@ func (o TCPOptions) apply(fd, family int) error {
 
 // kernelOption is one setsockopt.
 type kernelOption struct {
+	label              string // as callers know it
 	wanted             bool
 	level, name, value int
 }
 
 func (o TCPOptions) list(family int) []kernelOption {
-	tosLevel, tosName := unix.IPPROTO_IP, unix.IP_TOS
-	if family == unix.AF_INET6 {
-		tosLevel, tosName = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
-	}
 	return []kernelOption{
-		{true, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{family == unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0},
-		{o.SndBuf > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, o.SndBuf},
-		{o.RcvBuf > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, o.RcvBuf},
-		{o.KeepAlive >= 0, unix.SOL_SOCKET, unix.SO_KEEPALIVE, o.KeepAlive},
-		{o.KeepAliveCount > 0, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepAliveCount},
-		{o.KeepAliveIdle > 0, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, o.KeepAliveIdle},
-		{o.KeepAliveInterval > 0, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, o.KeepAliveInterval},
-		{o.TOS > 0, tosLevel, tosName, o.TOS},
-		{o.UserTimeout > 0, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout.Milliseconds())},
+		{"TCP_NODELAY", true, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{"SNDBUF", o.SndBuf > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, o.SndBuf},
+		{"RCVBUF", o.RcvBuf > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, o.RcvBuf},
+		{"TCP_KEEPALIVE", o.KeepAlive >= 0, unix.SOL_SOCKET, unix.SO_KEEPALIVE, o.KeepAlive},
+		{"TCP_KEEPALIVE_CNT", o.KeepAliveCount > 0, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepAliveCount},
+		{"TCP_KEEPALIVE_IDLE", o.KeepAliveIdle > 0, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, o.KeepAliveIdle},
+		{"TCP_KEEPALIVE_INTVL", o.KeepAliveInterval > 0, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, o.KeepAliveInterval},
+		// An IPv6 descriptor also accepts IPv4 connections, which take this one.
+		{"TOS", o.TOS > 0, unix.IPPROTO_IP, unix.IP_TOS, o.TOS},
+		{"TOS", o.TOS > 0 && family == unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, o.TOS},
+		{"TCP_MAXRT", o.UserTimeout > 0, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout.Milliseconds())},
 	}
+}
+
+// refusable tells whether there is an option that the system may not take.
+func (o TCPOptions) refusable() bool {
+	return o.Device != "" || o.KeepAliveCount > 0 || o.KeepAliveIdle > 0 || o.KeepAliveInterval > 0 || o.TOS > 0
 }

@@ -51,7 +51,13 @@ func TestTCPOptions(t *testing.T) {
 	Convey("A device that is not there is an error with a sentence, and no descriptor stays", t, func() {
 		_, err := TCPOptions{Device: "nosuchdev0"}.open(unix.AF_INET)
 		So(err, ShouldNotBeNil)
-		So(errno.Detail(err), ShouldNotBeEmpty)
+		So(errno.Of(err), ShouldEqual, errno.ENODEV)
+		So(errno.Detail(err), ShouldContainSubstring, "nosuchdev0")
+	})
+	Convey("An option that the system does not take is named", t, func() {
+		_, err := TCPOptions{KeepAlive: -1, KeepAliveCount: 128}.open(unix.AF_INET)
+		So(errno.Of(err), ShouldEqual, errno.EINVAL)
+		So(errno.Detail(err), ShouldContainSubstring, "TCP_KEEPALIVE_CNT 128")
 	})
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What a caller is told about peers and endpoints that are wrong. */
+/* What a caller is told about peers and ports that are wrong. */
 #include "ztest.h"
 
 #include <netinet/in.h>
@@ -171,52 +171,6 @@ static void port_in_use (void)
     close_fixture (&f);
 }
 
-static void malformed_endpoints (void)
-{
-    static const struct
-    {
-        const char *endpoint;
-        int err;
-    } table[] = {
-      {"", EINVAL},
-      {"127.0.0.1:5555", EINVAL},
-      {"tcp:127.0.0.1:5555", EINVAL},
-      {"tcp:/127.0.0.1:5555", EINVAL},
-      {"://127.0.0.1:5555", EINVAL},
-      {"tcp://", EINVAL},
-      {"tcp://127.0.0.1", EINVAL},
-      {"tcp://127.0.0.1:", EINVAL},
-      {"tcp://:5555", EINVAL},
-      {"tcp://127.0.0.1:70000", EINVAL},
-      {"tcp://127.0.0.1:-1", EINVAL},
-      {"tcp://127.0.0.1:http", EINVAL},
-      {"tcp://127.0.0.1:5555x", EINVAL},
-      {"smoke://127.0.0.1:5555", EPROTONOSUPPORT},
-      {"inproc://name", ENOCOMPATPROTO},
-    };
-    void *ctx = zt_ctx ();
-    void *s = zt_socket (ctx);
-
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        printf ("%s\n", table[i].endpoint);
-        CHECK_FAIL (zlink_bind (s, table[i].endpoint), table[i].err);
-        CHECK (zlink_error_detail ()[0] != '\0');
-        CHECK_FAIL (zlink_connect (s, table[i].endpoint), table[i].err);
-        CHECK (zlink_error_detail ()[0] != '\0');
-    }
-    CHECK_FAIL (zlink_bind (s, NULL), EINVAL);
-    CHECK_FAIL (zlink_connect (s, NULL), EINVAL);
-    CHECK_FAIL (zlink_unbind (s, NULL), EINVAL);
-    CHECK_FAIL (zlink_disconnect (s, NULL), EINVAL);
-    CHECK_FAIL (zlink_bind (s, "tcp://no-such-interface0:5555"), ENODEV);
-
-    /* None of them left anything behind. */
-    zt_bind (s);
-    zt_expect_silence (s, 20);
-    zt_close (s);
-    zt_term (ctx);
-}
-
 static bool refused (int port)
 {
     int fd = zt_try_client (port);
@@ -280,7 +234,6 @@ static const zt_case_t cases[] = {
   ZT_CASE (wrong_first_frames),
   ZT_CASE (zero_body_closes_the_peer),
   ZT_CASE (port_in_use),
-  ZT_CASE (malformed_endpoints),
   ZT_CASE (unbind),
   ZT_CASE (disconnect),
 };

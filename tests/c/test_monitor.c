@@ -1,293 +1,295 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Monitors, the peer calls and proxies. */
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-
+/* The events of a monitor: their order, values, routing ids and addresses. */
 #include "ztest.h"
+#include "zmonitor.h"
 
-/* The next event, which must be this one. */
-static zlink_monitor_event_t expect_event (void *monitor, uint64_t event)
-{
-    zlink_monitor_event_t e;
-    memset (&e, 0xAA, sizeof e);
-    CHECK_OK (zlink_monitor_recv (monitor, &e, 0));
-    CHECK_EQ (e.event, event);
-    return e;
-}
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
-static void *open_monitor (void *s, int events)
-{
-    void *monitor = zlink_socket_monitor_open (s, events);
-    CHECK (monitor != NULL);
-    return monitor;
-}
-
-static void order_of_events (void)
+static void accepted_and_dialled (void)
 {
     void *ctx = zt_ctx (), *server = zt_socket (ctx), *client = zt_socket (ctx);
-    void *at_server = open_monitor (server, ZLINK_EVENT_ALL);
-    void *at_client = open_monitor (client, ZLINK_EVENT_ALL);
+    void *at_server = zt_monitor (server, ZLINK_EVENT_ALL);
+    void *at_client = zt_monitor (client, ZLINK_EVENT_ALL);
     zlink_routing_id_t id, back;
-    zlink_monitor_event_t e;
+    zlink_monitor_event_t listening, accepted, connected, e;
 
     int port = zt_bind (server);
-    e = expect_event (at_server, ZLINK_EVENT_LISTENING);
-    CHECK_STR (e.local_addr, zt_endpoint (port));
-    CHECK_FAIL (zlink_bind (server, zt_endpoint (port)), EADDRINUSE);
-    e = expect_event (at_server, ZLINK_EVENT_BIND_FAILED);
-    CHECK_EQ (e.value, EADDRINUSE);
+    listening = zt_event (at_server, ZLINK_EVENT_LISTENING);
+    CHECK_STR (listening.local_addr, zt_endpoint (port));
+    CHECK_STR (listening.remote_addr, "");
+    CHECK_EQ (listening.routing_id.size, 0);
+    CHECK (fcntl ((int) listening.value, F_GETFD) != -1);
 
     zt_connect (client, port);
     zt_expect_connect (server, &id);
     zt_expect_connect (client, &back);
-    e = expect_event (at_server, ZLINK_EVENT_ACCEPTED);
-    CHECK (zt_same_id (&e.routing_id, &id));
-    CHECK_STR (e.local_addr, zt_endpoint (port));
-    CHECK (strncmp (e.remote_addr, "tcp://127.0.0.1:", 16) == 0);
-    e = expect_event (at_server, ZLINK_EVENT_CONNECTION_READY);
-    CHECK (zt_same_id (&e.routing_id, &id));
-    e = expect_event (at_client, ZLINK_EVENT_CONNECT_DELAYED);
-    CHECK_EQ (e.value, EINPROGRESS);
-    e = expect_event (at_client, ZLINK_EVENT_CONNECTED);
+    accepted = zt_event_up (at_server, ZLINK_EVENT_ACCEPTED);
+    CHECK (zt_same_id (&accepted.routing_id, &id));
+    CHECK_STR (accepted.local_addr, zt_endpoint (port));
+    e = zt_event_value (at_client, ZLINK_EVENT_CONNECT_DELAYED, EINPROGRESS);
     CHECK_STR (e.remote_addr, zt_endpoint (port));
-    expect_event (at_client, ZLINK_EVENT_CONNECTION_READY);
+    connected = zt_event_up (at_client, ZLINK_EVENT_CONNECTED);
+    CHECK (zt_same_id (&connected.routing_id, &back));
+    CHECK_STR (connected.remote_addr, accepted.local_addr);
+    CHECK_STR (connected.local_addr, accepted.remote_addr);
 
     zt_close (client);
-    e = expect_event (at_client, ZLINK_EVENT_DISCONNECTED);
-    CHECK_EQ (e.value, ZLINK_DISCONNECT_LOCAL);
-    expect_event (at_client, ZLINK_EVENT_MONITOR_STOPPED);
-    e = expect_event (at_server, ZLINK_EVENT_DISCONNECTED);
-    CHECK_EQ (e.value, ZLINK_DISCONNECT_REMOTE);
+    e = zt_event_value (at_client, ZLINK_EVENT_DISCONNECTED,
+                        ZLINK_DISCONNECT_LOCAL);
+    CHECK (zt_same_id (&e.routing_id, &back));
+    CHECK_STR (e.remote_addr, connected.remote_addr);
+    CHECK_STR (e.local_addr, connected.local_addr);
+    zt_monitor_end (at_client);
+    e = zt_event_value (at_server, ZLINK_EVENT_DISCONNECTED,
+                        ZLINK_DISCONNECT_REMOTE);
     CHECK (zt_same_id (&e.routing_id, &id));
+    CHECK_STR (e.remote_addr, accepted.remote_addr);
     zt_close (server);
-    expect_event (at_server, ZLINK_EVENT_CLOSED);
-    expect_event (at_server, ZLINK_EVENT_MONITOR_STOPPED);
-    CHECK_FAIL (zlink_monitor_recv (at_server, &e, ZLINK_DONTWAIT), EAGAIN);
-
-    zt_close (at_server);
-    zt_close (at_client);
+    e = zt_event_value (at_server, ZLINK_EVENT_CLOSED, listening.value);
+    CHECK_STR (e.local_addr, zt_endpoint (port));
+    zt_monitor_end (at_server);
     zt_term (ctx);
 }
 
-static void retries (void)
+/* Refused three times, then somebody listens. */
+static void refused_and_retried (void)
 {
-    void *ctx = zt_ctx (), *client = zt_socket (ctx);
-    void *monitor = open_monitor (client, ZLINK_EVENT_CONNECT_RETRIED);
-    zlink_pollitem_t item = {monitor, 0, ZLINK_POLLIN, 0};
+    void *ctx = zt_ctx (), *client = zt_socket (ctx), *server = zt_socket (ctx);
+    void *monitor = zt_monitor (client, ZLINK_EVENT_ALL);
+    static const int pauses[] = {20, 40, 50, 50};
+    int port = zt_free_port ();
 
     zt_set_int (client, ZLINK_RECONNECT_IVL, 20);
     zt_set_int (client, ZLINK_RECONNECT_IVL_MAX, 50);
-    zt_connect (client, zt_free_port ());
-    CHECK_EQ (zlink_poll (&item, 1, 5000), 1);
-    CHECK_EQ (item.revents, ZLINK_POLLIN);
-    CHECK_EQ (expect_event (monitor, ZLINK_EVENT_CONNECT_RETRIED).value, 20);
-    CHECK_EQ (expect_event (monitor, ZLINK_EVENT_CONNECT_RETRIED).value, 40);
-    CHECK_EQ (expect_event (monitor, ZLINK_EVENT_CONNECT_RETRIED).value, 50);
-    CHECK_EQ (expect_event (monitor, ZLINK_EVENT_CONNECT_RETRIED).value, 50);
+    zt_connect (client, port);
+    for (int i = 0; i < 4; i++) {
+        zlink_monitor_event_t e;
+        zt_event_value (monitor, ZLINK_EVENT_CONNECT_DELAYED, EINPROGRESS);
+        zt_event (monitor, ZLINK_EVENT_CLOSED);
+        e = zt_event_value (monitor, ZLINK_EVENT_CONNECT_RETRIED,
+                            (uint64_t) pauses[i]);
+        CHECK_STR (e.remote_addr, zt_endpoint (port));
+        CHECK_EQ (e.routing_id.size, 0);
+    }
+    CHECK_OK (zlink_bind (server, zt_endpoint (port)));
+    zlink_monitor_event_t e;
+    do
+        CHECK_OK (zlink_monitor_recv (monitor, &e, 0));
+    while (e.event != ZLINK_EVENT_CONNECTED);
+    zt_event (monitor, ZLINK_EVENT_CONNECTION_READY);
+
+    /* The pauses begin anew after a connection. */
+    zt_close (server);
+    zt_event_value (monitor, ZLINK_EVENT_DISCONNECTED, ZLINK_DISCONNECT_REMOTE);
+    zt_event_value (monitor, ZLINK_EVENT_CONNECT_RETRIED, 20);
     zt_close (client);
-    expect_event (monitor, ZLINK_EVENT_MONITOR_STOPPED);
     zt_close (monitor);
     zt_term (ctx);
 }
 
-/* A monitor that is not read loses the oldest events and says how many. */
-static void slow_monitor (void)
+/* A listener whose queue is full, so that a further connect gets no answer. */
+static int silent_listener (int *port, int *fillers, int most)
 {
-    void *ctx = zt_ctx (), *server = zt_socket (ctx);
-    void *monitor = open_monitor (server, ZLINK_EVENT_ACCEPTED);
-    zlink_monitor_event_t e;
-    enum { connections = 5000 };
-    uint64_t seen = 0, lost = 0;
-    int port = zt_bind (server);
-
-    for (int i = 0; i < connections; i++) {
-        zlink_routing_id_t id;
-        int fd = zt_client (port);
-        zt_expect_connect (server, &id);
-        zt_reset (fd);
-        zt_expect_disconnect (server, &id);
+    int listener = zt_listen (port);
+    CHECK_OK (listen (listener, 0));
+    for (int i = 0; i < most; i++) {
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons ((uint16_t) *port),
+                                 .sin_addr = {htonl (INADDR_LOOPBACK)}};
+        fillers[i] = socket (AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        CHECK (fillers[i] >= 0);
+        (void) connect (fillers[i], (struct sockaddr *) &to, sizeof to);
+        struct pollfd item = {fillers[i], POLLOUT, 0};
+        if (poll (&item, 1, 300) == 0)
+            return listener;
     }
-    while (zlink_monitor_recv (monitor, &e, ZLINK_DONTWAIT) == 0)
-        if (e.event == 0)
-            lost += e.value;
-        else
-            seen++;
-    CHECK_EQ (errno, EAGAIN);
-    CHECK (lost > 0);
-    CHECK_EQ (seen + lost, connections);
-    zt_close (server);
-    zt_close (monitor);
-    zt_term (ctx);
+    CHECK (!"a listener with a full queue");
+    return -1;
 }
 
-static void monitor_errors (void)
+static void timed_out (void)
 {
-    void *ctx = zt_ctx (), *s = zt_socket (ctx);
-    void *monitor = open_monitor (s, ZLINK_EVENT_ALL);
-    zlink_monitor_event_t e;
-    char buf[8];
+    void *ctx = zt_ctx (), *client = zt_socket (ctx);
+    void *monitor = zt_monitor (client, ZLINK_EVENT_ALL);
+    int port, fillers[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    int listener = silent_listener (&port, fillers, 8);
 
-    CHECK_FAIL (zlink_monitor_recv (monitor, NULL, 0), EFAULT);
-    CHECK_FAIL (zlink_monitor_recv (s, &e, ZLINK_DONTWAIT), ENOTSOCK);
-    CHECK_FAIL (zlink_monitor_recv (NULL, &e, ZLINK_DONTWAIT), ENOTSOCK);
-    CHECK_FAIL (zlink_recv (monitor, buf, sizeof buf, ZLINK_DONTWAIT), ENOTSOCK);
-    CHECK_FAIL (zlink_bind (monitor, "tcp://127.0.0.1:*"), ENOTSOCK);
-    CHECK_NULL (zlink_socket_monitor_open (s, 0), EINVAL);
-    CHECK_NULL (zlink_socket_monitor_open (ctx, 1), ENOTSOCK);
-    CHECK_FAIL (zlink_socket_monitor (s, "inproc://m", ZLINK_EVENT_ALL), ENOTSUP);
-    CHECK_OK (zlink_ctx_shutdown (ctx));
-    CHECK_FAIL (zlink_monitor_recv (monitor, &e, 0), ETERM);
-    zt_close (monitor);
-    CHECK_FAIL (zlink_monitor_recv (monitor, &e, 0), ENOTSOCK);
-    zt_close (s);
-    zt_term (ctx);
-}
-
-static void peers (void)
-{
-    void *ctx = zt_ctx (), *server = zt_socket (ctx);
-    int port = zt_bind (server), fds[3];
-    zlink_routing_id_t ids[3], id;
-    zlink_peer_info_t info, all[8];
-    size_t count = 8;
-    char body[16];
-
-    CHECK_EQ (zlink_socket_peer_count (server), 0);
-    for (int i = 0; i < 3; i++) {
-        fds[i] = zt_client (port);
-        zt_expect_connect (server, &ids[i]);
-    }
-    CHECK_EQ (zlink_socket_peer_count (server), 3);
-    for (int i = 0; i < 5; i++)
-        zt_write_frame (fds[1], "hello", 5);
-    for (int i = 0; i < 5; i++)
-        zt_expect (server, &ids[1], "hello", 5);
+    zt_set_int (client, ZLINK_CONNECT_TIMEOUT, 50);
+    zt_set_int (client, ZLINK_RECONNECT_IVL, 10);
+    zt_connect (client, port);
     for (int i = 0; i < 2; i++) {
-        zt_send (server, &ids[1], "there", 5);
-        CHECK_EQ (zt_read_frame (fds[1], body, sizeof body), 5);
+        zt_event_value (monitor, ZLINK_EVENT_CONNECT_DELAYED, EINPROGRESS);
+        zt_event (monitor, ZLINK_EVENT_CLOSED);
+        zt_event_value (monitor, ZLINK_EVENT_CONNECT_RETRIED, 10);
     }
-
-    CHECK_OK (zlink_socket_peer_info (server, &ids[1], &info));
-    CHECK (zt_same_id (&info.routing_id, &ids[1]));
-    CHECK_EQ (info.msgs_received, 5);
-    CHECK_EQ (info.msgs_sent, 2);
-    CHECK (strncmp (info.remote_addr, "tcp://127.0.0.1:", 16) == 0);
-    CHECK_RANGE ((double) info.connected_time / 1000, (double) time (NULL) - 60,
-                 (double) time (NULL) + 1);
-
-    CHECK_OK (zlink_socket_peers (server, all, &count));
-    CHECK_EQ (count, 3);
-    for (int i = 0; i < 3; i++) {
-        CHECK_OK (zlink_socket_peer_routing_id (server, i, &id));
-        CHECK (zt_same_id (&id, &all[i].routing_id));
-    }
-    count = 2;
-    CHECK_OK (zlink_socket_peers (server, all, &count));
-    CHECK_EQ (count, 2);
-    CHECK_OK (zlink_socket_peers (server, NULL, &count));
-    CHECK_EQ (count, 3);
-    CHECK_FAIL (zlink_socket_peer_routing_id (server, 3, &id), EINVAL);
-    CHECK_FAIL (zlink_socket_peer_routing_id (server, -1, &id), EINVAL);
-
-    close (fds[1]);
-    zt_expect_disconnect (server, &ids[1]);
-    CHECK_EQ (zlink_socket_peer_count (server), 2);
-    CHECK_FAIL (zlink_socket_peer_info (server, &ids[1], &info), EHOSTUNREACH);
-    id.size = 0;
-    CHECK_FAIL (zlink_socket_peer_info (server, &id, &info), EINVAL);
-    CHECK_FAIL (zlink_socket_peer_info (server, NULL, &info), EFAULT);
-    close (fds[0]);
-    close (fds[2]);
-    zt_close (server);
-    CHECK_FAIL (zlink_socket_peer_count (server), ENOTSOCK);
+    zt_close (client);
+    for (int i = 0; i < 8; i++)
+        if (fillers[i] >= 0)
+            close (fillers[i]);
+    close (listener);
+    zt_close (monitor);
     zt_term (ctx);
 }
 
-typedef struct tunnel_t
+/* A name that nobody knows: the event has the endpoint as it was given. */
+static void name_not_found (void)
 {
-    void *frontend, *backend, *control;
-    int result;
-} tunnel_t;
+    void *ctx = zt_ctx (), *client = zt_socket (ctx);
+    void *monitor = zt_monitor (client, ZLINK_EVENT_ALL);
 
-static void *run_proxy (void *arg)
-{
-    tunnel_t *t = arg;
-    t->result =
-      zlink_proxy_steerable (t->frontend, t->backend, NULL, t->control);
-    return NULL;
+    zt_set_int (client, ZLINK_RECONNECT_IVL, 10);
+    CHECK_OK (zlink_connect (client, "tcp://no..name:80"));
+    CHECK_STR (zt_event_value (monitor, ZLINK_EVENT_CONNECT_RETRIED, 10)
+                 .remote_addr,
+               "tcp://no..name:80");
+    zt_close (client);
+    zt_close (monitor);
+    zt_term (ctx);
 }
 
-/* A STREAM socket that dials port and calls its peer "a". */
-static void *dial_a (void *ctx, int port)
+static void never_retried (void)
 {
-    void *s = zt_socket (ctx);
-    CHECK_OK (zlink_setsockopt (s, ZLINK_CONNECT_ROUTING_ID, "a", 1));
-    zt_connect (s, port);
-    return s;
+    void *ctx = zt_ctx (), *client = zt_socket (ctx);
+    void *monitor = zt_monitor (client, ZLINK_EVENT_ALL);
+
+    zt_set_int (client, ZLINK_RECONNECT_IVL, -1);
+    zt_connect (client, zt_free_port ());
+    zt_event (monitor, ZLINK_EVENT_CONNECT_DELAYED);
+    zt_event (monitor, ZLINK_EVENT_CLOSED);
+    zt_close (client);
+    zt_monitor_end (monitor);
+    zt_term (ctx);
 }
 
-static void proxy (void)
+static void bind_failed (void)
 {
-    static const char connect_event[] = {1};
-    void *ctx = zt_ctx (), *commander = zt_socket (ctx);
-    int port_a, port_b;
-    int listen_a = zt_listen (&port_a), listen_b = zt_listen (&port_b);
+    void *ctx = zt_ctx (), *s = zt_socket (ctx), *other = zt_socket (ctx);
+    void *monitor = zt_monitor (s, ZLINK_EVENT_ALL);
+    const char *taken = zt_endpoint (zt_bind (other));
+    char text[400] = "tcp://";
+
+    CHECK_FAIL (zlink_bind (s, taken), EADDRINUSE);
+    CHECK_STR (zt_event_value (monitor, ZLINK_EVENT_BIND_FAILED, EADDRINUSE)
+                 .local_addr,
+               taken);
+    CHECK_FAIL (zlink_bind (s, "nonsense"), EINVAL);
+    CHECK_STR (
+      zt_event_value (monitor, ZLINK_EVENT_BIND_FAILED, EINVAL).local_addr,
+      "nonsense");
+    /* A text that does not fit is cut. */
+    memset (text + 6, 'x', sizeof text - 7);
+    CHECK_FAIL (zlink_bind (s, text), EINVAL);
+    zlink_monitor_event_t e = zt_event (monitor, ZLINK_EVENT_BIND_FAILED);
+    CHECK_EQ (strlen (e.local_addr), 255);
+    CHECK_MEM (e.local_addr, text, 255);
+    zt_close (s);
+    zt_monitor_end (monitor);
+    zt_close (other);
+    zt_term (ctx);
+}
+
+/* CLOSED for the listener alone: its connections stay. */
+static void unbound (void)
+{
+    void *ctx = zt_ctx (), *server = zt_socket (ctx);
+    void *monitor = zt_monitor (server, ZLINK_EVENT_ALL);
     zlink_routing_id_t id;
-    pthread_t thread;
-    tunnel_t t;
-    char body[16];
-    uint64_t stats[8];
+    char body[8];
+    int port = zt_bind (server), fd = zt_client (port);
 
-    t.control = zt_socket (ctx);
-    zt_connect (commander, zt_bind (t.control));
-    t.frontend = dial_a (ctx, port_a);
-    t.backend = dial_a (ctx, port_b);
-    int a = zt_accept (listen_a), b = zt_accept (listen_b);
-    /* What comes for a peer that is not there yet is dropped. */
-    ZT_UNTIL (zlink_socket_peer_count (t.frontend) == 1
-              && zlink_socket_peer_count (t.backend) == 1);
-    CHECK_OK (pthread_create (&thread, NULL, run_proxy, &t));
-    zt_expect_connect (commander, &id);
+    uint64_t listener = zt_event (monitor, ZLINK_EVENT_LISTENING).value;
+    zt_expect_connect (server, &id);
+    zt_event_up (monitor, ZLINK_EVENT_ACCEPTED);
+    CHECK_OK (zlink_unbind (server, zt_endpoint (port)));
+    zt_event_value (monitor, ZLINK_EVENT_CLOSED, listener);
+    zt_send (server, &id, "here", 4);
+    CHECK_EQ (zt_read_frame (fd, body, sizeof body), 4);
+    close (fd);
+    zt_event_value (monitor, ZLINK_EVENT_DISCONNECTED, ZLINK_DISCONNECT_REMOTE);
+    zt_close (server);
+    zt_monitor_end (monitor);
+    zt_term (ctx);
+}
 
-    /* Each end hears of the other's connection as the byte 0x01. */
-    CHECK_EQ (zt_read_frame (a, body, sizeof body), 1);
-    CHECK_MEM (body, connect_event, 1);
-    CHECK_EQ (zt_read_frame (b, body, sizeof body), 1);
-    zt_write_frame (a, "to b", 4);
-    CHECK_EQ (zt_read_frame (b, body, sizeof body), 4);
-    CHECK_MEM (body, "to b", 4);
-    zt_write_frame (b, "to a!", 5);
-    CHECK_EQ (zt_read_frame (a, body, sizeof body), 5);
+/* Out of descriptors: told with the errno, and accepted once there are some. */
+static void accept_failed (void)
+{
+    void *ctx = zt_ctx (), *server = zt_socket (ctx);
+    void *monitor = zt_monitor (
+      server, ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_ACCEPT_FAILED);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr = {htonl (INADDR_LOOPBACK)}};
+    struct rlimit limit, none;
+    zlink_monitor_event_t e;
+    int port = zt_bind (server);
+    int fd = socket (AF_INET, SOCK_STREAM, 0), lowest = dup (fd);
 
-    zt_send (commander, &id, "STATISTICS", 10);
-    CHECK_EQ (zt_recv (commander, &id, stats, sizeof stats), sizeof stats);
-    CHECK_EQ (stats[0], 2); /* from a: the event and a message */
-    CHECK_EQ (stats[1], 1 + 1 + 1 + 4);
-    CHECK_EQ (stats[6], 2); /* to b */
-    zt_send (commander, &id, "TERMINATE", 9);
-    CHECK_OK (pthread_join (thread, NULL));
-    CHECK_EQ (t.result, 0);
-    CHECK_FAIL (zlink_proxy (NULL, t.backend, NULL), ENOTSOCK);
+    CHECK (lowest >= 0);
+    CHECK_OK (close (lowest));
+    CHECK_OK (getrlimit (RLIMIT_NOFILE, &limit));
+    none = limit;
+    none.rlim_cur = (rlim_t) lowest;
+    CHECK_OK (setrlimit (RLIMIT_NOFILE, &none));
+    to.sin_port = htons ((uint16_t) port);
+    CHECK_OK (connect (fd, (struct sockaddr *) &to, sizeof to));
+    e = zt_event_value (monitor, ZLINK_EVENT_ACCEPT_FAILED, EMFILE);
+    CHECK_STR (e.local_addr, zt_endpoint (port));
+    CHECK_OK (setrlimit (RLIMIT_NOFILE, &limit));
+    do
+        CHECK_OK (zlink_monitor_recv (monitor, &e, 0));
+    while (e.event == ZLINK_EVENT_ACCEPT_FAILED);
+    CHECK_EQ (e.event, ZLINK_EVENT_ACCEPTED);
+    close (fd);
+    zt_close (server);
+    zt_monitor_end (monitor);
+    zt_term (ctx);
+}
 
-    close (a);
-    close (b);
-    close (listen_a);
-    close (listen_b);
-    zt_close (t.frontend);
-    zt_close (t.backend);
-    zt_close (t.control);
-    zt_close (commander);
+static void ipv6_addresses (void)
+{
+    void *ctx = zt_ctx (), *server = zt_socket (ctx), *client = zt_socket (ctx);
+    void *monitor = zt_monitor (server, ZLINK_EVENT_ALL);
+    char endpoint[64];
+    size_t size = sizeof endpoint;
+    int port;
+
+    zt_set_int (server, ZLINK_IPV6, 1);
+    zt_set_int (client, ZLINK_IPV6, 1);
+    if (zlink_bind (server, "tcp://[::1]:*") != 0) {
+        printf ("skipped ipv6_addresses: no IPv6 here (%s)\n",
+                zlink_strerror (errno));
+    } else {
+        CHECK_OK (
+          zlink_getsockopt (server, ZLINK_LAST_ENDPOINT, endpoint, &size));
+        CHECK_EQ (sscanf (endpoint, "tcp://[::1]:%d", &port), 1);
+        CHECK_STR (zt_event (monitor, ZLINK_EVENT_LISTENING).local_addr,
+                   endpoint);
+        CHECK_OK (zlink_connect (client, endpoint));
+        zlink_monitor_event_t e = zt_event_up (monitor, ZLINK_EVENT_ACCEPTED);
+        CHECK_STR (e.local_addr, endpoint);
+        CHECK_EQ (sscanf (e.remote_addr, "tcp://[::1]:%d", &port), 1);
+        CHECK (strchr (strrchr (e.remote_addr, ':'), ' ') == NULL);
+    }
+    zt_close (client);
+    zt_close (server);
+    zt_close (monitor);
     zt_term (ctx);
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (order_of_events),
-  ZT_CASE (retries),
-  ZT_CASE (slow_monitor),
-  ZT_CASE (monitor_errors),
-  ZT_CASE (peers),
-  ZT_CASE (proxy),
+  ZT_CASE (accepted_and_dialled),
+  ZT_CASE (refused_and_retried),
+  ZT_CASE (timed_out),
+  ZT_CASE (name_not_found),
+  ZT_CASE (never_retried),
+  ZT_CASE (bind_failed),
+  ZT_CASE (unbound),
+  ZT_CASE (accept_failed),
+  ZT_CASE (ipv6_addresses),
 };
 
 ZT_MAIN (cases)

@@ -41,7 +41,7 @@ static void init_size (void)
     static const size_t sizes[] = {0,  1,  16, 31, 32,  33,   40,
                                    47, 48, 63, 64, 65, 4096, 1 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        zlink_msg_t msgs[2];
+        zlink_msg_t msgs[2]; /* one must not write into the other */
         CHECK_OK (zlink_msg_init_size (&msgs[0], sizes[i]));
         CHECK_OK (zlink_msg_init_size (&msgs[1], sizes[i]));
         zt_fill (zlink_msg_data (&msgs[0]), sizes[i], 1);
@@ -208,6 +208,91 @@ static void invalid_messages (void)
     CHECK_FAIL (zlink_msg_close (&msg), EFAULT);
 }
 
+/* No call follows what memory without a message holds, or NULL. */
+static void expect_no_message (zlink_msg_t *bad)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    zlink_msg_t good;
+
+    CHECK_OK (zlink_msg_init_size (&good, 3));
+    CHECK_FAIL (zlink_msg_close (bad), EFAULT);
+    CHECK_FAIL (zlink_msg_copy (&good, bad), EFAULT);
+    CHECK_FAIL (zlink_msg_copy (bad, &good), EFAULT);
+    CHECK_FAIL (zlink_msg_move (&good, bad), EFAULT);
+    CHECK_FAIL (zlink_msg_move (bad, &good), EFAULT);
+    CHECK_FAIL (zlink_msg_copy (bad, bad), EFAULT);
+    CHECK_FAIL (zlink_msg_move (bad, bad), EFAULT);
+    CHECK_NULL (zlink_msg_data (bad), EFAULT);
+    errno = 0;
+    CHECK_EQ (zlink_msg_size (bad), 0);
+    CHECK_EQ (errno, EFAULT);
+    CHECK_FAIL (zlink_msg_more (bad), EFAULT);
+    CHECK_FAIL (zlink_msg_get (bad, ZLINK_MORE), EFAULT);
+    CHECK_FAIL (zlink_msg_set (bad, ZLINK_MORE, 1), EFAULT);
+    CHECK_NULL (zlink_msg_gets (bad, "Peer-Address"), EFAULT);
+    CHECK_FAIL (zlink_msg_send (bad, s, ZLINK_SNDMORE), EFAULT);
+    CHECK_FAIL (zlink_msg_recv (bad, s, ZLINK_DONTWAIT), EFAULT);
+    CHECK_EQ (zlink_msg_size (&good), 3);
+    CHECK_OK (zlink_msg_close (&good));
+    zt_close (s);
+    zt_term (ctx);
+}
+
+static void no_messages (void)
+{
+    zlink_msg_t msg;
+
+    expect_no_message (NULL);
+    memset (&msg, 0, sizeof msg);
+    expect_no_message (&msg);
+    memset (&msg, 0xFF, sizeof msg);
+    expect_no_message (&msg);
+    for (size_t size = 1; size <= 10000; size *= 10) {
+        CHECK_OK (zlink_msg_init_size (&msg, size));
+        CHECK_OK (zlink_msg_close (&msg));
+        expect_no_message (&msg);
+    }
+    CHECK_FAIL (zlink_msg_init (NULL), EFAULT);
+    CHECK_FAIL (zlink_msg_init_size (NULL, 1), EFAULT);
+    CHECK_FAIL (zlink_msg_init_data (NULL, &msg, 1, NULL, NULL), EFAULT);
+    CHECK_FAIL (zlink_msg_init_data (&msg, NULL, 1, NULL, NULL), EFAULT);
+}
+
+/* A message is not lost when it is moved to, or copied to, itself. */
+static void onto_itself (void)
+{
+    static const size_t sizes[] = {0, 10, LONG_BYTES};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        atomic_int freed = 0;
+        zlink_msg_t msg;
+        CHECK_OK (zlink_msg_init_data (&msg, filled (sizes[i], 1), sizes[i],
+                                       count_free, &freed));
+        CHECK_OK (zlink_msg_move (&msg, &msg));
+        CHECK_OK (zlink_msg_copy (&msg, &msg));
+        CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 0);
+        CHECK_EQ (atomic_load (&freed), 0);
+        CHECK_EQ (zlink_msg_size (&msg), sizes[i]);
+        CHECK (zt_filled (zlink_msg_data (&msg), sizes[i], 1));
+        CHECK_OK (zlink_msg_close (&msg));
+        CHECK_EQ (atomic_load (&freed), 1);
+    }
+}
+
+/* SHARED is 1 as long as there is another copy. */
+static void shared_until_alone (void)
+{
+    zlink_msg_t msg, copy;
+    CHECK_OK (zlink_msg_init_size (&msg, LONG_BYTES));
+    CHECK_OK (zlink_msg_init (&copy));
+    CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 0);
+    CHECK_OK (zlink_msg_copy (&copy, &msg));
+    CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 1);
+    CHECK_EQ (zlink_msg_get (&copy, ZLINK_SHARED), 1);
+    CHECK_OK (zlink_msg_close (&copy));
+    CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 0);
+    CHECK_OK (zlink_msg_close (&msg));
+}
+
 static void properties (void)
 {
     zlink_msg_t msg;
@@ -220,6 +305,9 @@ static void properties (void)
     CHECK_EQ (zlink_msg_get (&msg, ZLINK_MORE), 0);
     CHECK_NULL (zlink_msg_gets (&msg, "Peer-Address"), EINVAL);
     CHECK_NULL (zlink_msg_gets (&msg, "No-Such-Property"), EINVAL);
+    CHECK_NULL (zlink_msg_gets (&msg, "Routing-Id"), EINVAL);
+    CHECK_NULL (zlink_msg_gets (&msg, ""), EINVAL);
+    CHECK_NULL (zlink_msg_gets (&msg, NULL), EINVAL);
     CHECK_OK (zlink_msg_close (&msg));
 }
 
@@ -251,6 +339,9 @@ static const zt_case_t cases[] = {
   ZT_CASE (move),
   ZT_CASE (move_and_copy_release_the_old_content),
   ZT_CASE (invalid_messages),
+  ZT_CASE (no_messages),
+  ZT_CASE (onto_itself),
+  ZT_CASE (shared_until_alone),
   ZT_CASE (properties),
   ZT_CASE (msgv_close),
 };

@@ -212,6 +212,67 @@ static void received_properties (void)
     close_fixture (&f);
 }
 
+/* The peer's address is on both frames, and goes along with copies and moves. */
+static void peer_address (void)
+{
+    fixture_t f = open_fixture ();
+    zlink_msg_t id, copy, moved;
+
+    CHECK_OK (zlink_msg_init (&id));
+    CHECK_OK (zlink_msg_init (&copy));
+    CHECK_OK (zlink_msg_init (&moved));
+    zt_write_frame (f.fd, "hello", 5);
+    CHECK_EQ (zlink_msg_recv (&id, f.server, 0), 4);
+    const char *text = zlink_msg_gets (&id, "Peer-Address");
+    CHECK_STR (text, "127.0.0.1");
+    CHECK (zlink_msg_gets (&id, "Peer-Address") == text);
+    CHECK_NULL (zlink_msg_gets (&id, "peer-address"), EINVAL);
+    CHECK_NULL (zlink_msg_gets (&id, NULL), EINVAL);
+    CHECK_OK (zlink_msg_copy (&copy, &id));
+    CHECK_OK (zlink_msg_move (&moved, &id));
+    CHECK_NULL (zlink_msg_gets (&id, "Peer-Address"), EINVAL);
+    CHECK_STR (zlink_msg_gets (&copy, "Peer-Address"), "127.0.0.1");
+    CHECK_OK (zlink_msg_close (&copy));
+    CHECK_STR (zlink_msg_gets (&moved, "Peer-Address"), "127.0.0.1");
+    CHECK_OK (zlink_msg_close (&moved));
+    CHECK_OK (zlink_msg_close (&id));
+    close_fixture (&f);
+}
+
+/* Around every limit between the ways a message is kept, both directions. */
+static void sizes (void)
+{
+    fixture_t f = open_fixture ();
+    enum { most = 10000000 };
+    uint8_t *body = malloc (most);
+    zlink_routing_id_t id;
+    zlink_msg_t msg, copy;
+    static const size_t large[] = {16383, 16384, 32767,  32768, 65535,
+                                   65536, 65537, 262144, most};
+
+    CHECK (body != NULL);
+    CHECK_OK (zlink_msg_init (&msg));
+    for (size_t i = 0; i < 66 + sizeof large / sizeof *large; i++) {
+        size_t size = i < 66 ? i : large[i - 66];
+        if (size == 1)
+            continue; /* could be an event */
+        zt_fill (body, size, (uint32_t) i);
+        zt_write_frame (f.fd, body, size);
+        zt_recv_msg (f.server, &id, &msg);
+        CHECK_EQ (zlink_msg_size (&msg), size);
+        CHECK (zt_filled (zlink_msg_data (&msg), size, (uint32_t) i));
+        CHECK_OK (zlink_msg_init (&copy));
+        CHECK_OK (zlink_msg_copy (&copy, &msg));
+        send_msg (&f, &msg); /* and is the place of the next one */
+        CHECK (zt_filled (zlink_msg_data (&copy), size, (uint32_t) i));
+        CHECK_OK (zlink_msg_close (&copy));
+        read_filled (f.fd, size, (uint32_t) i);
+    }
+    CHECK_OK (zlink_msg_close (&msg));
+    free (body);
+    close_fixture (&f);
+}
+
 /* A received message stays what it is while others come and go, and can be
  * copied, moved, and sent on. */
 static void received_messages_are_kept (void)
@@ -267,6 +328,8 @@ static const zt_case_t cases[] = {
   ZT_CASE (constant_data),
   ZT_CASE (uninitialised_messages),
   ZT_CASE (received_properties),
+  ZT_CASE (peer_address),
+  ZT_CASE (sizes),
   ZT_CASE (received_messages_are_kept),
   ZT_CASE (received_message_outlives_the_context),
 };

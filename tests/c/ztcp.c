@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #define SMALL_BUFFER_BYTES 65536
@@ -138,6 +139,23 @@ void zt_reset (int fd)
     struct linger linger = {1, 0};
     CHECK_OK (setsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
     CHECK_OK (close (fd));
+}
+
+bool zt_has_ipv6 (void)
+{
+    struct sockaddr_in6 address;
+    int fd = socket (AF_INET6, SOCK_STREAM, 0);
+
+    memset (&address, 0, sizeof address);
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_loopback;
+    bool has = fd >= 0
+               && bind (fd, (struct sockaddr *) &address, sizeof address) == 0;
+    if (fd >= 0)
+        close (fd);
+    if (!has)
+        printf ("skipped: IPv6, there is no ::1 here\n");
+    return has;
 }
 
 size_t zt_unread_bytes (int port)

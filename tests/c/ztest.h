@@ -174,6 +174,8 @@ size_t zt_read_frame (int fd, void *body, size_t cap);
 void zt_expect_eof (int fd);
 /* Closes with RST. */
 void zt_reset (int fd);
+/* Whether ::1 can be used; tells that tests are skipped when not. */
+bool zt_has_ipv6 (void);
 /* Bytes that arrived for the port's connections and were not read yet. */
 size_t zt_unread_bytes (int port);
 

@@ -57,7 +57,7 @@ func (k *Socket) listen(sh *engine.Shard, addr engine.Address) (*engine.Listener
 	if fd < 0 {
 		return engine.Listen(sh, addr, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	}
-	l, err := engine.ListenOn(sh, fd, k, k.opt.limits(), k.placer(sh))
+	l, err := engine.ListenOn(sh, fd, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	if err == nil {
 		k.opt.setInt(OptUseFd, -1)
 	}
@@ -100,6 +100,9 @@ func (k *Socket) Connect(text string) error {
 	}
 	alias := k.opt.connectID
 	d := &dialing{engine.NewDialer(sh, ep, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
+	if err := d.Check(); err != nil {
+		return err
+	}
 	if err := k.reserve(alias, d); err != nil {
 		return err
 	}
@@ -131,7 +134,8 @@ func (k *Socket) Disconnect(text string) error {
 	if k.aliases[d.alias].dialer == d {
 		delete(k.aliases, d.alias)
 	}
-	d.Close(k.lingerEnd())
+	now, deadline := k.lingerEnd()
+	d.Close(engine.ReasonLocal, now, deadline)
 	return nil
 }
 

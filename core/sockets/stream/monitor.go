@@ -79,7 +79,8 @@ func (k *Socket) stopMonitors() {
 	}
 }
 
-// terminateMonitors makes blocked and later receives fail with ETERM.
+// terminateMonitors makes blocked receives, and later ones that find no event,
+// fail with ETERM.
 func (k *Socket) terminateMonitors() {
 	k.monitors.Lock()
 	defer k.monitors.Unlock()
@@ -109,20 +110,24 @@ func (m *Monitor) put(e engine.Event) {
 }
 
 // take returns the next event, or says why there is none: EAGAIN, ENOTSOCK
-// after Close, ETERM after the context's shutdown.
+// after Close, ETERM after the context's shutdown. What is queued comes first,
+// so that the reader learns how the connections ended.
 func (m *Monitor) take() (engine.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.closed:
 		return engine.Event{}, errno.ENOTSOCK
-	case m.terminated:
-		return engine.Event{}, errno.ETERM
 	case m.lost > 0:
 		e := engine.Event{Kind: EventLost, Value: m.lost}
 		m.lost = 0
 		return e, nil
-	case len(m.events) == 0:
+	case len(m.events) > 0:
+	case m.terminated:
+		return engine.Event{}, errno.ETERM
+	case m.stopped:
+		return engine.Event{}, errStopped
+	default:
 		return engine.Event{}, errno.EAGAIN
 	}
 	e := m.events[0]
@@ -133,8 +138,12 @@ func (m *Monitor) take() (engine.Event, error) {
 	return e, nil
 }
 
+// errStopped is an EAGAIN that no waiting changes.
+var errStopped = errno.New(errno.EAGAIN, "the monitor's last event was read")
+
 // Recv returns the next event, waiting for it unless dontWait is set (EAGAIN).
-// EINTR: a signal handler ran. ETERM: the context was shut down.
+// After EventStopped it does not wait either. EINTR: a signal handler ran.
+// ETERM: the context was shut down and no event is left.
 func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	w := wait.Get()
 	defer wait.Put(w)
@@ -184,7 +193,7 @@ func (m *Monitor) pollState() error {
 	switch {
 	case m.closed:
 		return errno.ENOTSOCK
-	case m.terminated:
+	case m.terminated && m.lost == 0 && len(m.events) == 0:
 		return errno.ETERM
 	}
 	return nil

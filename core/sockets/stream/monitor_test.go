@@ -59,6 +59,28 @@ func TestMonitor(t *testing.T) {
 			So(kinds(t, m, engine.EventStopped), ShouldResemble, []engine.EventKind{engine.EventStopped})
 			_, err := m.Recv(true)
 			So(err, shouldBeErrno, errno.EAGAIN)
+			within(t, patience, "a receive that has nothing to wait for", func() { _, err = m.Recv(false) })
+			So(err, shouldBeErrno, errno.EAGAIN)
+		})
+		Convey("tells how the connections ended after the context's shutdown, then ETERM", func() {
+			accept(t, k, bind(t, k))
+			k.ctx.Shutdown()
+			check(t, k.Close(), "Close")
+			var last engine.Event
+			for {
+				e, err := m.Recv(true)
+				if err != nil && errno.Of(err) == errno.ETERM {
+					if last.Kind == engine.EventStopped {
+						break
+					}
+					continue
+				}
+				So(err, ShouldBeNil)
+				if e.Kind == engine.EventDisconnected {
+					So(e.Value, ShouldEqual, uint64(engine.ReasonCtxTerm))
+				}
+				last = e
+			}
 		})
 		Convey("shows only the kinds it was asked for", func() {
 			few, err := k.Monitor(engine.EventAccepted)

@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"strings"
@@ -205,10 +206,10 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 		return nil
 	}
 	if longest, ok := stringOptions[opt]; ok {
-		text := strings.TrimSuffix(string(value), "\x00")
-		if len(text) > longest {
-			return badOption(opt, "takes at most %d bytes, not %d", longest, len(text))
+		if size := len(bytes.TrimSuffix(value, []byte{0})); size > longest {
+			return badOption(opt, "takes at most %d bytes, not %d", longest, size)
 		}
+		text, _, _ := strings.Cut(string(value), "\x00") // what follows in an array of C
 		if o.strings == nil {
 			o.strings = map[Option]string{}
 		}

@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/zlink/zlink/core/endpoint"
@@ -91,13 +92,11 @@ func (k *Socket) Peer(id []byte) (Peer, error) {
 	if len(id) == 0 || len(id) > shm.MaxID {
 		return Peer{}, errno.New(errno.EINVAL, "a routing id has 1 to %d bytes, not %d", shm.MaxID, len(id))
 	}
-	if shared := k.find(id); shared != nil {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		for _, s := range k.sessions {
-			if s.Shared == shared && s.Connected() {
-				return peerOf(s), nil
-			}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.sessions {
+		if s.Connected() && bytes.Equal(s.Shared.IDFrame(), id) {
+			return peerOf(s), nil
 		}
 	}
 	return Peer{}, errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)

@@ -137,15 +137,19 @@ func (k *Socket) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
+	reason := engine.ReasonLocal
+	if k.terminated.Load() {
+		reason = engine.ReasonCtxTerm
+	}
 	for _, l := range k.listeners {
 		l.Close()
 	}
 	for _, d := range k.dialers {
-		d.Close(now, deadline)
+		d.Close(reason, now, deadline)
 	}
 	k.listeners, k.dialers = nil, nil
 	for _, sh := range k.shards {
-		sh.Post(func() { k.finishSessions(sh, now, deadline) })
+		sh.Post(func() { k.finishSessions(sh, reason, now, deadline) })
 		sh.Users.Add(-1)
 	}
 	return nil
@@ -162,7 +166,7 @@ func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
 }
 
 // finishSessions ends the socket's connections of a shard, on its driver.
-func (k *Socket) finishSessions(sh *engine.Shard, now bool, deadline time.Time) {
+func (k *Socket) finishSessions(sh *engine.Shard, reason engine.Reason, now bool, deadline time.Time) {
 	k.mu.Lock()
 	var mine []*engine.Session
 	for _, s := range k.sessions {
@@ -173,9 +177,9 @@ func (k *Socket) finishSessions(sh *engine.Shard, now bool, deadline time.Time) 
 	k.mu.Unlock()
 	for _, s := range mine {
 		if now {
-			s.Abort(engine.ReasonLocal)
+			s.Abort(reason)
 		} else {
-			s.Finish(engine.ReasonLocal, deadline)
+			s.Finish(reason, deadline)
 		}
 	}
 }
