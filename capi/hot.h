@@ -76,10 +76,14 @@ typedef struct zl_frame
 /* Waits for the next frame as flags say; 0, or -1 with errno. */
 int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *frame);
 
+/* Whether the handle is that of an open socket in the mode FAST. */
+bool zl_is_fast (void *handle);
+
 /* Gives a run back to its shard. */
 void zl_finish_run (void *handle, zl_socket *socket, zl_run *run);
 
-void zl_slab_release (zl_slab *slab);
+/* Gives references back; the last one frees the slab. */
+void zl_slab_release (zl_slab *slab, int32_t refs);
 
 /* Gives back a reference to what zlink_msg_send handed over without copying:
  * a message's content, or, with the lowest bit set, a slab. */

@@ -17,6 +17,7 @@ enum
     ZL_CLASS_SMALL = 1,
     ZL_CLASS_MID = 2,
     ZL_CLASS_LARGE = 3,
+    ZL_CLASS_SLAB = 4,
     ZL_CLASS_DEDICATED = 6,
     ZL_TINY_CAP = (1 << 10) - ZL_HEADER_SIZE,
     ZL_SMALL_CAP = (4 << 10) - ZL_HEADER_SIZE,
@@ -28,7 +29,9 @@ enum
     ZL_TX_OPEN = 1,
     ZL_DRIVER_NONE = 0,
     ZL_PHASE_ID = 0,
-    ZL_PHASE_BODY = 1
+    ZL_PHASE_BODY = 1,
+    ZL_PHASE_FAST = 3,
+    ZL_MAX_VIEW_SLABS = 32
 };
 
 typedef struct zl_slab zl_slab;
@@ -51,7 +54,6 @@ struct zl_run
     uint64_t size;
     uint32_t msgs;
     uint32_t kind;
-    uint8_t pad[16];
 };
 
 struct zl_slab
@@ -94,6 +96,9 @@ struct zl_session
     zl_shard *shard;
     void *dirty_next;
 
+    uint64_t tx_bytes;
+    _Atomic int64_t held;
+
     _Atomic int32_t rx_queued;
     _Atomic uint32_t rx_stalled;
     int32_t rx_low;
@@ -108,6 +113,7 @@ struct zl_session
 
     zl_run up;
     zl_run down;
+    uint8_t pad[16];
 };
 
 struct zl_table
@@ -129,7 +135,8 @@ struct zl_socket
     uint64_t rx_left;
     uint32_t rx_phase;
     uint32_t rx_more;
-    uint8_t pad1[24];
+    _Atomic uint32_t rx_hand;
+    uint8_t pad1[20];
 
     zl_session *tx_session;
     uint32_t tx_rid;
@@ -158,7 +165,8 @@ struct zl_shard
 typedef struct zl_pool
 {
     _Atomic uint64_t head;
-    uint8_t pad[56];
+    _Atomic int64_t out;
+    uint8_t pad[48];
 } zl_pool;
 
 #endif

@@ -273,6 +273,17 @@ func zgo_send_owned(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flag
 	return 0
 }
 
+// zgo_no_frames says why a socket has no frames.
+//
+//export zgo_no_frames
+func zgo_no_frames(handle C.uintptr_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		_, _, err = k.RecvFrame(nil, true)
+	}
+	return result(err)
+}
+
 //export zgo_wake
 func zgo_wake(handle C.uintptr_t, s unsafe.Pointer) {
 	if k, err := socketOf(uintptr(handle)); err == nil {

@@ -9,95 +9,8 @@
 #include <string.h>
 #include <arpa/inet.h>
 
-#include "hot.h"
-#include "zlink.h"
+#include "msg.h"
 #include "_cgo_export.h"
-
-/* Kinds of a message. Anything else is not a message: EFAULT. */
-enum
-{
-    KIND_INLINE = 0xA1,  /* in the message itself */
-    KIND_CONTENT = 0xA2, /* in a counted block */
-    KIND_SLAB = 0xA3     /* in a slab that this message holds a reference to */
-};
-
-enum
-{
-    FLAG_SHARED = 1 /* of KIND_SLAB: copied at least once */
-};
-
-enum
-{
-    PEER_NONE = 0,
-    PEER_IP4 = 4,
-    PEER_IP6 = 6,
-    PEER_TEXT = 7, /* peer.text, owned */
-
-    INLINE_MAX = 39,
-    /* A received body from this size on stays in its slab. Shorter ones are
-     * copied, so that a message kept for long pins little more than itself. */
-    VIEW_MIN = 16 << 10,
-    /* A body sent from this size on is not copied. */
-    OWNED_MIN = 32 << 10
-};
-
-typedef struct content
-{
-    _Atomic int32_t refs;
-    void *data;
-    size_t size;
-    zlink_free_fn *ffn;
-    void *hint;
-} content;
-
-typedef struct message
-{
-    uint8_t kind;
-    uint8_t flags;
-    uint8_t more;
-    uint8_t peer_kind;
-    uint32_t routing_id;
-    union
-    {
-        uint8_t ip[16];
-        char *text;
-    } peer;
-    union
-    {
-        struct
-        {
-            uint8_t bytes[INLINE_MAX];
-            uint8_t size;
-        } short_;
-        content *content;
-        struct
-        {
-            uint8_t *data;
-            size_t size;
-            zl_slab *slab;
-        } view;
-    } u;
-} message;
-
-_Static_assert (sizeof (message) == sizeof (zlink_msg_t), "message size");
-
-static message *of (zlink_msg_t *msg)
-{
-    return (message *) msg;
-}
-
-/* The message, or NULL when the memory holds none. */
-static const message *valid (const zlink_msg_t *msg)
-{
-    const message *m = (const message *) msg;
-    return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB ? m : NULL;
-}
-
-static void init (message *m)
-{
-    memset (m, 0, sizeof *m);
-    m->kind = KIND_INLINE;
-}
 
 /* ------------------------------------------------------------- the content */
 
@@ -113,37 +26,12 @@ static void content_release (content *c)
 void zl_owner_release (void *owner)
 {
     if ((uintptr_t) owner & 1)
-        zl_slab_release ((zl_slab *) ((uintptr_t) owner & ~(uintptr_t) 1));
+        zl_slab_release ((zl_slab *) ((uintptr_t) owner & ~(uintptr_t) 1), 1);
     else
         content_release (owner);
 }
 
-static uint8_t *data_of (const message *m)
-{
-    switch (m->kind) {
-        case KIND_INLINE:
-            return (uint8_t *) m->u.short_.bytes;
-        case KIND_CONTENT:
-            return m->u.content->data;
-        default:
-            return m->u.view.data;
-    }
-}
-
-static size_t size_of (const message *m)
-{
-    switch (m->kind) {
-        case KIND_INLINE:
-            return m->u.short_.size;
-        case KIND_CONTENT:
-            return m->u.content->size;
-        default:
-            return m->u.view.size;
-    }
-}
-
-/* Makes m a message of size bytes behind its header fields. */
-static int allocate (message *m, size_t size)
+int zl_msg_allocate (message *m, size_t size)
 {
     if (size <= INLINE_MAX) {
         m->kind = KIND_INLINE;
@@ -164,15 +52,14 @@ static int allocate (message *m, size_t size)
     return 0;
 }
 
-/* Releases what m refers to; m is no message afterwards. */
-static void release (message *m)
+void zl_msg_release (message *m)
 {
     if (m->peer_kind == PEER_TEXT)
         free (m->peer.text);
     if (m->kind == KIND_CONTENT)
         content_release (m->u.content);
     else if (m->kind == KIND_SLAB)
-        zl_slab_release (m->u.view.slab);
+        zl_slab_release (m->u.view.slab, 1);
     m->kind = 0;
     m->peer_kind = PEER_NONE;
 }
@@ -192,7 +79,7 @@ int zlink_msg_init_size (zlink_msg_t *msg, size_t size)
     if (!msg)
         return zl_fail (EFAULT);
     init (of (msg));
-    return allocate (of (msg), size);
+    return zl_msg_allocate (of (msg), size);
 }
 
 int zlink_msg_init_data (
@@ -218,7 +105,7 @@ int zlink_msg_close (zlink_msg_t *msg)
 {
     if (!valid (msg))
         return zl_fail (EFAULT);
-    release (of (msg));
+    zl_msg_release (of (msg));
     return 0;
 }
 
@@ -228,7 +115,7 @@ int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
         return zl_fail (EFAULT);
     if (dst == src)
         return 0;
-    release (of (dst));
+    zl_msg_release (of (dst));
     memcpy (dst, src, sizeof *dst);
     init (of (src));
     return 0;
@@ -251,7 +138,7 @@ int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
         from->flags |= FLAG_SHARED;
         copy.flags |= FLAG_SHARED;
     }
-    release (of (dst));
+    zl_msg_release (of (dst));
     *of (dst) = copy;
     return 0;
 }
@@ -305,9 +192,11 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
         return zl_fail (EFAULT);
     switch (property) {
         case ZLINK_MORE:
-            return m->more;
+            return (m->flags & FLAG_MORE) != 0;
         case ZLINK_SHARED:
             return shared (m);
+        case ZLINK_STREAM_EVENT:
+            return m->event;
         default:
             return zl_fail (EINVAL);
     }
@@ -360,7 +249,7 @@ static int from_frame (message *m, const zl_frame *f)
         m->u.view.size = f->size;
         m->u.view.slab = f->slab;
     } else {
-        if (allocate (m, f->size) != 0)
+        if (zl_msg_allocate (m, f->size) != 0)
             return -1;
         memcpy (data_of (m), f->data, f->size);
     }
@@ -376,12 +265,15 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
     message received;
     if (!valid (msg))
         return zl_fail (EFAULT);
+    if (zl_is_fast (socket))
+        return zl_msg_recv_fast (msg, socket, flags);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
     int result = from_frame (&received, &f);
     if (result == 0) {
-        received.more = (uint8_t) k->rx_more;
-        release (of (msg));
+        if (k->rx_more)
+            received.flags |= FLAG_MORE;
+        zl_msg_release (of (msg));
         *of (msg) = received;
     }
     if (f.done)
@@ -391,17 +283,12 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
     return f.size > INT_MAX ? INT_MAX : (int) f.size;
 }
 
-/* What zlink_msg_send hands over with a long message. */
-static void *owner_of (const message *m)
-{
-    return m->kind == KIND_SLAB ? (char *) m->u.view.slab + 1
-                                : (void *) m->u.content;
-}
-
 int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
     if (!valid (msg))
         return zl_fail (EFAULT);
+    if (zl_is_fast (socket))
+        return zl_msg_send_fast (msg, socket, flags);
     message *m = of (msg);
     size_t size = size_of (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
@@ -415,7 +302,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
             m->kind = KIND_INLINE;
     } else if (zlink_send (socket, data_of (m), size, flags) < 0)
         return -1;
-    release (m);
+    zl_msg_release (m);
     init (m);
     return result;
 }

@@ -182,6 +182,12 @@ typedef struct zlink_msg_t
 /* Message properties and flags. */
 #define ZLINK_MORE 1
 #define ZLINK_SHARED 3
+#define ZLINK_STREAM_EVENT 300
+
+/* Values of ZLINK_STREAM_EVENT, in the mode FAST; events have an empty body. */
+#define ZLINK_STREAM_DATA 0
+#define ZLINK_STREAM_CONNECTED 1
+#define ZLINK_STREAM_DISCONNECTED 2
 
 /* Frees the data given to zlink_msg_init_data; may run on any thread. */
 typedef void (zlink_free_fn) (void *data, void *hint);
@@ -317,6 +323,11 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_ONLY_FIRST_SUBSCRIBE 108
 #define ZLINK_TOPICS_COUNT 116
 #define ZLINK_ZMP_METADATA 117
+#define ZLINK_STREAM_MODE 300
+
+/* Values of ZLINK_STREAM_MODE. */
+#define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */
+#define ZLINK_STREAM_MODE_FAST 1   /* one call for a message */
 
 /* Send and receive flags. */
 #define ZLINK_DONTWAIT 1
@@ -373,6 +384,76 @@ zlink_send_const (void *socket, const void *buf, size_t len, int flags);
  * EAGAIN: nothing there, and ZLINK_DONTWAIT or RCVTIMEO says not to wait
  * longer. EINTR, ETERM. */
 ZLINK_EXPORT int zlink_recv (void *socket, void *buf, size_t len, int flags);
+
+/* ------------------------------------------------------------ the mode FAST */
+
+/*
+ * One call for one message, and batches. Set ZLINK_STREAM_MODE to
+ * ZLINK_STREAM_MODE_FAST before the first bind or connect; then zlink_msg_recv
+ * gives a body with its peer on the message, zlink_msg_send sends to the peer
+ * on the message, and zlink_recv and zlink_send give ENOTSUP. doc/modes.md
+ * compares the modes.
+ *
+ * zlink_msg_send, zlink_stream_send_batch and zlink_stream_close_peer may be
+ * called from any number of threads while one thread receives. The order of
+ * one thread's messages to one peer is kept.
+ *
+ * A received body lies in the library's read buffer until the message is closed
+ * or sent. Messages kept for long hold at most 8 MiB of such buffers; when that
+ * much is held, bodies are copied out.
+ */
+
+/* The peer of a message; 0: none. EFAULT: not a valid message. */
+ZLINK_EXPORT uint32_t zlink_msg_routing_id (const zlink_msg_t *msg);
+
+/* Names the peer that a message goes to. EINVAL: 0. EFAULT. */
+ZLINK_EXPORT int zlink_msg_set_routing_id (zlink_msg_t *msg,
+                                           uint32_t routing_id);
+
+/* Receives up to n messages into initialised messages, whose old content is
+ * released; waits for the first only, as zlink_msg_recv does. Returns how many
+ * came. EFAULT: msgs is NULL or not initialised. EINVAL: n is 0. ENOTSUP: the
+ * socket is in the mode COMPAT. EAGAIN, EINTR, ETERM, ENOTSOCK. */
+ZLINK_EXPORT int zlink_stream_recv_batch (void *socket,
+                                          zlink_msg_t *msgs,
+                                          size_t n,
+                                          int flags);
+
+/* Sends n messages in order, each to the peer on it, and returns how many it
+ * took; these are empty afterwards, the others stay the caller's. -1 when it
+ * took none: the errors of zlink_msg_send, and as zlink_stream_recv_batch. */
+ZLINK_EXPORT int zlink_stream_send_batch (void *socket,
+                                          zlink_msg_t *msgs,
+                                          size_t n,
+                                          int flags);
+
+/* Closes the connection to a peer once what is queued for it is written.
+ * EINVAL: 0. EHOSTUNREACH: no such peer. ENOTSUP: the mode COMPAT. */
+ZLINK_EXPORT int zlink_stream_close_peer (void *socket, uint32_t routing_id);
+
+/* What a socket has done. Bytes include the 4 bytes of each length. */
+typedef struct zlink_stream_stats_t
+{
+    size_t size;          /* of this struct; set by the caller */
+    uint64_t connections; /* there now */
+    uint64_t accepted;    /* ever */
+    uint64_t dialled;     /* ever */
+    uint64_t closed;      /* ever */
+    uint64_t msgs_in;     /* arrived whole, received by the caller or not */
+    uint64_t msgs_out;    /* taken from the caller */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t msgs_queued; /* taken and not yet given to the kernel */
+    uint64_t bytes_queued;
+    uint64_t refused;  /* sends that ended with EAGAIN */
+    uint64_t oversize; /* connections cut for a message above MAXMSGSIZE */
+    uint64_t memory;   /* bytes of the socket's queues, buffers and tables */
+} zlink_stream_stats_t;
+
+/* Stores the statistics of a socket in either mode; looks at every connection.
+ * A larger struct than this library's is filled up with zeros. EFAULT: out is
+ * NULL. EINVAL: its size is not set. ENOTSOCK, ETERM. */
+ZLINK_EXPORT int zlink_stream_stats (void *socket, zlink_stream_stats_t *out);
 
 /* --------------------------------------------------- monitoring and peers */
 

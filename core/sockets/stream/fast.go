@@ -46,7 +46,7 @@ const viewMin = 64
 
 // Recv returns the next message; it waits for one until ctx is done (its
 // cause) or RCVTIMEO is over (EAGAIN). One goroutine at a time. ETERM: the
-// context was shut down. ENOTSOCK: the socket is closed. EINVAL: the socket is
+// context was shut down. ENOTSOCK: the socket is closed. ENOTSUP: the socket is
 // in the mode COMPAT.
 func (k *Socket) Recv(ctx context.Context) (Message, error) {
 	var one [1]Message
@@ -103,7 +103,7 @@ func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
 	}
 	q := k.shared
 	if q.RxPhase != shm.PhaseFast {
-		return 0, errno.New(errno.EINVAL, "messages with a routing id need the mode FAST")
+		return 0, errno.New(errno.ENOTSUP, "messages with a routing id need the mode FAST")
 	}
 	if q.RxRun == nil && !q.NextRun() {
 		if err := k.await(w); err != nil {
@@ -188,7 +188,7 @@ func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
 		return nil, err
 	}
 	if k.shared.TxPhase != shm.PhaseFast {
-		return nil, errno.New(errno.EINVAL, "messages with a routing id need the mode FAST")
+		return nil, errno.New(errno.ENOTSUP, "messages with a routing id need the mode FAST")
 	}
 	if peer == 0 {
 		return nil, errno.New(errno.EINVAL, "the message has no routing id")

@@ -29,7 +29,7 @@ type Stats struct {
 // past counts what connections did that are gone, and all that ever came. Guarded by the socket's mu.
 type past struct {
 	accepted, dialled, oversize uint64
-	traffic                             engine.Traffic
+	traffic                     engine.Traffic
 }
 
 func (p *past) add(s *engine.Session) {

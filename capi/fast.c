@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The mode FAST in C: messages that carry their peer, one or many in a call. As
+ * in hot.c only the ordinary case is here, and anything else is one call of Go.
+ *
+ * A receive belongs to one thread at a time. A send may run on any number of
+ * threads: it touches nothing of the socket but its routing table, and a
+ * session's queue under that session's lock.
+ */
+#include <limits.h>
+
+#include "msg.h"
+#include "queue.h"
+
+enum
+{
+    /* Messages that a send puts into a queue before it lets the shard have it. */
+    LOCKED_MAX = 64
+};
+
+/* ---------------------------------------------------------------- receive */
+
+/* Makes a run the one being read, waiting as flags say; NULL with errno. */
+static zl_socket *await_run (void *handle, int flags)
+{
+    for (;;) {
+        zl_socket *k = lookup (handle);
+        if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
+            ZL_ENTER (NULL);
+            zl_result (zgo_no_messages ((uintptr_t) handle));
+            return NULL;
+        }
+        if (k->rx_run || next_run (k))
+            return k;
+        zl_prepare_thread ();
+        int result =
+          zgo_await ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
+        if (result < 0) {
+            zl_result (result);
+            return NULL;
+        }
+    }
+}
+
+/* Session.MayView: whether messages may stay in the slab while the application
+ * has them. */
+static bool may_view (const zl_slab *slab)
+{
+    return slab->class_ != ZL_CLASS_SLAB
+           || atomic_load_explicit (&zl_pools[ZL_CLASS_SLAB].out,
+                                    memory_order_relaxed)
+                <= ZL_MAX_VIEW_SLABS;
+}
+
+static void replace (zlink_msg_t *msg, const message *with)
+{
+    message *old = of (msg);
+    if (old->kind != KIND_INLINE || old->peer_kind == PEER_TEXT)
+        zl_msg_release (old);
+    *old = *with;
+}
+
+/* Stores the messages of the run being read, up to n, and returns how many: 0
+ * with errno when the first found no memory or msgs[0] is no message. */
+static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
+{
+    zl_run *r = k->rx_run;
+    const zl_session *s = r->session;
+    message m;
+    init (&m);
+    m.routing_id = load_be32 (s->id4);
+    m.peer_kind = (uint8_t) s->ip_kind;
+    memcpy (m.peer.ip, s->ip, sizeof m.peer.ip);
+    if (ZL_UNLIKELY (!valid (&msgs[0])))
+        return zl_fail (EFAULT), 0;
+    if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
+        m.event = (uint8_t) r->kind;
+        replace (&msgs[0], &m);
+        end_run (k);
+        zl_finish_run (handle, k, r);
+        return 1;
+    }
+
+    bool view = may_view (r->slab);
+    size_t i = 0;
+    int32_t views = 0;
+    for (; i < n && k->rx_left > 0; i++) {
+        size_t size = load_be32 (k->rx_pos);
+        uint8_t *data = k->rx_pos + 4;
+        if (ZL_UNLIKELY (!valid (&msgs[i])))
+            break;
+        if (view && size > INLINE_MAX) {
+            m.kind = KIND_SLAB;
+            m.u.view.data = data;
+            m.u.view.size = size;
+            m.u.view.slab = r->slab;
+            views++;
+        } else {
+            if (ZL_UNLIKELY (zl_msg_allocate (&m, size) != 0))
+                break;
+            memcpy (data_of (&m), data, size);
+        }
+        replace (&msgs[i], &m);
+        k->rx_pos = data + size;
+        k->rx_left -= 4 + size;
+    }
+    if (views > 0) /* one change of the count for all of them */
+        atomic_fetch_add (&r->slab->refs, views);
+    if (k->rx_left == 0) {
+        end_run (k);
+        zl_finish_run (handle, k, r);
+    }
+    return i;
+}
+
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, int flags)
+{
+    zl_socket *k = await_run (handle, flags);
+    if (!k || take (handle, k, msg, 1) == 0)
+        return -1;
+    size_t size = size_of (of (msg));
+    return size > INT_MAX ? INT_MAX : (int) size;
+}
+
+int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flags)
+{
+    if (!msgs)
+        return zl_fail (EFAULT);
+    if (n == 0)
+        return zl_fail (EINVAL);
+    if (n > INT_MAX)
+        n = INT_MAX;
+    zl_socket *k = await_run (handle, flags);
+    if (!k)
+        return -1;
+    size_t taken = 0;
+    do {
+        size_t more = take (handle, k, msgs + taken, n - taken);
+        if (more == 0)
+            return taken > 0 ? (int) taken : -1;
+        taken += more;
+    } while (taken < n && (k->rx_run || next_run (k)));
+    return (int) taken;
+}
+
+/* ------------------------------------------------------------------- send */
+
+/* Ends messages whose content was copied. Neighbours that lie in one slab
+ * change its count once. */
+static void release_sent (zlink_msg_t *msgs, size_t n)
+{
+    zl_slab *slab = NULL;
+    int32_t refs = 0;
+    for (size_t i = 0; i < n; i++) {
+        message *m = of (&msgs[i]);
+        if (m->kind == KIND_SLAB && m->peer_kind != PEER_TEXT) {
+            if (m->u.view.slab != slab) {
+                if (refs > 0)
+                    zl_slab_release (slab, refs);
+                slab = m->u.view.slab;
+                refs = 0;
+            }
+            refs++;
+        } else
+            zl_msg_release (m);
+        init (m);
+    }
+    if (refs > 0)
+        zl_slab_release (slab, refs);
+}
+
+/* Whether a message may be put into the queue of the peer rid here. */
+static bool ordinary (const zlink_msg_t *msg, uint32_t rid)
+{
+    const message *m = valid (msg);
+    return m && m->routing_id == rid && size_of (m) < OWNED_MIN;
+}
+
+/* Queues the messages at the start of msgs that go to the peer of the first,
+ * in the ordinary case, and returns how many. */
+static size_t put_some (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
+{
+    const message *first = valid (&msgs[0]);
+    uint32_t rid = first ? first->routing_id : 0;
+    zl_session *s = rid ? find (k, rid) : NULL;
+    if (ZL_UNLIKELY (!s))
+        return 0;
+    if (n > LOCKED_MAX)
+        n = LOCKED_MAX;
+    size_t i = 0;
+    lock (s);
+    if (ZL_LIKELY (names (s, k, rid)))
+        while (i < n && ordinary (&msgs[i], rid)
+               && put (s, data_of (of (&msgs[i])), size_of (of (&msgs[i]))))
+            i++;
+    if (i > 0)
+        put_done (handle, s);
+    else
+        unlock (s);
+    release_sent (msgs, i);
+    return i;
+}
+
+/* Sends one message by the full rules; 0, or -1 with errno. */
+static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
+{
+    message *m = of (msg);
+    if (!valid (msg))
+        return zl_fail (EFAULT);
+    ZL_ENTER (-1);
+    size_t size = size_of (m);
+    void *owner = size >= OWNED_MIN ? owner_of (m) : NULL;
+    int result = zgo_send_to ((uintptr_t) handle, m->routing_id, data_of (m),
+                              size, flags, owner);
+    if (result < 0)
+        return zl_result (result);
+    if (owner) { /* the reference went with the bytes */
+        m->kind = KIND_INLINE;
+        m->u.short_.size = 0;
+    }
+    zl_msg_release (m);
+    init (m);
+    return 0;
+}
+
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, int flags)
+{
+    zl_socket *k = lookup (handle);
+    size_t size = size_of (of (msg));
+    if (ZL_LIKELY (k && put_some (handle, k, msg, 1) == 1))
+        flush_last (handle, k);
+    else if (send_by_rules (handle, msg, flags) != 0)
+        return -1;
+    return size > INT_MAX ? INT_MAX : (int) size;
+}
+
+int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flags)
+{
+    if (!msgs)
+        return zl_fail (EFAULT);
+    if (n == 0)
+        return zl_fail (EINVAL);
+    if (n > INT_MAX)
+        n = INT_MAX;
+    zl_socket *k = lookup (handle);
+    if (k && k->tx_phase != ZL_PHASE_FAST)
+        k = NULL;
+    size_t sent = 0;
+    bool failed = false;
+    while (sent < n && !failed) {
+        size_t more = k ? put_some (handle, k, msgs + sent, n - sent) : 0;
+        if (more == 0) {
+            failed = send_by_rules (handle, &msgs[sent], flags) != 0;
+            more = !failed;
+        }
+        sent += more;
+    }
+    if (sent == 0)
+        return -1;
+    if (k)
+        flush_last (handle, k);
+    return (int) sent;
+}
+
+int zlink_stream_close_peer (void *handle, uint32_t routing_id)
+{
+    ZL_ENTER (-1);
+    return zl_result (zgo_close_peer ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
+{
+    zlink_stream_stats_t all;
+    if (!out)
+        return zl_fail (EFAULT);
+    ZL_ENTER (-1);
+    size_t size = out->size;
+    memset (&all, 0, sizeof all);
+    int result = zgo_stats ((uintptr_t) handle, size, &all.connections);
+    if (result < 0)
+        return zl_result (result);
+    all.size = size;
+    memcpy (out, &all, size < sizeof all ? size : sizeof all);
+    if (size > sizeof all) /* of a later version: fields that are not here */
+        memset ((char *) out + sizeof all, 0, size - sizeof all);
+    return 0;
+}
+
+/* ---------------------------------------------------------- a message's peer */
+
+uint32_t zlink_msg_routing_id (const zlink_msg_t *msg)
+{
+    const message *m = valid (msg);
+    if (!m) {
+        zl_fail (EFAULT);
+        return 0;
+    }
+    return m->routing_id;
+}
+
+int zlink_msg_set_routing_id (zlink_msg_t *msg, uint32_t routing_id)
+{
+    if (!valid (msg))
+        return zl_fail (EFAULT);
+    if (routing_id == 0)
+        return zl_fail (EINVAL);
+    of (msg)->routing_id = routing_id;
+    return 0;
+}

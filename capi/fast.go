@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+// #include <stdint.h>
+// #include <stddef.h>
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets/stream"
+)
+
+// zgo_no_messages says why a socket gives no messages of the mode FAST.
+//
+//export zgo_no_messages
+func zgo_no_messages(handle C.uintptr_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		_, err = k.TryRecv()
+	}
+	if err == nil {
+		err = errno.ETERM
+	}
+	return result(err)
+}
+
+// zgo_send_to takes the owner's reference, if there is one, when it succeeds.
+//
+//export zgo_send_to
+func zgo_send_to(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.SendTo(uint32(peer), bytes(data, size), owner, flags&flagDontWait != 0)
+	}
+	return result(err)
+}
+
+//export zgo_close_peer
+func zgo_close_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.ClosePeer(uint32(peer))
+	}
+	return result(err)
+}
+
+// statsFields are the counters of zlink_stream_stats_t, in its order.
+func statsFields(s stream.Stats) []uint64 {
+	return []uint64{s.Connections, s.Accepted, s.Dialled, s.Closed, s.MsgsIn, s.MsgsOut, s.BytesIn, s.BytesOut,
+		s.MsgsQueued, s.BytesQueued, s.Refused, s.Oversize, s.Memory}
+}
+
+// zgo_stats stores the counters; size is what the caller's struct has.
+//
+//export zgo_stats
+func zgo_stats(handle C.uintptr_t, size C.size_t, first *C.uint64_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	if size < C.size_t(unsafe.Sizeof(size)+unsafe.Sizeof(*first)) {
+		return result(errno.New(errno.EINVAL, "the size of the struct is %d, too small for any counter", uint64(size)))
+	}
+	stats, err := k.Stats()
+	if err != nil {
+		return result(err)
+	}
+	fields := statsFields(stats)
+	for i, to := 0, unsafe.Slice(first, len(fields)); i < len(fields); i++ {
+		to[i] = C.uint64_t(fields[i])
+	}
+	return 0
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What lies in a zlink_msg_t: for msg.c, which ends, copies and shows messages,
+ * and for fast.c, which fills and sends many of them.
+ */
+#ifndef ZLINK_MSG_H
+#define ZLINK_MSG_H
+
+#include <string.h>
+
+#include "hot.h"
+#include "zlink.h"
+
+/* Kinds of a message. Anything else is not a message: EFAULT. */
+enum
+{
+    KIND_INLINE = 0xA1,  /* in the message itself */
+    KIND_CONTENT = 0xA2, /* in a counted block */
+    KIND_SLAB = 0xA3     /* in a slab that this message holds a reference to */
+};
+
+enum
+{
+    FLAG_SHARED = 1, /* of KIND_SLAB: copied at least once */
+    FLAG_MORE = 2
+};
+
+enum
+{
+    PEER_NONE = 0,
+    PEER_IP4 = 4,
+    PEER_IP6 = 6,
+    PEER_TEXT = 7, /* peer.text, owned */
+
+    INLINE_MAX = 39,
+    /* A received body from this size on stays in its slab. Shorter ones are
+     * copied, so that a message kept for long pins little more than itself. */
+    VIEW_MIN = 16 << 10,
+    /* A body sent from this size on is not copied. */
+    OWNED_MIN = 32 << 10
+};
+
+typedef struct content
+{
+    _Atomic int32_t refs;
+    void *data;
+    size_t size;
+    zlink_free_fn *ffn;
+    void *hint;
+} content;
+
+typedef struct message
+{
+    uint8_t kind;
+    uint8_t flags;
+    uint8_t event; /* of the mode FAST */
+    uint8_t peer_kind;
+    uint32_t routing_id;
+    union
+    {
+        uint8_t ip[16];
+        char *text;
+    } peer;
+    union
+    {
+        struct
+        {
+            uint8_t bytes[INLINE_MAX];
+            uint8_t size;
+        } short_;
+        content *content;
+        struct
+        {
+            uint8_t *data;
+            size_t size;
+            zl_slab *slab;
+        } view;
+    } u;
+} message;
+
+_Static_assert (sizeof (message) == sizeof (zlink_msg_t), "message size");
+
+static inline message *of (zlink_msg_t *msg)
+{
+    return (message *) msg;
+}
+
+/* The message, or NULL when the memory holds none. */
+static inline const message *valid (const zlink_msg_t *msg)
+{
+    const message *m = (const message *) msg;
+    return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB ? m : NULL;
+}
+
+static inline void init (message *m)
+{
+    memset (m, 0, sizeof *m);
+    m->kind = KIND_INLINE;
+}
+
+static inline uint8_t *data_of (const message *m)
+{
+    switch (m->kind) {
+        case KIND_INLINE:
+            return (uint8_t *) m->u.short_.bytes;
+        case KIND_CONTENT:
+            return m->u.content->data;
+        default:
+            return m->u.view.data;
+    }
+}
+
+static inline size_t size_of (const message *m)
+{
+    switch (m->kind) {
+        case KIND_INLINE:
+            return m->u.short_.size;
+        case KIND_CONTENT:
+            return m->u.content->size;
+        default:
+            return m->u.view.size;
+    }
+}
+
+/* Makes m a message of size bytes behind its header fields; -1: no memory. */
+int zl_msg_allocate (message *m, size_t size);
+
+/* Releases what m refers to; m is no message afterwards. */
+void zl_msg_release (message *m);
+
+/* What a long message hands over when it is sent without a copy. */
+static inline void *owner_of (const message *m)
+{
+    return m->kind == KIND_SLAB ? (char *) m->u.view.slab + 1
+                                : (void *) m->u.content;
+}
+
+/* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST. */
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, int flags);
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, int flags);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The queues of core/shm as the calls of the data path use them: hot.c for two
+ * frames, fast.c for one message. The protocols are those of core/shm (inbox.go,
+ * pool.go, lock.go), whose comments state their invariants.
+ */
+#ifndef ZLINK_QUEUE_H
+#define ZLINK_QUEUE_H
+
+#include <sched.h>
+#include <string.h>
+
+#include "hot.h"
+#include "_cgo_export.h"
+
+static inline zl_socket *lookup (void *handle)
+{
+    uint64_t value = (uintptr_t) handle;
+    zl_socket *k = atomic_load_explicit (
+      &zl_slots[value & ((1u << ZL_SLOT_BITS) - 1)], memory_order_acquire);
+    /* A closed socket has the handle 0, which is NULL. */
+    if (ZL_LIKELY (
+          k && value
+          && atomic_load_explicit (&k->handle, memory_order_relaxed) == value))
+        return k;
+    return NULL;
+}
+
+static inline uint32_t load_be32 (const uint8_t *p)
+{
+    uint32_t v;
+    memcpy (&v, p, 4);
+    return __builtin_bswap32 (v);
+}
+
+static inline void store_be32 (uint8_t *p, uint32_t v)
+{
+    v = __builtin_bswap32 (v);
+    memcpy (p, &v, 4);
+}
+
+/* ---------------------------------------------------------------- inboxes */
+
+static inline bool inbox_is_node (zl_inbox *inbox, void *head)
+{
+    return head && head != (void *) inbox && head != (char *) inbox + 1;
+}
+
+static inline bool inbox_empty (zl_inbox *inbox)
+{
+    return !inbox_is_node (
+      inbox, atomic_load_explicit (inbox, memory_order_acquire));
+}
+
+/* Inbox.Push for a session that becomes dirty; true: the shard sleeps. The
+ * inbox of a shard is never closed. */
+static inline bool push_dirty (zl_session *s)
+{
+    zl_inbox *inbox = &s->shard->dirty;
+    void *old = atomic_load_explicit (inbox, memory_order_relaxed);
+    bool asleep;
+    do {
+        asleep = old == (void *) inbox;
+        __atomic_store_n (&s->dirty_next, asleep ? NULL : old,
+                          __ATOMIC_RELAXED);
+    } while (!atomic_compare_exchange_weak (inbox, &old, s));
+    return asleep;
+}
+
+/* Socket.NextRun: makes the oldest run the one being read. */
+static inline bool next_run (zl_socket *k)
+{
+    zl_run *r = k->rx_list;
+    if (!r) {
+        if (inbox_empty (&k->rx_inbox))
+            return false;
+        zl_run *newest = atomic_exchange (&k->rx_inbox, NULL);
+        while (newest) {
+            zl_run *older = newest->next;
+            newest->next = r;
+            r = newest;
+            newest = older;
+        }
+    }
+    k->rx_list = r->next;
+    k->rx_run = r;
+    atomic_store_explicit (&k->rx_hand, 1, memory_order_relaxed);
+    k->rx_pos = r->data;
+    k->rx_left = r->size;
+    return true;
+}
+
+/* ------------------------------------------------------------------ pools */
+
+enum
+{
+    LOW_BITS = 10,
+    LOW_TAG = (1 << LOW_BITS) - 1
+};
+#define ADDR_MASK (((uint64_t) 1 << 48) - 1 - LOW_TAG)
+
+static inline uint64_t repack (uint64_t head, void *block)
+{
+    uint64_t tag = ((head & LOW_TAG) | (head >> 48 << LOW_BITS)) + 1;
+    return (uint64_t) (uintptr_t) block | (tag & LOW_TAG)
+           | (tag >> LOW_BITS << 48);
+}
+
+static inline void *pool_pop (zl_pool *pool)
+{
+    uint64_t head = atomic_load (&pool->head);
+    for (;;) {
+        void *block = (void *) (uintptr_t) (head & ADDR_MASK);
+        if (!block)
+            return NULL;
+        void *next = atomic_load ((_Atomic (void *) *) block);
+        if (atomic_compare_exchange_weak (&pool->head, &head,
+                                          repack (head, next)))
+            return block;
+    }
+}
+
+static inline void pool_push (zl_pool *pool, void *block)
+{
+    uint64_t head = atomic_load (&pool->head);
+    do
+        atomic_store ((_Atomic (void *) *) block,
+                      (void *) (uintptr_t) (head & ADDR_MASK));
+    while (!atomic_compare_exchange_weak (&pool->head, &head,
+                                          repack (head, block)));
+}
+
+/* --------------------------------------------------------------- receiving */
+
+/* Socket.EndRun: takes the run that was read away from the receiver. */
+static inline void end_run (zl_socket *k)
+{
+    k->rx_run = NULL;
+    if (!k->rx_list)
+        atomic_store_explicit (&k->rx_hand, 0, memory_order_relaxed);
+}
+
+/* ----------------------------------------------------------------- sending */
+
+static inline void lock (zl_session *s)
+{
+    uint32_t free_ = 0;
+    for (int spins = 0; !atomic_compare_exchange_weak_explicit (
+           &s->tx_lock, &free_, 1, memory_order_acquire, memory_order_relaxed);
+         spins++) {
+        free_ = 0;
+        if (spins >= 64)
+            sched_yield ();
+    }
+}
+
+static inline void unlock (zl_session *s)
+{
+    atomic_store_explicit (&s->tx_lock, 0, memory_order_release);
+}
+
+static inline bool has_room (zl_session *s)
+{
+    return s->tx_hwm == 0 || s->tx_queued - atomic_load (&s->tx_done) < s->tx_hwm;
+}
+
+/* A free chunk of at least this class with room for need bytes, or NULL. */
+static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
+{
+    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_MID_CAP,
+                                 ZL_LARGE_CAP};
+    if (class_ > ZL_CLASS_LARGE)
+        class_ = ZL_CLASS_LARGE;
+    while (need > cap[class_])
+        if (++class_ > ZL_CLASS_LARGE)
+            return NULL;
+    return pool_pop (&zl_pools[class_]);
+}
+
+/* The chunk that takes need more bytes of the main queue, or NULL. */
+static inline zl_chunk *room_for (zl_session *s, size_t need)
+{
+    zl_chunk *tail = s->tx_tail;
+    if (ZL_LIKELY (tail && !tail->ext && tail->cap - tail->end >= need))
+        return tail;
+    zl_chunk *c = new_chunk (need, tail ? tail->class_ + 1 : s->tx_hint);
+    if (!c)
+        return NULL;
+    atomic_store_explicit (&c->next, NULL, memory_order_relaxed);
+    c->start = c->end = c->msgs = c->cold = 0;
+    c->ext = NULL;
+    c->ext_len = 0;
+    c->owner = NULL;
+    if (tail)
+        atomic_store_explicit (&tail->next, c, memory_order_relaxed);
+    else
+        s->tx_head = c;
+    s->tx_tail = c;
+    atomic_fetch_add_explicit (&s->held, (int64_t) c->size,
+                               memory_order_relaxed);
+    return c;
+}
+
+/* Puts a message into the main queue; TxLock is held. false: there is no room,
+ * or no memory at hand. */
+static inline bool put (zl_session *s, const void *buf, size_t len)
+{
+    zl_chunk *c;
+    if (ZL_UNLIKELY (!has_room (s) || !(c = room_for (s, 4 + len))))
+        return false;
+    uint8_t *to = (uint8_t *) c + ZL_HEADER_SIZE + c->end;
+    store_be32 (to, (uint32_t) len);
+    memcpy (to + 4, buf, len);
+    c->end += 4 + (uint32_t) len;
+    c->msgs++;
+    s->tx_queued++;
+    s->tx_bytes += 4 + len;
+    return true;
+}
+
+/* Ends what put began: gives the lock back, and has the shard flush. */
+static inline void put_done (void *handle, zl_session *s)
+{
+    bool first = !s->tx_dirty;
+    s->tx_dirty = 1;
+    unlock (s);
+    if (first && push_dirty (s))
+        zgo_wake ((uintptr_t) handle, s);
+}
+
+/* Whether s is still the session of this socket that rid named. */
+static inline bool names (zl_session *s, zl_socket *k, uint32_t rid)
+{
+    return s->rid == rid && s->sock == k && s->tx_state == ZL_TX_OPEN;
+}
+
+/* The last answer before the receiver waits for more: if it has driven the
+ * shard itself, nobody else will write it. */
+static inline void flush_last (void *handle, zl_socket *k)
+{
+    zl_shard *shard = k->shard;
+    if (!atomic_load_explicit (&k->rx_hand, memory_order_relaxed) && shard
+        && atomic_load (&shard->driver) == ZL_DRIVER_NONE
+        && inbox_empty (&k->rx_inbox))
+        zgo_flush ((uintptr_t) handle);
+}
+
+/* The session that a routing id of four bytes names, if it takes a message. */
+static inline zl_session *find (zl_socket *k, uint32_t rid)
+{
+    zl_table *t = atomic_load_explicit (&k->table, memory_order_acquire);
+    zl_session *s =
+      atomic_load_explicit (&t->slots[rid & t->mask], memory_order_acquire);
+    return s && s->rid == rid && has_room (s) ? s : NULL;
+}
+
+#endif
