@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* An echo server as a user of libzlink writes it: one STREAM socket, two
- * frames in, two frames out. */
+/* An echo server as a user of libzlink writes it, on one STREAM socket: with two
+ * frames for a message (COMPAT), one call (FAST), or batches of FAST. */
 #include "process.h"
 #include "settings.h"
 
@@ -13,9 +13,11 @@
 #include <string.h>
 
 #define MAX_ID 255
+#define MAX_BATCH 1024
 
 struct config
 {
+    const char *mode;
     long port, io_threads, backlog, hwm, sndbuf, rcvbuf, max_size;
 };
 
@@ -44,7 +46,10 @@ static int open_endpoint (void *socket, const struct config *config)
 {
     char endpoint[64];
     snprintf (endpoint, sizeof endpoint, "tcp://*:%ld", config->port);
-    if (set_option (socket, ZLINK_BACKLOG, config->backlog) != 0
+    int mode = strcmp (config->mode, "compat") == 0 ? ZLINK_STREAM_MODE_COMPAT
+                                                    : ZLINK_STREAM_MODE_FAST;
+    if (set_option (socket, ZLINK_STREAM_MODE, mode) != 0
+        || set_option (socket, ZLINK_BACKLOG, config->backlog) != 0
         || set_option (socket, ZLINK_SNDHWM, config->hwm) != 0
         || set_option (socket, ZLINK_RCVHWM, config->hwm) != 0
         || set_option (socket, ZLINK_SNDBUF, config->sndbuf) != 0
@@ -61,8 +66,9 @@ static int open_endpoint (void *socket, const struct config *config)
     return 0;
 }
 
-/* Returns 0 when a signal asked to stop, -1 when something failed. */
-static int echo (void *socket, char *body, size_t capacity)
+/* The echo functions return 0 when a signal asked to stop, -1 when something
+ * failed. */
+static int echo_frames (void *socket, char *body, size_t capacity)
 {
     char id[MAX_ID];
     while (!stopped) {
@@ -98,37 +104,116 @@ static int echo (void *socket, char *body, size_t capacity)
     return 0;
 }
 
+static int echo_messages (void *socket)
+{
+    zlink_msg_t msg;
+    int result = 0;
+    zlink_msg_init (&msg);
+    while (!stopped && result == 0) {
+        if (zlink_msg_recv (&msg, socket, 0) < 0) {
+            result = zlink_errno () == EINTR ? 0 : -1;
+            continue;
+        }
+        if (zlink_msg_get (&msg, ZLINK_STREAM_EVENT) != ZLINK_STREAM_DATA)
+            continue; /* a peer came or went */
+        if (zlink_msg_send (&msg, socket, 0) < 0
+            && zlink_errno () != EHOSTUNREACH && zlink_errno () != EINTR)
+            result = -1;
+    }
+    zlink_msg_close (&msg);
+    return result;
+}
+
+/* Sends what was received; messages for peers that have gone are skipped. */
+static int send_all (void *socket, zlink_msg_t *msgs, int count)
+{
+    for (int sent = 0; sent < count;) {
+        int n = zlink_stream_send_batch (socket, msgs + sent,
+                                         (size_t) (count - sent), 0);
+        if (n < 0 && zlink_errno () != EHOSTUNREACH
+            && zlink_errno () != EINTR)
+            return -1;
+        sent += n > 0 ? n : 1;
+    }
+    return 0;
+}
+
+/* Takes the events out of a batch; returns how many messages are left. */
+static int drop_events (zlink_msg_t *msgs, int count)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        if (zlink_msg_get (&msgs[i], ZLINK_STREAM_EVENT) != ZLINK_STREAM_DATA)
+            continue;
+        if (kept < i)
+            zlink_msg_move (&msgs[kept], &msgs[i]);
+        kept++;
+    }
+    return kept;
+}
+
+static int echo_batches (void *socket)
+{
+    static zlink_msg_t msgs[MAX_BATCH];
+    int result = 0;
+    for (int i = 0; i < MAX_BATCH; i++)
+        zlink_msg_init (&msgs[i]);
+    while (!stopped && result == 0) {
+        int n = zlink_stream_recv_batch (socket, msgs, MAX_BATCH, 0);
+        if (n < 0)
+            result = zlink_errno () == EINTR ? 0 : -1;
+        else
+            result = send_all (socket, msgs, drop_events (msgs, n));
+    }
+    for (int i = 0; i < MAX_BATCH; i++)
+        zlink_msg_close (&msgs[i]);
+    return result;
+}
+
+static int echo (void *socket, const struct config *config)
+{
+    if (strcmp (config->mode, "fast") == 0)
+        return echo_messages (socket);
+    if (strcmp (config->mode, "batch") == 0)
+        return echo_batches (socket);
+    char *body = malloc ((size_t) config->max_size);
+    int result = body ? echo_frames (socket, body, (size_t) config->max_size)
+                      : -1;
+    free (body);
+    return result;
+}
+
 static int serve (void *context, const struct config *config)
 {
-    char *body = malloc ((size_t) config->max_size);
     void *socket = zlink_socket (context, ZLINK_STREAM);
-    if (!socket || !body) {
+    if (!socket) {
         fail ("zlink_socket");
-        free (body);
         return 1;
     }
     int result = 0;
     if (open_endpoint (socket, config) != 0) {
         fail ("zlink_bind");
         result = 1;
-    } else if (echo (socket, body, (size_t) config->max_size) != 0) {
+    } else if (echo (socket, config) != 0) {
         fail ("echo");
         result = 1;
     }
     zlink_close (socket);
-    free (body);
     return result;
 }
 
 int main (int argc, char **argv)
 {
-    struct config config = {.io_threads = 2,
+    struct config config = {.mode = "compat",
+                            .io_threads = 2,
                             .backlog = 32768,
                             .hwm = 1000000,
                             .sndbuf = 262144,
                             .rcvbuf = 262144,
                             .max_size = 1 << 20};
     const struct setting table[] = {
+      {"MODE", SETTING_TEXT, true, &config.mode, 0, 0,
+       "compat, fast, or batch: fast in batches"},
       {"PORT", SETTING_INTEGER, true, &config.port, 0, 65535,
        "port to listen on, 0: any free one"},
       {"MAX_SIZE", SETTING_INTEGER, true, &config.max_size, 1, 1 << 30,
@@ -148,6 +233,12 @@ int main (int argc, char **argv)
       settings_read (table, sizeof table / sizeof table[0], argc, argv);
     if (settings != SETTINGS_OK)
         return settings == SETTINGS_HELP ? 0 : 2;
+    if (strcmp (config.mode, "compat") != 0 && strcmp (config.mode, "fast") != 0
+        && strcmp (config.mode, "batch") != 0) {
+        fprintf (stderr, "--mode is compat, fast or batch, not %s\n",
+                 config.mode);
+        return 2;
+    }
     process_raise_descriptor_limit ();
 
     /* No SA_RESTART: a blocked zlink_recv returns with EINTR. */
