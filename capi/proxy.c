@@ -116,11 +116,14 @@ static int burst (void *from, void *to, void *capture, side *in, side *out)
     return result < 0 ? -1 : 0;
 }
 
+/* A proxy passes frames on; a socket in the mode FAST has none. */
 static int check (void *socket)
 {
-    int type;
-    size_t size = sizeof type;
-    return zlink_getsockopt (socket, ZLINK_TYPE, &type, &size);
+    int mode;
+    size_t size = sizeof mode;
+    if (zlink_getsockopt (socket, ZLINK_STREAM_MODE, &mode, &size) != 0)
+        return -1;
+    return mode == ZLINK_STREAM_MODE_COMPAT ? 0 : zl_fail (ENOTSUP);
 }
 
 int zlink_proxy_steerable (void *frontend,

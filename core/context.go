@@ -77,6 +77,15 @@ func NewContext() *Context {
 		blocky: true, namePrefix: -1, policy: -1, priority: -1, sockets: map[Socket]struct{}{}}
 }
 
+// Default returns the context of sockets that are not put into another one: with
+// the default options, but as many sockets as there may be. It is made when it
+// is first asked for and lasts as long as the process.
+var Default = sync.OnceValue(func() *Context {
+	c := NewContext()
+	c.maxSockets = socketLimit
+	return c
+})
+
 // Set sets an option. EINVAL: unknown option or bad value.
 func (c *Context) Set(option, value int) error {
 	c.mu.Lock()

@@ -60,6 +60,12 @@ func (e Errno) Error() string {
 	return syscall.Errno(e).Error()
 }
 
+// Is makes errors.Is(err, syscall.EINVAL) work.
+func (e Errno) Is(target error) bool {
+	sys, ok := target.(syscall.Errno)
+	return ok && e == Errno(sys)
+}
+
 // Error is an Errno with one sentence about its cause.
 type Error struct {
 	Errno  Errno

@@ -45,9 +45,9 @@ func (m *Message) Release() {
 const viewMin = 64
 
 // Recv returns the next message; it waits for one until ctx is done (its
-// cause) or RCVTIMEO is over (EAGAIN). One goroutine at a time. ETERM: the
-// context was shut down. ENOTSOCK: the socket is closed. ENOTSUP: the socket is
-// in the mode COMPAT.
+// cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving.
+// ETERM: the context was shut down. ENOTSOCK: the socket is closed, perhaps by
+// another goroutine meanwhile. ENOTSUP: it is in the mode COMPAT.
 func (k *Socket) Recv(ctx context.Context) (Message, error) {
 	var one [1]Message
 	_, err := k.recvBatch(waiting{ctx: ctx}, one[:])
@@ -95,6 +95,10 @@ func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
 	if len(msgs) == 0 {
 		return 0, errno.New(errno.EINVAL, "a batch has room for at least one message")
 	}
+	if err := k.enterRecv(); err != nil {
+		return 0, err
+	}
+	defer k.leaveRecv()
 	if err := k.state(); err != nil {
 		return 0, err
 	}
@@ -167,6 +171,26 @@ func (k *Socket) TrySend(peer uint32, body []byte) error {
 	return k.sendTo(peer, body, nil, waiting{not: true})
 }
 
+// SendOwned is Send without a copy, which pays from about 32 KiB on. When it
+// returns nil the bytes are the socket's, and must not change, until it calls
+// done, once, on a thread of its own: done must not block. On an error they
+// stay the caller's, and done is not called.
+func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done func()) error {
+	if len(body) == 0 {
+		err := k.Send(ctx, peer, body)
+		if err == nil {
+			done()
+		}
+		return err
+	}
+	owner := hold(body, done)
+	err := k.sendTo(peer, body, owner, waiting{ctx: ctx})
+	if err != nil {
+		drop(owner)
+	}
+	return err
+}
+
 // SendTo is Send for the C layer: with owner the body is not copied, and
 // engine.ReleaseOwner gets owner when the bytes are in the kernel or dropped.
 // On an error they stay the caller's.
@@ -235,7 +259,7 @@ func (k *Socket) sendBatch(msgs []Message, w waiting) (sent int, err error) {
 func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error) {
 	peer := msgs[0].Peer
 	n, wake := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
-		if i == len(msgs) || msgs[i].Peer != peer {
+		if i == len(msgs) || msgs[i].Peer != peer || msgs[i].slab != nil && len(msgs[i].Body) >= ownedMin {
 			return nil, false
 		}
 		return msgs[i].Body, true
@@ -251,10 +275,20 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error
 	if n > 0 {
 		return n, nil
 	}
-	if err := k.queue(s, peer, msgs[0].Body, nil, w); err != nil {
+	m := &msgs[0]
+	if m.slab != nil && len(m.Body) >= ownedMin { // goes on from where it was received
+		owner := hold(m.Body, m.slab.Release)
+		if err := k.queue(s, peer, m.Body, owner, w); err != nil {
+			drop(owner)
+			return 0, err
+		}
+		m.slab, m.Body = nil, nil
+		return 1, nil
+	}
+	if err := k.queue(s, peer, m.Body, nil, w); err != nil {
 		return 0, err
 	}
-	msgs[0].Release()
+	m.Release()
 	return 1, nil
 }
 

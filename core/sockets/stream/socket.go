@@ -38,6 +38,8 @@ type Socket struct {
 	sole       atomic.Pointer[engine.Shard] // the only one of shards, or nil
 	terminated atomic.Bool
 	closed     atomic.Bool
+	inRecv     atomic.Bool // a receive call of the mode FAST, of Go, runs
+	dropped    atomic.Bool // what was received is dropped, or about to be
 
 	// The calling thread's.
 	opt options
@@ -47,13 +49,14 @@ type Socket struct {
 	shards    []*engine.Shard
 	listeners []*listening
 	dialers   []*dialing
-	parts     int // the open socket, and listeners, dialers and sessions not yet gone
+	parts     int // the open socket, its receiver, and listeners, dialers and sessions not yet gone
 	freed     bool
 	sessions  []*engine.Session // attached; a session knows its index
 	aliases   map[string]aliasUse
 	nextID    uint32
 	oldTables []*shm.Table // replaced by a larger one; a sender may still look
 	past      past
+	gone      chan struct{} // closed when nothing of the socket is left; nil: nobody waits for that
 }
 
 type listening struct {
@@ -81,7 +84,7 @@ func New(ctx *core.Context) (*Socket, error) {
 	if shared == nil {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
-	k := &Socket{ctx: ctx, shared: shared, parts: 1}
+	k := &Socket{ctx: ctx, shared: shared, parts: 2}
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k); err != nil {
 		shm.FreeSocket(shared)
@@ -131,7 +134,9 @@ func (k *Socket) Close() error {
 	k.ctx.Closed(k)
 	k.readers.Signal() // a thread that still waits gets ENOTSOCK
 	k.senders.Signal()
-	k.dropReceived()
+	if !k.inRecv.Load() {
+		k.dropOnce()
+	}
 	k.closeFd()
 	defer k.Gone(nil) // after the lock: the open socket is a part
 	k.mu.Lock()
@@ -184,6 +189,31 @@ func (k *Socket) finishSessions(sh *engine.Shard, reason engine.Reason, now bool
 	}
 }
 
+// enterRecv and leaveRecv are around a receive of Go's. Close leaves to one that
+// runs what it must not touch meanwhile: it stores closed and then looks for a
+// receive; leaveRecv takes the mark off and then looks at closed, so one of the
+// two drops what was received.
+func (k *Socket) enterRecv() error {
+	if k.inRecv.Swap(true) {
+		return errno.New(errno.EFSM, "another goroutine is receiving from the socket")
+	}
+	return nil
+}
+
+func (k *Socket) leaveRecv() {
+	k.inRecv.Store(false)
+	if k.closed.Load() {
+		k.dropOnce()
+	}
+}
+
+func (k *Socket) dropOnce() {
+	if !k.dropped.Swap(true) {
+		k.dropReceived()
+		k.Gone(nil)
+	}
+}
+
 // dropReceived releases what the application did not read, and makes the
 // shards drop what follows.
 func (k *Socket) dropReceived() {
@@ -210,6 +240,9 @@ func (k *Socket) free() {
 		tables = append(tables, t)
 	}
 	k.freed = true
+	if k.gone != nil {
+		close(k.gone)
+	}
 	k.mu.Unlock()
 	for _, t := range tables {
 		shm.FreeTable(t)

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/zlink/zlink/core"
+)
+
+// Listen returns a socket in the mode FAST that listens on an endpoint, such as
+// "tcp://127.0.0.1:5555", "tcp://*:5555" or "tcp://[::1]:*".
+func Listen(endpoint string, settings ...Setting) (*Socket, error) {
+	return openAt((*Socket).Bind, endpoint, settings)
+}
+
+// Dial returns a socket in the mode FAST that connects to an endpoint now and
+// whenever the connection is lost. It does not wait: a Connected message says
+// when the peer is there, and what it is called.
+func Dial(endpoint string, settings ...Setting) (*Socket, error) {
+	return openAt((*Socket).Connect, endpoint, settings)
+}
+
+func openAt(attach func(*Socket, string) error, endpoint string, settings []Setting) (*Socket, error) {
+	k, err := Open(settings...)
+	if err != nil {
+		return nil, err
+	}
+	if err := attach(k, endpoint); err != nil {
+		_ = k.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// Open returns a socket in the mode FAST without an endpoint; Bind and Connect
+// give it any number of them.
+func Open(settings ...Setting) (*Socket, error) {
+	of := core.Default
+	for _, s := range settings {
+		if s.context != nil {
+			of = func() *core.Context { return s.context }
+		}
+	}
+	k, err := New(of())
+	if err != nil {
+		return nil, err
+	}
+	if err := WithMode(ModeFast).apply(k); err != nil {
+		return nil, err
+	}
+	if err := k.Set(settings...); err != nil {
+		_ = k.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// Set changes settings for later calls of Bind and Connect; linger and
+// time-outs apply at once. EINVAL: a bad value; those before it are set.
+func (k *Socket) Set(settings ...Setting) error {
+	for _, s := range settings {
+		if s.apply == nil {
+			continue
+		}
+		if err := s.apply(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Addr returns the endpoint that the last Bind or Connect made, with the port
+// that the system chose.
+func (k *Socket) Addr() string { return k.opt.lastEndpoint }
+
+// Shutdown closes the socket and waits until what was queued is written, LINGER
+// is over, or ctx is done (its cause; the rest goes on in the background).
+func (k *Socket) Shutdown(ctx context.Context) error {
+	k.mu.Lock()
+	if k.gone == nil {
+		k.gone = make(chan struct{})
+	}
+	gone := k.gone
+	k.mu.Unlock()
+	if err := k.Close(); err != nil {
+		return err
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Setting is an option of a socket for Listen, Dial, Open and Set. doc/options.md
+// has defaults and ranges.
+type Setting struct {
+	apply   func(*Socket) error
+	context *core.Context
+}
+
+// InContext puts the socket into a context of the caller's, with its own io
+// threads and limits, which the caller ends with Term. Without it sockets share
+// core.Default. It has no effect in Set.
+func InContext(c *core.Context) Setting { return Setting{context: c} }
+
+func intSetting(opt Option, v int) Setting {
+	return Setting{apply: func(k *Socket) error {
+		if v != int(int32(v)) {
+			return badOption(opt, "does not take the value %d", v)
+		}
+		return k.SetOption(opt, cInt(int32(v)))
+	}}
+}
+
+func boolSetting(opt Option, on bool) Setting {
+	if on {
+		return intSetting(opt, 1)
+	}
+	return intSetting(opt, 0)
+}
+
+func textSetting(opt Option, text string) Setting {
+	return Setting{apply: func(k *Socket) error { return k.SetOption(opt, []byte(text)) }}
+}
+
+func longSetting(opt Option, v uint64) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.SetOption(opt, binary.NativeEndian.AppendUint64(nil, v))
+	}}
+}
+
+// msSetting takes whole milliseconds, rounded up; negative: without end.
+func msSetting(opt Option, d time.Duration) Setting {
+	if d < 0 {
+		return intSetting(opt, -1)
+	}
+	return intSetting(opt, int((d+time.Millisecond-1)/time.Millisecond))
+}
+
+// WithMode chooses between FAST (Recv, Send …), what Open sets, and COMPAT
+// (RecvFrame, SendFrame).
+func WithMode(mode int) Setting { return intSetting(OptMode, mode) }
+
+// WithSendHWM limits the messages queued for one peer; 0: no limit.
+func WithSendHWM(messages int) Setting { return intSetting(OptSndHwm, messages) }
+
+// WithRecvHWM limits the messages queued from one peer; 0: no limit.
+func WithRecvHWM(messages int) Setting { return intSetting(OptRcvHwm, messages) }
+
+// WithLinger limits how long unsent messages go out after Close; negative: no
+// limit.
+func WithLinger(d time.Duration) Setting { return msSetting(OptLinger, d) }
+
+// WithRecvTimeout limits how long a receive waits (EAGAIN); negative: no limit.
+func WithRecvTimeout(d time.Duration) Setting { return msSetting(OptRcvTimeo, d) }
+
+// WithSendTimeout limits how long a send waits for room (EAGAIN); negative: no
+// limit.
+func WithSendTimeout(d time.Duration) Setting { return msSetting(OptSndTimeo, d) }
+
+// WithMaxMessageSize cuts the connection of a peer that announces a longer body;
+// negative: no limit.
+func WithMaxMessageSize(bytes int64) Setting { return longSetting(OptMaxMsgSize, uint64(bytes)) }
+
+// WithSendBuffer sets SO_SNDBUF in bytes.
+func WithSendBuffer(bytes int) Setting { return intSetting(OptSndBuf, bytes) }
+
+// WithRecvBuffer sets SO_RCVBUF in bytes.
+func WithRecvBuffer(bytes int) Setting { return intSetting(OptRcvBuf, bytes) }
+
+// WithBacklog sets the length of the queue of a listening descriptor.
+func WithBacklog(connections int) Setting { return intSetting(OptBacklog, connections) }
+
+// WithReconnect sets the pause before a lost connection is dialled again, and
+// up to what it doubles; a negative first: never again.
+func WithReconnect(first, most time.Duration) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(msSetting(OptReconnectIvl, first), msSetting(OptReconnectIvlMax, most))
+	}}
+}
+
+// WithConnectTimeout limits one try to connect; 0: the system's limit.
+func WithConnectTimeout(d time.Duration) Setting { return msSetting(OptConnectTimeout, d) }
+
+// WithHandshakeTimeout limits a TLS or WebSocket handshake.
+func WithHandshakeTimeout(d time.Duration) Setting { return msSetting(OptHandshakeIvl, d) }
+
+// WithKeepAlive switches TCP keep-alive on, with the idle time, the interval (in
+// whole seconds, rounded up) and the count of its probes; 0: the system's.
+func WithKeepAlive(idle, interval time.Duration, probes int) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(intSetting(OptKeepAlive, 1), intSetting(OptKeepAliveIdle, seconds(idle)),
+			intSetting(OptKeepAliveIntvl, seconds(interval)), intSetting(OptKeepAliveCnt, probes))
+	}}
+}
+
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// WithUserTimeout sets TCP_USER_TIMEOUT; 0: the system's.
+func WithUserTimeout(d time.Duration) Setting { return msSetting(OptMaxRT, d) }
+
+// WithTOS sets the type of service of outgoing packets.
+func WithTOS(value int) Setting { return intSetting(OptTOS, value) }
+
+// WithIPv6 also allows IPv6 addresses.
+func WithIPv6(on bool) Setting { return boolSetting(OptIPv6, on) }
+
+// WithListener has the next Bind take a listening descriptor, which is the
+// socket's from then on.
+func WithListener(fd int) Setting { return intSetting(OptUseFd, fd) }
+
+// WithDevice binds descriptors to a network device.
+func WithDevice(name string) Setting { return textSetting(OptBindToDevice, name) }
+
+// WithAffinity says which io threads may serve the socket, bit by bit; 0: all.
+func WithAffinity(threads uint64) Setting { return longSetting(OptAffinity, threads) }
+
+// WithPeerName names the peer of the next Connect, in Peers and in RecvFrame.
+func WithPeerName(name string) Setting { return textSetting(OptConnectRoutingID, name) }
+
+// WithTLSKeyPair sets the files of the own certificate and its key.
+func WithTLSKeyPair(certFile, keyFile string) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(textSetting(OptTLSCert, certFile), textSetting(OptTLSKey, keyFile))
+	}}
+}
+
+// WithTLSPassword sets the password of an encrypted key.
+func WithTLSPassword(password string) Setting { return textSetting(OptTLSPassword, password) }
+
+// WithTLSAuthorities sets the file of the authorities that peers are verified
+// against, and whether the system's are trusted as well.
+func WithTLSAuthorities(file string, systemToo bool) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(textSetting(OptTLSCA, file), boolSetting(OptTLSTrustSystem, systemToo))
+	}}
+}
+
+// WithTLSVerify says whether the peer's certificate is verified, and against
+// which name; "": the endpoint's.
+func WithTLSVerify(on bool, hostname string) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(boolSetting(OptTLSVerify, on), textSetting(OptTLSHostname, hostname))
+	}}
+}
+
+// WithTLSClientCert says whether clients have to show a certificate.
+func WithTLSClientCert(required bool) Setting { return boolSetting(OptTLSClientCert, required) }
