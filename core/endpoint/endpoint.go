@@ -77,7 +77,7 @@ func (e Endpoint) CheckDial(ipv6 bool) error {
 		return errno.New(errno.EINVAL, "cannot connect to a wildcard host or port")
 	}
 	if e.Literal() {
-		_, err := e.Dial(ipv6)
+		_, err := e.Dial(context.Background(), ipv6)
 		return err
 	}
 	return nil
@@ -98,7 +98,7 @@ func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 	if addr, ok := interfaceAddr(e.Host, ipv6); ok {
 		return netip.AddrPortFrom(addr, e.Port), nil
 	}
-	addr, err := lookup(e.Host, ipv6)
+	addr, err := lookup(context.Background(), e.Host, ipv6)
 	if err != nil {
 		return netip.AddrPort{}, errno.New(errno.ENODEV, "no interface or host %q", e.Host)
 	}
@@ -106,12 +106,12 @@ func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 }
 
 // Dial returns the address to connect to; a DNS name is looked up, which can
-// take seconds.
-func (e Endpoint) Dial(ipv6 bool) (netip.AddrPort, error) {
+// take seconds unless ctx ends it.
+func (e Endpoint) Dial(ctx context.Context, ipv6 bool) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddr(e.Host); err == nil {
 		return e.literal(addr, ipv6)
 	}
-	addr, err := lookup(e.Host, ipv6)
+	addr, err := lookup(ctx, e.Host, ipv6)
 	if err != nil {
 		return netip.AddrPort{}, errno.New(errno.EINVAL, "cannot resolve host %q: %v", e.Host, err)
 	}
@@ -156,10 +156,10 @@ func interfaceAddr(name string, ipv6 bool) (netip.Addr, bool) {
 	return six, ipv6 && six.IsValid()
 }
 
-func lookup(host string, ipv6 bool) (netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTime)
+func lookup(ctx context.Context, host string, ipv6 bool) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
-	resolver := net.Resolver{PreferGo: true}
+	resolver := net.Resolver{PreferGo: true, Dial: dialServer}
 	network := "ip4"
 	if ipv6 {
 		network = "ip"
@@ -174,6 +174,16 @@ func lookup(host string, ipv6 bool) (netip.Addr, error) {
 		}
 	}
 	return addrs[0], nil
+}
+
+// dialServer connects to a name server until ctx ends; a Resolver itself would
+// keep the connection until its own time-out.
+func dialServer(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err == nil {
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
+	}
+	return conn, err
 }
 
 // Text returns the endpoint of an address.
