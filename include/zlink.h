@@ -457,8 +457,8 @@ typedef struct zlink_peer_info_t
  * NULL: ENOTSOCK, ETERM, EINVAL (no known event). */
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
-/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). EAGAIN at
- * once after MONITOR_STOPPED. EFAULT: event is NULL. ENOTSOCK: not a monitor.
+/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). No event
+ * follows MONITOR_STOPPED. EFAULT: event is NULL. ENOTSOCK: not a monitor.
  * EINTR. ETERM: the context was shut down and no event is left. */
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);

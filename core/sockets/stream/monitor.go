@@ -125,8 +125,6 @@ func (m *Monitor) take() (engine.Event, error) {
 	case len(m.events) > 0:
 	case m.terminated:
 		return engine.Event{}, errno.ETERM
-	case m.stopped:
-		return engine.Event{}, errStopped
 	default:
 		return engine.Event{}, errno.EAGAIN
 	}
@@ -138,11 +136,9 @@ func (m *Monitor) take() (engine.Event, error) {
 	return e, nil
 }
 
-// errStopped is an EAGAIN that no waiting changes.
-var errStopped = errno.New(errno.EAGAIN, "the monitor's last event was read")
-
 // Recv returns the next event, waiting for it unless dontWait is set (EAGAIN).
-// After EventStopped it does not wait either. EINTR: a signal handler ran.
+// After EventStopped only the context's end ends the wait. EINTR: a signal
+// handler ran.
 // ETERM: the context was shut down and no event is left.
 func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	w := wait.Get()
