@@ -61,7 +61,7 @@ static void replace (zlink_msg_t *msg, const message *with)
 }
 
 /* Stores the messages of the run being read, up to n, and returns how many: 0
- * with errno when the first found no memory or msgs[0] is no message. */
+ * with errno when msgs[0] is no message. */
 static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
@@ -89,17 +89,15 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
         uint8_t *data = k->rx_pos + 4;
         if (ZL_UNLIKELY (!valid (&msgs[i])))
             break;
-        if (view && size > INLINE_MAX) {
+        /* Without memory for a copy the body stays where it is. */
+        if ((view && size > INLINE_MAX) || zl_msg_allocate (&m, size) != 0) {
             m.kind = KIND_SLAB;
             m.u.view.data = data;
             m.u.view.size = size;
             m.u.view.slab = r->slab;
             views++;
-        } else {
-            if (ZL_UNLIKELY (zl_msg_allocate (&m, size) != 0))
-                break;
+        } else
             memcpy (data_of (&m), data, size);
-        }
         replace (&msgs[i], &m);
         k->rx_pos = data + size;
         k->rx_left -= 4 + size;

@@ -4,7 +4,6 @@ package main
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
@@ -71,17 +70,18 @@ func (t *table[T]) get(handle uint64) (object T, ok bool) {
 	return t.slots[at].object, true
 }
 
-// drop forgets a handle; false: it is none.
-func (t *table[T]) drop(handle uint64) bool {
+// drop forgets a handle and returns its object; false: it is none.
+func (t *table[T]) drop(handle uint64) (object T, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := int(handle & (maxSlots - 1))
 	if handle == 0 || at >= len(t.slots) || t.slots[at].handle != handle {
-		return false
+		return object, false
 	}
+	object = t.slots[at].object
 	t.slots[at] = slot[T]{}
 	t.free = append(t.free, at)
-	return true
+	return object, true
 }
 
 // closer is what a socket handle stands for: a *stream.Socket or a
@@ -103,11 +103,13 @@ func contextOf(handle uintptr) (*core.Context, error) {
 	return nil, errno.New(errno.EFAULT, "the handle is not that of a context")
 }
 
+var errNoSocket = errno.New(errno.ENOTSOCK, "the handle is not that of an open socket")
+
 func closerOf(handle uintptr) (closer, error) {
 	if c, ok := sockets.get(uint64(handle)); ok {
 		return c, nil
 	}
-	return nil, errno.New(errno.ENOTSOCK, "the handle is not that of an open socket")
+	return nil, errNoSocket
 }
 
 func socketOf(handle uintptr) (*stream.Socket, error) {
@@ -137,7 +139,7 @@ func addSocket(k *stream.Socket) uint64 {
 	handle := sockets.put(k)
 	if handle != 0 {
 		setSlot(int(handle&(maxSlots-1)), k.Shared())
-		atomic.StoreUint64(&k.Shared().Handle, handle)
+		k.Open(handle)
 	}
 	return handle
 }

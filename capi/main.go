@@ -144,11 +144,11 @@ func zgo_socket(handle C.uintptr_t, kind C.int, code *C.int) C.uintptr_t {
 
 //export zgo_close
 func zgo_close(handle C.uintptr_t) C.int {
-	c, err := closerOf(uintptr(handle))
-	if err == nil && sockets.drop(uint64(handle)) {
-		err = c.Close()
+	c, ok := sockets.drop(uint64(handle)) // of racing callers one gets it
+	if !ok {
+		return result(errNoSocket)
 	}
-	return result(err)
+	return result(c.Close())
 }
 
 // zgo_state says why a handle has no open socket behind it.

@@ -238,24 +238,28 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 
 /* ---------------------------------------------------------- send and receive */
 
-/* Fills a new message from a frame; 0, or -1 and no memory. */
-static int from_frame (message *m, const zl_frame *f)
+/* Fills a new message from a frame; false: no memory, which can only befall
+ * frames outside slabs. */
+static bool from_frame (message *m, const zl_frame *f)
 {
     init (m);
-    if (f->slab && f->size >= VIEW_MIN) {
+    bool view = f->slab && f->size >= VIEW_MIN;
+    if (!view && zl_msg_allocate (m, f->size) != 0) {
+        if (!f->slab)
+            return false;
+        view = true;
+    }
+    if (view) {
         atomic_fetch_add (&f->slab->refs, 1);
         m->kind = KIND_SLAB;
         m->u.view.data = f->data;
         m->u.view.size = f->size;
         m->u.view.slab = f->slab;
-    } else {
-        if (zl_msg_allocate (m, f->size) != 0)
-            return -1;
+    } else
         memcpy (data_of (m), f->data, f->size);
-    }
     memcpy (m->peer.ip, f->session->ip, sizeof m->peer.ip);
     m->peer_kind = (uint8_t) f->session->ip_kind;
-    return 0;
+    return true;
 }
 
 int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
@@ -269,17 +273,17 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
         return zl_msg_recv_fast (msg, socket, flags);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
-    int result = from_frame (&received, &f);
-    if (result == 0) {
-        if (k->rx_more)
-            received.flags |= FLAG_MORE;
-        zl_msg_release (of (msg));
-        *of (msg) = received;
+    if (!from_frame (&received, &f)) { /* a long id: the next call gets it */
+        k->rx_phase = ZL_PHASE_ID;
+        k->rx_more = 0;
+        return zl_fail (ENOMEM);
     }
+    if (k->rx_more)
+        received.flags |= FLAG_MORE;
+    zl_msg_release (of (msg));
+    *of (msg) = received;
     if (f.done)
         zl_finish_run (socket, k, f.done);
-    if (result != 0)
-        return zl_fail (ENOMEM);
     return f.size > INT_MAX ? INT_MAX : (int) f.size;
 }
 

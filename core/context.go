@@ -7,6 +7,7 @@ package core
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -65,6 +66,7 @@ type Context struct {
 
 	shards     []*engine.Shard // made on first use; nil until then
 	sockets    map[Socket]struct{}
+	monitors   map[Socket]struct{}
 	lingering  int // sockets closed whose linger is not over
 	terminated bool
 	idle       wait.List // Term waits until no socket is left
@@ -74,7 +76,8 @@ type Context struct {
 // with the first endpoint.
 func NewContext() *Context {
 	return &Context{ioThreads: ioThreadsDflt, maxSockets: maxSocketsDflt, maxMsgSize: math.MaxInt32,
-		blocky: true, namePrefix: -1, policy: -1, priority: -1, sockets: map[Socket]struct{}{}}
+		blocky: true, namePrefix: -1, policy: -1, priority: -1,
+		sockets: map[Socket]struct{}{}, monitors: map[Socket]struct{}{}}
 }
 
 // Default returns the context of sockets that are not put into another one: with
@@ -194,6 +197,25 @@ func (c *Context) Add(s Socket) error {
 	return nil
 }
 
+// AddMonitor has Shutdown terminate m too, also when its socket is closed by
+// then. Neither MAX_SOCKETS nor Term counts it. ETERM.
+func (c *Context) AddMonitor(m Socket) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.terminated {
+		return errno.ETERM
+	}
+	c.monitors[m] = struct{}{}
+	return nil
+}
+
+// RemoveMonitor forgets a monitor.
+func (c *Context) RemoveMonitor(m Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.monitors, m)
+}
+
 // Closed says that a socket was closed; Done follows when its linger is over.
 func (c *Context) Closed(s Socket) {
 	c.mu.Lock()
@@ -210,16 +232,14 @@ func (c *Context) Done() {
 	c.idle.Signal()
 }
 
-// Shutdown makes every blocked and later call on the sockets fail with ETERM.
+// Shutdown makes every blocked and later call on the sockets and monitors fail
+// with ETERM.
 func (c *Context) Shutdown() {
 	c.mu.Lock()
 	c.terminated = true
-	sockets := make([]Socket, 0, len(c.sockets))
-	for s := range c.sockets {
-		sockets = append(sockets, s)
-	}
+	all := slices.AppendSeq(slices.Collect(maps.Keys(c.sockets)), maps.Keys(c.monitors))
 	c.mu.Unlock()
-	for _, s := range sockets {
+	for _, s := range all {
 		s.Terminate()
 	}
 }

@@ -149,12 +149,12 @@ ZLINK_EXPORT const char *zlink_error_detail (void);
 ZLINK_EXPORT void *zlink_ctx_new (void);
 
 /* Shuts the context down, waits until its sockets are closed and their linger
- * is over, and frees it. EFAULT: not a context. EINTR: a signal handler ran;
- * call again. */
+ * is over, and frees it. It does not wait for monitors; close these before or
+ * afterwards. EFAULT: not a context. EINTR: a signal handler ran; call again. */
 ZLINK_EXPORT int zlink_ctx_term (void *context);
 
-/* Makes every blocked and later call on the context's sockets, except
- * zlink_close, fail with ETERM. Returns at once. */
+/* Makes every blocked and later call on the context's sockets and monitors,
+ * except zlink_close, fail with ETERM. Returns at once. */
 ZLINK_EXPORT int zlink_ctx_shutdown (void *context);
 
 /* Sets or reads a context option. EINVAL: unknown option or bad value. The
@@ -207,7 +207,8 @@ ZLINK_EXPORT int zlink_msg_init_data (
 
 /* As zlink_send and zlink_recv, with a message instead of a buffer. A message
  * that was sent is empty afterwards; one that was not stays the caller's.
- * A received message replaces the old content and is never truncated. */
+ * A received message replaces the old content and is never truncated. ENOMEM
+ * loses nothing: the next call receives it. */
 ZLINK_EXPORT int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags);
 ZLINK_EXPORT int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags);
 
@@ -341,7 +342,8 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
  * (a type that is not in this library), EMFILE (MAX_SOCKETS), ETERM. */
 ZLINK_EXPORT void *zlink_socket (void *context, int type);
 
-/* Closes the socket; unsent messages go out for up to LINGER ms. ENOTSOCK. */
+/* Closes the socket or monitor; a socket's unsent messages go out for up to
+ * LINGER ms. ENOTSOCK. */
 ZLINK_EXPORT int zlink_close (void *socket);
 
 /* Sets or reads an option. EINVAL: unknown, wrong size or wrong value; nothing
@@ -532,11 +534,12 @@ typedef struct zlink_peer_info_t
  * zlink_monitor_recv, zlink_poll and zlink_close. It may be read on another
  * thread than the socket's. MONITOR_STOPPED comes last, whatever events says.
  * Any number of monitors may watch a socket; doc/monitor.md tells the events.
+ * A monitor is none of MAX_SOCKETS, and outlives its socket and its context.
  * NULL: ENOTSOCK, ETERM, EINVAL (no known event). */
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
-/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). EAGAIN at
- * once after MONITOR_STOPPED. EFAULT: event is NULL. ENOTSOCK: not a monitor.
+/* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). No event
+ * follows MONITOR_STOPPED. EFAULT: event is NULL. ENOTSOCK: not a monitor.
  * EINTR. ETERM: the context was shut down and no event is left. */
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);

@@ -123,7 +123,7 @@ func (e Endpoint) CheckDial(ipv6 bool) error {
 		return errno.New(errno.EINVAL, "cannot connect to port 0 or \"*\" of %q", short(e.Host))
 	}
 	if e.Literal() {
-		_, err := e.Dial(ipv6)
+		_, err := e.Dial(context.Background(), ipv6)
 		return err
 	}
 	return nil
@@ -149,7 +149,7 @@ func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 	if ipv6 && six.IsValid() {
 		return netip.AddrPortFrom(six, e.Port), nil
 	}
-	addr, err := lookup(e.Host, network(ipv6))
+	addr, err := lookup(context.Background(), e.Host, network(ipv6))
 	if err != nil {
 		return netip.AddrPort{}, errno.New(errno.ENODEV, "no interface or host %q: %v", short(e.Host), err)
 	}
@@ -157,8 +157,8 @@ func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 }
 
 // Dial returns the address to connect to; a DNS name is looked up, which can
-// take seconds.
-func (e Endpoint) Dial(ipv6 bool) (netip.AddrPort, error) {
+// take seconds unless ctx ends it.
+func (e Endpoint) Dial(ctx context.Context, ipv6 bool) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddr(e.Host); err == nil {
 		return e.literal(addr, ipv6)
 	}
@@ -168,7 +168,7 @@ func (e Endpoint) Dial(ipv6 bool) (netip.AddrPort, error) {
 			kind = "ip6"
 		}
 	}
-	addr, err := lookup(e.Host, kind)
+	addr, err := lookup(ctx, e.Host, kind)
 	if err != nil {
 		return netip.AddrPort{}, errno.New(errno.EINVAL, "cannot resolve host %q: %v", short(e.Host), err)
 	}
@@ -278,10 +278,10 @@ func network(ipv6 bool) string {
 }
 
 // lookup returns an address of a name, an IPv4 one if it may.
-func lookup(host, network string) (netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTime)
+func lookup(ctx context.Context, host, network string) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
-	resolver := net.Resolver{PreferGo: true}
+	resolver := net.Resolver{PreferGo: true, Dial: dialServer}
 	addrs, err := resolver.LookupNetIP(ctx, network, host)
 	if err != nil {
 		return netip.Addr{}, err
@@ -297,6 +297,16 @@ func lookup(host, network string) (netip.Addr, error) {
 // String returns the endpoint's text; a port of 0 is any.
 func (e Endpoint) String() string {
 	return "tcp://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+}
+
+// dialServer connects to a name server until ctx ends; a Resolver itself would
+// keep the connection until its own time-out.
+func dialServer(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err == nil {
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
+	}
+	return conn, err
 }
 
 // Text returns the endpoint of an address.

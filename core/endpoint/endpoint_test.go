@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"strings"
@@ -140,7 +141,7 @@ func TestAddresses(t *testing.T) {
 			Convey(c.name, func() {
 				So(text(c.ep.Bind(c.ipv6)), ShouldEqual, c.bind)
 				if c.dial != "" {
-					So(text(c.ep.Dial(c.ipv6)), ShouldEqual, c.dial)
+					So(text(c.ep.Dial(context.Background(), c.ipv6)), ShouldEqual, c.dial)
 				}
 			})
 		}

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -38,7 +39,7 @@ type Dialer struct {
 	retry   *timer
 	limit   *timer // of the present try
 	closed  bool
-	busy    bool // a look-up runs and will report
+	lookUp  context.CancelFunc // ends the look-up that runs and will report; nil: none
 }
 
 // NewDialer returns a dialer that has not started.
@@ -57,13 +58,13 @@ func (d *Dialer) Check() error {
 	to := netip.IPv4Unspecified() // for a name, which is not looked up here
 	switch source := d.target.Source; {
 	case d.target.Literal():
-		addr, err := d.target.Dial(d.tcp.IPv6)
+		addr, err := d.target.Dial(context.Background(), d.tcp.IPv6)
 		if err != nil {
 			return err
 		}
 		to = addr.Addr()
 	case source != nil && d.tcp.IPv6 && source.Literal():
-		addr, _ := source.Dial(true)
+		addr, _ := source.Dial(context.Background(), true)
 		if to = netip.IPv6Unspecified(); addr.Addr().Is4() {
 			to = netip.IPv4Unspecified()
 		}
@@ -131,19 +132,14 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	d.shard.timers.cancel(d.limit)
 	d.dropFd()
 	switch {
+	case d.lookUp != nil:
+		d.lookUp() // its report follows
 	case d.session == nil:
-		d.gone()
+		d.owner.Gone(d)
 	case now:
 		d.session.Abort(reason)
 	default:
 		d.session.Finish(reason, deadline)
-	}
-}
-
-// gone reports the end, unless a look-up still has to come back.
-func (d *Dialer) gone() {
-	if !d.busy {
-		d.owner.Gone(d)
 	}
 }
 
@@ -153,16 +149,18 @@ func (d *Dialer) dial() {
 		return
 	}
 	if d.target.Literal() {
-		d.resolved(d.target.Dial(d.tcp.IPv6))
+		d.resolved(d.target.Dial(context.Background(), d.tcp.IPv6))
 		return
 	}
-	d.busy = true
+	ctx, cancel := context.WithCancel(context.Background())
+	d.lookUp = cancel
 	go func() {
-		addr, err := d.target.Dial(d.tcp.IPv6)
+		defer cancel()
+		addr, err := d.target.Dial(ctx, d.tcp.IPv6)
 		d.shard.Post(func() {
-			d.busy = false
+			d.lookUp = nil
 			if d.closed {
-				d.gone()
+				d.owner.Gone(d)
 				return
 			}
 			d.resolved(addr, err)
@@ -268,7 +266,7 @@ func connectedToItself(fd int) bool {
 func (d *Dialer) lost() {
 	d.session = nil
 	if d.closed {
-		d.gone()
+		d.owner.Gone(d)
 		return
 	}
 	d.failed()

@@ -43,6 +43,7 @@ type Session struct {
 	pending bool       // on the shard's ready list
 	parked  bool       // on the shard's list of sessions that wait for the receiver
 	hangup  bool       // the kernel reported the end: read until it shows
+	failed  bool       // the kernel reported an error; after the peer's end a read does not tell it
 	backlog bool       // stash holds whole frames that RCVHWM keeps back
 	stash   *shm.Chunk // bytes received and not yet handed on
 	big     bigFrame
@@ -131,6 +132,9 @@ func localText(fd int) string {
 func (s *Session) ready(events uint32) {
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.hangup = true
+	}
+	if events&unix.EPOLLERR != 0 {
+		s.failed = true
 	}
 	if events&unix.EPOLLOUT != 0 && s.blocked {
 		s.blocked = false
@@ -228,6 +232,10 @@ func (s *Session) Abort(reason Reason) {
 // remoteEnded reacts to the peer's end of the stream: the application hears of
 // it at once, and what it had queued still goes out, as the peer may read on.
 func (s *Session) remoteEnded() {
+	if s.failed { // reset as well: nothing more reaches the peer
+		s.Abort(ReasonRemote)
+		return
+	}
 	s.detach(ReasonRemote)
 	s.announceEnd()
 	if s.fd >= 0 {

@@ -95,24 +95,26 @@ func (w *Waiter) Signalled() bool { return atomic.LoadUint32(&w.word) != 0 }
 // or a signal handler of the process (EINTR, with ReportSignals).
 func (w *Waiter) Wait(deadline time.Time) error {
 	for !w.Signalled() {
-		var limit *unix.Timespec
+		left := longWait
 		if !deadline.IsZero() {
-			left := time.Until(deadline)
-			if left <= 0 {
+			if left = time.Until(deadline); left <= 0 {
 				return errno.EAGAIN
 			}
-			ts := unix.NsecToTimespec(int64(left))
-			limit = &ts
 		}
+		limit := unix.NsecToTimespec(int64(left))
 		// Syscall, not RawSyscall: the scheduler must know that this sleeps.
 		_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.word)), futexWait, 0,
-			uintptr(unsafe.Pointer(limit)), 0, 0)
+			uintptr(unsafe.Pointer(&limit)), 0, 0)
 		if e == unix.EINTR && ReportSignals && !w.Signalled() {
 			return errno.EINTR
 		}
 	}
 	return nil
 }
+
+// longWait limits a wait without a deadline. The kernel starts a wait without
+// any limit again after a handler that was installed with SA_RESTART.
+const longWait = 24 * time.Hour
 
 const (
 	futexWait = 0 | 128 // FUTEX_WAIT | FUTEX_PRIVATE_FLAG

@@ -7,8 +7,6 @@
 #define SMALL_BUFFER_BYTES 65536
 #define BODY_BYTES 10000
 #define TIMEOUT_MS 300
-#define CONTEXTS 20
-#define CONTEXT_CYCLES 50
 
 static void *recv_until_term (void *s)
 {
@@ -262,66 +260,6 @@ static void unhandled_signals_do_not_interrupt (void)
     zt_term (ctx);
 }
 
-typedef struct pair_t
-{
-    void *ctx;
-    void *server;
-    void *client;
-    zlink_routing_id_t at_server;
-    zlink_routing_id_t at_client;
-} pair_t;
-
-static void open_pair (pair_t *p)
-{
-    p->ctx = zt_ctx ();
-    p->server = zt_socket (p->ctx);
-    p->client = zt_socket (p->ctx);
-    zt_connect (p->client, zt_bind (p->server));
-    zt_expect_connect (p->server, &p->at_server);
-    zt_expect_connect (p->client, &p->at_client);
-}
-
-static void use_pair (pair_t *p, uint32_t seed)
-{
-    uint8_t body[64];
-    zt_fill (body, sizeof body, seed);
-    zt_send (p->client, &p->at_client, body, sizeof body);
-    zt_expect (p->server, &p->at_server, body, sizeof body);
-}
-
-static void close_pair (pair_t *p)
-{
-    zt_close (p->client);
-    zt_close (p->server);
-    zt_term (p->ctx);
-}
-
-static void many_contexts (void)
-{
-    static pair_t pairs[CONTEXTS];
-    for (int i = 0; i < CONTEXTS; i++)
-        open_pair (&pairs[i]);
-    for (uint32_t round = 0; round < 10; round++)
-        for (uint32_t i = 0; i < CONTEXTS; i++)
-            use_pair (&pairs[i], round * CONTEXTS + i);
-    for (int i = 0; i < CONTEXTS; i++)
-        close_pair (&pairs[i]);
-}
-
-static void contexts_give_everything_back (void)
-{
-    pair_t p;
-    open_pair (&p);
-    close_pair (&p);
-    size_t fds = zt_fd_count ();
-    for (uint32_t i = 0; i < CONTEXT_CYCLES; i++) {
-        open_pair (&p);
-        use_pair (&p, i);
-        close_pair (&p);
-        CHECK_EQ (zt_fd_count (), fds);
-    }
-}
-
 static void empty_contexts (void)
 {
     zt_term (zt_ctx ());
@@ -342,8 +280,6 @@ static const zt_case_t cases[] = {
   ZT_CASE (shutdown_with_messages_waiting),
   ZT_CASE (signals_interrupt),
   ZT_CASE (unhandled_signals_do_not_interrupt),
-  ZT_CASE (many_contexts),
-  ZT_CASE (contexts_give_everything_back),
   ZT_CASE (empty_contexts),
 };
 

@@ -19,7 +19,8 @@ const monitorEvents = 4096
 const EventLost engine.EventKind = 0
 
 // Monitor is the events of a socket, for one reading thread. It belongs to its
-// reader and outlives the socket: EventStopped is the last event.
+// reader and outlives the socket, whose last event is EventStopped, and the
+// context, whose Term does not wait for it.
 type Monitor struct {
 	socket *Socket
 	kinds  engine.EventKind // bits of the wanted kinds
@@ -42,6 +43,9 @@ func (k *Socket) Monitor(kinds engine.EventKind) (*Monitor, error) {
 		return nil, err
 	}
 	m := &Monitor{socket: k, kinds: kinds | engine.EventStopped}
+	if err := k.ctx.AddMonitor(m); err != nil {
+		return nil, err
+	}
 	k.monitors.Lock()
 	defer k.monitors.Unlock()
 	k.monitors.list = append(k.monitors.list, m)
@@ -79,17 +83,13 @@ func (k *Socket) stopMonitors() {
 	}
 }
 
-// terminateMonitors makes blocked receives, and later ones that find no event,
-// fail with ETERM.
-func (k *Socket) terminateMonitors() {
-	k.monitors.Lock()
-	defer k.monitors.Unlock()
-	for _, m := range k.monitors.list {
-		m.mu.Lock()
-		m.terminated = true
-		m.mu.Unlock()
-		m.readers.Signal()
-	}
+// Terminate makes blocked receives, and later ones that find no event, fail with
+// ETERM. Any thread.
+func (m *Monitor) Terminate() {
+	m.mu.Lock()
+	m.terminated = true
+	m.mu.Unlock()
+	m.readers.Signal()
 }
 
 func (m *Monitor) put(e engine.Event) {
@@ -125,8 +125,6 @@ func (m *Monitor) take() (engine.Event, error) {
 	case len(m.events) > 0:
 	case m.terminated:
 		return engine.Event{}, errno.ETERM
-	case m.stopped:
-		return engine.Event{}, errStopped
 	default:
 		return engine.Event{}, errno.EAGAIN
 	}
@@ -138,11 +136,9 @@ func (m *Monitor) take() (engine.Event, error) {
 	return e, nil
 }
 
-// errStopped is an EAGAIN that no waiting changes.
-var errStopped = errno.New(errno.EAGAIN, "the monitor's last event was read")
-
 // Recv returns the next event, waiting for it unless dontWait is set (EAGAIN).
-// After EventStopped it does not wait either. EINTR: a signal handler ran.
+// After EventStopped only the context's end ends the wait. EINTR: a signal
+// handler ran.
 // ETERM: the context was shut down and no event is left.
 func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	w := wait.Get()
@@ -172,6 +168,7 @@ func (m *Monitor) Close() error {
 	m.mu.Unlock()
 	m.readers.Signal()
 	k := m.socket
+	k.ctx.RemoveMonitor(m)
 	k.monitors.Lock()
 	defer k.monitors.Unlock()
 	for i, other := range k.monitors.list {

@@ -96,6 +96,16 @@ func New(ctx *core.Context) (*Socket, error) {
 // Shared returns the socket's queues, for the engine and the C layer.
 func (k *Socket) Shared() *shm.Socket { return k.shared }
 
+// Open lets the C layer take its short ways for the handle, unless the context
+// was shut down since New.
+func (k *Socket) Open(handle uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.terminated.Load() {
+		atomic.StoreUint64(&k.shared.Handle, handle)
+	}
+}
+
 // Terminate makes blocked and later calls fail with ETERM. Any thread.
 func (k *Socket) Terminate() {
 	k.mu.Lock()
@@ -107,7 +117,6 @@ func (k *Socket) Terminate() {
 	k.terminated.Store(true)
 	k.readers.Signal()
 	k.senders.Signal()
-	k.terminateMonitors()
 	for _, sh := range k.shards {
 		sh.Wake() // a caller may be driving
 	}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The look-up of a name that nobody answers: it holds up no end. The program
+ * starts itself again with a resolv.conf of its own, which names a server of
+ * this test that is silent. */
+#include "ztest.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define NAME_SERVER "127.53.53.53"
+#define ENDPOINT "tcp://nobody.example:1"
+/* A look-up goes on for 10 s. */
+#define SOON_MS 6000
+
+static int name_server;
+
+/* A socket whose look-up has begun. */
+static void *start_look_up (void *ctx)
+{
+    void *s = zt_socket (ctx);
+    struct pollfd asked = {name_server, POLLIN, 0};
+    char query[512];
+
+    while (recv (name_server, query, sizeof query, MSG_DONTWAIT) > 0) {
+    }
+    CHECK_OK (zlink_connect (s, ENDPOINT));
+    CHECK_EQ (poll (&asked, 1, SOON_MS), 1);
+    return s;
+}
+
+static void close_ends_a_look_up (void)
+{
+    void *ctx = zt_ctx (), *s = start_look_up (ctx);
+    size_t fds = zt_fd_count ();
+    double start = zt_now_ms ();
+    zt_close (s);
+    zt_term (ctx);
+    CHECK_RANGE (zt_now_ms () - start, 0, SOON_MS);
+    ZT_UNTIL (zt_fd_count () < fds); /* that of the query, too */
+}
+
+static void disconnect_ends_a_look_up (void)
+{
+    void *ctx = zt_ctx (), *s = start_look_up (ctx);
+    void *monitor = zlink_socket_monitor_open (s, ZLINK_EVENT_CLOSED);
+    zlink_monitor_event_t event;
+
+    CHECK (monitor != NULL);
+    CHECK_OK (zlink_disconnect (s, ENDPOINT));
+    CHECK_FAIL (zlink_disconnect (s, ENDPOINT), ENOENT);
+    zt_expect_silence (s, 100);
+    double start = zt_now_ms ();
+    zt_close (s);
+    CHECK_OK (zlink_monitor_recv (monitor, &event, 0));
+    CHECK_EQ (event.event, ZLINK_EVENT_MONITOR_STOPPED);
+    CHECK_RANGE (zt_now_ms () - start, 0, SOON_MS);
+    zt_close (monitor);
+    zt_term (ctx);
+}
+
+/* Other connections of the shard do not wait for it either. */
+static void a_look_up_delays_nobody (void)
+{
+    void *ctx = zt_ctx (), *s = start_look_up (ctx);
+    zlink_routing_id_t id;
+    double start = zt_now_ms ();
+    int fd = zt_client (zt_bind (s));
+    zt_expect_connect (s, &id);
+    zt_write_frame (fd, "meanwhile", 9);
+    zt_expect (s, &id, "meanwhile", 9);
+    CHECK_RANGE (zt_now_ms () - start, 0, SOON_MS);
+    close (fd);
+    zt_close (s);
+    zt_term (ctx);
+}
+
+/* Answers a query: the name's address is 127.0.0.1. */
+static void answer_query (void)
+{
+    static const uint8_t header[] = {0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0};
+    static const uint8_t address[] = {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4,
+                                      127,  0,  0, 1};
+    uint8_t packet[1024];
+    struct sockaddr_in peer;
+    socklen_t peer_size = sizeof peer;
+    ssize_t size = recvfrom (name_server, packet, 512, 0,
+                             (struct sockaddr *) &peer, &peer_size);
+    CHECK (size > 12);
+    size_t end = 12 + strlen ((char *) packet + 12) + 1 + 4; /* the question's */
+    memcpy (packet + 2, header, sizeof header);
+    memcpy (packet + end, address, sizeof address);
+    CHECK (sendto (name_server, packet, end + sizeof address, 0,
+                   (struct sockaddr *) &peer, peer_size)
+           > 0);
+}
+
+static void a_late_answer_is_dialled (void)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    int port, listener = zt_listen (&port);
+    char endpoint[64];
+    zlink_routing_id_t id;
+
+    snprintf (endpoint, sizeof endpoint, "tcp://somebody.example:%d", port);
+    CHECK_OK (zlink_connect (s, endpoint));
+    zt_expect_silence (s, 100);
+    answer_query ();
+    zt_expect_connect (s, &id);
+    int fd = zt_accept (listener);
+    zt_write_frame (fd, "hello", 5);
+    zt_expect (s, &id, "hello", 5);
+    CHECK_OK (zlink_disconnect (s, endpoint));
+    zt_expect_eof (fd);
+    close (fd);
+    close (listener);
+    zt_close (s);
+    zt_term (ctx);
+}
+
+static const zt_case_t cases[] = {
+  ZT_CASE (a_late_answer_is_dialled),
+  ZT_CASE (close_ends_a_look_up),
+  ZT_CASE (disconnect_ends_a_look_up),
+  ZT_CASE (a_look_up_delays_nobody),
+};
+
+static int open_name_server (void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons (53)};
+    int fd = socket (AF_INET, SOCK_DGRAM, 0);
+    CHECK (fd >= 0);
+    CHECK_EQ (inet_pton (AF_INET, NAME_SERVER, &address.sin_addr), 1);
+    if (bind (fd, (struct sockaddr *) &address, sizeof address) == 0)
+        return fd;
+    close (fd);
+    return -1;
+}
+
+/* In a child: changes its view of the file system and becomes the test. */
+static int become_test (char **argv)
+{
+    char path[] = "/tmp/zlink-resolv-XXXXXX", number[16];
+    const char text[] = "nameserver " NAME_SERVER "\n";
+    int file = mkstemp (path);
+    CHECK (file >= 0);
+    CHECK_EQ (write (file, text, sizeof text - 1), sizeof text - 1);
+    close (file);
+    bool changed =
+      unshare (CLONE_NEWNS) == 0
+      && mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+      && mount (path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0;
+    unlink (path);
+    if (!changed) {
+        printf ("skipped: no mount namespace of its own (%s)\n",
+                strerror (errno));
+        fflush (stdout);
+        _exit (EXIT_SUCCESS);
+    }
+    snprintf (number, sizeof number, "%d", name_server);
+    CHECK_OK (setenv ("NAME_SERVER_FD", number, 1));
+    execv ("/proc/self/exe", argv);
+    _exit (127);
+}
+
+int main (int argc, char **argv)
+{
+    int status;
+    if (getenv ("NAME_SERVER_FD")) {
+        name_server = atoi (getenv ("NAME_SERVER_FD"));
+        return zt_main (argc, argv, cases, sizeof cases / sizeof *cases);
+    }
+    if ((name_server = open_name_server ()) < 0) {
+        printf ("skipped: no name server at " NAME_SERVER " (%s)\n",
+                strerror (errno));
+        return EXIT_SUCCESS;
+    }
+    pid_t child = fork ();
+    CHECK (child >= 0);
+    if (child == 0)
+        return become_test (argv);
+    CHECK_EQ (waitpid (child, &status, 0), child);
+    CHECK (WIFEXITED (status));
+    return WEXITSTATUS (status);
+}
