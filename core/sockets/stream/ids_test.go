@@ -108,7 +108,7 @@ func TestTableGrowth(t *testing.T) {
 		eventually(t, "all sessions are gone", func() bool {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			return len(k.sessions) == 0 && k.parts == 2
+			return len(k.sessions) == 0 && k.parts == 3
 		})
 	})
 }

@@ -46,7 +46,7 @@ func TestMonitor(t *testing.T) {
 			eventually(t, "everything is closed", func() bool {
 				k.mu.Lock()
 				defer k.mu.Unlock()
-				return k.parts == 1 // the open socket
+				return k.parts == 2 // the open socket and its receiver
 			})
 			check(t, k.Close(), "Close")
 			got := kinds(t, m, engine.EventStopped)

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets/stream"
+)
+
+// An echo server, and a client that asks it once.
+func Example() {
+	server, err := stream.Listen("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() {
+		for msg := range server.Messages(ctx) {
+			if msg.Event == stream.Data {
+				_ = server.Send(ctx, msg.Peer, msg.Body) // the peer may have gone
+			}
+		}
+	}()
+
+	client, err := stream.Dial(server.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	for msg := range client.Messages(ctx) {
+		switch msg.Event {
+		case stream.Connected:
+			if err := client.Send(ctx, msg.Peer, []byte("hello")); err != nil {
+				log.Fatal(err)
+			}
+		case stream.Data:
+			fmt.Printf("%s\n", msg.Body)
+			return
+		}
+	}
+	// Output: hello
+}
+
+// Batches cost less per message. What SendBatch does not take stays here.
+func ExampleSocket_RecvBatch() {
+	server, err := stream.Listen("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	client, err := stream.Dial(server.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	ctx := context.Background()
+	hello, err := client.Recv(ctx) // Connected
+	if err != nil {
+		log.Fatal(err)
+	}
+	out := []stream.Message{
+		{Peer: hello.Peer, Body: []byte("one")},
+		{Peer: hello.Peer, Body: []byte("two")},
+		{Peer: hello.Peer, Body: []byte("three")},
+	}
+	if n, err := client.SendBatch(ctx, out); err != nil {
+		log.Fatalf("%d sent: %v", n, err)
+	}
+
+	in := make([]stream.Message, 16)
+	for got := 0; got < len(out); {
+		n, err := server.RecvBatch(ctx, in)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for i := range in[:n] {
+			if in[i].Event == stream.Data {
+				fmt.Printf("%s\n", in[i].Body)
+				got++
+			}
+			in[i].Release()
+		}
+	}
+	// Output:
+	// one
+	// two
+	// three
+}
+
+// Settings are typed; errors carry the number that C callers get.
+func ExampleListen() {
+	server, err := stream.Listen("tcp://127.0.0.1:*",
+		stream.WithSendHWM(1000),
+		stream.WithMaxMessageSize(64<<10),
+		stream.WithLinger(time.Second))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+
+	_, err = stream.Listen(server.Addr())
+	fmt.Println(errors.Is(err, errno.EADDRINUSE))
+	_, err = server.TryRecv()
+	fmt.Println(errors.Is(err, errno.EAGAIN))
+	err = server.TrySend(1, []byte("nobody is there"))
+	fmt.Println(errors.Is(err, errno.EHOSTUNREACH))
+	// Output:
+	// true
+	// true
+	// true
+}
+
+// A context ends a wait, as its time-out does here.
+func ExampleSocket_Recv() {
+	server, err := stream.Listen("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err = server.Recv(ctx)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output: true
+}
+
+// Shutdown waits until everything is written.
+func ExampleSocket_Shutdown() {
+	ctx := context.Background()
+	server, err := stream.Listen("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := stream.Dial(server.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	hello, err := server.Recv(ctx) // Connected
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.Send(ctx, hello.Peer, []byte("goodbye")); err != nil {
+		log.Fatal(err)
+	}
+	if err := server.Shutdown(ctx); err != nil {
+		log.Fatal(err)
+	}
+	for msg := range client.Messages(ctx) {
+		if msg.Event == stream.Data {
+			fmt.Printf("%s\n", msg.Body)
+			break
+		}
+	}
+	// Output: goodbye
+}
