@@ -89,7 +89,6 @@ void *zlink_ctx_new (void)
     ZL_ENTER (NULL);
     int error = 0;
     uintptr_t handle = zgo_ctx_new (&error);
-    zl_give_signals_back ();
     return handle_or_null (handle, error);
 }
 
