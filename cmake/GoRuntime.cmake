@@ -48,9 +48,10 @@ save()
 edit(runtime/proc.go)
 change("\tsigmask := mp.sigmask\n(\tsigblock\\(false\\)\n\tunminit\\(\\)\n)"
   "\tvar sigmask sigset\n\tsigsave(&sigmask)\n\\1")
+# GOGC, GODEBUG and the like are meant for programs in Go.
+change("(func getGodebugEarly\\(\\) \\(string, bool\\) {\n)" "\\1\treturn \"\", true\n")
 save()
 
-# GOGC, GODEBUG and the like are meant for programs in Go.
 edit(runtime/env_posix.go)
 change("(func gogetenv\\(key string\\) string {\n)" "\\1\treturn \"\"\n")
 save()
@@ -58,6 +59,12 @@ save()
 # The limit of open files is the host's to set.
 edit(syscall/rlimit.go)
 change("\nfunc init\\(\\) {" "\nfunc raiseNoLimit() {")
+save()
+
+# Standard streams that do not block are not polled by Go, which would need two
+# descriptors for that.
+edit(os/file_unix.go)
+change("kindNewFile, unix.HasNonblockFlag\\(flags\\)" "kindNewFile, false")
 save()
 
 string(SUBSTRING "${replacements}" 1 -1 replacements)
