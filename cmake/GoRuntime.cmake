@@ -42,6 +42,9 @@ save()
 edit(runtime/signal_unix.go)
 change("func minitSignals\\(\\) {\n\tminitSignalStack\\(\\)\n" "func minitSignals() {\n")
 change("(func unminitSignals\\(\\) {\n)" "\\1\treturn\n")
+# A thread that ends unblocks three signals for the C library; the third would
+# be musl's, and is the host's SIGRTMIN here.
+change("\t\tsigdelset\\(&res, 34\\)\n" "")
 save()
 
 # A caller's thread ends with the mask it has then, not that of its first call.
