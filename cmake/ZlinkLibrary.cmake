@@ -44,8 +44,9 @@ string(JOIN "," zlink_godebug
 set(zlink_ldflags "-X=runtime.godebugDefault=${zlink_godebug}")
 string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 
-# Go's runtime, without what a host would notice of it.
-set(zlink_overlay "${PROJECT_BINARY_DIR}/go/runtime")
+# Go's runtime, without what a host would notice of it; `go vet ./...` passes by
+# a folder with such a name.
+set(zlink_overlay "${PROJECT_BINARY_DIR}/go/_runtime")
 
 set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false
   "-overlay=${zlink_overlay}/overlay.json")
