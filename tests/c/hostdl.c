@@ -57,7 +57,8 @@ int hd_main (int argc, char **argv, const hd_case_t *cases, size_t count)
     if (argc < 2)
         return 2;
     setvbuf (stdout, NULL, _IOLBF, 0);
-    hd_library = argv[1];
+    hd_library = realpath (argv[1], NULL); /* cases change the folder */
+    CHECK (hd_library != NULL);
     for (size_t i = 0; i < count; i++) {
         if (!selected (cases[i].name, argc, argv))
             continue;
