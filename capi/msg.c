@@ -86,11 +86,20 @@ static message *of (zlink_msg_t *msg)
     return (message *) msg;
 }
 
-/* The message, or NULL when the memory holds none. */
+/* The message, or NULL when the memory holds none, or in a forked child. */
 static const message *valid (const zlink_msg_t *msg)
 {
     const message *m = (const message *) msg;
-    return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB ? m : NULL;
+    return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB
+               && ZL_LIKELY (!zl_forked)
+             ? m
+             : NULL;
+}
+
+/* Fails for what is not valid. */
+static int no_message (void)
+{
+    return zl_fail (zl_forked ? ENOTSUP : EFAULT);
 }
 
 static void init (message *m)
@@ -181,16 +190,16 @@ static void release (message *m)
 
 int zlink_msg_init (zlink_msg_t *msg)
 {
-    if (!msg)
-        return zl_fail (EFAULT);
+    if (!msg || ZL_UNLIKELY (zl_forked))
+        return no_message ();
     init (of (msg));
     return 0;
 }
 
 int zlink_msg_init_size (zlink_msg_t *msg, size_t size)
 {
-    if (!msg)
-        return zl_fail (EFAULT);
+    if (!msg || ZL_UNLIKELY (zl_forked))
+        return no_message ();
     init (of (msg));
     return allocate (of (msg), size);
 }
@@ -198,8 +207,8 @@ int zlink_msg_init_size (zlink_msg_t *msg, size_t size)
 int zlink_msg_init_data (
   zlink_msg_t *msg, void *data, size_t size, zlink_free_fn *ffn, void *hint)
 {
-    if (!msg || (!data && size > 0))
-        return zl_fail (EFAULT);
+    if (!msg || (!data && size > 0) || zl_forked)
+        return no_message ();
     content *c = malloc (sizeof *c);
     if (!c)
         return zl_fail (ENOMEM);
@@ -217,7 +226,7 @@ int zlink_msg_init_data (
 int zlink_msg_close (zlink_msg_t *msg)
 {
     if (!valid (msg))
-        return zl_fail (EFAULT);
+        return no_message ();
     release (of (msg));
     return 0;
 }
@@ -225,7 +234,7 @@ int zlink_msg_close (zlink_msg_t *msg)
 int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 {
     if (!valid (dst) || !valid (src))
-        return zl_fail (EFAULT);
+        return no_message ();
     if (dst == src)
         return 0;
     release (of (dst));
@@ -237,7 +246,7 @@ int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
 {
     if (!valid (dst) || !valid (src))
-        return zl_fail (EFAULT);
+        return no_message ();
     if (dst == src)
         return 0;
     message *from = of (src), copy = *from;
@@ -270,7 +279,7 @@ void zlink_msgv_close (zlink_msg_t *parts, size_t count)
 void *zlink_msg_data (zlink_msg_t *msg)
 {
     if (!valid (msg)) {
-        zl_fail (EFAULT);
+        no_message ();
         return NULL;
     }
     return data_of (of (msg));
@@ -280,7 +289,7 @@ size_t zlink_msg_size (const zlink_msg_t *msg)
 {
     const message *m = valid (msg);
     if (!m) {
-        zl_fail (EFAULT);
+        no_message ();
         return 0;
     }
     return size_of (m);
@@ -302,7 +311,7 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
 {
     const message *m = valid (msg);
     if (!m)
-        return zl_fail (EFAULT);
+        return no_message ();
     switch (property) {
         case ZLINK_MORE:
             return m->more;
@@ -317,7 +326,7 @@ int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
 {
     (void) property;
     (void) optval;
-    return zl_fail (valid (msg) ? EINVAL : EFAULT);
+    return valid (msg) ? zl_fail (EINVAL) : no_message ();
 }
 
 const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
@@ -325,7 +334,7 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
     char text[INET6_ADDRSTRLEN];
     message *m = (message *) valid (msg);
     if (!m) {
-        zl_fail (EFAULT);
+        no_message ();
         return NULL;
     }
     if (!property || strcmp (property, "Peer-Address") != 0
@@ -379,7 +388,7 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
     zl_frame f;
     message received;
     if (!valid (msg))
-        return zl_fail (EFAULT);
+        return no_message ();
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
     if (!from_frame (&received, &f)) { /* a long id: the next call gets it */
@@ -405,7 +414,7 @@ static void *owner_of (const message *m)
 int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
     if (!valid (msg))
-        return zl_fail (EFAULT);
+        return no_message ();
     message *m = of (msg);
     size_t size = size_of (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
