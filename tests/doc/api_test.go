@@ -22,7 +22,7 @@ import (
 
 var (
 	comment     = regexp.MustCompile(`(?s)/\*.*?\*/`)
-	declaration = regexp.MustCompile(`(?s)ZLINK_EXPORT\s+([^;]*?\b(zlink_\w+)\s*\([^;]*\));`)
+	declaration = regexp.MustCompile(`(?ms)^ZLINK_EXPORT\s+([^;]*?\b(zlink_\w+)\s*\([^;]*\));`)
 	constant    = regexp.MustCompile(`(?m)^#define (ZLINK_\w+|E[A-Z]+)[ (]`)
 	call        = regexp.MustCompile(`\b(zlink_\w+) \(`)
 	name        = regexp.MustCompile(`\b(zlink_\w+)\s*\(`)
