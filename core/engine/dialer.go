@@ -105,6 +105,7 @@ func (d *Dialer) dial() {
 
 func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 	if err != nil {
+		d.remote = Address{}
 		d.failed()
 		return
 	}
@@ -150,9 +151,14 @@ func (d *Dialer) dropFd() bool {
 }
 
 func (d *Dialer) observe(kind EventKind, value uint64) {
-	if d.owner.Observed() {
-		d.owner.Observe(Event{Kind: kind, Value: value, Remote: endpoint.Text(d.remote.AddrPort)})
+	if !d.owner.Observed() {
+		return
 	}
+	e := Event{Kind: kind, Value: value}
+	if d.remote.IsValid() { // else the host's name could not be looked up
+		e.Remote = endpoint.Text(d.remote.AddrPort)
+	}
+	d.owner.Observe(e)
 }
 
 // ready learns how the try ended.
