@@ -511,7 +511,8 @@ zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms);
 
 /* Passes every message of frontend to backend and the other way round, frames
  * as they are, and copies it to capture unless that is NULL, until an error
- * (-1; ETERM, EINTR …). doc/proxy.md says what that means for STREAM sockets. */
+ * (-1; ETERM, EINTR …). doc/api/proxy.md says what that means for STREAM
+ * sockets. */
 ZLINK_EXPORT int zlink_proxy (void *frontend, void *backend, void *capture);
 
 /* The same, and obeys the bodies PAUSE, RESUME, TERMINATE (returns 0) and
