@@ -95,24 +95,26 @@ func (w *Waiter) Signalled() bool { return atomic.LoadUint32(&w.word) != 0 }
 // or a signal handler of the process (EINTR, with ReportSignals).
 func (w *Waiter) Wait(deadline time.Time) error {
 	for !w.Signalled() {
-		var limit *unix.Timespec
+		left := forever
 		if !deadline.IsZero() {
-			left := time.Until(deadline)
-			if left <= 0 {
+			if left = time.Until(deadline); left <= 0 {
 				return errno.EAGAIN
 			}
-			ts := unix.NsecToTimespec(int64(left))
-			limit = &ts
 		}
+		limit := unix.NsecToTimespec(int64(left))
 		// Syscall, not RawSyscall: the scheduler must know that this sleeps.
 		_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.word)), futexWait, 0,
-			uintptr(unsafe.Pointer(limit)), 0, 0)
+			uintptr(unsafe.Pointer(&limit)), 0, 0)
 		if e == unix.EINTR && ReportSignals && !w.Signalled() {
 			return errno.EINTR
 		}
 	}
 	return nil
 }
+
+// forever is the limit of a wait without a deadline. With no limit at all the
+// kernel would go on waiting after a handler installed with SA_RESTART.
+const forever = time.Duration(1<<63 - 1)
 
 const (
 	futexWait = 0 | 128 // FUTEX_WAIT | FUTEX_PRIVATE_FLAG
