@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "hot.h"
 #include "zlink.h"
 
 #define NS_PER_MS UINT64_C (1000000)
@@ -65,7 +66,7 @@ static set_t *acquire (void *handle)
     set = *slot ((uintptr_t) handle);
     if (!set) {
         pthread_mutex_unlock (&lock);
-        errno = EFAULT;
+        zl_fail (EFAULT);
     }
     return set;
 }
@@ -74,7 +75,7 @@ static int release (int rc, int error)
 {
     pthread_mutex_unlock (&lock);
     if (rc == -1)
-        errno = error;
+        zl_fail (error);
     return rc;
 }
 

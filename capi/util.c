@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The small utilities: counters, stopwatches, sleep, threads. They stand alone
- * and enter neither Go nor the rest of the library. */
+ * and enter neither Go nor the rest of the library, but for its errors. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "hot.h"
 #include "zlink.h"
 
 /* --------------------------------------------------------------- counters */
@@ -31,8 +32,7 @@ void *zlink_atomic_counter_new (void)
 
 static int no_counter (void)
 {
-    errno = EFAULT;
-    return -1;
+    return zl_fail (EFAULT);
 }
 
 void zlink_atomic_counter_set (void *counter, int value)
@@ -94,7 +94,7 @@ void *zlink_stopwatch_start (void)
 unsigned long zlink_stopwatch_intermediate (void *watch)
 {
     if (!watch) {
-        errno = EFAULT;
+        zl_fail (EFAULT);
         return 0;
     }
     return (unsigned long) (now_us () - *(uint64_t *) watch);
@@ -171,7 +171,7 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
     int rc;
 
     if (!func) {
-        errno = EINVAL;
+        zl_fail (EINVAL);
         return NULL;
     }
     thread = malloc (sizeof *thread);
@@ -182,7 +182,7 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
     rc = create_deaf (thread);
     if (rc != 0) {
         free (thread);
-        errno = rc;
+        zl_fail (rc);
         return NULL;
     }
     return thread;
