@@ -64,14 +64,14 @@ static set_t *acquire (void *handle)
     set_t *set;
 
     if (zl_forked) {
-        errno = ENOTSUP;
+        zl_fail (ENOTSUP);
         return NULL;
     }
     pthread_mutex_lock (&lock);
     set = *slot ((uintptr_t) handle);
     if (!set) {
         pthread_mutex_unlock (&lock);
-        errno = EFAULT;
+        zl_fail (EFAULT);
     }
     return set;
 }
@@ -80,7 +80,7 @@ static int release (int rc, int error)
 {
     pthread_mutex_unlock (&lock);
     if (rc == -1)
-        errno = error;
+        zl_fail (error);
     return rc;
 }
 
@@ -139,7 +139,7 @@ void *zlink_timers_new (void)
     set_t **at;
 
     if (!set) {
-        errno = zl_forked ? ENOTSUP : ENOMEM;
+        zl_fail (zl_forked ? ENOTSUP : ENOMEM);
         return NULL;
     }
     pthread_mutex_lock (&lock);

@@ -20,7 +20,7 @@ static bool refused (const void *object)
 {
     if (ZL_LIKELY (object && !zl_forked))
         return false;
-    errno = zl_forked ? ENOTSUP : EFAULT;
+    zl_fail (zl_forked ? ENOTSUP : EFAULT);
     return true;
 }
 
@@ -29,7 +29,7 @@ static void *allocate (size_t size)
 {
     if (!zl_forked)
         return malloc (size);
-    errno = ENOTSUP;
+    zl_fail (ENOTSUP);
     return NULL;
 }
 
@@ -182,7 +182,7 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
     int rc;
 
     if (!func) {
-        errno = EINVAL;
+        zl_fail (EINVAL);
         return NULL;
     }
     thread = allocate (sizeof *thread);
@@ -193,7 +193,7 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
     rc = create_deaf (thread);
     if (rc != 0) {
         free (thread);
-        errno = rc;
+        zl_fail (rc);
         return NULL;
     }
     return thread;
