@@ -105,12 +105,13 @@ func TestMonitor(t *testing.T) {
 			_, err = m.Recv(true)
 			So(err, shouldBeErrno, errno.EAGAIN)
 		})
-		Convey("names no address when a host's name leads to none", func() {
-			check(t, k.Connect("tcp://"+strings.Repeat("x", 64)+":5"), "Connect") // too long for a name
+		Convey("names the endpoint when a host's name leads to no address", func() {
+			endpoint := "tcp://" + strings.Repeat("x", 64) + ":5" // too long for a name
+			check(t, k.Connect(endpoint), "Connect")
 			var e engine.Event
 			within(t, patience, "the event", func() { e, err = m.Recv(false) })
 			So(err, ShouldBeNil)
-			So(e, ShouldResemble, engine.Event{Kind: engine.EventConnectRetried, Value: 100})
+			So(e, ShouldResemble, engine.Event{Kind: engine.EventConnectRetried, Value: 100, Remote: endpoint})
 		})
 		Convey("is polled beside sockets", func() {
 			items := []PollItem{{Socket: m, Events: PollIn | PollOut}, {Socket: k, Events: PollIn}}
