@@ -57,11 +57,17 @@ const char *zlink_error_detail (void)
     return detail;
 }
 
-/* Go's threads do not exist in a forked child: every handle ends there. */
+/* How Go's package runtime/cgo learns of the end of a thread that has called
+ * Go; weak, as cgo links this file for itself, too. */
+extern void (*x_crosscall2_ptr) (void) __attribute__ ((weak));
+
+/* Go's threads do not exist in a forked child: every handle ends there. A
+ * thread that ends must not enter Go either, where it could wait for them. */
 static void in_child (void)
 {
     zl_forked = true;
     zl_slots = no_slots;
+    x_crosscall2_ptr = NULL;
 }
 
 __attribute__ ((constructor)) static void watch_fork (void)
@@ -89,7 +95,6 @@ void *zlink_ctx_new (void)
     ZL_ENTER (NULL);
     int error = 0;
     uintptr_t handle = zgo_ctx_new (&error);
-    zl_give_signals_back ();
     return handle_or_null (handle, error);
 }
 

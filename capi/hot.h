@@ -47,8 +47,8 @@ int zl_result (int result);
 /* The thread's error detail; Go sets it before it returns -errno. */
 void zl_set_detail (const unsigned char *text, size_t size);
 
-/* Ends Go's hold of the host's signals; once Go runs. */
-void zl_give_signals_back (void);
+/* Called by Go when all of it has been initialised. */
+void zl_go_is_up (zl_pool *pools);
 
 /* To be called before a thread enters Go. */
 void zl_prepare_thread (void);

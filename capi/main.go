@@ -29,9 +29,9 @@ import (
 func main() {}
 
 func init() {
-	C.zl_pools = (*C.zl_pool)(unsafe.Pointer(shm.Pools))
 	wait.ReportSignals = true
 	engine.ReleaseOwner = func(owner unsafe.Pointer) { C.zl_owner_release(owner) }
+	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }
 
 func setSlot(at int, k *shm.Socket) { C.zl_set_slot(C.uint32_t(at), (*C.zl_socket)(unsafe.Pointer(k))) }

@@ -85,11 +85,20 @@ static inline message *of (zlink_msg_t *msg)
     return (message *) msg;
 }
 
-/* The message, or NULL when the memory holds none. */
+/* The message, or NULL when the memory holds none, or in a forked child. */
 static inline const message *valid (const zlink_msg_t *msg)
 {
     const message *m = (const message *) msg;
-    return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB ? m : NULL;
+    return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB
+               && ZL_LIKELY (!zl_forked)
+             ? m
+             : NULL;
+}
+
+/* Fails for what is not valid. */
+static inline int no_message (void)
+{
+    return zl_fail (zl_forked ? ENOTSUP : EFAULT);
 }
 
 static inline void init (message *m)

@@ -2,7 +2,7 @@
 /*
  * zlink_proxy and zlink_proxy_steerable, over the public calls alone: frames go
  * from one socket to the other as they are. What that means for STREAM sockets
- * is in doc/proxy.md.
+ * is in doc/api/proxy.md.
  */
 #include <string.h>
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "hot.h"
 #include "zlink.h"
 
 #define NS_PER_MS UINT64_C (1000000)
@@ -56,16 +57,21 @@ static set_t **slot (uintptr_t handle)
     return at;
 }
 
-/* The set with the lock held; NULL with EFAULT and without the lock. */
+/* The set with the lock held; NULL with EFAULT and without the lock. In a
+ * forked child the lock may be held by a thread that is not there. */
 static set_t *acquire (void *handle)
 {
     set_t *set;
 
+    if (zl_forked) {
+        zl_fail (ENOTSUP);
+        return NULL;
+    }
     pthread_mutex_lock (&lock);
     set = *slot ((uintptr_t) handle);
     if (!set) {
         pthread_mutex_unlock (&lock);
-        errno = EFAULT;
+        zl_fail (EFAULT);
     }
     return set;
 }
@@ -74,7 +80,7 @@ static int release (int rc, int error)
 {
     pthread_mutex_unlock (&lock);
     if (rc == -1)
-        errno = error;
+        zl_fail (error);
     return rc;
 }
 
@@ -129,11 +135,13 @@ static entry_t *take (set_t *set, int id)
 
 void *zlink_timers_new (void)
 {
-    set_t *set = calloc (1, sizeof *set);
+    set_t *set = zl_forked ? NULL : calloc (1, sizeof *set);
     set_t **at;
 
-    if (!set)
+    if (!set) {
+        zl_fail (zl_forked ? ENOTSUP : ENOMEM);
         return NULL;
+    }
     pthread_mutex_lock (&lock);
     set->handle = ++last_handle;
     at = slot (set->handle);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The small utilities: counters, stopwatches, sleep, threads. They stand alone
- * and enter neither Go nor the rest of the library. */
+/* The small utilities: counters, stopwatches, sleep, threads. They do not enter
+ * Go. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -11,7 +11,27 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "hot.h"
 #include "zlink.h"
+
+/* Whether a call has to fail: its object is NULL, or, as with every call, this
+ * is a forked child. */
+static bool refused (const void *object)
+{
+    if (ZL_LIKELY (object && !zl_forked))
+        return false;
+    zl_fail (zl_forked ? ENOTSUP : EFAULT);
+    return true;
+}
+
+/* malloc, which fails in a forked child. */
+static void *allocate (size_t size)
+{
+    if (!zl_forked)
+        return malloc (size);
+    zl_fail (ENOTSUP);
+    return NULL;
+}
 
 /* --------------------------------------------------------------- counters */
 
@@ -22,51 +42,43 @@ typedef struct
 
 void *zlink_atomic_counter_new (void)
 {
-    counter_t *counter = malloc (sizeof *counter);
+    counter_t *counter = allocate (sizeof *counter);
 
     if (counter)
         atomic_init (&counter->value, 0);
     return counter;
 }
 
-static int no_counter (void)
-{
-    errno = EFAULT;
-    return -1;
-}
-
 void zlink_atomic_counter_set (void *counter, int value)
 {
-    if (counter)
+    if (!refused (counter))
         atomic_store (&((counter_t *) counter)->value, value);
-    else
-        no_counter ();
 }
 
 int zlink_atomic_counter_inc (void *counter)
 {
-    if (!counter)
-        return no_counter ();
+    if (refused (counter))
+        return -1;
     return atomic_fetch_add (&((counter_t *) counter)->value, 1);
 }
 
 int zlink_atomic_counter_dec (void *counter)
 {
-    if (!counter)
-        return no_counter ();
+    if (refused (counter))
+        return -1;
     return atomic_fetch_sub (&((counter_t *) counter)->value, 1) != 1;
 }
 
 int zlink_atomic_counter_value (void *counter)
 {
-    if (!counter)
-        return no_counter ();
+    if (refused (counter))
+        return -1;
     return atomic_load (&((counter_t *) counter)->value);
 }
 
 void zlink_atomic_counter_destroy (void **counter_p)
 {
-    if (!counter_p)
+    if (refused (counter_p))
         return;
     free (*counter_p);
     *counter_p = NULL;
@@ -84,7 +96,7 @@ static uint64_t now_us (void)
 
 void *zlink_stopwatch_start (void)
 {
-    uint64_t *start_us = malloc (sizeof *start_us);
+    uint64_t *start_us = allocate (sizeof *start_us);
 
     if (start_us)
         *start_us = now_us ();
@@ -93,10 +105,8 @@ void *zlink_stopwatch_start (void)
 
 unsigned long zlink_stopwatch_intermediate (void *watch)
 {
-    if (!watch) {
-        errno = EFAULT;
+    if (refused (watch))
         return 0;
-    }
     return (unsigned long) (now_us () - *(uint64_t *) watch);
 }
 
@@ -104,7 +114,8 @@ unsigned long zlink_stopwatch_stop (void *watch)
 {
     unsigned long elapsed_us = zlink_stopwatch_intermediate (watch);
 
-    free (watch);
+    if (!zl_forked)
+        free (watch);
     return elapsed_us;
 }
 
@@ -171,10 +182,10 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
     int rc;
 
     if (!func) {
-        errno = EINVAL;
+        zl_fail (EINVAL);
         return NULL;
     }
-    thread = malloc (sizeof *thread);
+    thread = allocate (sizeof *thread);
     if (!thread)
         return NULL;
     thread->func = func;
@@ -182,7 +193,7 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
     rc = create_deaf (thread);
     if (rc != 0) {
         free (thread);
-        errno = rc;
+        zl_fail (rc);
         return NULL;
     }
     return thread;
@@ -192,7 +203,7 @@ void zlink_threadclose (void *handle)
 {
     thread_t *thread = handle;
 
-    if (!thread)
+    if (refused (thread))
         return;
     pthread_join (thread->id, NULL);
     free (thread);

@@ -9,6 +9,7 @@ endif()
 set(zlink_soname libzlink.so.5)
 set(zlink_file libzlink.so.5.3.0)
 set(zlink_lib_dir "${PROJECT_BINARY_DIR}/lib")
+set(zlink_cmake_sources "${PROJECT_SOURCE_DIR}/cmake")
 set(zlink_map "${PROJECT_SOURCE_DIR}/capi/libzlink.map")
 
 # The quotes are the Go tool's own: it splits both values at unquoted blanks.
@@ -36,11 +37,19 @@ endif()
 # with EINTR though no handler of the host ran. Without that it asks running
 # code at its next function call, which the core's short functions make often.
 # And stacks that were grown for the host's signal handlers (capi/loading.c) stay
-# large.
-set(zlink_ldflags "-X=runtime.godebugDefault=asyncpreemptoff=1,gcshrinkstackoff=1")
+# large. Without the other two Go keeps descriptors of its control group's files
+# open, to follow a processor limit; the core sets GOMAXPROCS itself.
+string(JOIN "," zlink_godebug
+  asyncpreemptoff=1 gcshrinkstackoff=1 containermaxprocs=0 updatemaxprocs=0)
+set(zlink_ldflags "-X=runtime.godebugDefault=${zlink_godebug}")
 string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 
-set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
+# Go's runtime, without what a host would notice of it; `go vet ./...` passes by
+# a folder with such a name.
+set(zlink_overlay "${PROJECT_BINARY_DIR}/go/_runtime")
+
+set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false
+  "-overlay=${zlink_overlay}/overlay.json")
 if(ZLINK_SANITIZE)
   list(APPEND zlink_go_flags -asan)
   string(APPEND zlink_cflags " -fno-omit-frame-pointer")
@@ -60,6 +69,8 @@ endforeach()
 set(zlink_go_output "${PROJECT_BINARY_DIR}/go/libzlink.so")
 add_custom_command(
   OUTPUT "${zlink_lib_dir}/${zlink_file}"
+  COMMAND ${CMAKE_COMMAND} "-DGO=${ZLINK_GO}" "-DOUT=${zlink_overlay}"
+    -P "${zlink_cmake_sources}/GoRuntime.cmake"
   COMMAND ${CMAKE_COMMAND} -E env
     CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
     ${ZLINK_GO} build ${zlink_go_flags} -o "${zlink_go_output}"
@@ -68,7 +79,7 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E rename "${zlink_go_output}" "${zlink_lib_dir}/${zlink_file}"
   COMMAND ${CMAKE_COMMAND} -E create_symlink ${zlink_file} "${zlink_lib_dir}/${zlink_soname}"
   COMMAND ${CMAKE_COMMAND} -E create_symlink ${zlink_soname} "${zlink_lib_dir}/libzlink.so"
-  DEPENDS ${zlink_sources} "${zlink_map}"
+  DEPENDS ${zlink_sources} "${zlink_map}" "${zlink_cmake_sources}/GoRuntime.cmake"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
   COMMENT "Building ${zlink_file} with Go"
   VERBATIM)

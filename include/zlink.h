@@ -12,7 +12,8 @@
  *  - A socket belongs to one thread at a time. A context, and zlink_close of
  *    different sockets, may be used from any thread.
  *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
- *  - In a child made by fork () every call fails with ENOTSUP.
+ *  - In a child made by fork () every call on a context, socket or monitor
+ *    fails with ENOTSUP.
  */
 #ifndef ZLINK_H_INCLUDED
 #define ZLINK_H_INCLUDED
@@ -158,7 +159,7 @@ ZLINK_EXPORT int zlink_ctx_term (void *context);
 ZLINK_EXPORT int zlink_ctx_shutdown (void *context);
 
 /* Sets or reads a context option. EINVAL: unknown option or bad value. The
- * io thread options apply until the first socket is made. */
+ * options of the io threads are to be set before the first bind or connect. */
 ZLINK_EXPORT int zlink_ctx_set (void *context, int option, int value);
 ZLINK_EXPORT int zlink_ctx_get (void *context, int option);
 
@@ -599,7 +600,8 @@ zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms);
 
 /* Passes every message of frontend to backend and the other way round, frames
  * as they are, and copies it to capture unless that is NULL, until an error
- * (-1; ETERM, EINTR …). doc/proxy.md says what that means for STREAM sockets. */
+ * (-1; ETERM, EINTR …). doc/api/proxy.md says what that means for STREAM
+ * sockets. */
 ZLINK_EXPORT int zlink_proxy (void *frontend, void *backend, void *capture);
 
 /* The same, and obeys the bodies PAUSE, RESUME, TERMINATE (returns 0) and

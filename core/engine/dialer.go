@@ -170,6 +170,7 @@ func (d *Dialer) dial() {
 
 func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 	if err != nil {
+		d.remote = Address{}
 		d.failed()
 		return
 	}

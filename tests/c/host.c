@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* A host program with habits of its own, one per argument; test_host.sh says
  * how each must end. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +106,8 @@ static int broken_pipe (void)
     return 1;
 }
 
+/* ---------------------------------------------------------------- crashes */
+
 static int crash (void)
 {
     void *context;
@@ -108,6 +116,89 @@ static int crash (void)
     return 1;
 }
 
+static int crash_before_any_call (void)
+{
+    *(volatile int *) (uintptr_t) handled = 1;
+    return 1;
+}
+
+static void *crash_thread (void *socket)
+{
+    char buf[8];
+    zlink_recv (socket, buf, sizeof buf, ZLINK_DONTWAIT);
+    *(volatile int *) (uintptr_t) handled = 1;
+    return NULL;
+}
+
+static int crash_in_thread (void)
+{
+    void *context;
+    pthread_t thread;
+    if (pthread_create (&thread, NULL, crash_thread, open_server (&context)) != 0)
+        return 1;
+    pthread_join (thread, NULL);
+    return 1;
+}
+
+static int division (void)
+{
+    void *context;
+    open_server (&context);
+    return 1000 / (int) handled;
+}
+
+static int give_up (void)
+{
+    void *context;
+    open_server (&context);
+    abort ();
+}
+
+static int end_by_signal (void)
+{
+    void *context;
+    open_server (&context);
+    raise (SIGTERM);
+    return 1;
+}
+
+/* Runs itself in an empty folder, where the kernel leaves a core if the name
+ * pattern is a plain one. */
+static int dump_core (const char *program)
+{
+    char self[4096] = "", pattern[256] = "", folder[] = "/tmp/zlink-core-XXXXXX";
+    struct rlimit limit;
+    int status, fd = open ("/proc/sys/kernel/core_pattern", O_RDONLY);
+    if (fd < 0 || read (fd, pattern, sizeof pattern - 1) <= 0 || !realpath (program, self))
+        return 1;
+    pattern[strcspn (pattern, "\n")] = '\0';
+    getrlimit (RLIMIT_CORE, &limit);
+    if (strchr ("|/", pattern[0]) || limit.rlim_max == 0) {
+        printf ("skipped: core_pattern %s, hard limit %llu\n", pattern,
+                (unsigned long long) limit.rlim_max);
+        return 0;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (!mkdtemp (folder))
+        return 1;
+    pid_t child = fork ();
+    if (child == 0) {
+        if (setrlimit (RLIMIT_CORE, &limit) == 0 && chdir (folder) == 0)
+            execl (self, self, "crash", (char *) NULL);
+        _exit (1);
+    }
+    if (waitpid (child, &status, 0) != child)
+        return 1;
+    char command[128];
+    snprintf (command, sizeof command, "ls %s | grep -q core && rm -r %s", folder, folder);
+    return WIFSIGNALED (status) && WTERMSIG (status) == SIGSEGV
+               && WCOREDUMP (status) && system (command) == 0
+             ? 0
+             : 1;
+}
+
+/* ------------------------------------------------------------------- ends */
+
 static int no_term (void)
 {
     void *context;
@@ -115,45 +206,124 @@ static int no_term (void)
     return 7;
 }
 
-static int forked (void)
+static void *wait_in_recv (void *socket)
 {
-    void *context, *s = open_server (&context);
     char buf[8];
-    int status;
-    pid_t child = fork ();
-    if (child == 0) {
-        alarm (5);
-        int bad = zlink_recv (s, buf, sizeof buf, 0) != -1 || errno != ENOTSUP;
-        bad |= zlink_send (s, "1234", 4, ZLINK_SNDMORE) != -1 || errno != ENOTSUP;
-        bad |= zlink_ctx_new () != NULL || errno != ENOTSUP;
-        bad |= zlink_close (s) != -1 || errno != ENOTSUP;
-        bad |= zlink_ctx_term (context) != -1 || errno != ENOTSUP;
-        if (bad)
-            _exit (1);
-        execl ("/bin/true", "true", (char *) NULL);
-        _exit (2);
-    }
-    if (waitpid (child, &status, 0) != child || status != 0)
-        return 1;
-    close_server (s, context);
-    return 0;
+    zlink_recv (socket, buf, sizeof buf, 0);
+    return NULL;
 }
+
+static void *wait_in_poll (void *socket)
+{
+    zlink_pollitem_t item = {socket, 0, ZLINK_POLLIN, 0};
+    zlink_poll (&item, 1, -1);
+    return NULL;
+}
+
+static void *wait_in_term (void *context)
+{
+    zlink_ctx_term (context);
+    return NULL;
+}
+
+/* Threads that wait in the library for as long as the process lives. */
+static void let_threads_wait (void)
+{
+    void *first, *second, *third, *s = open_server (&first);
+    pthread_t thread;
+    open_server (&third);
+    pthread_create (&thread, NULL, wait_in_recv, s);
+    pthread_create (&thread, NULL, wait_in_poll, open_server (&second));
+    pthread_create (&thread, NULL, wait_in_term, third);
+    usleep (20000);
+}
+
+static int return_from_main (void)
+{
+    let_threads_wait ();
+    return 21;
+}
+
+static int call_exit (void)
+{
+    let_threads_wait ();
+    exit (22);
+}
+
+static int call_quick_exit (void)
+{
+    let_threads_wait ();
+    quick_exit (23);
+}
+
+static int call_underscore_exit (void)
+{
+    let_threads_wait ();
+    _exit (24);
+}
+
+static void *exit_later (void *arg)
+{
+    usleep (20000);
+    exit (25);
+    return arg;
+}
+
+/* Another thread ends the process, which main has left. */
+static int leave_main (void)
+{
+    pthread_t thread;
+    let_threads_wait ();
+    pthread_create (&thread, NULL, exit_later, NULL);
+    pthread_exit (NULL);
+}
+
+static int exit_while_main_waits (void)
+{
+    pthread_t thread;
+    void *context, *s = open_server (&context);
+    pthread_create (&thread, NULL, exit_later, NULL);
+    wait_in_recv (s);
+    return 1;
+}
+
+/* Signals for the process. */
+static int several_signals (void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGCHLD, SIGURG, SIGUSR1};
+    return process_signals (numbers, 5);
+}
+
+static const struct
+{
+    const char *name;
+    int (*run) (void);
+} habits[] = {
+  {"timer", timer_signals},
+  {"process", several_signals},
+  {"pipe", broken_pipe},
+  {"crash", crash},
+  {"crash-early", crash_before_any_call},
+  {"crash-thread", crash_in_thread},
+  {"division", division},
+  {"abort", give_up},
+  {"signal", end_by_signal},
+  {"no-term", no_term},
+  {"return", return_from_main},
+  {"exit", call_exit},
+  {"quick-exit", call_quick_exit},
+  {"_exit", call_underscore_exit},
+  {"leave-main", leave_main},
+  {"exit-thread", exit_while_main_waits},
+};
 
 int main (int argc, char **argv)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGCHLD, SIGURG, SIGUSR1};
     const char *habit = argc == 2 ? argv[1] : "";
-    if (strcmp (habit, "timer") == 0)
-        return timer_signals ();
-    if (strcmp (habit, "process") == 0)
-        return process_signals (numbers, 5);
-    if (strcmp (habit, "pipe") == 0)
-        return broken_pipe ();
-    if (strcmp (habit, "crash") == 0)
-        return crash ();
-    if (strcmp (habit, "no-term") == 0)
-        return no_term ();
-    if (strcmp (habit, "fork") == 0)
-        return forked ();
+    if (strcmp (habit, "core") == 0)
+        return dump_core (argv[0]);
+    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
+        if (strcmp (habit, habits[i].name) == 0)
+            return habits[i].run ();
     return 2;
 }

@@ -171,6 +171,28 @@ static void port_in_use (void)
     close_fixture (&f);
 }
 
+/* A failure that has nothing to add does not show the sentence of another. */
+static void detail_of_the_last_failure (void)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx), *timers = zlink_timers_new ();
+    char buf[8];
+
+    CHECK (timers != NULL);
+    CHECK_FAIL (zlink_bind (s, "nonsense"), EINVAL);
+    CHECK (strstr (zlink_error_detail (), "nonsense") != NULL);
+    CHECK_FAIL (zlink_timers_cancel (timers, 1), EINVAL);
+    CHECK_STR (zlink_error_detail (), "");
+    CHECK_FAIL (zlink_bind (s, "nonsense"), EINVAL);
+    CHECK_NULL (zlink_threadstart (NULL, NULL), EINVAL);
+    CHECK_STR (zlink_error_detail (), "");
+    CHECK_FAIL (zlink_bind (s, "nonsense"), EINVAL);
+    CHECK_FAIL (zlink_recv (s, buf, sizeof buf, ZLINK_DONTWAIT), EAGAIN);
+    CHECK_STR (zlink_error_detail (), "");
+    CHECK_OK (zlink_timers_destroy (&timers));
+    zt_close (s);
+    zt_term (ctx);
+}
+
 static bool refused (int port)
 {
     int fd = zt_try_client (port);
@@ -234,6 +256,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (wrong_first_frames),
   ZT_CASE (zero_body_closes_the_peer),
   ZT_CASE (port_in_use),
+  ZT_CASE (detail_of_the_last_failure),
   ZT_CASE (unbind),
   ZT_CASE (disconnect),
 };

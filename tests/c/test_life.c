@@ -206,7 +206,7 @@ static void send_signals (int number, void *(*run) (void *), void *s)
     zt_join (thread);
 }
 
-static void signals_interrupt (void)
+static void interrupt_with (int flags)
 {
     struct sigaction action, old;
     void *ctx = zt_ctx ();
@@ -215,11 +215,14 @@ static void signals_interrupt (void)
 
     memset (&action, 0, sizeof action);
     action.sa_handler = on_signal;
+    action.sa_flags = flags;
     CHECK_OK (sigaction (SIGUSR1, &action, &old));
+    atomic_store (&signals, 0);
+    send_signals (SIGUSR1, recv_until_signal, s);
     int port = zt_bind (s);
     send_signals (SIGUSR1, recv_until_signal, s);
     send_signals (SIGUSR1, poll_until_signal, s);
-    CHECK (atomic_load (&signals) >= 2);
+    CHECK (atomic_load (&signals) >= 3);
 
     /* The socket works on. */
     int fd = zt_client (port);
@@ -229,6 +232,17 @@ static void signals_interrupt (void)
     zt_close (s);
     zt_term (ctx);
     CHECK_OK (sigaction (SIGUSR1, &old, NULL));
+}
+
+static void signals_interrupt (void)
+{
+    interrupt_with (0);
+}
+
+/* signal () installs handlers with SA_RESTART; they end a wait all the same. */
+static void restarting_signals_interrupt (void)
+{
+    interrupt_with (SA_RESTART);
 }
 
 static void *recv_until_timeout (void *s)
@@ -279,6 +293,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (shutdown_ends_all_calls),
   ZT_CASE (shutdown_with_messages_waiting),
   ZT_CASE (signals_interrupt),
+  ZT_CASE (restarting_signals_interrupt),
   ZT_CASE (unhandled_signals_do_not_interrupt),
   ZT_CASE (empty_contexts),
 };

@@ -22,7 +22,7 @@ import (
 
 var (
 	comment     = regexp.MustCompile(`(?s)/\*.*?\*/`)
-	declaration = regexp.MustCompile(`(?s)ZLINK_EXPORT\s+([^;]*?\b(zlink_\w+)\s*\([^;]*\));`)
+	declaration = regexp.MustCompile(`(?ms)^ZLINK_EXPORT\s+([^;]*?\b(zlink_\w+)\s*\([^;]*\));`)
 	constant    = regexp.MustCompile(`(?m)^#define (ZLINK_\w+|E[A-Z]+)[ (]`)
 	call        = regexp.MustCompile(`\b(zlink_\w+) \(`)
 	name        = regexp.MustCompile(`\b(zlink_\w+)\s*\(`)
@@ -127,6 +127,23 @@ func TestEveryConstantIsDocumented(t *testing.T) {
 		}
 	}
 	slices.Sort(bad)
+	report(t, bad)
+}
+
+// doc/api/constants.md has a row for each constant: | `name` | value | … |
+func TestConstantsHaveTheirValues(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|")
+	value := regexp.MustCompile(`(?m)^#define (ZLINK_\w+|E[A-Z]+) +\(?([-\w][-+ \w]*)`)
+	said := map[string]string{}
+	for _, m := range row.FindAllStringSubmatch(pages(t, "doc/api/constants.md")[0].text, -1) {
+		said[m[1]] = m[2]
+	}
+	var bad []string
+	for _, m := range value.FindAllStringSubmatch(header(t), -1) {
+		if m[1] != "ZLINK_EXPORT" && said[m[1]] != strings.TrimSpace(m[2]) {
+			bad = append(bad, fmt.Sprintf("doc/api/constants.md: %s is %s, not %q", m[1], m[2], said[m[1]]))
+		}
+	}
 	report(t, bad)
 }
 

@@ -4,6 +4,7 @@ package stream
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/smartystreets/goconvey/convey"
@@ -103,6 +104,14 @@ func TestMonitor(t *testing.T) {
 			}
 			_, err = m.Recv(true)
 			So(err, shouldBeErrno, errno.EAGAIN)
+		})
+		Convey("names the endpoint when a host's name leads to no address", func() {
+			endpoint := "tcp://" + strings.Repeat("x", 64) + ":5" // too long for a name
+			check(t, k.Connect(endpoint), "Connect")
+			var e engine.Event
+			within(t, patience, "the event", func() { e, err = m.Recv(false) })
+			So(err, ShouldBeNil)
+			So(e, ShouldResemble, engine.Event{Kind: engine.EventConnectRetried, Value: 100, Remote: endpoint})
 		})
 		Convey("is polled beside sockets", func() {
 			items := []PollItem{{Socket: m, Events: PollIn | PollOut}, {Socket: k, Events: PollIn}}
