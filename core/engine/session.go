@@ -17,6 +17,9 @@ const (
 	// farewellTime is how long a connection that is over may make no progress
 	// with what is still under way to the peer.
 	farewellTime = time.Second
+	// halfClosedTime is how long a peer that has closed its side, and may read on,
+	// may take nothing of what is queued for it.
+	halfClosedTime = 30 * time.Second
 	// farewellPoll is how often that is looked at, at first.
 	farewellPoll = time.Millisecond
 )
@@ -61,6 +64,7 @@ type Session struct {
 	moved     uint64        // bytes ever given to the kernel
 	progress  [2]uint64     // moved and unsent at the last look for a stall
 	watched   bool          // such looks are made
+	stallTime time.Duration // between them
 }
 
 // adopt makes a session of a connected descriptor, which it then owns, and
@@ -235,19 +239,20 @@ func (s *Session) remoteEnded() {
 	s.announceEnd()
 	if s.fd >= 0 {
 		s.Finish(ReasonRemote, time.Time{})
-		s.watchStall()
+		s.watchStall(halfClosedTime)
 	}
 }
 
-// watchStall closes a connection that is over when a farewellTime passes in
-// which nothing moved.
-func (s *Session) watchStall() {
+// watchStall closes a connection that is over when a time passes in which
+// nothing moved.
+func (s *Session) watchStall(limit time.Duration) {
+	s.stallTime = limit
 	if s.fd < 0 || s.watched {
 		return
 	}
 	s.watched = true
 	s.progress = [2]uint64{s.moved, uint64(s.unsent())}
-	s.shard.timers.after(farewellTime, s.stalled)
+	s.shard.timers.after(limit, s.stalled)
 }
 
 func (s *Session) stalled() {
@@ -259,7 +264,7 @@ func (s *Session) stalled() {
 		return
 	}
 	s.watched = false
-	s.watchStall()
+	s.watchStall(s.stallTime)
 }
 
 // detach hides the session from senders and takes over what they queued.
@@ -308,7 +313,7 @@ func (s *Session) written() {
 		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
 		s.farewell = farewellPoll
 		s.shard.timers.after(s.farewell, s.lookFarewell)
-		s.watchStall()
+		s.watchStall(farewellTime)
 	}
 }
 
