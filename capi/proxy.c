@@ -120,7 +120,9 @@ static int check (void *socket)
 {
     int type;
     size_t size = sizeof type;
-    return zlink_getsockopt (socket, ZLINK_TYPE, &type, &size);
+    if (zlink_getsockopt (socket, ZLINK_TYPE, &type, &size) != 0)
+        return -1;
+    return type == ZLINK_STREAM ? 0 : zl_fail (ENOTSOCK); /* a monitor */
 }
 
 int zlink_proxy_steerable (void *frontend,

@@ -213,11 +213,16 @@ func (s *Session) closeBy(deadline time.Time) {
 }
 
 // FinishSession is Finish, without a deadline, for the session that rid names
-// in the socket k if it still does. Driver only.
+// in the socket k if it still does; it is not dialled again. Driver only.
 func (sh *Shard) FinishSession(shared *shm.Session, rid uint32, k *shm.Socket) {
-	if shared.Is(k, rid) {
-		sh.byFd[shared.Fd].handler.(*Session).Finish(ReasonLocal, time.Time{})
+	if !shared.Closing(k, rid) {
+		return
 	}
+	s := sh.byFd[shared.Fd].handler.(*Session)
+	if s.dialer != nil {
+		s.dialer.ended = true
+	}
+	s.Finish(ReasonLocal, time.Time{})
 }
 
 // Abort closes the connection at once; what is not written is lost.
