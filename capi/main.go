@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Command capi is libzlink.so: the C ABI of zlink. The data path is in C
-// (hot.c, msg.c) over the structures of core/shm; every other call is one
-// exported function here, which looks a handle up, calls the core, and turns an
-// error into -errno. All rules live in the core.
+// (hot.c, msg.c) over the structures of core/shm; every other call on a context,
+// socket or monitor is one exported function here, which looks a handle up, calls
+// the core, and turns an error into -errno. All rules of sockets live in the core.
+// Proxies and utilities are plain C.
 package main
 
 /*

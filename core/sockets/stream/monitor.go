@@ -141,8 +141,7 @@ func (m *Monitor) take() (engine.Event, error) {
 // Recv returns the next event, waiting for it unless dontWait is set or
 // OptRcvTimeo is over (EAGAIN).
 // After EventStopped only the context's end ends the wait. EINTR: a signal
-// handler ran.
-// ETERM: the context was shut down and no event is left.
+// handler ran. ETERM: the context was shut down and no event is left.
 func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	w := wait.Get()
 	defer wait.Put(w)
