@@ -38,7 +38,8 @@ enum
 #define ZL_LIKELY(x) __builtin_expect (!!(x), 1)
 #define ZL_UNLIKELY(x) __builtin_expect (!!(x), 0)
 
-/* Sets errno and clears the thread's error detail; returns -1. */
+/* Sets errno, in a forked child to ENOTSUP, and clears the thread's error
+ * detail; returns -1. */
 int zl_fail (int error);
 
 /* Turns the result of a zgo_ function into a C one: -errno becomes -1. */

@@ -96,12 +96,6 @@ static const message *valid (const zlink_msg_t *msg)
              : NULL;
 }
 
-/* Fails for what is not valid. */
-static int no_message (void)
-{
-    return zl_fail (zl_forked ? ENOTSUP : EFAULT);
-}
-
 static void init (message *m)
 {
     memset (m, 0, sizeof *m);
@@ -191,7 +185,7 @@ static void release (message *m)
 int zlink_msg_init (zlink_msg_t *msg)
 {
     if (!msg || ZL_UNLIKELY (zl_forked))
-        return no_message ();
+        return zl_fail (EFAULT);
     init (of (msg));
     return 0;
 }
@@ -199,7 +193,7 @@ int zlink_msg_init (zlink_msg_t *msg)
 int zlink_msg_init_size (zlink_msg_t *msg, size_t size)
 {
     if (!msg || ZL_UNLIKELY (zl_forked))
-        return no_message ();
+        return zl_fail (EFAULT);
     init (of (msg));
     return allocate (of (msg), size);
 }
@@ -208,7 +202,7 @@ int zlink_msg_init_data (
   zlink_msg_t *msg, void *data, size_t size, zlink_free_fn *ffn, void *hint)
 {
     if (!msg || (!data && size > 0) || zl_forked)
-        return no_message ();
+        return zl_fail (EFAULT);
     content *c = malloc (sizeof *c);
     if (!c)
         return zl_fail (ENOMEM);
@@ -226,7 +220,7 @@ int zlink_msg_init_data (
 int zlink_msg_close (zlink_msg_t *msg)
 {
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     release (of (msg));
     return 0;
 }
@@ -234,7 +228,7 @@ int zlink_msg_close (zlink_msg_t *msg)
 int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 {
     if (!valid (dst) || !valid (src))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (dst == src)
         return 0;
     release (of (dst));
@@ -246,7 +240,7 @@ int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
 {
     if (!valid (dst) || !valid (src))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (dst == src)
         return 0;
     message *from = of (src), copy = *from;
@@ -267,7 +261,7 @@ int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
 
 void zlink_msgv_close (zlink_msg_t *parts, size_t count)
 {
-    if (!parts)
+    if (!parts || zl_forked)
         return;
     for (size_t i = 0; i < count; i++)
         zlink_msg_close (&parts[i]);
@@ -279,7 +273,7 @@ void zlink_msgv_close (zlink_msg_t *parts, size_t count)
 void *zlink_msg_data (zlink_msg_t *msg)
 {
     if (!valid (msg)) {
-        no_message ();
+        zl_fail (EFAULT);
         return NULL;
     }
     return data_of (of (msg));
@@ -289,7 +283,7 @@ size_t zlink_msg_size (const zlink_msg_t *msg)
 {
     const message *m = valid (msg);
     if (!m) {
-        no_message ();
+        zl_fail (EFAULT);
         return 0;
     }
     return size_of (m);
@@ -311,7 +305,7 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
 {
     const message *m = valid (msg);
     if (!m)
-        return no_message ();
+        return zl_fail (EFAULT);
     switch (property) {
         case ZLINK_MORE:
             return m->more;
@@ -326,7 +320,7 @@ int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
 {
     (void) property;
     (void) optval;
-    return valid (msg) ? zl_fail (EINVAL) : no_message ();
+    return zl_fail (valid (msg) ? EINVAL : EFAULT);
 }
 
 const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
@@ -334,7 +328,7 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
     char text[INET6_ADDRSTRLEN];
     message *m = (message *) valid (msg);
     if (!m) {
-        no_message ();
+        zl_fail (EFAULT);
         return NULL;
     }
     if (!property || strcmp (property, "Peer-Address") != 0
@@ -388,7 +382,7 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
     zl_frame f;
     message received;
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
     if (!from_frame (&received, &f)) { /* a long id: the next call gets it */
@@ -414,7 +408,7 @@ static void *owner_of (const message *m)
 int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     message *m = of (msg);
     size_t size = size_of (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
