@@ -261,7 +261,7 @@ int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
 
 void zlink_msgv_close (zlink_msg_t *parts, size_t count)
 {
-    if (!parts || zl_forked)
+    if (!parts)
         return;
     for (size_t i = 0; i < count; i++)
         zlink_msg_close (&parts[i]);
