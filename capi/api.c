@@ -33,7 +33,7 @@ static _Thread_local char detail[DETAIL_MAX];
 int zl_fail (int error)
 {
     detail[0] = '\0';
-    errno = error;
+    errno = zl_forked ? ENOTSUP : error; /* whatever else is wrong */
     return -1;
 }
 

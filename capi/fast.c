@@ -72,7 +72,7 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
     m.peer_kind = (uint8_t) s->ip_kind;
     memcpy (m.peer.ip, s->ip, sizeof m.peer.ip);
     if (ZL_UNLIKELY (!valid (&msgs[0])))
-        return no_message (), 0;
+        return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
         m.event = (uint8_t) r->kind;
         replace (&msgs[0], &m);
@@ -204,7 +204,7 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
 {
     message *m = of (msg);
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     ZL_ENTER (-1);
     size_t size = size_of (m);
     void *owner = size >= OWNED_MIN ? owner_of (m) : NULL;
@@ -290,7 +290,7 @@ uint32_t zlink_msg_routing_id (const zlink_msg_t *msg)
 {
     const message *m = valid (msg);
     if (!m) {
-        no_message ();
+        zl_fail (EFAULT);
         return 0;
     }
     return m->routing_id;
@@ -299,7 +299,7 @@ uint32_t zlink_msg_routing_id (const zlink_msg_t *msg)
 int zlink_msg_set_routing_id (zlink_msg_t *msg, uint32_t routing_id)
 {
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (routing_id == 0)
         return zl_fail (EINVAL);
     of (msg)->routing_id = routing_id;

@@ -89,6 +89,8 @@ func (t *table[T]) drop(handle uint64) (object T, ok bool) {
 type closer interface {
 	stream.Pollable
 	Close() error
+	SetOption(opt stream.Option, value []byte) error
+	Option(opt stream.Option, buf []byte) (int, error)
 }
 
 var (

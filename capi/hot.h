@@ -2,8 +2,8 @@
 /*
  * The C layer of libzlink.so: what its files share. hot.c answers the calls of
  * the data path as long as nothing unusual happens; msg.c is zlink_msg_*;
- * api.c turns every other call into one call of Go (the zgo_ functions, which
- * return -errno on failure).
+ * api.c and watch.c turn other calls into one call of Go each (the zgo_
+ * functions, which return -errno on failure).
  */
 #ifndef ZLINK_HOT_H
 #define ZLINK_HOT_H
@@ -38,7 +38,8 @@ enum
 #define ZL_LIKELY(x) __builtin_expect (!!(x), 1)
 #define ZL_UNLIKELY(x) __builtin_expect (!!(x), 0)
 
-/* Sets errno and clears the thread's error detail; returns -1. */
+/* Sets errno, in a forked child to ENOTSUP, and clears the thread's error
+ * detail; returns -1. */
 int zl_fail (int error);
 
 /* Turns the result of a zgo_ function into a C one: -errno becomes -1. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Command capi is libzlink.so: the C ABI of zlink. The data path is in C
-// (hot.c, msg.c) over the structures of core/shm; every other call is one
-// exported function here, which looks a handle up, calls the core, and turns an
-// error into -errno. All rules live in the core.
+// (hot.c, msg.c) over the structures of core/shm; every other call on a context,
+// socket or monitor is one exported function here, which looks a handle up, calls
+// the core, and turns an error into -errno. All rules of sockets live in the core.
+// Proxies and utilities are plain C.
 package main
 
 /*
@@ -163,7 +164,7 @@ func zgo_state(handle C.uintptr_t) C.int {
 
 //export zgo_setsockopt
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
-	k, err := socketOf(uintptr(handle))
+	c, err := closerOf(uintptr(handle))
 	if err == nil && value == nil && size > 0 {
 		err = errno.New(errno.EINVAL, "the value of option %d is NULL", option)
 	}
@@ -171,18 +172,18 @@ func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size
 		err = errno.New(errno.EINVAL, "no option takes a value of %d bytes", size)
 	}
 	if err == nil {
-		err = k.SetOption(stream.Option(option), bytes(value, size))
+		err = c.SetOption(stream.Option(option), bytes(value, size))
 	}
 	return result(err)
 }
 
 //export zgo_getsockopt
 func zgo_getsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
-	k, err := socketOf(uintptr(handle))
+	c, err := closerOf(uintptr(handle))
 	if err != nil {
 		return result(err)
 	}
-	n, err := k.Option(stream.Option(option), bytes(value, size))
+	n, err := c.Option(stream.Option(option), bytes(value, size))
 	if err != nil {
 		return result(err)
 	}

@@ -69,7 +69,7 @@ void zl_msg_release (message *m)
 int zlink_msg_init (zlink_msg_t *msg)
 {
     if (!msg || ZL_UNLIKELY (zl_forked))
-        return no_message ();
+        return zl_fail (EFAULT);
     init (of (msg));
     return 0;
 }
@@ -77,7 +77,7 @@ int zlink_msg_init (zlink_msg_t *msg)
 int zlink_msg_init_size (zlink_msg_t *msg, size_t size)
 {
     if (!msg || ZL_UNLIKELY (zl_forked))
-        return no_message ();
+        return zl_fail (EFAULT);
     init (of (msg));
     return zl_msg_allocate (of (msg), size);
 }
@@ -86,7 +86,7 @@ int zlink_msg_init_data (
   zlink_msg_t *msg, void *data, size_t size, zlink_free_fn *ffn, void *hint)
 {
     if (!msg || (!data && size > 0) || zl_forked)
-        return no_message ();
+        return zl_fail (EFAULT);
     content *c = malloc (sizeof *c);
     if (!c)
         return zl_fail (ENOMEM);
@@ -104,7 +104,7 @@ int zlink_msg_init_data (
 int zlink_msg_close (zlink_msg_t *msg)
 {
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     zl_msg_release (of (msg));
     return 0;
 }
@@ -112,7 +112,7 @@ int zlink_msg_close (zlink_msg_t *msg)
 int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 {
     if (!valid (dst) || !valid (src))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (dst == src)
         return 0;
     zl_msg_release (of (dst));
@@ -124,7 +124,7 @@ int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
 {
     if (!valid (dst) || !valid (src))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (dst == src)
         return 0;
     message *from = of (src), copy = *from;
@@ -157,7 +157,7 @@ void zlink_msgv_close (zlink_msg_t *parts, size_t count)
 void *zlink_msg_data (zlink_msg_t *msg)
 {
     if (!valid (msg)) {
-        no_message ();
+        zl_fail (EFAULT);
         return NULL;
     }
     return data_of (of (msg));
@@ -167,7 +167,7 @@ size_t zlink_msg_size (const zlink_msg_t *msg)
 {
     const message *m = valid (msg);
     if (!m) {
-        no_message ();
+        zl_fail (EFAULT);
         return 0;
     }
     return size_of (m);
@@ -189,7 +189,7 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
 {
     const message *m = valid (msg);
     if (!m)
-        return no_message ();
+        return zl_fail (EFAULT);
     switch (property) {
         case ZLINK_MORE:
             return (m->flags & FLAG_MORE) != 0;
@@ -206,7 +206,7 @@ int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
 {
     (void) property;
     (void) optval;
-    return valid (msg) ? zl_fail (EINVAL) : no_message ();
+    return zl_fail (valid (msg) ? EINVAL : EFAULT);
 }
 
 const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
@@ -214,7 +214,7 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
     char text[INET6_ADDRSTRLEN];
     message *m = (message *) valid (msg);
     if (!m) {
-        no_message ();
+        zl_fail (EFAULT);
         return NULL;
     }
     if (!property || strcmp (property, "Peer-Address") != 0
@@ -268,7 +268,7 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
     zl_frame f;
     message received;
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (zl_is_fast (socket))
         return zl_msg_recv_fast (msg, socket, flags);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
@@ -290,7 +290,7 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
 int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
     if (!valid (msg))
-        return no_message ();
+        return zl_fail (EFAULT);
     if (zl_is_fast (socket))
         return zl_msg_send_fast (msg, socket, flags);
     message *m = of (msg);

@@ -95,12 +95,6 @@ static inline const message *valid (const zlink_msg_t *msg)
              : NULL;
 }
 
-/* Fails for what is not valid. */
-static inline int no_message (void)
-{
-    return zl_fail (zl_forked ? ENOTSUP : EFAULT);
-}
-
 static inline void init (message *m)
 {
     memset (m, 0, sizeof *m);

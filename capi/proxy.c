@@ -119,8 +119,12 @@ static int burst (void *from, void *to, void *capture, side *in, side *out)
 /* A proxy passes frames on; a socket in the mode FAST has none. */
 static int check (void *socket)
 {
-    int mode;
-    size_t size = sizeof mode;
+    int type, mode;
+    size_t size = sizeof type;
+    if (zlink_getsockopt (socket, ZLINK_TYPE, &type, &size) != 0)
+        return -1;
+    if (type != ZLINK_STREAM)
+        return zl_fail (ENOTSOCK); /* a monitor */
     if (zlink_getsockopt (socket, ZLINK_STREAM_MODE, &mode, &size) != 0)
         return -1;
     return mode == ZLINK_STREAM_MODE_COMPAT ? 0 : zl_fail (ENOTSUP);

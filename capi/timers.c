@@ -139,7 +139,7 @@ void *zlink_timers_new (void)
     set_t **at;
 
     if (!set) {
-        zl_fail (zl_forked ? ENOTSUP : ENOMEM);
+        zl_fail (ENOMEM);
         return NULL;
     }
     pthread_mutex_lock (&lock);

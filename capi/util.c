@@ -20,17 +20,18 @@ static bool refused (const void *object)
 {
     if (ZL_LIKELY (object && !zl_forked))
         return false;
-    zl_fail (zl_forked ? ENOTSUP : EFAULT);
+    zl_fail (EFAULT);
     return true;
 }
 
 /* malloc, which fails in a forked child. */
 static void *allocate (size_t size)
 {
-    if (!zl_forked)
-        return malloc (size);
-    zl_fail (ENOTSUP);
-    return NULL;
+    void *block = zl_forked ? NULL : malloc (size);
+
+    if (!block)
+        zl_fail (ENOMEM);
+    return block;
 }
 
 /* --------------------------------------------------------------- counters */

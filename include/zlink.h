@@ -7,13 +7,14 @@
  *  - A function that fails returns -1 or NULL and sets the calling thread's
  *    errno; zlink_errno () returns the same value and zlink_error_detail ()
  *    one sentence about what was wrong.
- *  - Handles (contexts, sockets) are opaque. NULL, a closed handle or any
- *    other value gives EFAULT (contexts) or ENOTSOCK (sockets), not a crash.
+ *  - Handles are opaque. NULL, a closed handle or any other value gives EFAULT
+ *    (contexts, timers) or ENOTSOCK (sockets, monitors), not a crash. Counters,
+ *    stopwatches and threads are pointers: only NULL is found out.
  *  - A socket belongs to one thread at a time. A context, and zlink_close of
  *    different sockets, may be used from any thread.
  *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
- *  - In a child made by fork () every call on a context, socket or monitor
- *    fails with ENOTSUP.
+ *  - In a child made by fork () every call that can fail fails with ENOTSUP
+ *    (doc/host.md).
  */
 #ifndef ZLINK_H_INCLUDED
 #define ZLINK_H_INCLUDED
@@ -146,7 +147,7 @@ ZLINK_EXPORT const char *zlink_error_detail (void);
 #define ZLINK_THREAD_PRIORITY_DFLT -1
 #define ZLINK_THREAD_SCHED_POLICY_DFLT -1
 
-/* A new context, freed by zlink_ctx_term. NULL: EMFILE or ENOMEM. */
+/* A new context, freed by zlink_ctx_term. NULL: EMFILE. */
 ZLINK_EXPORT void *zlink_ctx_new (void);
 
 /* Shuts the context down, waits until its sockets are closed and their linger
@@ -154,8 +155,9 @@ ZLINK_EXPORT void *zlink_ctx_new (void);
  * afterwards. EFAULT: not a context. EINTR: a signal handler ran; call again. */
 ZLINK_EXPORT int zlink_ctx_term (void *context);
 
-/* Makes every blocked and later call on the context's sockets and monitors,
- * except zlink_close, fail with ETERM. Returns at once. */
+/* Makes every blocked and later call on the context's sockets, except
+ * zlink_close, fail with ETERM, and on monitors that have no event left.
+ * Returns at once. */
 ZLINK_EXPORT int zlink_ctx_shutdown (void *context);
 
 /* Sets or reads a context option. EINVAL: unknown option or bad value. The
@@ -534,9 +536,9 @@ typedef struct zlink_peer_info_t
 /* A monitor of the socket's events, an or of ZLINK_EVENT_ bits, for
  * zlink_monitor_recv, zlink_poll and zlink_close. It may be read on another
  * thread than the socket's. MONITOR_STOPPED comes last, whatever events says.
- * Any number of monitors may watch a socket; doc/monitor.md tells the events.
- * A monitor is none of MAX_SOCKETS, and outlives its socket and its context.
- * NULL: ENOTSOCK, ETERM, EINVAL (no known event). */
+ * Any number of monitors may watch a socket; doc/api/monitoring.md tells the
+ * events. A monitor is none of MAX_SOCKETS, and outlives its socket and its
+ * context. NULL: ENOTSOCK, ETERM, EINVAL (no known event), EMFILE. */
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
 /* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). No event
@@ -606,8 +608,8 @@ ZLINK_EXPORT int zlink_proxy (void *frontend, void *backend, void *capture);
 
 /* The same, and obeys the bodies PAUSE, RESUME, TERMINATE (returns 0) and
  * STATISTICS that come on control, a STREAM socket or NULL. STATISTICS is
- * answered with eight uint64_t of this machine: messages in, bytes in, messages
- * out, bytes out, of frontend and then of backend. */
+ * answered with eight uint64_t in this machine's byte order: messages in, bytes
+ * in, messages out, bytes out, of frontend and then of backend. */
 ZLINK_EXPORT int zlink_proxy_steerable (void *frontend,
                                         void *backend,
                                         void *capture,
@@ -616,7 +618,7 @@ ZLINK_EXPORT int zlink_proxy_steerable (void *frontend,
 /* -------------------------------------------------------------- utilities */
 
 /* A counter that any thread may change; inc returns the old value, dec returns
- * 1 while the counter is not zero afterwards, else 0. */
+ * 1 while the counter is not zero afterwards, else 0. EFAULT: NULL. */
 ZLINK_EXPORT void *zlink_atomic_counter_new (void);
 ZLINK_EXPORT void zlink_atomic_counter_set (void *counter, int value);
 ZLINK_EXPORT int zlink_atomic_counter_inc (void *counter);
@@ -638,7 +640,7 @@ ZLINK_EXPORT int zlink_timers_cancel (void *timers, int timer_id);
 ZLINK_EXPORT int
 zlink_timers_set_interval (void *timers, int timer_id, size_t interval_ms);
 ZLINK_EXPORT int zlink_timers_reset (void *timers, int timer_id);
-/* Milliseconds until the next timer is due; -1: there is none. */
+/* Milliseconds until the next timer is due; -1: there is none, or an error. */
 ZLINK_EXPORT long zlink_timers_timeout (void *timers);
 /* Runs the handlers that are due. */
 ZLINK_EXPORT int zlink_timers_execute (void *timers);
@@ -650,8 +652,8 @@ ZLINK_EXPORT unsigned long zlink_stopwatch_stop (void *watch);
 
 ZLINK_EXPORT void zlink_sleep (int seconds);
 
-/* Runs func (arg) on a new thread; zlink_threadclose waits for its end and
- * frees the handle. */
+/* Runs func (arg) on a new thread, with signals blocked; zlink_threadclose waits
+ * for its end and frees the handle. NULL: EINVAL (no func), EAGAIN, ENOMEM. */
 typedef void (zlink_thread_fn) (void *arg);
 ZLINK_EXPORT void *zlink_threadstart (zlink_thread_fn *func, void *arg);
 ZLINK_EXPORT void zlink_threadclose (void *thread);

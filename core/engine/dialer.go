@@ -39,6 +39,7 @@ type Dialer struct {
 	retry   *timer
 	limit   *timer // of the present try
 	closed  bool
+	ended   bool               // this side closed the connection: it is not lost, and not dialled again
 	lookUp  context.CancelFunc // ends the look-up that runs and will report; nil: none
 }
 
@@ -270,7 +271,9 @@ func (d *Dialer) lost() {
 		d.owner.Gone(d)
 		return
 	}
-	d.failed()
+	if !d.ended {
+		d.failed()
+	}
 }
 
 // failed plans the next try.

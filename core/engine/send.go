@@ -19,7 +19,7 @@ var ReleaseOwner func(owner unsafe.Pointer)
 func (sh *Shard) flush(shared *shm.Session) {
 	shared.Lock()
 	shared.TxDirty = 0
-	if shared.TxState != shm.TxOpen {
+	if shared.TxState == shm.TxClosed {
 		shared.Unlock()
 		shared.Release() // detach kept it for this list
 		return

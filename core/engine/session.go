@@ -17,6 +17,9 @@ const (
 	// farewellTime is how long a connection that is over may make no progress
 	// with what is still under way to the peer.
 	farewellTime = time.Second
+	// halfClosedTime is how long a peer that has closed its side, and may read on,
+	// may take nothing of what is queued for it.
+	halfClosedTime = 30 * time.Second
 	// farewellPoll is how often that is looked at, at first.
 	farewellPoll = time.Millisecond
 )
@@ -63,6 +66,7 @@ type Session struct {
 	moved     atomic.Uint64 // bytes ever given to the kernel
 	progress  [2]uint64     // moved and unsent at the last look for a stall
 	watched   bool          // such looks are made
+	stallTime time.Duration // between them
 }
 
 // adopt makes a session of a connected descriptor, which it then owns, and
@@ -214,11 +218,16 @@ func (s *Session) closeBy(deadline time.Time) {
 }
 
 // FinishSession is Finish, without a deadline, for the session that rid names
-// in the socket k if it still does. Driver only.
+// in the socket k if it still does; it is not dialled again. Driver only.
 func (sh *Shard) FinishSession(shared *shm.Session, rid uint32, k *shm.Socket) {
-	if shared.Is(k, rid) {
-		sh.byFd[shared.Fd].handler.(*Session).Finish(ReasonLocal, time.Time{})
+	if !shared.Closing(k, rid) {
+		return
 	}
+	s := sh.byFd[shared.Fd].handler.(*Session)
+	if s.dialer != nil {
+		s.dialer.ended = true
+	}
+	s.Finish(ReasonLocal, time.Time{})
 }
 
 // Abort closes the connection at once; what is not written is lost.
@@ -240,19 +249,20 @@ func (s *Session) remoteEnded() {
 	s.announceEnd()
 	if s.fd >= 0 {
 		s.Finish(ReasonRemote, time.Time{})
-		s.watchStall()
+		s.watchStall(halfClosedTime)
 	}
 }
 
-// watchStall closes a connection that is over when a farewellTime passes in
-// which nothing moved.
-func (s *Session) watchStall() {
+// watchStall closes a connection that is over when a time passes in which
+// nothing moved.
+func (s *Session) watchStall(limit time.Duration) {
+	s.stallTime = limit
 	if s.fd < 0 || s.watched {
 		return
 	}
 	s.watched = true
 	s.progress = [2]uint64{s.moved.Load(), uint64(s.unsent())}
-	s.shard.timers.after(farewellTime, s.stalled)
+	s.shard.timers.after(limit, s.stalled)
 }
 
 func (s *Session) stalled() {
@@ -264,7 +274,7 @@ func (s *Session) stalled() {
 		return
 	}
 	s.watched = false
-	s.watchStall()
+	s.watchStall(s.stallTime)
 }
 
 // detach hides the session from senders and takes over what they queued.
@@ -313,7 +323,7 @@ func (s *Session) written() {
 		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
 		s.farewell = farewellPoll
 		s.shard.timers.after(s.farewell, s.lookFarewell)
-		s.watchStall()
+		s.watchStall(farewellTime)
 	}
 }
 

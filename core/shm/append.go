@@ -122,6 +122,25 @@ func (s *Session) Is(k *Socket, rid uint32) bool {
 	return s.names(k, rid)
 }
 
+// BeginClose ends what senders may queue for the session that k calls rid.
+// false: it is not open. Any thread.
+func (s *Session) BeginClose(k *Socket, rid uint32) bool {
+	s.Lock()
+	defer s.Unlock()
+	if !s.names(k, rid) {
+		return false
+	}
+	s.TxState = TxClosing
+	return true
+}
+
+// Closing tells whether s is still the session that BeginClose was called for.
+func (s *Session) Closing(k *Socket, rid uint32) bool {
+	s.Lock()
+	defer s.Unlock()
+	return s.Rid == rid && s.Sock == k && s.TxState == TxClosing
+}
+
 func (s *Session) names(k *Socket, rid uint32) bool {
 	return s.Rid == rid && s.Sock == k && s.TxState == TxOpen
 }

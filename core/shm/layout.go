@@ -47,8 +47,9 @@ const (
 
 // States of a session as its senders see it.
 const (
-	TxClosed = 0 // no peer: EHOSTUNREACH
-	TxOpen   = 1
+	TxClosed  = 0 // no peer: EHOSTUNREACH
+	TxOpen    = 1
+	TxClosing = 2 // told to close after what is queued: EHOSTUNREACH
 )
 
 // Driver states of a shard.
@@ -129,7 +130,7 @@ type Session struct {
 	ID4       [4]byte // the id frame of a session without an alias
 	IP        [16]byte
 	IPKind    uint32 // 4, 6, or 0: the transport has no IP address
-	Fd        int32  // valid while TxState is TxOpen; the driver
+	Fd        int32  // valid while TxState is not TxClosed; the driver
 	Sock      *Socket
 
 	Up   Run // the connect event

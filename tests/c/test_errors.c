@@ -147,6 +147,39 @@ static void zero_body_closes_the_peer (void)
     close_fixture (&f);
 }
 
+/* From the order on nothing more is taken for the peer, and a peer that was
+ * dialled is not dialled again. */
+static void nothing_after_the_order_to_close (void)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    int port, listener = zt_listen (&port);
+    zlink_routing_id_t id;
+    uint8_t body[16];
+
+    zt_set_int (s, ZLINK_RECONNECT_IVL, 1);
+    for (int i = 0; i < 100; i++) {
+        zt_connect (s, port);
+        int fd = zt_accept (listener);
+        zt_expect_connect (s, &id);
+        zt_send (s, &id, "last", 4);
+        zt_send (s, &id, "\0", 1);
+        CHECK (!zt_try_send (s, &id, "late", 4, 0));
+        CHECK_EQ (errno, EHOSTUNREACH);
+        CHECK (!zt_try_send (s, &id, "\0", 1, 0));
+        CHECK_EQ (errno, EHOSTUNREACH);
+        CHECK_EQ (zt_read_frame (fd, body, sizeof body), 4);
+        zt_expect_eof (fd);
+        close (fd);
+        zt_expect_disconnect (s, &id);
+    }
+    zt_expect_silence (s, 50);
+    CHECK_OK (zlink_disconnect (s, zt_endpoint (port)));
+    CHECK_FAIL (zlink_disconnect (s, zt_endpoint (port)), ENOENT);
+    zt_close (s);
+    close (listener);
+    zt_term (ctx);
+}
+
 static void port_in_use (void)
 {
     fixture_t f = open_fixture ();
@@ -255,6 +288,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (gone_peer),
   ZT_CASE (wrong_first_frames),
   ZT_CASE (zero_body_closes_the_peer),
+  ZT_CASE (nothing_after_the_order_to_close),
   ZT_CASE (port_in_use),
   ZT_CASE (detail_of_the_last_failure),
   ZT_CASE (unbind),

@@ -18,8 +18,10 @@ ends() {
     if [ "$code" -ne "$3" ] || grep -qi goroutine <<<"$output"; then
         printf '%s: ended with %d, expected %d\n%s\n' "$2" "$code" "$3" "$output"
         bad=1
+    elif grep '^skipped' <<<"$output"; then
+        : # it has said why
     else
-        printf '%s: ok %s\n' "$2" "$(grep '^skipped' <<<"$output")"
+        printf 'ok %s-%s\n' "$(basename "$1")" "$2"
     fi
 }
 

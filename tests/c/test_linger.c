@@ -12,6 +12,7 @@
 #define ENDLESS_MS 60000
 #define SOON_MS 10000
 #define PEERS 20
+#define PAUSE_MS 2500 /* several times what an ended connection may stand still */
 
 static void *open_sender (void *ctx)
 {
@@ -302,6 +303,25 @@ static void ended_peers_linger_too (void)
     }
 }
 
+/* A peer that closed its side and pauses before it reads on gets everything
+ * that was queued for it. */
+static void a_half_closed_peer_gets_everything (void)
+{
+    void *ctx = zt_ctx (), *s = open_sender (ctx);
+    zlink_routing_id_t id;
+    int fd = zt_small_client (zt_bind (s));
+
+    zt_expect_connect (s, &id);
+    queue (s, &id, MANY);
+    CHECK_OK (shutdown (fd, SHUT_WR));
+    zt_expect_disconnect (s, &id);
+    zt_pause_ms (PAUSE_MS);
+    CHECK (all_arrive (fd, MANY));
+    close (fd);
+    zt_close (s);
+    zt_term (ctx);
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (without_limit_slow_peers_get_everything),
   ZT_CASE (unread_input_destroys_nothing),
@@ -312,6 +332,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (not_blocky_is_zero),
   ZT_CASE (dialled_peers_linger_too),
   ZT_CASE (ended_peers_linger_too),
+  ZT_CASE (a_half_closed_peer_gets_everything),
 };
 
 ZT_MAIN (cases)

@@ -4,6 +4,8 @@
 #include "ztest.h"
 #include "zmonitor.h"
 
+#include <poll.h>
+
 #include <signal.h>
 
 /* Closes fd and waits for the server's disconnect event. */
@@ -225,6 +227,45 @@ static void interrupted (void)
 
 /* A monitor is none of the things that other calls want, and keeps its events
  * when it is given to them. */
+/* A monitor has a few of a socket's options, as where it is a socket. */
+static void options (void)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    void *monitor = zt_monitor (s, ZLINK_EVENT_LISTENING);
+    zlink_monitor_event_t e;
+    int value = -2;
+
+    CHECK_EQ (zt_get_int (monitor, ZLINK_TYPE), ZLINK_PAIR);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_RCVTIMEO), -1);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_LINGER), -1);
+    zt_set_int (monitor, ZLINK_LINGER, 0);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_LINGER), 0);
+    zt_set_int (monitor, ZLINK_RCVTIMEO, 50);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_RCVTIMEO), 50);
+    double start = zt_now_ms ();
+    CHECK_FAIL (zlink_monitor_recv (monitor, &e, 0), EAGAIN);
+    CHECK_RANGE (zt_now_ms () - start, 49, 10000);
+    CHECK_FAIL (zlink_setsockopt (monitor, ZLINK_RCVTIMEO, &value, sizeof value),
+                EINVAL);
+    CHECK_FAIL (zlink_setsockopt (monitor, ZLINK_RCVTIMEO, &value, 3), EINVAL);
+    CHECK_FAIL (zlink_setsockopt (monitor, ZLINK_SNDBUF, &value, sizeof value),
+                EINVAL);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_RCVTIMEO), 50);
+
+    struct pollfd fd = {zt_get_int (monitor, ZLINK_FD), POLLIN, 0};
+    CHECK_EQ (zt_get_int (monitor, ZLINK_EVENTS), 0);
+    CHECK_EQ (poll (&fd, 1, 0), 0);
+    zt_bind (s);
+    CHECK_EQ (poll (&fd, 1, -1), 1);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_EVENTS), ZLINK_POLLIN);
+    zt_event (monitor, ZLINK_EVENT_LISTENING);
+    CHECK_EQ (zt_get_int (monitor, ZLINK_EVENTS), 0);
+    CHECK_EQ (poll (&fd, 1, 0), 0);
+    zt_close (s);
+    zt_close (monitor);
+    zt_term (ctx);
+}
+
 static void wrong_handles (void)
 {
     void *ctx = zt_ctx (), *s = zt_socket (ctx);
@@ -234,8 +275,7 @@ static void wrong_handles (void)
     zlink_peer_info_t info;
     zlink_msg_t msg;
     char buf[8];
-    int value = 0;
-    size_t size = sizeof value;
+    size_t size = 0;
 
     CHECK_FAIL (zlink_recv (monitor, buf, sizeof buf, 0), ENOTSOCK);
     CHECK_FAIL (zlink_send (monitor, "abcd", 4, ZLINK_SNDMORE), ENOTSOCK);
@@ -243,9 +283,6 @@ static void wrong_handles (void)
     CHECK_FAIL (zlink_msg_recv (&msg, monitor, 0), ENOTSOCK);
     CHECK_FAIL (zlink_msg_send (&msg, monitor, 0), ENOTSOCK);
     CHECK_OK (zlink_msg_close (&msg));
-    CHECK_FAIL (zlink_setsockopt (monitor, ZLINK_RCVTIMEO, &value, size),
-                ENOTSOCK);
-    CHECK_FAIL (zlink_getsockopt (monitor, ZLINK_TYPE, &value, &size), ENOTSOCK);
     CHECK_FAIL (zlink_bind (monitor, "tcp://127.0.0.1:*"), ENOTSOCK);
     CHECK_FAIL (zlink_connect (monitor, "tcp://127.0.0.1:9"), ENOTSOCK);
     CHECK_FAIL (zlink_unbind (monitor, "tcp://127.0.0.1:9"), ENOTSOCK);
@@ -289,6 +326,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (blocking_and_not),
   ZT_CASE (closed_under_a_reader),
   ZT_CASE (interrupted),
+  ZT_CASE (options),
   ZT_CASE (wrong_handles),
 };
 

@@ -254,6 +254,29 @@ static void closed_descriptor_peer (void)
     zt_term (ctx);
 }
 
+/* A closed descriptor is told, also when its number is the next free one. */
+static void closed_descriptors (void)
+{
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    int ends[2];
+
+    zt_bind (s);
+    CHECK_OK (pipe (ends));
+    close (ends[0]);
+    close (ends[1]);
+    for (int i = 0; i < 2; i++) {
+        zlink_pollitem_t items[] = {{NULL, ends[i], ZLINK_POLLIN, 0},
+                                    {s, 0, ZLINK_POLLIN, 0}};
+        CHECK_EQ (zlink_poll (items, 1, -1), 1);
+        CHECK_EQ (items[0].revents, ZLINK_POLLERR);
+        CHECK_EQ (zlink_poll (items, 2, -1), 1);
+        CHECK_EQ (items[0].revents, ZLINK_POLLERR);
+        CHECK_EQ (items[1].revents, 0);
+    }
+    zt_close (s);
+    zt_term (ctx);
+}
+
 static void thousand_sockets (void)
 {
     static void *sockets[POLLED_SOCKETS];
@@ -318,6 +341,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (pollout),
   ZT_CASE (between_two_frames),
   ZT_CASE (closed_descriptor_peer),
+  ZT_CASE (closed_descriptors),
   ZT_CASE (thousand_sockets),
   ZT_CASE (errors),
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Proxies between STREAM sockets, as doc/proxy.md tells. */
+/* Proxies between STREAM sockets, as doc/api/proxy.md tells. */
 #include "ztest.h"
 
 /* A proxy on a thread, its sockets, and one who gives it commands. */

@@ -136,16 +136,12 @@ static void same_endpoint_connected_twice (void)
         zt_expect_connect (server, &at_server);
     }
     CHECK (!zt_same_id (&ids[0], &ids[1]));
+    /* As elsewhere in the ZeroMQ world, one call ends all of that name. */
     CHECK_OK (zlink_disconnect (s, zt_endpoint (port)));
-    zt_expect_disconnect (s, &ids[0]);
-    CHECK_EQ (zt_recv (server, &at_server, body, sizeof body), 1);
-    zt_send (s, &ids[1], "the other", 9);
-    CHECK_EQ (zt_recv (server, &at_server, body, sizeof body), 9);
-    zt_expect_silence (s, SILENCE_MS);
-
-    CHECK_OK (zlink_disconnect (s, zt_endpoint (port)));
-    zt_expect_disconnect (s, &ids[1]);
-    zt_expect_disconnect (server, &at_server);
+    for (int i = 0; i < 2; i++) {
+        CHECK (zt_recv (s, &at_server, body, sizeof body) == 1 && body[0] == 0);
+        CHECK (zt_recv (server, &at_server, body, sizeof body) == 1);
+    }
     CHECK_FAIL (zlink_disconnect (s, zt_endpoint (port)), ENOENT);
     zt_expect_silence (server, SILENCE_MS);
     CHECK_EQ (zlink_socket_peer_count (server), 0);

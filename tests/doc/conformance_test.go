@@ -16,10 +16,10 @@ import (
 // "core/sockets/stream:TestPoll" a Go test.
 
 var (
-	cTest     = regexp.MustCompile("`(c_\\w+(?::\\w+)?)`")
+	cTest     = regexp.MustCompile("`(c_\\w+(?::[\\w-]+)?)`")
 	goTest    = regexp.MustCompile("`(core[/\\w]*:Test\\w+)`")
 	ctestName = regexp.MustCompile(`^\d+/\d+ Test: (\w+)$`)
-	casePass  = regexp.MustCompile(`^ok (\w+)`)
+	casePass  = regexp.MustCompile(`^ok ([\w-]+)`)
 	goPass    = regexp.MustCompile(`^--- PASS: (Test\w+) `)
 	goPackage = regexp.MustCompile(`^(?:ok|FAIL)\s+github.com/zlink/zlink/(\S+)`)
 )

@@ -125,17 +125,21 @@ func (k *Socket) Disconnect(text string) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	i := slices.IndexFunc(k.dialers, func(d *dialing) bool { return d.text == text })
-	if i < 0 {
+	now, deadline := k.lingerEnd()
+	before := len(k.dialers)
+	k.dialers = slices.DeleteFunc(k.dialers, func(d *dialing) bool {
+		if d.text != text {
+			return false
+		}
+		if k.aliases[d.alias].dialer == d {
+			delete(k.aliases, d.alias)
+		}
+		d.Close(engine.ReasonLocal, now, deadline)
+		return true
+	})
+	if len(k.dialers) == before {
 		return errno.New(errno.ENOENT, "the socket has not connected to %q", text)
 	}
-	d := k.dialers[i]
-	k.dialers = slices.Delete(k.dialers, i, i+1)
-	if k.aliases[d.alias].dialer == d {
-		delete(k.aliases, d.alias)
-	}
-	now, deadline := k.lingerEnd()
-	d.Close(engine.ReasonLocal, now, deadline)
 	return nil
 }
 

@@ -4,7 +4,6 @@ package stream
 
 import (
 	"sync"
-	"time"
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
@@ -33,6 +32,9 @@ type Monitor struct {
 	stopped    bool // EventStopped is queued: no other follows
 	terminated bool
 	closed     bool
+	rcvTimeout int32        // ms; -1: no limit
+	linger     int32        // stored
+	fd         *wait.Waiter // for others' event loops; nil: not asked for
 }
 
 // Monitor returns a new monitor of the socket's events whose bit is in kinds,
@@ -42,7 +44,7 @@ func (k *Socket) Monitor(kinds engine.EventKind) (*Monitor, error) {
 	if err := k.state(); err != nil {
 		return nil, err
 	}
-	m := &Monitor{socket: k, kinds: kinds | engine.EventStopped}
+	m := &Monitor{socket: k, kinds: kinds | engine.EventStopped, rcvTimeout: -1, linger: -1}
 	if err := k.ctx.AddMonitor(m); err != nil {
 		return nil, err
 	}
@@ -136,21 +138,22 @@ func (m *Monitor) take() (engine.Event, error) {
 	return e, nil
 }
 
-// Recv returns the next event, waiting for it unless dontWait is set (EAGAIN).
+// Recv returns the next event, waiting for it unless dontWait is set or
+// OptRcvTimeo is over (EAGAIN).
 // After EventStopped only the context's end ends the wait. EINTR: a signal
-// handler ran.
-// ETERM: the context was shut down and no event is left.
+// handler ran. ETERM: the context was shut down and no event is left.
 func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	w := wait.Get()
 	defer wait.Put(w)
 	m.readers.Add(w)
 	defer m.readers.Remove(w)
+	deadline := m.deadline()
 	for {
 		e, err := m.take()
 		if err != errno.EAGAIN || dontWait {
 			return e, err
 		}
-		if err := w.Wait(time.Time{}); err != nil {
+		if err := w.Wait(deadline); err != nil {
 			return engine.Event{}, err
 		}
 		w.Reset()
@@ -165,7 +168,12 @@ func (m *Monitor) Close() error {
 		return errno.ENOTSOCK
 	}
 	m.closed, m.events = true, nil
+	fd := m.fd
 	m.mu.Unlock()
+	if fd != nil {
+		m.readers.Remove(fd)
+		fd.CloseFd()
+	}
 	m.readers.Signal()
 	k := m.socket
 	k.ctx.RemoveMonitor(m)

@@ -37,16 +37,21 @@ type PollItem struct {
 func Poll(items []PollItem, timeout time.Duration) (int, error) {
 	p := poll{items: items, w: wait.New()}
 	defer p.close()
-	if err := p.open(timeout != 0); err != nil {
+	p.collect()
+	if timeout == 0 || p.fdsReady() {
+		if ready, err := p.look(false); ready > 0 || err != nil || timeout == 0 {
+			return ready, err
+		}
+	}
+	if err := p.arm(); err != nil {
 		return 0, err
 	}
 	deadline := time.Time{}
-	if timeout >= 0 {
+	if timeout > 0 {
 		deadline = time.Now().Add(timeout)
 	}
 	for {
-		ready, err := p.look(timeout != 0)
-		if ready > 0 || err != nil || timeout == 0 {
+		if ready, err := p.look(true); ready > 0 || err != nil {
 			return ready, err
 		}
 		switch err := p.sleep(deadline); err {
@@ -68,16 +73,27 @@ type poll struct {
 	added bool          // w is in the sockets' lists
 }
 
-// open prepares the call; toWait says that it may sleep.
-func (p *poll) open(toWait bool) error {
+// collect prepares the descriptors.
+func (p *poll) collect() {
 	for i := range p.items {
 		if item := &p.items[i]; item.Socket == nil {
 			p.fds = append(p.fds, unix.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
 		}
 	}
-	if !toWait {
-		return nil
+}
+
+// fdsReady looks at the descriptors before arm opens one more, which may get the
+// number of one that was closed: that is to be told, not waited for.
+func (p *poll) fdsReady() bool {
+	if p.fds == nil {
+		return false
 	}
+	ready, err := pollFds(p.fds, longAgo)
+	return ready > 0 || err != nil
+}
+
+// arm sees to it that the waiter is signalled.
+func (p *poll) arm() error {
 	if p.fds != nil {
 		fd, err := p.w.OpenFd()
 		if err != nil {

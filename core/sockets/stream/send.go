@@ -178,7 +178,7 @@ func (k *Socket) WakeSenders() {
 
 // closePeer ends a connection after what is queued for it.
 func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
-	if !s.Is(k.shared, rid) {
+	if !s.BeginClose(k.shared, rid) {
 		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
 	}
 	sh := k.shard(s)

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/wait"
+)
+
+// monitorType is what OptType says of a monitor: elsewhere it is a PAIR socket.
+const monitorType = 0
+
+// SetOption sets one of the options that a monitor has: OptRcvTimeo, and
+// OptLinger, which has no effect. EINVAL: another option, wrong size or value.
+func (m *Monitor) SetOption(opt Option, value []byte) error {
+	if opt != OptRcvTimeo && opt != OptLinger {
+		return badMonitorOption(opt)
+	}
+	if len(value) != 4 {
+		return badOption(opt, "takes 4 bytes, not %d", len(value))
+	}
+	v := int32(binary.NativeEndian.Uint32(value))
+	if v < -1 {
+		return badOption(opt, "does not take the value %d", v)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if opt == OptRcvTimeo {
+		m.rcvTimeout = v
+	} else {
+		m.linger = v
+	}
+	return nil
+}
+
+func badMonitorOption(opt Option) error {
+	return errno.New(errno.EINVAL, "a monitor has no socket option %d", int(opt))
+}
+
+// Option stores an option's value in C's form at the start of buf and returns
+// its length: those of SetOption, OptType, OptFd, OptEvents, OptRcvMore.
+// EINVAL: another option, or buf is too small.
+func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
+	if err := m.pollState(); err != nil {
+		return 0, err
+	}
+	var value int32
+	switch opt {
+	case OptRcvTimeo, OptLinger:
+		m.mu.Lock()
+		value = m.linger
+		if opt == OptRcvTimeo {
+			value = m.rcvTimeout
+		}
+		m.mu.Unlock()
+	case OptType:
+		value = monitorType
+	case OptRcvMore:
+	case OptEvents:
+		value = m.pollEvents()
+	case OptFd:
+		fd, err := m.openFd()
+		if err != nil {
+			return 0, err
+		}
+		value = int32(fd)
+	default:
+		return 0, badMonitorOption(opt)
+	}
+	if len(buf) < 4 {
+		return 0, badOption(opt, "needs 4 bytes, not %d", len(buf))
+	}
+	return copy(buf, cInt(value)), nil
+}
+
+// openFd is as that of a socket.
+func (m *Monitor) openFd() (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fd == nil {
+		w := wait.New()
+		if _, err := w.OpenFd(); err != nil {
+			return -1, errno.New(errno.Of(err), "cannot open an eventfd for the monitor")
+		}
+		m.fd = w
+		m.readers.Add(w)
+		w.Signal() // for what came before
+	}
+	return m.fd.Fd(), nil
+}
+
+// pollEvents says whether an event waits, and, when none does, has the
+// descriptor become readable at the next one.
+func (m *Monitor) pollEvents() int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.lost > 0 || len(m.events) > 0 {
+		return PollIn
+	}
+	if m.fd != nil {
+		m.fd.Reset() // put signals after it has added an event under the lock
+	}
+	return 0
+}
+
+// deadline is when a receive that begins now has waited long enough; the zero
+// time: never.
+func (m *Monitor) deadline() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rcvTimeout < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(m.rcvTimeout) * time.Millisecond)
+}
