@@ -74,6 +74,46 @@ zt_fast_expect (void *s, uint32_t peer, const void *body, size_t size)
     CHECK_OK (zlink_msg_close (&msg));
 }
 
+/* A message for a peer, filled from the seed. */
+static inline void
+zt_fast_fill (zlink_msg_t *msg, uint32_t peer, uint32_t seed, size_t size)
+{
+    CHECK_OK (zlink_msg_init_size (msg, size));
+    zt_fill (zlink_msg_data (msg), size, seed);
+    CHECK_OK (zlink_msg_set_routing_id (msg, peer));
+}
+
+/* Such a message is as it was made, or was sent here. */
+static inline void
+zt_fast_filled (zlink_msg_t *msg, uint32_t peer, uint32_t seed, size_t size)
+{
+    CHECK_EQ (zlink_msg_routing_id (msg), peer);
+    CHECK_EQ (zlink_msg_size (msg), size);
+    CHECK (zt_filled (zlink_msg_data (msg), size, seed));
+}
+
+/* A plain client reads such a message. */
+static inline void zt_fast_read (int fd, uint32_t seed, size_t size)
+{
+    uint8_t *body = malloc (size + 1);
+    CHECK (body != NULL);
+    CHECK_EQ (zt_read_frame (fd, body, size), size);
+    CHECK (zt_filled (body, size, seed));
+    free (body);
+}
+
+static inline void zt_fast_init_all (zlink_msg_t *msgs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        CHECK_OK (zlink_msg_init (&msgs[i]));
+}
+
+static inline void zt_fast_close_all (zlink_msg_t *msgs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        CHECK_OK (zlink_msg_close (&msgs[i]));
+}
+
 /* A context with one server and one plain client. */
 typedef struct zt_fast_t
 {
@@ -98,6 +138,23 @@ static inline zt_fast_t zt_fast_open (void)
     f.ctx = zt_ctx ();
     f.s = zt_fast_socket (f.ctx);
     zt_fast_begin (&f);
+    return f;
+}
+
+/* As zt_fast_open, with high-water marks and small kernel buffers. */
+static inline zt_fast_t zt_fast_open_small (int hwm)
+{
+    enum { buffer_bytes = 65536 };
+    zt_fast_t f;
+    f.ctx = zt_ctx ();
+    f.s = zt_fast_socket (f.ctx);
+    zt_set_int (f.s, ZLINK_SNDHWM, hwm);
+    zt_set_int (f.s, ZLINK_RCVHWM, hwm);
+    zt_set_int (f.s, ZLINK_SNDBUF, buffer_bytes);
+    zt_set_int (f.s, ZLINK_RCVBUF, buffer_bytes);
+    f.port = zt_bind (f.s);
+    f.fd = zt_small_client (f.port);
+    f.peer = zt_fast_event (f.s, ZLINK_STREAM_CONNECTED);
     return f;
 }
 
