@@ -161,7 +161,10 @@ static inline void unlock (zl_session *s)
 
 static inline bool has_room (zl_session *s)
 {
-    return s->tx_hwm == 0 || s->tx_queued - atomic_load (&s->tx_done) < s->tx_hwm;
+    return s->tx_hwm == 0
+           || __atomic_load_n (&s->tx_queued, __ATOMIC_RELAXED)
+                  - atomic_load (&s->tx_done)
+                < s->tx_hwm;
 }
 
 /* A free chunk of at least this class with room for need bytes, or NULL. */
@@ -213,7 +216,7 @@ static inline bool put (zl_session *s, const void *buf, size_t len)
     memcpy (to + 4, buf, len);
     c->end += 4 + (uint32_t) len;
     c->msgs++;
-    s->tx_queued++;
+    __atomic_store_n (&s->tx_queued, s->tx_queued + 1, __ATOMIC_RELAXED);
     s->tx_bytes += 4 + len;
     return true;
 }

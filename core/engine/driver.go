@@ -76,6 +76,8 @@ func (sh *Shard) runThread(config ThreadConfig) {
 				continue // it was back before it could have the role
 			}
 			sh.flushLeft()
+		} else if sh.Want() {
+			continue // a flusher was in the way, and has gone
 		}
 		sh.watch()
 	}
@@ -86,7 +88,9 @@ func (sh *Shard) watch() {
 	t := &sh.thread
 	drives := t.drives.Load()
 	for !sh.stopping.Load() {
-		_ = t.waiter.Wait(time.Now().Add(watchTick))
+		if !t.summoned.Load() { // the end of a rest may have used its signal up
+			_ = t.waiter.Wait(time.Now().Add(watchTick))
+		}
 		t.waiter.Reset()
 		if t.summoned.Swap(false) && !sh.callerDrives() {
 			return

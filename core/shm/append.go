@@ -145,9 +145,10 @@ func (s *Session) names(k *Socket, rid uint32) bool {
 	return s.Rid == rid && s.Sock == k && s.TxState == TxOpen
 }
 
-// HasRoom tells whether SNDHWM lets one more message through.
+// HasRoom tells whether SNDHWM lets one more message through. Any thread; with
+// TxLock held it stays true until the caller appends.
 func (s *Session) HasRoom() bool {
-	return s.TxHwm == 0 || s.TxQueued-atomic.LoadUint32(&s.TxDone) < s.TxHwm
+	return s.TxHwm == 0 || atomic.LoadUint32(&s.TxQueued)-atomic.LoadUint32(&s.TxDone) < s.TxHwm
 }
 
 func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer, need uint64, spare **Chunk) AppendResult {
@@ -170,7 +171,7 @@ func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 	}
 	c.End += uint32(need)
 	c.Msgs++
-	s.TxQueued++
+	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1) // HasRoom looks without the lock
 	s.TxBytes += lengthSize + uint64(len(body))
 	return Appended
 }

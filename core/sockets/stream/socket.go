@@ -164,6 +164,7 @@ func (k *Socket) Close() error {
 	k.listeners, k.dialers = nil, nil
 	for _, sh := range k.shards {
 		sh.Post(func() { k.finishSessions(sh, reason, now, deadline) })
+		sh.Wake() // a sender that owes the shard this no longer finds the socket
 		sh.Users.Add(-1)
 	}
 	return nil
