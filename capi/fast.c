@@ -52,12 +52,43 @@ static bool may_view (const zl_slab *slab)
                 <= ZL_MAX_VIEW_SLABS;
 }
 
-static void replace (zlink_msg_t *msg, const message *with)
+/* What all messages of a session have. */
+typedef struct origin
 {
-    message *old = of (msg);
-    if (old->kind != KIND_INLINE || old->peer_kind == PEER_TEXT)
-        zl_msg_release (old);
-    *old = *with;
+    uint32_t routing_id;
+    uint8_t ip_kind;
+    uint8_t ip[16];
+} origin;
+
+/* Makes m a message of that origin, whose content the caller sets. Every field
+ * is stored where it belongs: a copy of a message built elsewhere would wait
+ * for the stores of its parts. */
+static inline void begin (message *m, const origin *from, uint32_t event)
+{
+    if (m->kind != KIND_INLINE || m->peer_kind == PEER_TEXT)
+        zl_msg_release (m);
+    m->flags = 0;
+    m->event = (uint8_t) event;
+    m->peer_kind = from->ip_kind;
+    m->routing_id = from->routing_id;
+    memcpy (m->peer.ip, from->ip, sizeof m->peer.ip);
+}
+
+/* The same with a copy of a body; false with errno: no memory, and m is as it
+ * was. */
+static bool begin_copy (message *m, const origin *from, const uint8_t *data, size_t size)
+{
+    message body;
+    if (ZL_UNLIKELY (zl_msg_allocate (&body, size) != 0))
+        return false;
+    begin (m, from, ZL_RUN_DATA);
+    m->kind = body.kind;
+    if (body.kind == KIND_INLINE)
+        m->u.short_.size = body.u.short_.size;
+    else
+        m->u.content = body.u.content;
+    memcpy (data_of (m), data, size);
+    return true;
 }
 
 /* Stores the messages of the run being read, up to n, and returns how many: 0
@@ -66,16 +97,15 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
     const zl_session *s = r->session;
-    message m;
-    init (&m);
-    m.routing_id = load_be32 (s->id4);
-    m.peer_kind = (uint8_t) s->ip_kind;
-    memcpy (m.peer.ip, s->ip, sizeof m.peer.ip);
+    origin from = {load_be32 (s->id4), (uint8_t) s->ip_kind, {0}};
+    memcpy (from.ip, s->ip, sizeof from.ip);
     if (ZL_UNLIKELY (!valid (&msgs[0])))
         return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
-        m.event = (uint8_t) r->kind;
-        replace (&msgs[0], &m);
+        message *m = of (&msgs[0]);
+        begin (m, &from, r->kind);
+        m->kind = KIND_INLINE;
+        m->u.short_.size = 0;
         end_run (k);
         zl_finish_run (handle, k, r);
         return 1;
@@ -84,29 +114,30 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
     bool view = may_view (r->slab);
     size_t i = 0;
     int32_t views = 0;
-    for (; i < n && k->rx_left > 0; i++) {
-        size_t size = load_be32 (k->rx_pos);
-        uint8_t *data = k->rx_pos + 4;
+    uint8_t *pos = k->rx_pos;
+    uint64_t left = k->rx_left;
+    for (; i < n && left > 0; i++) {
+        message *m = of (&msgs[i]);
+        size_t size = load_be32 (pos);
         if (ZL_UNLIKELY (!valid (&msgs[i])))
             break;
         if (view && size > INLINE_MAX) {
-            m.kind = KIND_SLAB;
-            m.u.view.data = data;
-            m.u.view.size = size;
-            m.u.view.slab = r->slab;
+            begin (m, &from, ZL_RUN_DATA);
+            m->kind = KIND_SLAB;
+            m->u.view.data = pos + 4;
+            m->u.view.size = size;
+            m->u.view.slab = r->slab;
             views++;
-        } else {
-            if (ZL_UNLIKELY (zl_msg_allocate (&m, size) != 0))
-                break;
-            memcpy (data_of (&m), data, size);
-        }
-        replace (&msgs[i], &m);
-        k->rx_pos = data + size;
-        k->rx_left -= 4 + size;
+        } else if (ZL_UNLIKELY (!begin_copy (m, &from, pos + 4, size)))
+            break;
+        pos += 4 + size;
+        left -= 4 + size;
     }
+    k->rx_pos = pos;
+    k->rx_left = left;
     if (views > 0) /* one change of the count for all of them */
         atomic_fetch_add (&r->slab->refs, views);
-    if (k->rx_left == 0) {
+    if (left == 0) {
         end_run (k);
         zl_finish_run (handle, k, r);
     }

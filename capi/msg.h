@@ -92,10 +92,15 @@ static inline const message *valid (const zlink_msg_t *msg)
     return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB ? m : NULL;
 }
 
+/* Makes m an empty message. What is not set is not looked at. */
 static inline void init (message *m)
 {
-    memset (m, 0, sizeof *m);
     m->kind = KIND_INLINE;
+    m->flags = 0;
+    m->event = 0;
+    m->peer_kind = PEER_NONE;
+    m->routing_id = 0;
+    m->u.short_.size = 0;
 }
 
 static inline uint8_t *data_of (const message *m)
