@@ -20,11 +20,10 @@ enum
 
 /* ---------------------------------------------------------------- receive */
 
-/* Makes a run the one being read, waiting as flags say; NULL with errno. */
-static zl_socket *await_run (void *handle, int flags)
+/* Makes a run of k, which handle names, the one being read, waiting as flags say; NULL with errno. */
+static zl_socket *await_run (void *handle, zl_socket *k, int flags)
 {
-    for (;;) {
-        zl_socket *k = lookup (handle);
+    for (;; k = lookup (handle)) {
         if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
             ZL_ENTER (NULL);
             zl_result (zgo_no_messages ((uintptr_t) handle));
@@ -52,59 +51,20 @@ static bool may_view (const zl_slab *slab)
                 <= ZL_MAX_VIEW_SLABS;
 }
 
-/* What all messages of a session have. */
-typedef struct origin
-{
-    uint32_t routing_id;
-    uint8_t ip_kind;
-    uint8_t ip[16];
-} origin;
-
-/* Makes m a message of that origin, whose content the caller sets. Every field
- * is stored where it belongs: a copy of a message built elsewhere would wait
- * for the stores of its parts. */
-static inline void begin (message *m, const origin *from, uint32_t event)
-{
-    if (m->kind != KIND_INLINE || m->peer_kind == PEER_TEXT)
-        zl_msg_release (m);
-    m->flags = 0;
-    m->event = (uint8_t) event;
-    m->peer_kind = from->ip_kind;
-    m->routing_id = from->routing_id;
-    memcpy (m->peer.ip, from->ip, sizeof m->peer.ip);
-}
-
-/* The same with a copy of a body; false with errno: no memory, and m is as it
- * was. */
-static bool begin_copy (message *m, const origin *from, const uint8_t *data, size_t size)
-{
-    message body;
-    if (ZL_UNLIKELY (zl_msg_allocate (&body, size) != 0))
-        return false;
-    begin (m, from, ZL_RUN_DATA);
-    m->kind = body.kind;
-    if (body.kind == KIND_INLINE)
-        m->u.short_.size = body.u.short_.size;
-    else
-        m->u.content = body.u.content;
-    memcpy (data_of (m), data, size);
-    return true;
-}
-
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when the first found no memory or msgs[0] is no message. */
 static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
     const zl_session *s = r->session;
-    origin from = {load_be32 (s->id4), (uint8_t) s->ip_kind, {0}};
-    memcpy (from.ip, s->ip, sizeof from.ip);
+    const origin from = origin_of (s, load_be32 (s->id4));
     if (ZL_UNLIKELY (!valid (&msgs[0])))
         return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
         message *m = of (&msgs[0]);
-        begin (m, &from, r->kind);
+        begin (m, &from);
         m->kind = KIND_INLINE;
+        m->event = (uint8_t) r->kind;
         m->u.short_.size = 0;
         end_run (k);
         zl_finish_run (handle, k, r);
@@ -122,13 +82,9 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
         if (ZL_UNLIKELY (!valid (&msgs[i])))
             break;
         if (view && size > INLINE_MAX) {
-            begin (m, &from, ZL_RUN_DATA);
-            m->kind = KIND_SLAB;
-            m->u.view.data = pos + 4;
-            m->u.view.size = size;
-            m->u.view.slab = r->slab;
+            view_message (m, &from, pos + 4, size, r->slab);
             views++;
-        } else if (ZL_UNLIKELY (!begin_copy (m, &from, pos + 4, size)))
+        } else if (ZL_UNLIKELY (!copy_message (m, &from, pos + 4, size)))
             break;
         pos += 4 + size;
         left -= 4 + size;
@@ -144,9 +100,9 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
     return i;
 }
 
-int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, int flags)
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags)
 {
-    zl_socket *k = await_run (handle, flags);
+    k = await_run (handle, k, flags);
     if (!k || take (handle, k, msg, 1) == 0)
         return -1;
     size_t size = size_of (of (msg));
@@ -161,7 +117,7 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_socket *k = await_run (handle, flags);
+    zl_socket *k = await_run (handle, lookup (handle), flags);
     if (!k)
         return -1;
     size_t taken = 0;
@@ -254,11 +210,10 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
     return 0;
 }
 
-int zl_msg_send_fast (zlink_msg_t *msg, void *handle, int flags)
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags)
 {
-    zl_socket *k = lookup (handle);
     size_t size = size_of (of (msg));
-    if (ZL_LIKELY (k && put_some (handle, k, msg, 1) == 1))
+    if (ZL_LIKELY (put_some (handle, k, msg, 1) == 1))
         flush_last (handle, k);
     else if (send_by_rules (handle, msg, flags) != 0)
         return -1;
