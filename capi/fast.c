@@ -20,11 +20,10 @@ enum
 
 /* ---------------------------------------------------------------- receive */
 
-/* Makes a run the one being read, waiting as flags say; NULL with errno. */
-static zl_socket *await_run (void *handle, int flags)
+/* Makes a run of k, which handle names, the one being read, waiting as flags say; NULL with errno. */
+static zl_socket *await_run (void *handle, zl_socket *k, int flags)
 {
-    for (;;) {
-        zl_socket *k = lookup (handle);
+    for (;; k = lookup (handle)) {
         if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
             ZL_ENTER (NULL);
             zl_result (zgo_no_messages ((uintptr_t) handle));
@@ -52,30 +51,21 @@ static bool may_view (const zl_slab *slab)
                 <= ZL_MAX_VIEW_SLABS;
 }
 
-static void replace (zlink_msg_t *msg, const message *with)
-{
-    message *old = of (msg);
-    if (old->kind != KIND_INLINE || old->peer_kind == PEER_TEXT)
-        zl_msg_release (old);
-    *old = *with;
-}
-
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when msgs[0] is no message. */
 static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
     const zl_session *s = r->session;
-    message m;
-    init (&m);
-    m.routing_id = load_be32 (s->id4);
-    m.peer_kind = (uint8_t) s->ip_kind;
-    memcpy (m.peer.ip, s->ip, sizeof m.peer.ip);
+    const origin from = origin_of (s, load_be32 (s->id4));
     if (ZL_UNLIKELY (!valid (&msgs[0])))
         return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
-        m.event = (uint8_t) r->kind;
-        replace (&msgs[0], &m);
+        message *m = of (&msgs[0]);
+        begin (m, &from);
+        m->kind = KIND_INLINE;
+        m->event = (uint8_t) r->kind;
+        m->u.short_.size = 0;
         end_run (k);
         zl_finish_run (handle, k, r);
         return 1;
@@ -84,36 +74,36 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
     bool view = may_view (r->slab);
     size_t i = 0;
     int32_t views = 0;
-    for (; i < n && k->rx_left > 0; i++) {
-        size_t size = load_be32 (k->rx_pos);
-        uint8_t *data = k->rx_pos + 4;
+    uint8_t *pos = k->rx_pos;
+    uint64_t left = k->rx_left;
+    for (; i < n && left > 0; i++) {
+        message *m = of (&msgs[i]);
+        size_t size = load_be32 (pos);
         if (ZL_UNLIKELY (!valid (&msgs[i])))
             break;
         /* Without memory for a copy the body stays where it is. */
-        if ((view && size > INLINE_MAX) || zl_msg_allocate (&m, size) != 0) {
-            m.kind = KIND_SLAB;
-            m.u.view.data = data;
-            m.u.view.size = size;
-            m.u.view.slab = r->slab;
+        if ((view && size > INLINE_MAX)
+            || ZL_UNLIKELY (!copy_message (m, &from, pos + 4, size))) {
+            view_message (m, &from, pos + 4, size, r->slab);
             views++;
-        } else
-            memcpy (data_of (&m), data, size);
-        replace (&msgs[i], &m);
-        k->rx_pos = data + size;
-        k->rx_left -= 4 + size;
+        }
+        pos += 4 + size;
+        left -= 4 + size;
     }
+    k->rx_pos = pos;
+    k->rx_left = left;
     if (views > 0) /* one change of the count for all of them */
         atomic_fetch_add (&r->slab->refs, views);
-    if (k->rx_left == 0) {
+    if (left == 0) {
         end_run (k);
         zl_finish_run (handle, k, r);
     }
     return i;
 }
 
-int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, int flags)
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags)
 {
-    zl_socket *k = await_run (handle, flags);
+    k = await_run (handle, k, flags);
     if (!k || take (handle, k, msg, 1) == 0)
         return -1;
     size_t size = size_of (of (msg));
@@ -128,7 +118,7 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_socket *k = await_run (handle, flags);
+    zl_socket *k = await_run (handle, lookup (handle), flags);
     if (!k)
         return -1;
     size_t taken = 0;
@@ -221,11 +211,10 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
     return 0;
 }
 
-int zl_msg_send_fast (zlink_msg_t *msg, void *handle, int flags)
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags)
 {
-    zl_socket *k = lookup (handle);
     size_t size = size_of (of (msg));
-    if (ZL_LIKELY (k && put_some (handle, k, msg, 1) == 1))
+    if (ZL_LIKELY (put_some (handle, k, msg, 1) == 1))
         flush_last (handle, k);
     else if (send_by_rules (handle, msg, flags) != 0)
         return -1;

@@ -89,12 +89,6 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
     }
 }
 
-bool zl_is_fast (void *handle)
-{
-    zl_socket *k = lookup (handle);
-    return k && k->tx_phase == ZL_PHASE_FAST;
-}
-
 void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
 {
     zl_session *s = r->session;

@@ -77,9 +77,6 @@ typedef struct zl_frame
 /* Waits for the next frame as flags say; 0, or -1 with errno. */
 int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *frame);
 
-/* Whether the handle is that of an open socket in the mode FAST. */
-bool zl_is_fast (void *handle);
-
 /* Gives a run back to its shard. */
 void zl_finish_run (void *handle, zl_socket *socket, zl_run *run);
 

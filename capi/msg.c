@@ -10,7 +10,7 @@
 #include <arpa/inet.h>
 
 #include "msg.h"
-#include "_cgo_export.h"
+#include "queue.h"
 
 /* ------------------------------------------------------------- the content */
 
@@ -238,27 +238,18 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 
 /* ---------------------------------------------------------- send and receive */
 
-/* Fills a new message from a frame; false: no memory, which can only befall
+/* Makes m the message of a frame; false: no memory, which can only befall
  * frames outside slabs. */
 static bool from_frame (message *m, const zl_frame *f)
 {
-    init (m);
-    bool view = f->slab && f->size >= VIEW_MIN;
-    if (!view && zl_msg_allocate (m, f->size) != 0) {
-        if (!f->slab)
-            return false;
-        view = true;
-    }
-    if (view) {
-        atomic_fetch_add (&f->slab->refs, 1);
-        m->kind = KIND_SLAB;
-        m->u.view.data = f->data;
-        m->u.view.size = f->size;
-        m->u.view.slab = f->slab;
-    } else
-        memcpy (data_of (m), f->data, f->size);
-    memcpy (m->peer.ip, f->session->ip, sizeof m->peer.ip);
-    m->peer_kind = (uint8_t) f->session->ip_kind;
+    const origin from = origin_of (f->session, 0);
+    if ((!f->slab || f->size < VIEW_MIN)
+        && copy_message (m, &from, f->data, f->size))
+        return true;
+    if (!f->slab)
+        return false;
+    atomic_fetch_add (&f->slab->refs, 1);
+    view_message (m, &from, f->data, f->size, f->slab);
     return true;
 }
 
@@ -266,22 +257,20 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
 {
     zl_socket *k;
     zl_frame f;
-    message received;
     if (!valid (msg))
         return zl_fail (EFAULT);
-    if (zl_is_fast (socket))
-        return zl_msg_recv_fast (msg, socket, flags);
+    k = lookup (socket);
+    if (is_fast (k))
+        return zl_msg_recv_fast (msg, socket, k, flags);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
-    if (!from_frame (&received, &f)) { /* a long id: the next call gets it */
+    if (!from_frame (of (msg), &f)) { /* a long id: the next call gets it */
         k->rx_phase = ZL_PHASE_ID;
         k->rx_more = 0;
         return zl_fail (ENOMEM);
     }
     if (k->rx_more)
-        received.flags |= FLAG_MORE;
-    zl_msg_release (of (msg));
-    *of (msg) = received;
+        of (msg)->flags = FLAG_MORE;
     if (f.done)
         zl_finish_run (socket, k, f.done);
     return f.size > INT_MAX ? INT_MAX : (int) f.size;
@@ -291,8 +280,9 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
     if (!valid (msg))
         return zl_fail (EFAULT);
-    if (zl_is_fast (socket))
-        return zl_msg_send_fast (msg, socket, flags);
+    zl_socket *k = lookup (socket);
+    if (is_fast (k))
+        return zl_msg_send_fast (msg, socket, k, flags);
     message *m = of (msg);
     size_t size = size_of (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;

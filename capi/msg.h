@@ -95,10 +95,15 @@ static inline const message *valid (const zlink_msg_t *msg)
              : NULL;
 }
 
+/* Makes m an empty message. What is not set is not looked at. */
 static inline void init (message *m)
 {
-    memset (m, 0, sizeof *m);
     m->kind = KIND_INLINE;
+    m->flags = 0;
+    m->event = 0;
+    m->peer_kind = PEER_NONE;
+    m->routing_id = 0;
+    m->u.short_.size = 0;
 }
 
 static inline uint8_t *data_of (const message *m)
@@ -131,6 +136,72 @@ int zl_msg_allocate (message *m, size_t size);
 /* Releases what m refers to; m is no message afterwards. */
 void zl_msg_release (message *m);
 
+/* ------------------------------------------------------ received messages */
+
+/* What all messages of a session have. */
+typedef struct origin
+{
+    uint32_t routing_id; /* 0 in the mode COMPAT */
+    uint8_t ip_kind;
+    uint8_t ip[16];
+} origin;
+
+static inline origin origin_of (const zl_session *s, uint32_t routing_id)
+{
+    origin o;
+    o.routing_id = routing_id;
+    o.ip_kind = (uint8_t) s->ip_kind;
+    memcpy (o.ip, s->ip, sizeof o.ip);
+    return o;
+}
+
+/* Makes m a message of that origin, whose content is to be set. Every field is
+ * stored where it belongs: a copy of a message built elsewhere would wait for
+ * the stores of its parts. */
+static inline void begin (message *m, const origin *from)
+{
+    if (m->kind != KIND_INLINE || m->peer_kind == PEER_TEXT)
+        zl_msg_release (m);
+    m->flags = 0;
+    m->event = 0;
+    m->peer_kind = from->ip_kind;
+    m->routing_id = from->routing_id;
+    memcpy (m->peer.ip, from->ip, sizeof m->peer.ip);
+}
+
+/* The same with a body that stays in the slab; the caller counts it. */
+static inline void view_message (
+  message *m, const origin *from, uint8_t *data, size_t size, zl_slab *slab)
+{
+    begin (m, from);
+    m->kind = KIND_SLAB;
+    m->u.view.data = data;
+    m->u.view.size = size;
+    m->u.view.slab = slab;
+}
+
+/* The same with a copy of the body; false with errno: no memory, and m is as it
+ * was. */
+static inline bool
+copy_message (message *m, const origin *from, const uint8_t *data, size_t size)
+{
+    message body;
+    if (size <= INLINE_MAX) {
+        begin (m, from);
+        m->kind = KIND_INLINE;
+        m->u.short_.size = (uint8_t) size;
+        memcpy (m->u.short_.bytes, data, size);
+        return true;
+    }
+    if (zl_msg_allocate (&body, size) != 0)
+        return false;
+    memcpy (data_of (&body), data, size);
+    begin (m, from);
+    m->kind = KIND_CONTENT;
+    m->u.content = body.u.content;
+    return true;
+}
+
 /* What a long message hands over when it is sent without a copy. */
 static inline void *owner_of (const message *m)
 {
@@ -138,8 +209,9 @@ static inline void *owner_of (const message *m)
                                 : (void *) m->u.content;
 }
 
-/* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST. */
-int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, int flags);
-int zl_msg_send_fast (zlink_msg_t *msg, void *handle, int flags);
+/* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST; handle
+ * names the socket k. */
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags);
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags);
 
 #endif

@@ -26,6 +26,12 @@ static inline zl_socket *lookup (void *handle)
     return NULL;
 }
 
+/* Whether k is a socket in the mode FAST. */
+static inline bool is_fast (const zl_socket *k)
+{
+    return k && k->tx_phase == ZL_PHASE_FAST;
+}
+
 static inline uint32_t load_be32 (const uint8_t *p)
 {
     uint32_t v;

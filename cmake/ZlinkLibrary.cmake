@@ -64,6 +64,26 @@ foreach(file go.mod go.sum)
   endif()
 endforeach()
 
+# zlink_add_go_program(NAME FOLDER): a Go program on the core, without cgo.
+function(zlink_add_go_program name folder)
+  file(GLOB own CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.go")
+  list(FILTER own EXCLUDE REGEX "_test\\.go$")
+  set(dir "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if(NOT dir)
+    set(dir "${CMAKE_CURRENT_BINARY_DIR}")
+  endif()
+  set(output "${dir}/${name}")
+  add_custom_command(
+    OUTPUT "${output}"
+    COMMAND ${CMAKE_COMMAND} -E env CGO_ENABLED=0
+      ${ZLINK_GO} build -trimpath -buildvcs=false -o "${output}" "./${folder}"
+    DEPENDS ${own} ${zlink_sources}
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    COMMENT "Building ${name} with Go"
+    VERBATIM)
+  add_custom_target(${name} ALL DEPENDS "${output}")
+endfunction()
+
 # Go also writes a header next to its output, which is not ours to publish; and
 # a rename leaves the old file to the programs that run with it.
 set(zlink_go_output "${PROJECT_BINARY_DIR}/go/libzlink.so")

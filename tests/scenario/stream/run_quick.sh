@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# zlink against the limit, a bare epoll echo, in about a minute. Arguments go
-# to run_stream_compare.sh, and its settings are environment variables.
+# zlink in its modes against the limit, a bare epoll echo, in two minutes.
+# Arguments go to run_stream_compare.sh, and its settings are environment
+# variables.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,9 +11,10 @@ root=$(cd "$here/../../.." && pwd)
 export CCU=${CCU:-10000} WARMUP=${WARMUP:-1} MEASURE=${MEASURE:-3} ROUNDS=${ROUNDS:-2}
 export OUT_DIR=${OUT_DIR:-$root/build/results/$(date +%Y-%m-%d-%H%M%S)}
 
-echo "zlink and epoll (the limit) in turn: ROUNDS=$ROUNDS CCU=$CCU WARMUP=$WARMUP MEASURE=$MEASURE"
+stacks=zlink,zlink-fast,zlink-batch,epoll
+echo "$stacks (the limit) in turn: ROUNDS=$ROUNDS CCU=$CCU WARMUP=$WARMUP MEASURE=$MEASURE"
 # The two lines of every run are in scenario.log too.
-"$here/run_stream_compare.sh" --stacks zlink,epoll "$@" >/dev/null
+"$here/run_stream_compare.sh" --stacks "$stacks" "$@" >/dev/null
 code=$?
 [ -s "$OUT_DIR/metrics.csv" ] || exit $code
 
@@ -20,8 +22,9 @@ echo
 LIMIT_STACK=epoll awk -f "$here/summary.awk" -v format=table "$OUT_DIR/metrics.csv"
 cat <<END
 
-rate    median of the rounds; ratio: zlink's rate divided by the limit's of the
-        same round, median, then lowest and highest. 1.00 is as fast as the limit.
+zlink   two frames for a message (COMPAT); -fast: one call; -batch: many in a call
+rate    median of the rounds; ratio: a rate divided by the limit's of the same
+        round, median, then lowest and highest. 1.00 is as fast as the limit.
 MB      resident memory of the server: all connections open and silent (idle),
         highest while messages flow (busy)
 Results: $OUT_DIR (metrics.csv, summary.json, scenario.log)

@@ -10,10 +10,22 @@
 #   skip     why it cannot run here; preset to empty
 # The order is that of the runs; the last one is the limit that others are
 # compared with.
-stack_names=(zlink zlink-zlink epoll)
+stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink epoll)
 
 stack_zlink() {
     server=("$BIN_DIR/zlink_echo")
+}
+
+stack_zlink_fast() {
+    server=("$BIN_DIR/zlink_echo" --mode fast)
+}
+
+stack_zlink_batch() {
+    server=("$BIN_DIR/zlink_echo" --mode batch)
+}
+
+stack_zlink_go() {
+    server=("$BIN_DIR/zlink_go_echo")
 }
 
 stack_zlink_zlink() {
