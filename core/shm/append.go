@@ -33,6 +33,9 @@ func (s *Session) Append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 	if owner == nil {
 		need += uint64(len(body))
 	}
+	if need > LargeChunkSize-HeaderSize {
+		return s.appendLong(k, rid, body)
+	}
 	var spare *Chunk
 	s.Lock()
 	result := s.append(k, rid, body, owner, need, &spare)
@@ -58,6 +61,17 @@ func (s *Session) Append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 		return AppendedWake
 	}
 	return result
+}
+
+// check says whether a message for rid may be queued now; TxLock is held.
+func (s *Session) check(k *Socket, rid uint32) AppendResult {
+	switch {
+	case !s.names(k, rid):
+		return AppendGone
+	case !s.HasRoom():
+		return AppendFull
+	}
+	return Appended
 }
 
 // nextClass is the class of the next chunk of the main queue; TxLock is held.
@@ -89,6 +103,79 @@ func (s *Session) chunkFor(need uint64, spare **Chunk) *Chunk {
 	s.TxTail = unsafe.Pointer(c)
 	atomic.AddInt64(&s.Held, int64(c.Size))
 	return c
+}
+
+// appendLong is Append for a body that no single chunk can hold. It is copied
+// into chunks of its own without the lock.
+func (s *Session) appendLong(k *Socket, rid uint32, body []byte) AppendResult {
+	s.Lock()
+	result := s.check(k, rid)
+	s.Unlock()
+	if result != Appended {
+		return result
+	}
+	head, tail, held := newChain(body)
+	if head == nil {
+		return AppendNoMemory
+	}
+	s.Lock()
+	if result = s.check(k, rid); result != Appended {
+		s.Unlock()
+		freeChain(head)
+		return result
+	}
+	if s.TxTail == nil {
+		s.TxHead = unsafe.Pointer(head)
+	} else {
+		(*Chunk)(s.TxTail).Link(head)
+	}
+	s.TxTail = unsafe.Pointer(tail)
+	s.TxQueued++
+	s.TxBytes += lengthSize + uint64(len(body))
+	atomic.AddInt64(&s.Held, held)
+	first := s.TxDirty == 0
+	s.TxDirty = 1
+	shard := s.Shard
+	s.Unlock()
+	if first && shard.PushDirty(s) == MustWake {
+		return AppendedWake
+	}
+	return Appended
+}
+
+// newChain copies a frame into large chunks, of which the last one has the
+// message; nil when there is no memory. held is what they take.
+func newChain(body []byte) (head, tail *Chunk, held int64) {
+	var length [lengthSize]byte
+	binary.BigEndian.PutUint32(length[:], uint32(len(body)))
+	for part := length[:]; len(part) > 0; {
+		c := NewChunk(lengthSize, ClassLarge)
+		if c == nil {
+			freeChain(head)
+			return nil, nil, 0
+		}
+		if tail == nil {
+			head = c
+			c.End = uint32(copy(c.Bytes(), part))
+			part = body
+		} else {
+			tail.Link(c)
+		}
+		n := copy(c.Bytes()[c.End:], part)
+		c.End += uint32(n)
+		part, tail = part[n:], c
+		held += int64(c.Size)
+	}
+	tail.Msgs = 1
+	return head, tail, held
+}
+
+func freeChain(c *Chunk) {
+	for c != nil {
+		next := (*Chunk)(c.Next)
+		FreeChunk(c)
+		c = next
+	}
 }
 
 // AppendMany queues the messages that next yields, under one lock and copied,
@@ -152,11 +239,8 @@ func (s *Session) HasRoom() bool {
 }
 
 func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer, need uint64, spare **Chunk) AppendResult {
-	if !s.names(k, rid) {
-		return AppendGone
-	}
-	if !s.HasRoom() {
-		return AppendFull
+	if result := s.check(k, rid); result != Appended {
+		return result
 	}
 	c := s.chunkFor(need, spare)
 	if c == nil {

@@ -44,8 +44,8 @@ func (m *Message) Release() {
 // viewMin is the shortest body that is not copied out of the slab.
 const viewMin = 64
 
-// Recv returns the next message; it waits for one until ctx is done (its
-// cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving.
+// Recv returns the next message; if there is none, it waits until ctx is done
+// (its cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving.
 // ETERM: the context was shut down. ENOTSOCK: the socket is closed, perhaps by
 // another goroutine meanwhile. ENOTSUP: it is in the mode COMPAT.
 func (k *Socket) Recv(ctx context.Context) (Message, error) {
@@ -72,12 +72,20 @@ func (k *Socket) TryRecvBatch(msgs []Message) (int, error) {
 	return k.recvBatch(waiting{not: true}, msgs)
 }
 
+// cancelEvery is how many messages a loop over Messages gets at most after its
+// context has ended.
+const cancelEvery = 64
+
 // Messages returns the messages as they come, until ctx is done or the socket
 // ends; the next Recv says why. A message is released when the loop's body
 // is done with it.
 func (k *Socket) Messages(ctx context.Context) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
-		for {
+		w := waiting{ctx: ctx}
+		for n := 0; ; n++ {
+			if n%cancelEvery == 0 && w.cause() != nil {
+				return
+			}
 			m, err := k.Recv(ctx)
 			if err != nil {
 				return
@@ -100,9 +108,6 @@ func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
 	}
 	defer k.leaveRecv()
 	if err := k.state(); err != nil {
-		return 0, err
-	}
-	if err := w.cause(); err != nil {
 		return 0, err
 	}
 	q := k.shared

@@ -98,7 +98,7 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 // queue appends a message to the queue of the peer that rid names, which was
 // found to be s, and waits for room as long as it may. Any thread.
 func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w waiting) error {
-	if most := uint64(maxBody); uint64(len(body)) > most || owner == nil && uint64(len(body)) > most-lengthSize {
+	if uint64(len(body)) > maxBody {
 		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
 	}
 	if len(body) == 0 {
@@ -137,7 +137,7 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 
 const (
 	maxBody    = 1<<32 - 1 // the longest body that the length field can tell
-	lengthSize = 4         // of that field, which a copied body shares a chunk with
+	lengthSize = 4         // of that field
 )
 
 // awaitRoom waits until the session's queue has room or the session ended.
