@@ -490,11 +490,47 @@ static void sends_during_a_backlog (void)
     zt_fast_close (&f);
 }
 
+static void *send_until_closed (void *arg)
+{
+    blocked_t *b = arg;
+    while (zt_fast_try (b->s, b->peer, "x", 1, 0) == 1)
+        atomic_fetch_add (&b->sent, 1);
+    CHECK (errno == ENOTSOCK || errno == EHOSTUNREACH || errno == ETERM);
+    return NULL;
+}
+
+/* Whatever a sender was about to do: the socket closes, and what it had taken
+ * is written. */
+static void close_while_others_send (void)
+{
+    enum { times = 200 / ZT_SCALE, senders = 2 };
+    for (int i = 0; i < times; i++) {
+        zt_fast_t f = zt_fast_open ();
+        blocked_t b = {f.s, f.peer, 0};
+        pthread_t threads[senders];
+        int fd = f.fd;
+        char buf[4096];
+        for (int t = 0; t < senders; t++)
+            threads[t] = zt_thread (send_until_closed, &b);
+        ZT_UNTIL (atomic_load (&b.sent) > 10);
+        zt_close (f.s);
+        ssize_t n, total = 0;
+        while ((n = recv (fd, buf, sizeof buf, 0)) > 0)
+            total += n;
+        for (int t = 0; t < senders; t++)
+            zt_join (threads[t]);
+        CHECK_EQ (total, 5 * atomic_load (&b.sent));
+        zt_term (f.ctx);
+        close (fd);
+    }
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (many_senders),
   ZT_CASE (blocked_senders_alone),
   ZT_CASE (sends_go_out_at_once),
   ZT_CASE (sends_during_a_backlog),
+  ZT_CASE (close_while_others_send),
 };
 
 ZT_MAIN (cases)
