@@ -27,7 +27,7 @@ const lengthSize = 4
 // Append queues one message to the peer that rid named when the caller found
 // s, which may have become another socket's session since. With owner the
 // bytes at body are not copied: they stay until ReleaseOwner gets owner. Any
-// thread. capi/send.h has the copying path once more in C.
+// thread. capi/queue.h has the copying path once more in C.
 func (s *Session) Append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
 	need := uint64(lengthSize)
 	if owner == nil {

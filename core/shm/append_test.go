@@ -135,11 +135,17 @@ func TestAppendChunks(t *testing.T) {
 			add(0)
 			So(classes(), ShouldResemble, []uint32{ClassTiny, ClassSmall})
 		})
-		Convey("gives a long body the chunk it needs", func() {
+		Convey("gives a long body the chunks it needs, without a mapping of its own", func() {
 			add(30_000)
 			add(100_000)
-			add(3000) // more than what is left of its last page
-			So(classes(), ShouldResemble, []uint32{ClassLarge, ClassDedicated, ClassLarge})
+			add(30_000) // goes where the long one ends
+			So(classes(), ShouldResemble, []uint32{ClassLarge, ClassLarge, ClassLarge})
+			long := (*Chunk)((*Chunk)(s.TxHead).Next)
+			last := (*Chunk)(long.Next)
+			So(long.End, ShouldEqual, long.Cap)
+			So(long.End+last.End, ShouldEqual, 4+100_000+4+30_000)
+			So(long.Msgs, ShouldEqual, 0)
+			So(last.Msgs, ShouldEqual, 2)
 		})
 		hints := []struct {
 			sizes []int
