@@ -41,16 +41,6 @@ static zl_socket *await_run (void *handle, zl_socket *k, int flags)
     }
 }
 
-/* Session.MayView: whether messages may stay in the slab while the application
- * has them. */
-static bool may_view (const zl_slab *slab)
-{
-    return slab->class_ != ZL_CLASS_SLAB
-           || atomic_load_explicit (&zl_pools[ZL_CLASS_SLAB].out,
-                                    memory_order_relaxed)
-                <= ZL_MAX_VIEW_SLABS;
-}
-
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when msgs[0] is no message. */
 static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)

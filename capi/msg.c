@@ -243,7 +243,7 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 static bool from_frame (message *m, const zl_frame *f)
 {
     const origin from = origin_of (f->session, 0);
-    if ((!f->slab || f->size < VIEW_MIN)
+    if ((!f->slab || f->size < VIEW_MIN || !may_view (f->slab))
         && copy_message (m, &from, f->data, f->size))
         return true;
     if (!f->slab)

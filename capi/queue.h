@@ -146,6 +146,16 @@ static inline void end_run (zl_socket *k)
         atomic_store_explicit (&k->rx_hand, 0, memory_order_relaxed);
 }
 
+/* Slab.MayView: whether messages may stay in the slab while the application
+ * has them. */
+static inline bool may_view (const zl_slab *slab)
+{
+    return slab->class_ != ZL_CLASS_SLAB
+           || atomic_load_explicit (&zl_pools[ZL_CLASS_SLAB].out,
+                                    memory_order_relaxed)
+                <= ZL_MAX_VIEW_SLABS;
+}
+
 /* ----------------------------------------------------------------- sending */
 
 static inline void lock (zl_session *s)

@@ -160,10 +160,13 @@ func (sh *Shard) Leave() {
 // flushLeft writes what senders left to a driver that has just given up the
 // role.
 func (sh *Shard) flushLeft() {
-	if !sh.Shared.Dirty.Empty() {
+	if sh.leftWork() {
 		sh.TryFlush(false)
 	}
 }
+
+// leftWork tells whether somebody relied on a driver who has left since.
+func (sh *Shard) leftWork() bool { return !sh.Shared.Dirty.Empty() || sh.hasMail.Load() }
 
 // Drive runs the loop until the socket has a run (nil), the deadline (EAGAIN),
 // a signal handler of the process (EINTR), or until stop says so or others use
@@ -202,6 +205,9 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 func (sh *Shard) TryFlush(look bool) {
 	for atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverFlusher) {
 		sh.flushDirty()
+		if sh.hasMail.Load() {
+			sh.runMail()
+		}
 		if look {
 			_ = sh.poll()
 			look = false
@@ -210,7 +216,7 @@ func (sh *Shard) TryFlush(look bool) {
 		if sh.thread.wanted.Swap(false) {
 			sh.Summon()
 		}
-		if sh.Shared.Dirty.Empty() {
+		if !sh.leftWork() {
 			return
 		}
 	}
