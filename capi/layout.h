@@ -113,7 +113,10 @@ struct zl_session
 
     zl_run up;
     zl_run down;
-    uint8_t pad[16];
+
+    uint16_t port;
+    uint32_t zone;
+    uint8_t pad[8];
 };
 
 struct zl_table

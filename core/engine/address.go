@@ -15,19 +15,37 @@ import (
 // Address is one end of a connection.
 type Address struct{ netip.AddrPort }
 
-// ip returns the address as Session.IP and IPKind hold it.
-func (a Address) ip() ([16]byte, uint32) {
+// ip returns the address as a shm.Session holds it.
+func (a Address) ip() (ip [16]byte, kind uint32, port uint16, zone uint32) {
 	addr := a.Addr()
 	switch {
 	case addr.Is4():
-		var ip [16]byte
 		four := addr.As4()
 		copy(ip[:], four[:])
-		return ip, 4
+		return ip, 4, a.Port(), 0
 	case addr.Is6():
-		return addr.As16(), 6
+		return addr.As16(), 6, a.Port(), zoneID(addr.Zone())
 	}
-	return [16]byte{}, 0
+	return ip, 0, 0, 0
+}
+
+// addressOfIP is the address that ip returned the parts of.
+func addressOfIP(ip [16]byte, kind uint32, port uint16, zone uint32) Address {
+	switch kind {
+	case 4:
+		return Address{netip.AddrPortFrom(netip.AddrFrom4([4]byte(ip[:4])), port)}
+	case 6:
+		return Address{netip.AddrPortFrom(inZone(netip.AddrFrom16(ip), zone), port)}
+	}
+	return Address{}
+}
+
+// inZone gives a link-local address its zone; 0: none.
+func inZone(addr netip.Addr, zone uint32) netip.Addr {
+	if zone == 0 || !addr.Is6() {
+		return addr
+	}
+	return addr.WithZone(strconv.Itoa(int(zone)))
 }
 
 func (a Address) sockaddr() (unix.Sockaddr, int) {
@@ -54,10 +72,7 @@ func addressOf(sa unix.Sockaddr) Address {
 	case *unix.SockaddrInet4:
 		return Address{netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}
 	case *unix.SockaddrInet6:
-		addr := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.ZoneId != 0 && addr.Is6() {
-			addr = addr.WithZone(strconv.Itoa(int(sa.ZoneId)))
-		}
+		addr := inZone(netip.AddrFrom16(sa.Addr).Unmap(), sa.ZoneId)
 		return Address{netip.AddrPortFrom(addr, uint16(sa.Port))}
 	}
 	return Address{}
@@ -71,10 +86,7 @@ func addressOfRaw(raw *unix.RawSockaddrAny) Address {
 		return Address{netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), swap16(sa.Port))}
 	case unix.AF_INET6:
 		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(raw))
-		addr := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.Scope_id != 0 && addr.Is6() {
-			addr = addr.WithZone(strconv.Itoa(int(sa.Scope_id)))
-		}
+		addr := inZone(netip.AddrFrom16(sa.Addr).Unmap(), sa.Scope_id)
 		return Address{netip.AddrPortFrom(addr, swap16(sa.Port))}
 	}
 	return Address{}

@@ -12,7 +12,7 @@ package engine
 import "github.com/zlink/zlink/core/shm"
 
 // Reason says why a connection ended (ZLINK_DISCONNECT_*).
-type Reason int
+type Reason uint8
 
 const (
 	ReasonUnknown   Reason = 0

@@ -108,7 +108,7 @@ func (s *Session) digest(buf []byte, head, n, room int) bool {
 		copy(buf, s.stash.Bytes()[:head])
 	}
 	total := head + n
-	found := scan(buf[:total], room, s.limits.MaxMsgSize)
+	found := scan(buf[:total], room, s.maxMsgSize)
 	if found.frames > 0 {
 		s.pushFrames(found.used, found.frames)
 	}
@@ -210,10 +210,10 @@ func (sh *Shard) space(head int) []byte {
 
 // room returns how many more messages RCVHWM lets through.
 func (s *Session) room() int {
-	if s.limits.RcvHwm == 0 {
+	if s.rcvHwm == 0 {
 		return math.MaxInt32
 	}
-	return int(s.limits.RcvHwm) - int(atomic.LoadInt32(&s.Shared.RxQueued))
+	return int(s.rcvHwm) - int(atomic.LoadInt32(&s.Shared.RxQueued))
 }
 
 // throttled tells whether the socket has enough to read.
@@ -272,7 +272,7 @@ func (s *Session) deliverBacklog() {
 	s.backlog = false
 	if buf := s.shard.space(s.stashed()); buf != nil {
 		head := copy(buf, s.stash.Bytes()[:s.stashed()])
-		if found := scan(buf[:head], math.MaxInt32, s.limits.MaxMsgSize); found.frames > 0 {
+		if found := scan(buf[:head], math.MaxInt32, s.maxMsgSize); found.frames > 0 {
 			s.pushFrames(found.used, found.frames)
 		}
 	}

@@ -24,50 +24,72 @@ const (
 	farewellPoll = time.Millisecond
 )
 
-// Session is one connection. Driver only, except Shared.
+// Session is one connection. Driver only, except Shared. There are many, so it
+// is kept small: 176 bytes.
 type Session struct {
 	Shared *shm.Session
-	Remote Address // the peer's
-	Index  int     // the owner's
-	Since  time.Time
+	shard  *Shard
+	owner  Owner
+	dialer *Dialer // what made the connection; nil: accepted
 
 	Received      atomic.Uint64 // messages that arrived whole; any thread
 	ReceivedBytes atomic.Uint64 // of those, length fields included; any thread
-	Oversize      bool          // it was cut for a message above MaxMsgSize; once it is gone
 	sent          atomic.Uint64 // messages taken from the main queue
-	queued        uint32        // TxQueued at that time
-	fd            int           // -1: closed
-	shard         *Shard
-	owner         Owner
-	dialer        *Dialer // what made the connection; nil: accepted
-	limits        Limits
+	moved         atomic.Uint64 // bytes ever given to the kernel
+	sinceMs       int64         // since 1970
+	maxMsgSize    int64         // Limits
+	rcvHwm        uint32        // Limits
+	queued        uint32        // TxQueued when messages were last taken
+	Index         int32         // the owner's
+	fd            int32         // -1: closed
 
 	// Receiving.
-	pending bool       // on the shard's ready list
-	parked  bool       // on the shard's list of sessions that wait for the receiver
-	hangup  bool       // the kernel reported the end: read until it shows
-	failed  bool       // the kernel reported an error; after the peer's end a read does not tell it
-	backlog bool       // stash holds whole frames that RCVHWM keeps back
-	stash   *shm.Chunk // bytes received and not yet handed on
-	big     bigFrame
+	stash *shm.Chunk // bytes received and not yet handed on
+	big   bigFrame
 
 	// Sending.
 	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
-	blocked              bool       // the kernel takes no more until EPOLLOUT
-	broken               bool       // the kernel takes nothing any more
 
-	// Ending.
+	end *ending // nil: not begun
+
+	Oversize  bool // it was cut for a message above MaxMsgSize; once it is gone
+	pending   bool // on the shard's ready list
+	parked    bool // on the shard's list of sessions that wait for the receiver
+	hangup    bool // the kernel reported the end: read until it shows
+	failed    bool // the kernel reported an error; after the peer's end a read does not tell it
+	backlog   bool // stash holds whole frames that RCVHWM keeps back
+	blocked   bool // the kernel takes no more until EPOLLOUT
+	broken    bool // the kernel takes nothing any more
 	detached  bool // senders no longer find it; stored by the owner's Detach
 	announced bool // the disconnect event is pushed
 	finishing bool // close when everything is written
 	reason    Reason
+}
+
+// ending is what a session needs only towards its end.
+type ending struct {
 	deadline  *timer        // of finishing
 	farewell  time.Duration // until the next look at what is under way; 0: not there yet
-	moved     atomic.Uint64 // bytes ever given to the kernel
-	progress  [2]uint64     // moved and unsent at the last look for a stall
+	stallTime time.Duration // between looks for a stall
+	progress  [2]uint64     // moved and unsent at the last one
 	watched   bool          // such looks are made
-	stallTime time.Duration // between them
 }
+
+// ends returns the session's ending, which begins.
+func (s *Session) ends() *ending {
+	if s.end == nil {
+		s.end = new(ending)
+	}
+	return s.end
+}
+
+// Remote is the peer's address.
+func (s *Session) Remote() Address {
+	return addressOfIP(s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone)
+}
+
+// Since is when the connection came up.
+func (s *Session) Since() time.Time { return time.UnixMilli(s.sinceMs) }
 
 // adopt makes a session of a connected descriptor, which it then owns, and
 // announces it. nil: refused, and the descriptor is closed.
@@ -94,7 +116,8 @@ func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, diale
 // newSession registers a descriptor and attaches its session to the owner; nil:
 // that failed, and the descriptor is closed.
 func (sh *Shard) newSession(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
-	s := &Session{fd: fd, shard: sh, owner: owner, dialer: dialer, limits: limits, Remote: remote, Since: time.Now()}
+	s := &Session{fd: int32(fd), shard: sh, owner: owner, dialer: dialer,
+		maxMsgSize: limits.MaxMsgSize, rcvHwm: limits.RcvHwm, sinceMs: time.Now().UnixMilli()}
 	s.Shared = shm.NewSession(owner.Shared(), sh.Shared)
 	if s.Shared == nil {
 		_ = unix.Close(fd)
@@ -103,7 +126,7 @@ func (sh *Shard) newSession(fd int, remote Address, owner Owner, limits Limits, 
 	s.Shared.Fd = int32(fd)
 	s.Shared.TxHwm = limits.SndHwm
 	s.Shared.RxLow = int32(limits.RcvHwm / 2)
-	s.Shared.IP, s.Shared.IPKind = remote.ip()
+	s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone = remote.ip()
 	if err := sh.register(fd, s, false); err != nil {
 		s.Shared.Release()
 		_ = unix.Close(fd)
@@ -120,7 +143,7 @@ func (sh *Shard) newSession(fd int, remote Address, owner Owner, limits Limits, 
 // observe tells the owner of an event of this connection.
 func (s *Session) observe(kind EventKind, value uint64) {
 	s.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), s.Shared.IDFrame()...),
-		Local: localText(s.fd), Remote: endpoint.Text(s.Remote.AddrPort)})
+		Local: localText(int(s.fd)), Remote: endpoint.Text(s.Remote().AddrPort)})
 }
 
 // localText is the endpoint of a descriptor's own end, or "".
@@ -210,11 +233,12 @@ func (s *Session) Finish(reason Reason, deadline time.Time) {
 
 // closeBy closes the session at the deadline, unless an earlier one is set.
 func (s *Session) closeBy(deadline time.Time) {
-	if deadline.IsZero() || s.deadline != nil && !s.deadline.at.After(deadline) {
+	end := s.ends()
+	if deadline.IsZero() || end.deadline != nil && !end.deadline.at.After(deadline) {
 		return
 	}
-	s.shard.timers.cancel(s.deadline)
-	s.deadline = s.shard.timers.after(time.Until(deadline), s.close)
+	s.shard.timers.cancel(end.deadline)
+	end.deadline = s.shard.timers.after(time.Until(deadline), s.close)
 }
 
 // FinishSession is Finish, without a deadline, for the session that rid names
@@ -256,12 +280,13 @@ func (s *Session) remoteEnded() {
 // watchStall closes a connection that is over when a time passes in which
 // nothing moved.
 func (s *Session) watchStall(limit time.Duration) {
-	s.stallTime = limit
-	if s.fd < 0 || s.watched {
+	end := s.ends()
+	end.stallTime = limit
+	if s.fd < 0 || end.watched {
 		return
 	}
-	s.watched = true
-	s.progress = [2]uint64{s.moved.Load(), uint64(s.unsent())}
+	end.watched = true
+	end.progress = [2]uint64{s.moved.Load(), uint64(s.unsent())}
 	s.shard.timers.after(limit, s.stalled)
 }
 
@@ -269,12 +294,12 @@ func (s *Session) stalled() {
 	if s.fd < 0 {
 		return
 	}
-	if s.progress == [2]uint64{s.moved.Load(), uint64(s.unsent())} {
+	if s.end.progress == [2]uint64{s.moved.Load(), uint64(s.unsent())} {
 		s.close()
 		return
 	}
-	s.watched = false
-	s.watchStall(s.stallTime)
+	s.end.watched = false
+	s.watchStall(s.end.stallTime)
 }
 
 // detach hides the session from senders and takes over what they queued.
@@ -311,18 +336,19 @@ func (s *Session) announceEnd() {
 // descriptor stays open until the peer's kernel has everything: closing earlier
 // could reset the connection and with it destroy what is under way.
 func (s *Session) written() {
-	if s.announced && s.hangup && s.farewell == 0 {
+	end := s.ends()
+	if s.announced && s.hangup && end.farewell == 0 {
 		s.close() // both sides are done
 		return
 	}
-	if s.farewell == 0 {
+	if end.farewell == 0 {
 		if s.unsent() == 0 {
 			s.close()
 			return
 		}
-		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
-		s.farewell = farewellPoll
-		s.shard.timers.after(s.farewell, s.lookFarewell)
+		_ = unix.Shutdown(int(s.fd), unix.SHUT_WR)
+		end.farewell = farewellPoll
+		s.shard.timers.after(end.farewell, s.lookFarewell)
 		s.watchStall(farewellTime)
 	}
 }
@@ -336,8 +362,8 @@ func (s *Session) lookFarewell() {
 		s.close()
 		return
 	}
-	s.farewell = min(2*s.farewell, 64*farewellPoll)
-	s.shard.timers.after(s.farewell, s.lookFarewell)
+	s.end.farewell = min(2*s.end.farewell, 64*farewellPoll)
+	s.shard.timers.after(s.end.farewell, s.lookFarewell)
 }
 
 // unsent returns how many bytes the peer's kernel has not acknowledged.
@@ -356,10 +382,12 @@ func (s *Session) close() {
 	if s.owner.Observed() {
 		s.observe(EventDisconnected, uint64(s.reason))
 	}
-	s.shard.closeFd(s.fd)
+	s.shard.closeFd(int(s.fd))
 	s.fd = -1
 	s.shard.sessions.Add(-1)
-	s.shard.timers.cancel(s.deadline)
+	if s.end != nil {
+		s.shard.timers.cancel(s.end.deadline)
+	}
 	if s.parked {
 		s.unlistParked()
 	}

@@ -72,13 +72,12 @@ func TestAddress(t *testing.T) {
 		So(addressOfRaw(&unix.RawSockaddrAny{}).IsValid(), ShouldBeFalse)
 	})
 	Convey("An address fits a session", t, func() {
-		ip, kind := Address{netip.MustParseAddrPort("1.2.3.4:5")}.ip()
+		ip, kind, _, _ := Address{netip.MustParseAddrPort("1.2.3.4:5")}.ip()
 		So(kind, ShouldEqual, 4)
 		So(ip[:4], ShouldResemble, []byte{1, 2, 3, 4})
-		ip, kind = Address{netip.MustParseAddrPort("[::1]:5")}.ip()
-		So(kind, ShouldEqual, 6)
-		So(ip[15], ShouldEqual, 1)
-		_, kind = Address{}.ip()
-		So(kind, ShouldEqual, 0)
+		for _, text := range []string{"1.2.3.4:5", "[::1]:65535", "[fe80::7%12]:80"} {
+			So(addressOfIP(Address{netip.MustParseAddrPort(text)}.ip()).String(), ShouldEqual, text)
+		}
+		So(addressOfIP(Address{}.ip()).IsValid(), ShouldBeFalse)
 	})
 }

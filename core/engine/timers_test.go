@@ -84,7 +84,7 @@ func TestRing(t *testing.T) {
 		for i := range 10_000 {
 			// Long phases of growth and of shrinking.
 			if len(model) == 0 || rand.IntN(8) < 3+2*(i/500%2) {
-				s := &Session{Index: i}
+				s := &Session{Index: int32(i)}
 				r.push(s)
 				model = append(model, s)
 			} else {

@@ -135,7 +135,10 @@ type Session struct {
 
 	Up   Run // the connect event
 	Down Run // the disconnect event
-	_    [16]byte
+
+	Port uint16 // the peer's
+	Zone uint32 // of its link-local address
+	_    [8]byte
 }
 
 // Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.

@@ -23,8 +23,8 @@ type Peer struct {
 
 func peerOf(s *engine.Session) Peer {
 	traffic := s.Traffic()
-	return Peer{RoutingID: append([]byte(nil), s.Shared.IDFrame()...), Remote: endpoint.Text(s.Remote.AddrPort),
-		Connected: s.Since, Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
+	return Peer{RoutingID: append([]byte(nil), s.Shared.IDFrame()...), Remote: endpoint.Text(s.Remote().AddrPort),
+		Connected: s.Since(), Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
 }
 
 // PeerCount returns how many peers are connected.

@@ -35,7 +35,7 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 	if len(alias) == 0 || k.mode() == ModeFast { // in COMPAT the alias alone names the peer
 		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(s.Shared))
 	}
-	s.Index = len(k.sessions)
+	s.Index = int32(len(k.sessions))
 	k.sessions = append(k.sessions, s)
 	k.parts++
 	if s.Dialled() {
