@@ -11,7 +11,7 @@ usage() {
 usage: ./build.sh COMMAND
 
   lib                  build build/lib/libzlink.so
-  run [ARG...]         build, then compare zlink with the limit in about a minute;
+  run [ARG...]         build, then compare zlink with the limit in two minutes;
                        the arguments go to tests/scenario/stream/run_quick.sh
   test [--only PART]   run every check, or one part of them:
                        go     gofmt, go vet, Go tests, Go tests with -race
