@@ -33,8 +33,9 @@ enum
     PEER_TEXT = 7, /* peer.text, owned */
 
     INLINE_MAX = 39,
-    /* A received body from this size on stays in its slab. Shorter ones are
-     * copied, so that a message kept for long pins little more than itself. */
+    /* In the mode COMPAT a received body from this size on stays in its slab.
+     * Shorter ones are copied, so that a message kept for long pins little more
+     * than itself. In FAST all above INLINE_MAX stay, within a bound (fast.c). */
     VIEW_MIN = 16 << 10,
     /* A body sent from this size on is not copied. */
     OWNED_MIN = 32 << 10

@@ -10,8 +10,9 @@
  *  - Handles are opaque. NULL, a closed handle or any other value gives EFAULT
  *    (contexts, timers) or ENOTSOCK (sockets, monitors), not a crash. Counters,
  *    stopwatches and threads are pointers: only NULL is found out.
- *  - A socket belongs to one thread at a time. A context, and zlink_close of
- *    different sockets, may be used from any thread.
+ *  - A socket belongs to one thread at a time, but for sends in the mode FAST
+ *    (see there). A context, and zlink_close of different sockets, may be used
+ *    from any thread.
  *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
  *  - In a child made by fork () every call that can fail fails with ENOTSUP
  *    (doc/host.md).
@@ -232,8 +233,8 @@ ZLINK_EXPORT size_t zlink_msg_size (const zlink_msg_t *msg);
 /* 1 when more frames of the same message follow, else 0. */
 ZLINK_EXPORT int zlink_msg_more (const zlink_msg_t *msg);
 
-/* Integer properties: ZLINK_MORE, ZLINK_SHARED. EINVAL: unknown property.
- * No property can be set (EINVAL). */
+/* Integer properties: ZLINK_MORE, ZLINK_SHARED, ZLINK_STREAM_EVENT. EINVAL:
+ * unknown property. No property can be set (EINVAL). */
 ZLINK_EXPORT int zlink_msg_get (const zlink_msg_t *msg, int property);
 ZLINK_EXPORT int
 zlink_msg_set (zlink_msg_t *msg, int property, int optval);

@@ -19,6 +19,7 @@ import (
 // A page of doc/api documents functions in sections. A section's "h" block has
 // their declarations as in the header, its "c" blocks are bodies of functions
 // that run here, and "c top" blocks go before these, outside any function.
+// The "c" blocks of doc/modes.md are as those.
 
 var (
 	comment     = regexp.MustCompile(`(?s)/\*.*?\*/`)
@@ -148,7 +149,7 @@ func TestConstantsHaveTheirValues(t *testing.T) {
 }
 
 func TestExamplesRun(t *testing.T) {
-	for _, p := range pages(t, "doc/api/*.md") {
+	for _, p := range pages(t, "doc/api/*.md", "doc/modes.md") {
 		t.Run(filepath.Base(p.name), func(t *testing.T) {
 			program := build(t, p)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -54,3 +54,21 @@ func TestReadmeShowsTheTestedServer(t *testing.T) {
 	}
 	t.Error("README.md shows no server")
 }
+
+// What doc/go.md shows is in the package's examples, which run.
+func TestGoPageShowsTheExamples(t *testing.T) {
+	page := pages(t, "doc/go.md")[0]
+	examples := words(read(t, filepath.Join(root, "core/sockets/stream/example_test.go")))
+	for _, b := range page.blocks {
+		_, text, isProgram := strings.Cut(b.text, "func main() {")
+		if !isProgram {
+			text = b.text
+		}
+		text = strings.TrimSuffix(words(text), " }") // what follows it there is the output
+		if b.info != "go" || !strings.Contains(examples, text) {
+			t.Errorf("%s: not in example_test.go", b.at(page))
+		}
+	}
+}
+
+func words(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -9,6 +9,8 @@ import (
 	"log"
 	"time"
 
+	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
@@ -162,4 +164,114 @@ func ExampleSocket_Shutdown() {
 		}
 	}
 	// Output: goodbye
+}
+
+// A context of its own has its own io threads and limits, and an end.
+func ExampleInContext() {
+	own := core.NewContext()
+	if err := own.Set(core.OptIOThreads, 1); err != nil {
+		log.Fatal(err)
+	}
+	server, err := stream.Listen("tcp://127.0.0.1:*", stream.InContext(own))
+	if err != nil {
+		log.Fatal(err)
+	}
+	own.Shutdown() // ends what waits, on all its sockets
+	_, err = server.Recv(context.Background())
+	fmt.Println(errors.Is(err, errno.ETERM))
+	_ = server.Close()
+	fmt.Println(own.Term()) // waits for closed sockets' linger
+	// Output:
+	// true
+	// <nil>
+}
+
+// A monitor tells what happens to endpoints and connections.
+func ExampleSocket_Monitor() {
+	server, err := stream.Open()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	events, err := server.Monitor(engine.EventListening | engine.EventAccepted)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer events.Close()
+	if err := server.Bind("tcp://127.0.0.1:*"); err != nil {
+		log.Fatal(err)
+	}
+	event, err := events.Recv(false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(event.Kind == engine.EventListening, event.Local == server.Addr())
+	// Output: true true
+}
+
+// Poll waits for several sockets, monitors and descriptors.
+func ExamplePoll() {
+	one, err := stream.Listen("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer one.Close()
+	two, err := stream.Dial(one.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer two.Close()
+	items := []stream.PollItem{
+		{Socket: one, Events: stream.PollIn},
+		{Socket: two, Events: stream.PollIn},
+	}
+	for seen := 0; seen < 2; {
+		if _, err := stream.Poll(items, time.Minute); err != nil {
+			log.Fatal(err)
+		}
+		for _, item := range items {
+			if item.Revents&stream.PollIn != 0 {
+				msg, err := item.Socket.(*stream.Socket).TryRecv()
+				if err != nil {
+					log.Fatal(err)
+				}
+				fmt.Println(msg.Event == stream.Connected)
+				seen++
+			}
+		}
+	}
+	// Output:
+	// true
+	// true
+}
+
+// In the mode COMPAT a message is two frames.
+func ExampleSocket_RecvFrame() {
+	server, err := stream.Listen("tcp://127.0.0.1:*", stream.WithMode(stream.ModeCompat))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	client, err := stream.Dial(server.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	id, body := make([]byte, 255), make([]byte, 1024)
+	n, _, err := server.RecvFrame(id, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, _, err := server.RecvFrame(body, false); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(n, body[0]) // 4 bytes name the peer, which has come: 1
+	if err := server.SendFrame(id[:n], true, false); err != nil {
+		log.Fatal(err)
+	}
+	if err := server.SendFrame([]byte("hello"), false, false); err != nil {
+		log.Fatal(err)
+	}
+	// Output: 4 1
 }

@@ -27,13 +27,17 @@ const (
 type Message struct {
 	Peer  uint32 // routing id, never 0
 	Event Event
-	Body  []byte // of Data; of a received message valid until Release
+	Body  []byte // of Data; in a received message valid until Release
 
 	slab *shm.Slab // what Body lies in; nil: Go's own memory
 }
 
 // Release gives the memory of a received message back; Body must not be used
-// afterwards. A message that is not released keeps up to 256 KiB.
+// afterwards. The garbage collector does not do that: a message that is never
+// released keeps the read buffer that it lies in, 256 KiB or, of a longer body,
+// all of it. With 32 such buffers in use in the process, bodies of ordinary
+// length are copied into Go's memory. More than one Release does no harm to the
+// same variable; a copy of it must not be released as well.
 func (m *Message) Release() {
 	if m.slab != nil {
 		m.slab.Release()
@@ -44,8 +48,8 @@ func (m *Message) Release() {
 // viewMin is the shortest body that is not copied out of the slab.
 const viewMin = 64
 
-// Recv returns the next message; if there is none, it waits until ctx is done
-// (its cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving.
+// Recv returns the next message, to be released; if there is none, it waits until
+// ctx is done (its cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving.
 // ETERM: the context was shut down. ENOTSOCK: the socket is closed, perhaps by
 // another goroutine meanwhile. ENOTSUP: it is in the mode COMPAT.
 func (k *Socket) Recv(ctx context.Context) (Message, error) {
@@ -62,7 +66,8 @@ func (k *Socket) TryRecv() (Message, error) {
 }
 
 // RecvBatch stores up to len(msgs) messages, waiting for the first as Recv
-// does, and returns how many. What msgs held is overwritten, not released.
+// does, and returns how many. What msgs held is overwritten, not released: that
+// is the caller's to do. EINVAL: msgs is empty.
 func (k *Socket) RecvBatch(ctx context.Context, msgs []Message) (int, error) {
 	return k.recvBatch(waiting{ctx: ctx}, msgs)
 }
@@ -77,8 +82,8 @@ func (k *Socket) TryRecvBatch(msgs []Message) (int, error) {
 const cancelEvery = 64
 
 // Messages returns the messages as they come, until ctx is done or the socket
-// ends; the next Recv says why. A message is released when the loop's body
-// is done with it.
+// ends; the next Recv says why. RCVTIMEO ends it, too. A message is released when
+// the loop's body is done with it: to keep Body, copy it.
 func (k *Socket) Messages(ctx context.Context) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		w := waiting{ctx: ctx}
@@ -162,11 +167,12 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	return n
 }
 
-// Send queues a message for a peer; body may be used again at once. When the
-// peer's queue is full (SNDHWM) it waits for room until ctx is done (its cause)
-// or SNDTIMEO is over (EAGAIN). Any number of goroutines, also while another
-// one receives. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer. ETERM,
-// ENOTSOCK.
+// Send queues a message for a peer, which goes out by itself; body may be used
+// again at once. When the peer's queue is full (SNDHWM) it waits for room until ctx is done (its cause)
+// or SNDTIMEO is over (EAGAIN). Any number of goroutines may send, also while
+// another one receives. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer,
+// or it went. EMSGSIZE: body is longer than 4 GiB. ENOMEM, ETERM, ENOTSOCK.
+// ENOTSUP: the socket is in the mode COMPAT.
 func (k *Socket) Send(ctx context.Context, peer uint32, body []byte) error {
 	return k.sendTo(peer, body, nil, waiting{ctx: ctx})
 }
@@ -178,8 +184,10 @@ func (k *Socket) TrySend(peer uint32, body []byte) error {
 
 // SendOwned is Send without a copy, which pays from about 32 KiB on. When it
 // returns nil the bytes are the socket's, and must not change, until it calls
-// done, once, on a thread of its own: done must not block. On an error they
-// stay the caller's, and done is not called.
+// done, once, when the kernel has them or they are dropped with the connection.
+// That may be on any goroutine, also within this call, and holds up the socket's
+// other connections: done must neither block nor call methods of sockets. On an
+// error the bytes stay the caller's, and done is not called.
 func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done func()) error {
 	if len(body) == 0 {
 		err := k.Send(ctx, peer, body)
@@ -230,8 +238,10 @@ func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
 }
 
 // SendBatch queues messages in order, waiting for room as Send does, and
-// returns how many it took. It releases those. An error is about the first
-// that it did not take.
+// returns how many it took. It releases those; the others stay the caller's. An
+// error is about the first that it did not take. A received message may be sent as
+// it is, on any socket; an event goes out as an empty message. EINVAL also: msgs is
+// empty.
 func (k *Socket) SendBatch(ctx context.Context, msgs []Message) (int, error) {
 	return k.sendBatch(msgs, waiting{ctx: ctx})
 }
@@ -298,7 +308,8 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error
 }
 
 // ClosePeer ends the connection to a peer after what is queued for it. Any
-// goroutine, as Send. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
+// goroutine, as Send. What was received before is still delivered, and then
+// Disconnected; a dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
 func (k *Socket) ClosePeer(peer uint32) error {
 	s, err := k.findPeer(peer)
 	if err != nil {

@@ -72,8 +72,8 @@ func (k *Socket) Set(settings ...Setting) error {
 	return nil
 }
 
-// Addr returns the endpoint that the last Bind or Connect made, with the port
-// that the system chose.
+// Addr returns the endpoint of the last Bind or Connect, with the port that the
+// system chose; "" before the first.
 func (k *Socket) Addr() string { return k.opt.lastEndpoint }
 
 // Shutdown closes the socket and waits until what was queued is written, LINGER
@@ -142,8 +142,9 @@ func msSetting(opt Option, d time.Duration) Setting {
 	return intSetting(opt, int((d+time.Millisecond-1)/time.Millisecond))
 }
 
-// WithMode chooses between FAST (Recv, Send …), what Open sets, and COMPAT
-// (RecvFrame, SendFrame).
+// WithMode chooses between ModeFast (Recv, Send …), which sockets of Listen, Dial
+// and Open are in without it, and ModeCompat (RecvFrame, SendFrame). EINVAL after
+// the first Bind or Connect.
 func WithMode(mode int) Setting { return intSetting(OptMode, mode) }
 
 // WithSendHWM limits the messages queued for one peer; 0: no limit.
@@ -187,7 +188,8 @@ func WithReconnect(first, most time.Duration) Setting {
 // WithConnectTimeout limits one try to connect; 0: the system's limit.
 func WithConnectTimeout(d time.Duration) Setting { return msSetting(OptConnectTimeout, d) }
 
-// WithHandshakeTimeout limits a TLS or WebSocket handshake.
+// WithHandshakeTimeout limits a TLS or WebSocket handshake. There are none yet: the
+// setting is stored.
 func WithHandshakeTimeout(d time.Duration) Setting { return msSetting(OptHandshakeIvl, d) }
 
 // WithKeepAlive switches TCP keep-alive on, with the idle time, the interval (in
@@ -220,10 +222,12 @@ func WithDevice(name string) Setting { return textSetting(OptBindToDevice, name)
 // WithAffinity says which io threads may serve the socket, bit by bit; 0: all.
 func WithAffinity(threads uint64) Setting { return longSetting(OptAffinity, threads) }
 
-// WithPeerName names the peer of the next Connect, in Peers and in RecvFrame.
+// WithPeerName names the peer of the next Connect, once: in Peer and Peers, in
+// monitors' events, and, in the mode COMPAT, in frames.
 func WithPeerName(name string) Setting { return textSetting(OptConnectRoutingID, name) }
 
-// WithTLSKeyPair sets the files of the own certificate and its key.
+// WithTLSKeyPair sets the files of the own certificate and its key. There is no
+// TLS yet: this and the other TLS settings are stored.
 func WithTLSKeyPair(certFile, keyFile string) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(textSetting(OptTLSCert, certFile), textSetting(OptTLSKey, keyFile))

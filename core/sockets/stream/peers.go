@@ -14,10 +14,10 @@ import (
 
 // Peer is what the socket knows of a connected peer.
 type Peer struct {
-	RoutingID []byte
+	RoutingID []byte // 4 bytes, big endian, or its name (WithPeerName)
 	Remote    string // endpoint
 	Connected time.Time
-	Sent      uint64 // messages accepted by Send for it
+	Sent      uint64 // messages taken for it
 	Received  uint64 // messages that came from it, read by the application or not
 }
 
@@ -84,7 +84,8 @@ func (k *Socket) PeerID(index int) ([]byte, error) {
 	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
 }
 
-// Peer returns the peer with a routing id. EHOSTUNREACH: none has it.
+// Peer returns the peer with a routing id: of a Message's peer its 4 bytes, big
+// endian, or its name. EHOSTUNREACH: none has it.
 func (k *Socket) Peer(id []byte) (Peer, error) {
 	if err := k.state(); err != nil {
 		return Peer{}, err

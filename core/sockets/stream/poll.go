@@ -32,8 +32,8 @@ type PollItem struct {
 
 // Poll waits until an item is ready or the timeout is over (negative: none),
 // stores Revents, and returns the number of ready items. A socket is readable
-// when a Recv would not block, and always writable. EINTR: a signal handler
-// ran. ETERM, ENOTSOCK: a socket's context was shut down, or it is closed.
+// when a receive would not block, and always writable. In a C program EINTR: a
+// signal handler ran. ETERM, ENOTSOCK: a socket's context was shut down, or it is closed.
 func Poll(items []PollItem, timeout time.Duration) (int, error) {
 	p := poll{items: items, w: wait.New()}
 	defer p.close()

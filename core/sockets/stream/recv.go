@@ -18,8 +18,8 @@ var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
 
 // RecvFrame receives one frame into buf and returns the frame's full size; more
 // tells that the body follows. dontWait, or RCVTIMEO, ends the wait with
-// EAGAIN. EINTR (a signal handler ran), ETERM. ENOTSUP: the socket is in the mode
-// FAST.
+// EAGAIN. In a C program EINTR: a signal handler ran. ETERM, ENOTSOCK. ENOTSUP:
+// the socket is in the mode FAST.
 func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err error) {
 	frame, more, done, err := k.next(dontWait)
 	if err != nil {
@@ -113,7 +113,8 @@ func (k *Socket) resume() {
 // receiving thread.
 func (k *Socket) Resume() { k.resume() }
 
-// Readable tells whether a Recv would not block.
+// Readable tells whether a receive finds something that was taken in before. It
+// does not look at the kernel; Poll does.
 func (k *Socket) Readable() bool {
 	q := k.shared
 	return q.RxRun != nil || q.RxList != nil || !q.RxInbox.Empty()

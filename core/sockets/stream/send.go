@@ -18,13 +18,13 @@ import (
 // EINVAL: a first frame without more, or empty. EHOSTUNREACH: no such peer, on
 // whichever of the two calls finds out; the next SendFrame starts afresh. EAGAIN:
 // the peer's queue is full, and dontWait or SNDTIMEO ends the wait; the body
-// alone may be sent again, or the whole message. EINTR, ETERM. ENOTSUP: the
-// socket is in the mode FAST.
+// alone may be sent again, or the whole message; EINTR, in a C program, likewise.
+// ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode FAST.
 func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	return k.send(frame, nil, more, dontWait)
 }
 
-// SendFrameOwned is SendFrame for a body that is not copied: engine.ReleaseOwner gets
+// SendFrameOwned, for the C layer, is SendFrame for a body that is not copied: engine.ReleaseOwner gets
 // owner when the bytes are in the kernel or dropped. On an error the frame
 // stays the caller's. An id is copied, and owner is not used: false.
 func (k *Socket) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {

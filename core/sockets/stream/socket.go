@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package stream is the STREAM socket: one socket that talks to many raw
-// peers, each known by its routing id. It owns what an application sees:
-// options, endpoints, the routing table, the two-frame mode, waiting. It moves
-// no bytes itself; core/engine does.
-//
-// A Socket belongs to one goroutine or thread at a time, except Close of
-// different sockets and Terminate.
 package stream
 
 import (
@@ -21,7 +14,9 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// Socket is a STREAM socket.
+// Socket is a STREAM socket, made by Listen, Dial, Open or New. Any number of
+// goroutines may call its methods to send and to close a peer in the mode FAST,
+// while one receives, and Close. All else is for one goroutine at a time.
 type Socket struct {
 	ctx    *core.Context
 	shared *shm.Socket
@@ -77,8 +72,8 @@ type aliasUse struct {
 	session *shm.Session
 }
 
-// New returns a socket of the context, to be ended with Close. EMFILE, ETERM,
-// ENOMEM.
+// New returns a socket of the context in the mode COMPAT, to be ended with
+// Close. Go programs use Listen, Dial or Open. EMFILE, ETERM, ENOMEM.
 func New(ctx *core.Context) (*Socket, error) {
 	shared := shm.NewSocket()
 	if shared == nil {
@@ -96,7 +91,8 @@ func New(ctx *core.Context) (*Socket, error) {
 // Shared returns the socket's queues, for the engine and the C layer.
 func (k *Socket) Shared() *shm.Socket { return k.shared }
 
-// Open lets the C layer take its short ways for the handle, unless the context
+// Open is not for Go programs, which use the function of that name. It lets the C
+// layer take its short ways for the handle, unless the context
 // was shut down since New.
 func (k *Socket) Open(handle uint64) {
 	k.mu.Lock()
@@ -106,7 +102,8 @@ func (k *Socket) Open(handle uint64) {
 	}
 }
 
-// Terminate makes blocked and later calls fail with ETERM. Any thread.
+// Terminate makes blocked and later calls fail with ETERM; the context's Shutdown
+// calls it. Any thread.
 func (k *Socket) Terminate() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -133,8 +130,9 @@ func (k *Socket) state() error {
 	return nil
 }
 
-// Close closes the socket at once; what is queued goes out for up to LINGER.
-// A second Close gives ENOTSOCK.
+// Close closes the socket at once; what is queued goes out for up to LINGER, in
+// the background (Shutdown waits for that). It may be called while other
+// goroutines send and receive; they get ENOTSOCK, and so does a second Close.
 func (k *Socket) Close() error {
 	if k.closed.Swap(true) {
 		return errno.ENOTSOCK
