@@ -130,7 +130,7 @@ func (s *Session) appendLong(k *Socket, rid uint32, body []byte) AppendResult {
 		(*Chunk)(s.TxTail).Link(head)
 	}
 	s.TxTail = unsafe.Pointer(tail)
-	s.TxQueued++
+	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1)
 	s.TxBytes += lengthSize + uint64(len(body))
 	atomic.AddInt64(&s.Held, held)
 	first := s.TxDirty == 0
