@@ -21,6 +21,7 @@ trap 'stop_server; rm -rf "$dir"' EXIT
 
 # start_server COMMAND...: sets server_pid and port.
 start_server() {
+    : >"$dir/server" # here and now: the line of the server before must be gone
     "$@" >"$dir/server" &
     server_pid=$!
     port=
