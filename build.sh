@@ -91,6 +91,30 @@ need_library() {
     pkg-config --exists "$1" || install "$2"
 }
 
+has_asio() { echo '#include <asio.hpp>' | g++ -E -x c++ - >/dev/null 2>&1; }
+
+has_csharp() {
+    { command -v mono && command -v mcs; } >/dev/null || [ -n "$(dotnet --list-sdks 2>/dev/null)" ]
+}
+
+# want TEST WHAT PACKAGE...: what only single programs need is installed where
+# that can be done, and left out elsewhere.
+want() {
+    "$1" && return
+    if can_install; then
+        echo "installing ${*:3}"
+        apt_install "${@:3}" >build/apt.log 2>&1 || echo "left out, as apt-get failed (build/apt.log): $2"
+    else
+        echo "left out, as it is not here: $2"
+    fi
+}
+
+# Asio is 6 MB; mono with its assemblies 50 MB, and about 15 seconds.
+want_stacks() {
+    want has_asio "the stack asio" libasio-dev
+    want has_csharp "the stacks in C#" mono-runtime mono-mcs libmono-posix4.0-cil
+}
+
 need_go() {
     command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
     command -v go >/dev/null || die "missing: go
@@ -245,6 +269,7 @@ cmd_test() {
         read -ra tools <<<"$(needs_of "$part")"
         need "${tools[@]}"
         case $part in c | asan) need_library libuv libuv1-dev ;; esac
+        [ "$part" != c ] || want_stacks
     done
     allow_many_sockets
 

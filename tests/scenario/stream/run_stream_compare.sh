@@ -151,7 +151,7 @@ stop_server() {
     { wait "$server_pid"; } 2>/dev/null
     status=$?
     server_pid=
-    [ $status -eq 0 ] || problem=${problem:-server ended with code $status}
+    [ $status -eq 0 ] || [ $status -eq "$term_code" ] || problem=${problem:-server ended with code $status}
 }
 
 trap 'stop_server; rm -f "$server_out"' EXIT
@@ -182,7 +182,7 @@ run_client() {
 
 run_one() {
     local stack=$1 scenario=$2
-    server=() client=stream_client skip='' problem=''
+    server=() client=stream_client skip='' term_code=0 problem=''
     "stack_${stack//-/_}"
     [ "$TRANSPORT" = tcp ] || skip="transport $TRANSPORT is not measured here"
     if [ -n "$skip" ]; then

@@ -8,9 +8,11 @@
 #            IO_THREADS, BACKLOG, HWM, SNDBUF and RCVBUF from the environment.
 #   client   the program in BIN_DIR that loads it; preset to stream_client
 #   skip     why it cannot run here; preset to empty
+#   term_code  with what code the server ends on SIGTERM; preset to 0
 # The order is that of the runs; the last one is the limit that others are
 # compared with.
-stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink epoll)
+stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink
+    asio cppserver dotnet net-zlink gonet epoll)
 
 stack_zlink() {
     server=("$BIN_DIR/zlink_echo")
@@ -31,6 +33,42 @@ stack_zlink_go() {
 stack_zlink_zlink() {
     stack_zlink
     client=zlink_client
+}
+
+stack_asio() {
+    server=("$BIN_DIR/asio_echo")
+    [ -x "${server[0]}" ] || skip="no asio_echo was built: it needs g++ and libasio-dev"
+}
+
+stack_cppserver() {
+    server=("$here/cppserver/run.sh")
+    term_code=143 # any program: the signal may simply kill it
+    [ -n "${CPPSERVER_CMD:-}" ] || skip="CPPSERVER_CMD='... {port} {threads}' names no server"
+}
+
+# csharp_server NAME: a C# program, as it was built.
+csharp_server() {
+    local runtime=mono program=$BIN_DIR/$1.exe
+    [ ! -f "$BIN_DIR/$1.dll" ] || runtime=dotnet program=$BIN_DIR/$1.dll
+    server=("$runtime" "$program")
+    if [ ! -f "$program" ]; then
+        skip="no $1 was built: it needs a .NET SDK, or mono-mcs and libmono-posix4.0-cil"
+    elif ! command -v "$runtime" >/dev/null; then
+        skip="no $runtime to run $1 with"
+    fi
+}
+
+stack_dotnet() {
+    csharp_server dotnet_echo
+}
+
+stack_net_zlink() {
+    csharp_server net_zlink_echo
+    server=(env "LD_LIBRARY_PATH=$BIN_DIR/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "${server[@]}")
+}
+
+stack_gonet() {
+    server=("$BIN_DIR/gonet_echo")
 }
 
 stack_epoll() {

@@ -51,6 +51,7 @@ struct peer
 };
 
 static enum fault fault;
+static long port;
 
 /* The first message that arrived, for FAULT_FOREIGN. */
 static pthread_mutex_t first_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -164,9 +165,10 @@ static void serve (int listener)
     }
 }
 
-static int listen_anywhere (void)
+static int listen_on_port (void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons ((uint16_t) port),
                                   .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     int fd = socket (AF_INET, SOCK_STREAM, 0);
@@ -186,8 +188,11 @@ int main (int argc, char **argv)
     const char *name = "none";
     const struct setting table[] = {
       {"FAULT", SETTING_TEXT, true, &name, 0, 0, "what goes wrong"},
+      {"PORT", SETTING_INTEGER, true, &port, 0, 65535,
+       "port to listen on, 0: any free one"},
     };
-    enum settings_result settings = settings_read (table, 1, argc, argv);
+    enum settings_result settings = settings_read (
+      table, sizeof table / sizeof table[0], argc, argv);
     if (settings != SETTINGS_OK)
         return settings == SETTINGS_HELP ? 0 : 2;
     size_t count = sizeof fault_names / sizeof fault_names[0];
@@ -199,7 +204,7 @@ int main (int argc, char **argv)
         return 2;
     }
     fault = (enum fault) found;
-    int listener = listen_anywhere ();
+    int listener = listen_on_port ();
     if (fault == FAULT_NO_ACCEPT)
         pause ();
     serve (listener);

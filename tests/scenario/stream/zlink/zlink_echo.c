@@ -6,6 +6,7 @@
 
 #include <zlink.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,12 +22,25 @@ struct config
     long port, io_threads, backlog, hwm, sndbuf, rcvbuf, max_size;
 };
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal (int number)
+static sigset_t stop_signals (void)
 {
-    (void) number;
-    stopped = 1;
+    sigset_t signals;
+    sigemptyset (&signals);
+    sigaddset (&signals, SIGTERM);
+    sigaddset (&signals, SIGINT);
+    return signals;
+}
+
+/* A thread that waits for a signal and then ends every call with ETERM. A
+ * handler that sets a flag would not do: the signal may come when the flag has
+ * been looked at and the call does not sleep yet, which no EINTR ends then. */
+static void *stop_on_signal (void *context)
+{
+    sigset_t signals = stop_signals ();
+    int number;
+    sigwait (&signals, &number);
+    zlink_ctx_shutdown (context);
+    return NULL;
 }
 
 static void fail (const char *what)
@@ -66,27 +80,32 @@ static int open_endpoint (void *socket, const struct config *config)
     return 0;
 }
 
-/* The echo functions return 0 when a signal asked to stop, -1 when something
- * failed. */
+/* What the echo functions return after an error: 0 when a signal asked to stop,
+ * -1 when something failed. */
+static int ended (void)
+{
+    return zlink_errno () == ETERM ? 0 : -1;
+}
+
 static int echo_frames (void *socket, char *body, size_t capacity)
 {
     char id[MAX_ID];
-    while (!stopped) {
+    for (;;) {
         int id_len = zlink_recv (socket, id, sizeof id, 0);
         if (id_len < 0) {
             if (zlink_errno () == EINTR)
                 continue;
-            return -1;
+            return ended ();
         }
         int more;
         size_t more_len = sizeof more;
         if (zlink_getsockopt (socket, ZLINK_RCVMORE, &more, &more_len) != 0)
-            return -1;
+            return ended ();
         if (!more)
             continue;
         int len = zlink_recv (socket, body, capacity, 0);
         if (len < 0)
-            return -1;
+            return ended ();
         if (len == 1 && (body[0] == 0 || body[0] == 1))
             continue; /* a peer came or went */
         if ((size_t) len > capacity) {
@@ -99,27 +118,28 @@ static int echo_frames (void *socket, char *body, size_t capacity)
             continue;
         /* The peer may have gone since it sent this. */
         if (zlink_errno () != EHOSTUNREACH && zlink_errno () != EINTR)
-            return -1;
+            return ended ();
     }
-    return 0;
 }
 
 static int echo_messages (void *socket)
 {
     zlink_msg_t msg;
-    int result = 0;
+    int result;
     zlink_msg_init (&msg);
-    while (!stopped && result == 0) {
+    for (;;) {
         if (zlink_msg_recv (&msg, socket, 0) < 0) {
-            result = zlink_errno () == EINTR ? 0 : -1;
-            continue;
+            if (zlink_errno () == EINTR)
+                continue;
+            break;
         }
         if (zlink_msg_get (&msg, ZLINK_STREAM_EVENT) != ZLINK_STREAM_DATA)
             continue; /* a peer came or went */
         if (zlink_msg_send (&msg, socket, 0) < 0
             && zlink_errno () != EHOSTUNREACH && zlink_errno () != EINTR)
-            result = -1;
+            break;
     }
+    result = ended ();
     zlink_msg_close (&msg);
     return result;
 }
@@ -155,16 +175,17 @@ static int drop_events (zlink_msg_t *msgs, int count)
 static int echo_batches (void *socket)
 {
     static zlink_msg_t msgs[MAX_BATCH];
-    int result = 0;
+    int result;
     for (int i = 0; i < MAX_BATCH; i++)
         zlink_msg_init (&msgs[i]);
-    while (!stopped && result == 0) {
+    for (;;) {
         int n = zlink_stream_recv_batch (socket, msgs, MAX_BATCH, 0);
-        if (n < 0)
-            result = zlink_errno () == EINTR ? 0 : -1;
-        else
-            result = send_all (socket, msgs, drop_events (msgs, n));
+        if (n < 0 && zlink_errno () == EINTR)
+            continue;
+        if (n < 0 || send_all (socket, msgs, drop_events (msgs, n)) != 0)
+            break;
     }
+    result = ended ();
     for (int i = 0; i < MAX_BATCH; i++)
         zlink_msg_close (&msgs[i]);
     return result;
@@ -241,18 +262,20 @@ int main (int argc, char **argv)
     }
     process_raise_descriptor_limit ();
 
-    /* No SA_RESTART: a blocked zlink_recv returns with EINTR. */
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction (SIGTERM, &action, NULL);
-    sigaction (SIGINT, &action, NULL);
+    /* Blocked in every thread, for stop_on_signal to take. */
+    sigset_t signals = stop_signals ();
+    pthread_sigmask (SIG_BLOCK, &signals, NULL);
 
     void *context = zlink_ctx_new ();
+    pthread_t stopper;
     if (!context
         || zlink_ctx_set (context, ZLINK_IO_THREADS, (int) config.io_threads)
-             != 0) {
+             != 0
+        || pthread_create (&stopper, NULL, stop_on_signal, context) != 0) {
         fail ("zlink_ctx_new");
         return 1;
     }
+    pthread_detach (stopper);
     int result = serve (context, &config);
     while (zlink_ctx_term (context) != 0 && zlink_errno () == EINTR)
         continue;

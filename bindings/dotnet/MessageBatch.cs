@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MPL-2.0
+using System;
+using System.Runtime.InteropServices;
+
+namespace Zlink
+{
+    public enum StreamEvent
+    {
+        Data = 0,
+        Connected = 1,
+        Disconnected = 2
+    }
+
+    // An array of native messages, outside the garbage collector's reach, for
+    // receiving and sending many at a time. The first Count are in use. One
+    // thread at a time.
+    public sealed class MessageBatch : IDisposable
+    {
+        private IntPtr messages;
+
+        public int Capacity { get; private set; }
+        public int Count { get; internal set; }
+
+        public MessageBatch(int capacity)
+        {
+            if (capacity < 1)
+                throw new ArgumentOutOfRangeException("capacity");
+            Capacity = capacity;
+            messages = Marshal.AllocHGlobal(new IntPtr((long) capacity * Native.MessageSize));
+            for (int i = 0; i < capacity; i++)
+                Native.zlink_msg_init(At(i));
+        }
+
+        public Message this[int index]
+        {
+            get {
+                if (index < 0 || index >= Count)
+                    throw new ArgumentOutOfRangeException("index");
+                return new Message(this, index);
+            }
+        }
+
+        // Adds a message for a peer, with a copy of the bytes.
+        public unsafe void Add(uint peer, byte[] data, int offset, int count)
+        {
+            if (offset < 0 || count < 0 || offset > data.Length - count)
+                throw new ArgumentOutOfRangeException("count");
+            if (Count == Capacity)
+                throw new InvalidOperationException("the batch is full");
+            IntPtr message = At(Count);
+            Native.zlink_msg_close(message);
+            if (Native.zlink_msg_init_size(message, new UIntPtr((uint) count)) != 0) {
+                int error = Marshal.GetLastWin32Error();
+                Native.zlink_msg_init(message);
+                throw ZlinkException.Of("zlink_msg_init_size", error);
+            }
+            if (count > 0)
+                Marshal.Copy(data, offset, Native.zlink_msg_data(message), count);
+            if (Native.zlink_msg_set_routing_id(message, peer) != 0)
+                throw ZlinkException.OfLast("zlink_msg_set_routing_id");
+            Count++;
+        }
+
+        public void Add(uint peer, byte[] data)
+        {
+            Add(peer, data, 0, data.Length);
+        }
+
+        // Releases every message.
+        public void Clear()
+        {
+            Count = 0;
+            for (int i = 0; i < Capacity; i++) {
+                Native.zlink_msg_close(At(i));
+                Native.zlink_msg_init(At(i));
+            }
+        }
+
+        internal IntPtr At(int index)
+        {
+            if (messages == IntPtr.Zero)
+                throw new ObjectDisposedException("MessageBatch");
+            return new IntPtr(messages.ToInt64() + (long) index * Native.MessageSize);
+        }
+
+        public void Dispose()
+        {
+            Free();
+            GC.SuppressFinalize(this);
+        }
+
+        ~MessageBatch()
+        {
+            Free();
+        }
+
+        private void Free()
+        {
+            if (messages == IntPtr.Zero)
+                return;
+            for (int i = 0; i < Capacity; i++)
+                Native.zlink_msg_close(At(i));
+            Marshal.FreeHGlobal(messages);
+            messages = IntPtr.Zero;
+            Count = 0;
+        }
+    }
+
+    // A message of a batch. It shows what the batch holds now: the next Receive,
+    // a Send that takes the message, Clear and Dispose change that.
+    public struct Message
+    {
+        private readonly MessageBatch batch;
+        private readonly int index;
+
+        internal Message(MessageBatch batch, int index)
+        {
+            this.batch = batch;
+            this.index = index;
+        }
+
+        // Who sent it, or who will get it.
+        public uint Peer
+        {
+            get {
+                uint peer = Native.zlink_msg_routing_id(batch.At(index));
+                GC.KeepAlive(batch);
+                return peer;
+            }
+            set {
+                if (Native.zlink_msg_set_routing_id(batch.At(index), value) != 0)
+                    throw ZlinkException.OfLast("zlink_msg_set_routing_id");
+                GC.KeepAlive(batch);
+            }
+        }
+
+        public StreamEvent Event
+        {
+            get {
+                int value = Native.zlink_msg_get(batch.At(index), Native.MessageEvent);
+                GC.KeepAlive(batch);
+                return (StreamEvent) value;
+            }
+        }
+
+        public int Size
+        {
+            get {
+                var size = Native.zlink_msg_size(batch.At(index));
+                GC.KeepAlive(batch);
+                return (int) size;
+            }
+        }
+
+        // The bytes themselves, not a copy: for use before the batch changes.
+        public unsafe ReadOnlySpan<byte> Body
+        {
+            get { return new ReadOnlySpan<byte>((void*) Native.zlink_msg_data(batch.At(index)), Size); }
+        }
+
+        public byte[] ToArray()
+        {
+            var copy = new byte[Size];
+            if (copy.Length > 0)
+                Marshal.Copy(Native.zlink_msg_data(batch.At(index)), copy, 0, copy.Length);
+            GC.KeepAlive(batch);
+            return copy;
+        }
+    }
+}

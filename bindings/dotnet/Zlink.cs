@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MPL-2.0
+// zlink for C#: contexts and STREAM sockets in the mode FAST. README.md tells
+// who owns what and which thread may do what.
+using System;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Zlink
+{
+    // Errno values that callers decide by.
+    public static class Errno
+    {
+        public const int EINTR = 4;
+        public const int EAGAIN = 11;
+        public const int EINVAL = 22;
+        public const int ENOTSUP = 95;
+        public const int EADDRINUSE = 98;
+        public const int EHOSTUNREACH = 113;
+        public const int ETERM = 156384765; // the context was shut down
+    }
+
+    public enum ContextOption
+    {
+        IoThreads = 1,
+        MaxSockets = 2,
+        MaxMessageSize = 5,
+        Ipv6 = 42,
+        Blocky = 70
+    }
+
+    // doc/options.md gives meaning and range of each.
+    public enum Option
+    {
+        Affinity = 4, // ulong
+        SendBuffer = 11,
+        ReceiveBuffer = 12,
+        Linger = 17,
+        ReconnectInterval = 18,
+        Backlog = 19,
+        ReconnectIntervalMax = 21,
+        MaxMessageSize = 22, // long
+        SendHighWaterMark = 23,
+        ReceiveHighWaterMark = 24,
+        ReceiveTimeout = 27,
+        SendTimeout = 28,
+        LastEndpoint = 32, // string, get only
+        TcpKeepalive = 34,
+        Ipv6 = 42,
+        Tos = 57,
+        HandshakeInterval = 66,
+        ConnectTimeout = 79,
+        TcpMaxRetransmit = 80,
+        BindToDevice = 92, // string
+        TlsCert = 95,      // string, as are the next two
+        TlsKey = 96,
+        TlsCa = 97,
+        TlsVerify = 98,
+        TlsRequireClientCert = 99,
+        TlsHostname = 100, // string
+        TlsTrustSystem = 101,
+        TlsPassword = 102 // string
+    }
+
+    // A call that failed: its errno, and what exactly it objected to.
+    public sealed class ZlinkException : Exception
+    {
+        public int Errno { get; private set; }
+
+        // One sentence, or "".
+        public string Detail { get; private set; }
+
+        private ZlinkException(string message, int errno, string detail) : base(message)
+        {
+            Errno = errno;
+            Detail = detail;
+        }
+
+        // Of the calling thread's last call, which failed with errno.
+        internal static ZlinkException Of(string call, int errno)
+        {
+            string detail = Text.Read(Native.zlink_error_detail());
+            string message = call + ": " + Text.Read(Native.zlink_strerror(errno));
+            return new ZlinkException(detail == "" ? message : message + ": " + detail, errno, detail);
+        }
+
+        internal static ZlinkException OfLast(string call)
+        {
+            return Of(call, Marshal.GetLastWin32Error());
+        }
+    }
+
+    public static class Library
+    {
+        // Loads libzlink.so from this path; without it the system's loader looks
+        // for libzlink.so.5. Before any other use of the binding.
+        public static void Load(string path)
+        {
+            const int now = 2, global = 0x100;
+            if (Native.dlopen(Text.Bytes(path), now | global) == IntPtr.Zero)
+                throw new DllNotFoundException(Text.Read(Native.dlerror()));
+        }
+
+        public static Version Version
+        {
+            get {
+                int major, minor, patch;
+                Native.zlink_version(out major, out minor, out patch);
+                return new Version(major, minor, patch);
+            }
+        }
+    }
+
+    // The io threads, and what sockets share. Any thread may use it.
+    public sealed class Context : IDisposable
+    {
+        internal readonly ContextHandle Handle;
+
+        public Context()
+        {
+            Handle = Native.zlink_ctx_new();
+            if (Handle.IsInvalid)
+                throw ZlinkException.OfLast("zlink_ctx_new");
+        }
+
+        public void Set(ContextOption option, int value)
+        {
+            if (Native.zlink_ctx_set(Handle, (int) option, value) != 0)
+                throw ZlinkException.OfLast("zlink_ctx_set");
+        }
+
+        public int Get(ContextOption option)
+        {
+            int value = Native.zlink_ctx_get(Handle, (int) option);
+            if (value < 0)
+                throw ZlinkException.OfLast("zlink_ctx_get");
+            return value;
+        }
+
+        // Makes every blocked and later call on its sockets fail with ETERM.
+        public void Shutdown()
+        {
+            if (Native.zlink_ctx_shutdown(Handle) != 0)
+                throw ZlinkException.OfLast("zlink_ctx_shutdown");
+        }
+
+        // Shuts down. Whoever is later, this or the Dispose of its last socket,
+        // waits until what was sent is out (Option.Linger) and frees it.
+        public void Dispose()
+        {
+            if (Handle.IsClosed)
+                return;
+            Shutdown();
+            Handle.Dispose();
+        }
+    }
+
+    // A STREAM socket: many peers, each named by a number. One thread at a time,
+    // except for sending: see README.md.
+    public sealed class StreamSocket : IDisposable
+    {
+        private const int ModeOption = 300, ModeFast = 1;
+
+        private readonly SocketHandle handle;
+
+        public StreamSocket(Context context)
+        {
+            handle = Native.zlink_socket(context.Handle, Native.TypeStream);
+            if (handle.IsInvalid)
+                throw ZlinkException.OfLast("zlink_socket");
+            handle.Hold(context.Handle);
+            Set((Option) ModeOption, ModeFast);
+        }
+
+        public void Set(Option option, int value)
+        {
+            Set(option, BitConverter.GetBytes(value));
+        }
+
+        public void Set(Option option, long value)
+        {
+            Set(option, BitConverter.GetBytes(value));
+        }
+
+        public void Set(Option option, string value)
+        {
+            Set(option, Encoding.UTF8.GetBytes(value));
+        }
+
+        public void Set(Option option, byte[] value)
+        {
+            if (Native.zlink_setsockopt(handle, (int) option, value, new UIntPtr((uint) value.Length)) != 0)
+                throw ZlinkException.OfLast("zlink_setsockopt");
+        }
+
+        public int GetInt(Option option)
+        {
+            return BitConverter.ToInt32(Get(option, sizeof(int)), 0);
+        }
+
+        public long GetLong(Option option)
+        {
+            return BitConverter.ToInt64(Get(option, sizeof(long)), 0);
+        }
+
+        public string GetString(Option option)
+        {
+            return Encoding.UTF8.GetString(Get(option, 1024)).TrimEnd('\0');
+        }
+
+        private byte[] Get(Option option, int capacity)
+        {
+            var value = new byte[capacity];
+            var size = new UIntPtr((uint) capacity);
+            if (Native.zlink_getsockopt(handle, (int) option, value, ref size) != 0)
+                throw ZlinkException.OfLast("zlink_getsockopt");
+            Array.Resize(ref value, (int) size);
+            return value;
+        }
+
+        // The last bound endpoint, with the port that the system chose.
+        public string LastEndpoint
+        {
+            get { return GetString(Option.LastEndpoint); }
+        }
+
+        public void Bind(string endpoint)
+        {
+            if (Native.zlink_bind(handle, Text.Bytes(endpoint)) != 0)
+                throw ZlinkException.OfLast("zlink_bind");
+        }
+
+        public void Connect(string endpoint)
+        {
+            if (Native.zlink_connect(handle, Text.Bytes(endpoint)) != 0)
+                throw ZlinkException.OfLast("zlink_connect");
+        }
+
+        public void Unbind(string endpoint)
+        {
+            if (Native.zlink_unbind(handle, Text.Bytes(endpoint)) != 0)
+                throw ZlinkException.OfLast("zlink_unbind");
+        }
+
+        public void Disconnect(string endpoint)
+        {
+            if (Native.zlink_disconnect(handle, Text.Bytes(endpoint)) != 0)
+                throw ZlinkException.OfLast("zlink_disconnect");
+        }
+
+        // Fills the batch with what is there, waiting for the first message only
+        // (Option.ReceiveTimeout), or not at all. Returns batch.Count; 0: none
+        // came in time. What the batch held before is released.
+        public int Receive(MessageBatch batch, bool wait = true)
+        {
+            batch.Count = 0;
+            for (;;) {
+                int count = Native.zlink_stream_recv_batch(
+                    handle, batch.At(0), new UIntPtr((uint) batch.Capacity), wait ? 0 : Native.DontWait);
+                if (count > 0) {
+                    batch.Count = count;
+                    return count;
+                }
+                int error = Marshal.GetLastWin32Error();
+                if (error == Errno.EAGAIN)
+                    return 0;
+                // Signals are the runtime's here, and no reason to stop.
+                if (error != Errno.EINTR)
+                    throw ZlinkException.Of("zlink_stream_recv_batch", error);
+            }
+        }
+
+        // Sends messages of the batch in order and returns how many were taken;
+        // these are empty afterwards. When it is 0, error says why the first was
+        // not: EHOSTUNREACH, its peer has gone; or EAGAIN, the peer's queue is
+        // full (Option.SendTimeout). Any other error is an exception.
+        public int TrySend(MessageBatch batch, int first, int count, bool wait, out int error)
+        {
+            if (first < 0 || count < 1 || first + count > batch.Count)
+                throw new ArgumentOutOfRangeException("count");
+            for (;;) {
+                int sent = Native.zlink_stream_send_batch(
+                    handle, batch.At(first), new UIntPtr((uint) count), wait ? 0 : Native.DontWait);
+                error = sent > 0 ? 0 : Marshal.GetLastWin32Error();
+                GC.KeepAlive(batch);
+                if (sent > 0)
+                    return sent;
+                if (error == Errno.EAGAIN || error == Errno.EHOSTUNREACH)
+                    return 0;
+                if (error != Errno.EINTR)
+                    throw ZlinkException.Of("zlink_stream_send_batch", error);
+            }
+        }
+
+        // Sends all of them, except those whose peer has gone: returns how many
+        // these were.
+        public int Send(MessageBatch batch, int first, int count)
+        {
+            int gone = 0;
+            for (int end = first + count; first < end;) {
+                int error;
+                int sent = TrySend(batch, first, end - first, true, out error);
+                if (error == Errno.EAGAIN)
+                    throw ZlinkException.Of("zlink_stream_send_batch", error);
+                if (error != 0)
+                    gone++;
+                first += error == 0 ? sent : 1;
+            }
+            return gone;
+        }
+
+        public int Send(MessageBatch batch)
+        {
+            return Send(batch, 0, batch.Count);
+        }
+
+        // Closes the connection once everything queued for it is written.
+        public void ClosePeer(uint peer)
+        {
+            if (Native.zlink_stream_close_peer(handle, peer) != 0)
+                throw ZlinkException.OfLast("zlink_stream_close_peer");
+        }
+
+        // Returns at once; what was sent goes out as Option.Linger says.
+        public void Dispose()
+        {
+            handle.Dispose();
+        }
+    }
+
+    internal static class Text
+    {
+        // A C string. The marshaller's own conversion differs between runtimes.
+        public static byte[] Bytes(string text)
+        {
+            if (text == null)
+                throw new ArgumentNullException("text");
+            return Encoding.UTF8.GetBytes(text + "\0");
+        }
+
+        public static unsafe string Read(IntPtr text)
+        {
+            if (text == IntPtr.Zero)
+                return "";
+            int length = 0;
+            while (((byte*) text)[length] != 0)
+                length++;
+            return Encoding.UTF8.GetString((byte*) text, length);
+        }
+    }
+}

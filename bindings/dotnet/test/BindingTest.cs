@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MPL-2.0
+// usage: BindingTest PATH_OF_LIBZLINK
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using Zlink;
+
+static class BindingTest
+{
+    static readonly Dictionary<string, Action> cases = new Dictionary<string, Action> {
+        { "version", Version },
+        { "options", Options },
+        { "exchange", Exchange },
+        { "order", Order },
+        { "errors", Errors },
+        { "nothing to receive", NothingToReceive },
+        { "full queue", FullQueue },
+        { "gone peer", GonePeer },
+        { "close peer", ClosePeer },
+        { "shutdown", Shutdown },
+        { "disposed", Disposed },
+        { "linger", Linger },
+        { "forgotten", Forgotten },
+        { "batch outlives its context", BatchOutlivesContext },
+        { "faults", Runtime.Faults },
+        { "collections", Runtime.Collections }
+    };
+
+    static int Main(string[] args)
+    {
+        int failed = 0;
+        Check.Throws<DllNotFoundException>(() => Library.Load(args[0] + ".missing"), "no such file");
+        Library.Load(args[0]);
+        foreach (var each in cases) {
+            try {
+                each.Value();
+                Console.WriteLine("ok   {0}", each.Key);
+            } catch (Exception e) {
+                failed++;
+                Console.WriteLine("FAIL {0}: {1}", each.Key, e);
+            }
+        }
+        Console.WriteLine("{0} cases, {1} failed", cases.Count, failed);
+        return failed == 0 ? 0 : 1;
+    }
+
+    static void Version()
+    {
+        Check.Equal(new Version(1, 3, 0), Library.Version, "version");
+        // That file was taken, not another of the name from elsewhere.
+        string path = Path.GetFullPath(Environment.GetCommandLineArgs()[1]);
+        string folder = Path.GetDirectoryName(path) + "/libzlink.so.";
+        Check.That(File.ReadAllText("/proc/self/maps").Contains(folder), "loaded from " + folder);
+    }
+
+    static void Options()
+    {
+        using (var context = new Context()) {
+            context.Set(ContextOption.IoThreads, 1);
+            Check.Equal(1, context.Get(ContextOption.IoThreads), "IoThreads");
+            using (var socket = new StreamSocket(context)) {
+                socket.Set(Option.SendHighWaterMark, 7);
+                Check.Equal(7, socket.GetInt(Option.SendHighWaterMark), "SendHighWaterMark");
+                socket.Set(Option.MaxMessageSize, 1L << 40);
+                Check.Equal(1L << 40, socket.GetLong(Option.MaxMessageSize), "MaxMessageSize");
+                socket.Set(Option.TlsHostname, "zürich.example");
+                Check.Equal("zürich.example", socket.GetString(Option.TlsHostname), "TlsHostname");
+            }
+        }
+    }
+
+    static byte[] Bytes(int size, int seed)
+    {
+        var bytes = new byte[size];
+        new Random(seed).NextBytes(bytes);
+        return bytes;
+    }
+
+    static void Exchange()
+    {
+        using (var pair = new Pair())
+            foreach (int size in new[] { 0, 1, 1000, 100000, 5000000 }) {
+                byte[] sent = Bytes(size, size);
+                pair.Batch.Clear();
+                pair.Batch.Add(pair.ClientPeer, sent);
+                Check.Equal(0, pair.Client.Send(pair.Batch), "peers gone");
+                Check.Equal(0, pair.Batch[0].Size, "size of what was sent");
+
+                Check.Equal(1, pair.Server.Receive(pair.Batch), "messages");
+                Check.Equal(StreamEvent.Data, pair.Batch[0].Event, "event");
+                Check.Equal(pair.ServerPeer, pair.Batch[0].Peer, "peer");
+                Check.Equal(size, pair.Batch[0].Size, "size");
+                // Back as it came, without a copy.
+                pair.Server.Send(pair.Batch);
+
+                Check.Equal(1, pair.Client.Receive(pair.Batch), "echoes");
+                Check.That(pair.Batch[0].Body.SequenceEqual(sent), "the same " + size + " bytes");
+            }
+    }
+
+    static void Order()
+    {
+        const int rounds = 200;
+        using (var pair = new Pair())
+        using (var outgoing = new MessageBatch(5)) {
+            for (int round = 0; round < rounds; round++) {
+                outgoing.Clear();
+                for (int i = 0; i < outgoing.Capacity; i++)
+                    outgoing.Add(pair.ClientPeer, BitConverter.GetBytes(round * outgoing.Capacity + i));
+                pair.Client.Send(outgoing, 0, 2);
+                pair.Client.Send(outgoing, 2, 3);
+            }
+            for (int expected = 0; expected < rounds * outgoing.Capacity;) {
+                Check.That(pair.Server.Receive(pair.Batch) > 0, "messages in time");
+                for (int i = 0; i < pair.Batch.Count; i++)
+                    Check.Equal(expected++, BitConverter.ToInt32(pair.Batch[i].ToArray(), 0), "number");
+            }
+        }
+    }
+
+    static void Errors()
+    {
+        using (var context = new Context())
+        using (var socket = new StreamSocket(context))
+        using (var other = new StreamSocket(context))
+        using (var batch = new MessageBatch(1)) {
+            var e = Check.Throws<ZlinkException>(() => socket.Set(Option.SendTimeout, -2), "a bad value");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
+            Check.That(e.Detail != "" && e.Message.Contains(e.Detail), "detail in: " + e.Message);
+            e = Check.Throws<ZlinkException>(() => socket.Bind("tcp://"), "a bad endpoint");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
+            socket.Bind("tcp://127.0.0.1:*");
+            e = Check.Throws<ZlinkException>(() => other.Bind(socket.LastEndpoint), "a port in use");
+            Check.Equal(Errno.EADDRINUSE, e.Errno, "errno");
+            e = Check.Throws<ZlinkException>(() => batch.Add(0, new byte[1]), "peer 0");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
+            Check.Equal(0, batch.Count, "messages");
+            batch.Add(1, new byte[0]);
+            Check.Throws<InvalidOperationException>(() => batch.Add(1, new byte[0]), "a full batch");
+            Check.Throws<ArgumentOutOfRangeException>(() => socket.Send(batch, 0, 2), "beyond the batch");
+            Check.Throws<ArgumentOutOfRangeException>(() => batch.Add(1, new byte[3], 2, 2), "beyond the data");
+            Check.Throws<ArgumentNullException>(() => socket.Bind(null), "no endpoint");
+        }
+    }
+
+    static void NothingToReceive()
+    {
+        using (var pair = new Pair()) {
+            Check.Equal(0, pair.Server.Receive(pair.Batch, false), "without waiting");
+            pair.Server.Set(Option.ReceiveTimeout, 20);
+            Check.Equal(0, pair.Server.Receive(pair.Batch), "in time");
+            Check.Equal(0, pair.Batch.Count, "count");
+        }
+    }
+
+    static void FullQueue()
+    {
+        using (var pair = new Pair())
+        using (var other = new StreamSocket(pair.Context)) {
+            other.Set(Option.SendHighWaterMark, 4);
+            other.Set(Option.Linger, 0);
+            other.Connect(pair.Server.LastEndpoint);
+            other.Receive(pair.Batch);
+            uint peer = pair.Batch[0].Peer;
+            int sent = 0, error = 0;
+            // The server does not receive: the kernel takes some, the queue 4.
+            for (; sent < 10000 && error == 0; sent++) {
+                pair.Batch.Clear();
+                pair.Batch.Add(peer, new byte[100000]);
+                other.TrySend(pair.Batch, 0, 1, false, out error);
+            }
+            Check.Equal(Errno.EAGAIN, error, "error");
+            Check.Equal(100000, pair.Batch[0].Size, "size of what was not sent");
+            other.Set(Option.SendTimeout, 50);
+            var e = Check.Throws<ZlinkException>(() => {
+                // The kernel may have taken more meanwhile.
+                for (int i = 0; i < 1000; i++) {
+                    pair.Batch.Clear();
+                    pair.Batch.Add(peer, new byte[100000]);
+                    other.Send(pair.Batch);
+                }
+            }, "a full queue");
+            Check.Equal(Errno.EAGAIN, e.Errno, "errno");
+        }
+    }
+
+    static void GonePeer()
+    {
+        using (var pair = new Pair()) {
+            uint nobody = pair.ServerPeer + 1000;
+            pair.Batch.Clear();
+            pair.Batch.Add(nobody, new byte[] { 1 });
+            pair.Batch.Add(pair.ServerPeer, new byte[] { 2 });
+            pair.Batch.Add(nobody, new byte[] { 3 });
+            pair.Batch.Add(pair.ServerPeer, new byte[] { 4 });
+            int error;
+            Check.Equal(0, pair.Server.TrySend(pair.Batch, 0, 4, true, out error), "taken");
+            Check.Equal(Errno.EHOSTUNREACH, error, "error");
+            Check.Equal(2, pair.Server.Send(pair.Batch), "peers gone");
+            foreach (byte expected in new byte[] { 2, 4 }) {
+                using (var one = new MessageBatch(1)) {
+                    Check.Equal(1, pair.Client.Receive(one), "messages");
+                    Check.Equal(expected, one[0].Body[0], "body");
+                }
+            }
+        }
+    }
+
+    static void ClosePeer()
+    {
+        using (var pair = new Pair()) {
+            pair.Client.ClosePeer(pair.ClientPeer);
+            Check.Equal(1, pair.Server.Receive(pair.Batch), "events");
+            Check.Equal(StreamEvent.Disconnected, pair.Batch[0].Event, "event");
+            Check.Equal(pair.ServerPeer, pair.Batch[0].Peer, "peer");
+            var e = Check.Throws<ZlinkException>(() => pair.Server.ClosePeer(pair.ServerPeer), "closed already");
+            Check.Equal(Errno.EHOSTUNREACH, e.Errno, "errno");
+        }
+    }
+
+    // Also with the context disposed first: the last socket frees it.
+    static void Shutdown()
+    {
+        var context = new Context();
+        int errno = 0;
+        var started = new ManualResetEvent(false);
+        var receiver = new Thread(() => {
+            using (var socket = new StreamSocket(context))
+            using (var batch = new MessageBatch(1)) {
+                started.Set();
+                try {
+                    socket.Receive(batch);
+                } catch (ZlinkException e) {
+                    errno = e.Errno;
+                }
+            }
+        });
+        receiver.Start();
+        started.WaitOne();
+        Thread.Sleep(20);
+        context.Dispose();
+        Check.Join(receiver, "the receiver");
+        Check.Equal(Errno.ETERM, errno, "errno");
+    }
+
+    static void Disposed()
+    {
+        var pair = new Pair();
+        pair.Dispose();
+        pair.Dispose();
+        Check.Throws<ObjectDisposedException>(() => pair.Server.Bind("tcp://*:*"), "a socket");
+        Check.Throws<ObjectDisposedException>(() => new StreamSocket(pair.Context), "a context");
+        Check.Throws<ObjectDisposedException>(() => pair.Context.Shutdown(), "a context's Shutdown");
+        Check.Throws<ObjectDisposedException>(() => pair.Batch.Clear(), "a batch");
+    }
+
+    // What was sent before Dispose still goes out: Dispose of the context waits.
+    static void Linger()
+    {
+        using (var serving = new Context())
+        using (var server = new StreamSocket(serving))
+        using (var batch = new MessageBatch(1)) {
+            server.Set(Option.ReceiveTimeout, Check.LimitMs);
+            server.Bind("tcp://127.0.0.1:*");
+            using (var context = new Context())
+            using (var client = new StreamSocket(context)) {
+                client.Connect(server.LastEndpoint);
+                client.Receive(batch);
+                uint peer = batch[0].Peer;
+                batch.Clear();
+                batch.Add(peer, new byte[1000000]);
+                client.Send(batch);
+            }
+            server.Receive(batch);
+            Check.Equal(StreamEvent.Connected, batch[0].Event, "event");
+            server.Receive(batch);
+            Check.Equal(1000000, batch[0].Size, "size");
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static string Forget()
+    {
+        var pair = new Pair();
+        return pair.Server.LastEndpoint;
+    }
+
+    static int Threads()
+    {
+        return Directory.GetDirectories("/proc/self/task").Length;
+    }
+
+    // Nobody disposes of them: the garbage collector closes socket and context.
+    static void Forgotten()
+    {
+        string endpoint = null;
+        int before = Threads();
+        // A stack that nobody looks at for pointers later.
+        var forgetting = new Thread(() => endpoint = Forget());
+        forgetting.Start();
+        Check.Join(forgetting, "the exchange");
+        using (var context = new Context())
+        using (var socket = new StreamSocket(context))
+            Check.Until(() => {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+                try {
+                    socket.Bind(endpoint);
+                    return true;
+                } catch (ZlinkException) {
+                    return false;
+                }
+            }, "the port is free again");
+        Check.That(Threads() <= before + 8, "threads: " + Threads() + ", were " + before);
+    }
+
+    static void BatchOutlivesContext()
+    {
+        var pair = new Pair();
+        var kept = new MessageBatch(1);
+        pair.Batch.Clear();
+        pair.Batch.Add(pair.ClientPeer, Bytes(1000, 1));
+        pair.Client.Send(pair.Batch);
+        pair.Server.Receive(kept);
+        pair.Dispose();
+        Check.That(kept[0].Body.SequenceEqual(Bytes(1000, 1)), "the same bytes");
+        kept.Dispose();
+    }
+}
