@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_CCU 1000000
+#define MAX_CCU MESSAGE_MAX_CONNECTIONS
 #define MAX_BYTES (1 << 30)
 #define MAX_SECONDS 86400
 
@@ -27,6 +27,11 @@ static enum settings_result check (struct options *options)
     if (strcmp (options->transport, "tcp") != 0) {
         fprintf (stderr, "TRANSPORT %s: this client speaks tcp only\n",
                  options->transport);
+        return SETTINGS_BAD;
+    }
+    if (options->syscalls && strcmp (options->syscalls, "perf") != 0
+        && strcmp (options->syscalls, "strace") != 0) {
+        fprintf (stderr, "--syscalls: perf or strace\n");
         return SETTINGS_BAD;
     }
     if (options->port == 0) {
@@ -76,6 +81,14 @@ options_read (struct options *o, int argc, char **argv)
       {"NOT_RUN", SETTING_TEXT, true, &o->not_run, 0, 0,
        "SKIP or FAIL: only report that the scenario did not run"},
       {"REASON", SETTING_TEXT, true, &o->reason, 0, 0, "why it did not run"},
+      {"LABEL", SETTING_TEXT, true, &o->label, 0, 0,
+       "what the row is called behind the stack, if not as the scenario"},
+      {"ROUND", SETTING_INTEGER, true, &o->round, 0, MAX_BYTES,
+       "number of the round, for the row"},
+      {"SYSCALLS", SETTING_TEXT, true, &o->syscalls, 0, 0,
+       "perf or strace: count the server's system calls with it"},
+      {"PROGRESS", SETTING_TEXT, true, &o->progress, 0, 0,
+       "text in front of the progress line"},
       {"TRANSPORT", SETTING_TEXT, false, &o->transport, 0, 0, "tcp"},
       {"CCU", SETTING_INTEGER, false, &o->ccu, 1, MAX_CCU, "connections"},
       {"SIZE", SETTING_INTEGER, false, &o->size, 0, 16 << 20,
@@ -113,6 +126,8 @@ options_read (struct options *o, int argc, char **argv)
         return result;
     if (check (o) != SETTINGS_OK)
         return SETTINGS_BAD;
+    if (!o->label)
+        o->label = o->scenario;
 
     if (strcmp (o->scenario, "s0") == 0) {
         o->ccu = 1;
