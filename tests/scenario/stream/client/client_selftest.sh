@@ -136,7 +136,7 @@ done
 run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
 check "size-300000" passes
 run_client --scenario s2 --size 15
-check "size-15" refuses 'SIZE 15'
+check "size-15" refuses '15 is not in the range 16'
 run_client --scenario s7
 check "s7" refuses 's0, s1 or s2'
 stop_server

@@ -38,13 +38,6 @@ static enum settings_result check (struct options *options)
         fprintf (stderr, "--port is needed\n");
         return SETTINGS_BAD;
     }
-    if (options->size < MESSAGE_HEADER_SIZE) {
-        fprintf (stderr,
-                 "SIZE %ld: a message is at least %d bytes, the size of the "
-                 "header that is checked on its echo\n",
-                 options->size, MESSAGE_HEADER_SIZE);
-        return SETTINGS_BAD;
-    }
     return SETTINGS_OK;
 }
 
@@ -91,7 +84,8 @@ options_read (struct options *o, int argc, char **argv)
        "text in front of the progress line"},
       {"TRANSPORT", SETTING_TEXT, false, &o->transport, 0, 0, "tcp"},
       {"CCU", SETTING_INTEGER, false, &o->ccu, 1, MAX_CCU, "connections"},
-      {"SIZE", SETTING_INTEGER, false, &o->size, 0, 16 << 20,
+      {"SIZE", SETTING_INTEGER, false, &o->size,
+       MESSAGE_HEADER_SIZE, 16 << 20,
        "bytes of a body"},
       {"INFLIGHT", SETTING_INTEGER, false, &o->inflight, 1, 1000000,
        "messages in flight on a connection"},
