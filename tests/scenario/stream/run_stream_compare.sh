@@ -18,6 +18,7 @@ export IO_THREADS=${IO_THREADS:-2} LATENCY_SAMPLE_RATE=${LATENCY_SAMPLE_RATE:-16
 export TRANSPORT=${TRANSPORT:-tcp} ROUNDS=${ROUNDS:-3}
 export RUN_S3=${RUN_S3:-0} RUN_S4=${RUN_S4:-0}
 export BIN_DIR=${BIN_DIR:-$root/build/bin}
+[ ! -d "$BIN_DIR" ] || BIN_DIR=$(cd "$BIN_DIR" && pwd)
 export OUT_DIR=${OUT_DIR:-$root/build/results/$(date +%Y-%m-%d-%H%M%S)}
 
 # What s3 varies, and the values; an empty list leaves a parameter out. What
@@ -222,6 +223,9 @@ log=$OUT_DIR/scenario.log
 rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
 : >"$log"
 server_out=$OUT_DIR/.server_out
+[ "${FETCH_ECHARTS:-1}" = 0 ] ||
+    timeout 60 "$here/report/get_echarts.sh" "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
+    echo "report.html will have no charts: $(tail -n 1 "$log")" >&2
 server_pid=
 failed=0
 
@@ -248,8 +252,12 @@ start_server() {
         running "$server_pid" || break
         sleep 0.05
     done
-    problem="server did not listen"
-    running "$server_pid" || problem="server ended before it listened"
+    if running "$server_pid"; then
+        problem="server did not listen"
+    else
+        { wait "$server_pid"; } 2>/dev/null
+        problem="server ended with code $? before it listened"
+    fi
     stop_server
     return 1
 }
@@ -270,7 +278,8 @@ stop_server() {
     { wait "$server_pid"; } 2>/dev/null
     status=$?
     server_pid=
-    [ $status -eq 0 ] || problem=${problem:-server ended with code $status}
+    # 143: it has no handler, and SIGTERM ended it.
+    [ $status -eq 0 ] || [ $status -eq 143 ] || problem=${problem:-server ended with code $status}
 }
 
 # What there is when the script is interrupted is summarised too.

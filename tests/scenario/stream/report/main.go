@@ -90,11 +90,7 @@ func (c command) run(out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		i, err := readInfo(c.dir)
-		if err != nil {
-			return err
-		}
-		return writePicture(c.dir, i, s, echarts)
+		return writePicture(c.dir, s, echarts)
 	}
 	return fmt.Errorf("unknown command %q: %w", c.name, errUsage)
 }

@@ -66,7 +66,7 @@ var svgPattern = regexp.MustCompile(`(?s)<svg.*</svg>`)
 
 // writePicture has Chromium draw the chart of the throughput and keeps the
 // drawing as s2.svg.
-func writePicture(dir string, i info, s summary, echarts string) error {
+func writePicture(dir string, s summary, echarts string) error {
 	c, ok := throughputChart(s)
 	if !ok {
 		return errors.New("no round of s2 passed: there is nothing to draw")

@@ -9,8 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
 )
 
 const (
@@ -109,6 +109,11 @@ func parseTable(in io.Reader) (table, error) {
 	return t, nil
 }
 
+// An underscore stands for a blank, but not in the name of a variable.
+var blank = regexp.MustCompile(`([^A-Z])_|_([^A-Z])`)
+
+func readable(reason string) string { return blank.ReplaceAllString(reason, "$1 $2") }
+
 func newRow(cells []string, column map[string]int) (row, error) {
 	text := func(name string) string { return cells[column[name]] }
 	round, err := strconv.Atoi(text("round"))
@@ -118,7 +123,7 @@ func newRow(cells []string, column map[string]int) (row, error) {
 	r := row{
 		Cells: cells, column: column, round: round,
 		stack: text("stack"), label: text("label"), scenario: text("scenario"),
-		verdict: text("pass_fail"), reason: strings.ReplaceAll(text("reason"), "_", " "),
+		verdict: text("pass_fail"), reason: readable(text("reason")),
 	}
 	switch r.verdict {
 	case pass, fail, skip:

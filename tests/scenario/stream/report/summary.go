@@ -55,6 +55,7 @@ type result struct {
 	Reasons  []string
 	figures  map[string]spread
 	rates    map[int]float64 // by round
+	verdicts map[int]string  // the same; a round may have a second row for a server that ended badly
 }
 
 // get is a figure by its name in summary.json; false when no round has it.
@@ -99,7 +100,7 @@ func summarize(t table) summary {
 	for _, row := range t.Rows {
 		r := s.find(row.stack, row.label)
 		if r == nil {
-			r = &result{Stack: row.stack, Label: row.label, Scenario: row.scenario, rates: map[int]float64{}}
+			r = &result{Stack: row.stack, Label: row.label, Scenario: row.scenario, rates: map[int]float64{}, verdicts: map[int]string{}}
 			s.results = append(s.results, r)
 			values[r] = map[string][]float64{}
 		}
@@ -116,19 +117,19 @@ func summarize(t table) summary {
 }
 
 func (r *result) add(row row, values map[string][]float64) {
-	r.Rounds++
+	r.verdicts[row.round] = worse(r.verdicts[row.round], row.verdict)
+	r.Rounds, r.Passed = len(r.verdicts), 0
+	for _, verdict := range r.verdicts {
+		if verdict == pass {
+			r.Passed++
+		}
+	}
+	r.Verdict = worse(r.Verdict, row.verdict)
 	if row.verdict != pass {
 		if !slices.Contains(r.Reasons, row.reason) {
 			r.Reasons = append(r.Reasons, row.reason)
 		}
-		if r.Verdict != fail {
-			r.Verdict = row.verdict
-		}
 		return
-	}
-	r.Passed++
-	if r.Verdict == "" || r.Verdict == skip {
-		r.Verdict = pass
 	}
 	if rate, ok := row.rate(); ok && row.label != syscallsLabel {
 		values["rate"] = append(values["rate"], rate)
@@ -165,6 +166,16 @@ func (s summary) addRatios() {
 			}
 		}
 	}
+}
+
+// worse is FAIL when one of the two is, and SKIP only when nothing else is.
+func worse(a, b string) string {
+	for _, verdict := range []string{fail, pass} {
+		if a == verdict || b == verdict {
+			return verdict
+		}
+	}
+	return skip
 }
 
 func roundsOf(r *result) []int {
