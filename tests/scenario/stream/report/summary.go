@@ -131,13 +131,19 @@ func (r *result) add(row row, values map[string][]float64) {
 		}
 		return
 	}
-	if rate, ok := row.rate(); ok && row.label != syscallsLabel {
+	if row.label == syscallsLabel {
+		if calls, ok := row.number("syscalls_per_message"); ok {
+			values["syscalls_per_message"] = append(values["syscalls_per_message"], calls)
+		}
+		return
+	}
+	if rate, ok := row.rate(); ok {
 		values["rate"] = append(values["rate"], rate)
 		r.rates[row.round] = rate
 	}
 	for _, figure := range figures {
 		// A scenario without traffic has no latency, though its cells say 0.
-		if row.scenario == "s1" && strings.HasPrefix(figure.name, "p") || row.scenario == "s1" && figure.column == "max" {
+		if row.scenario == "s1" && strings.HasSuffix(figure.name, "_us") {
 			continue
 		}
 		if value, ok := row.number(figure.column); ok {

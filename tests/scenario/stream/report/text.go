@@ -22,6 +22,10 @@ func writeText(out io.Writer, s summary) {
 		if len(r.Reasons) > 0 {
 			verdict += ": " + r.reason()
 		}
+		if calls, ok := r.get("syscalls_per_message"); ok {
+			fmt.Fprintf(out, "%-22s %-12s %12s %s\n", r.Label, r.Stack, threeDigits(calls.Median), "system calls/message")
+			continue
+		}
 		ratio, ok := r.get("ratio_to_" + limit)
 		lowHigh := "-"
 		if ok {
