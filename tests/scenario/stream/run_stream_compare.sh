@@ -246,7 +246,7 @@ start_server() {
     setsid "$@" >"$server_out" 2>>"$log" &
     server_pid=$!
     local end=$((SECONDS + listen_limit_s))
-    while [ "$SECONDS" -lt "$end" ]; do
+    while [ "$SECONDS" -le "$end" ]; do
         port=$(awk '/^LISTENING [0-9]+$/ { print $2; exit }' "$server_out")
         [ -n "$port" ] && return 0
         running "$server_pid" || break
@@ -256,7 +256,7 @@ start_server() {
         problem="server did not listen"
     else
         { wait "$server_pid"; } 2>/dev/null
-        problem="server ended with code $? before it listened"
+        problem="server ended before it listened;code $?"
     fi
     stop_server
     return 1
@@ -267,7 +267,7 @@ stop_server() {
     [ -n "$server_pid" ] || return 0
     kill -TERM "$server_pid" 2>/dev/null
     local end=$((SECONDS + stop_limit_s)) status
-    while running "$server_pid" && [ "$SECONDS" -lt "$end" ]; do
+    while running "$server_pid" && [ "$SECONDS" -le "$end" ]; do
         sleep 0.05
     done
     if running "$server_pid"; then
@@ -278,8 +278,7 @@ stop_server() {
     { wait "$server_pid"; } 2>/dev/null
     status=$?
     server_pid=
-    # 143: it has no handler, and SIGTERM ended it.
-    [ $status -eq 0 ] || [ $status -eq 143 ] || problem=${problem:-server ended with code $status}
+    [ $status -eq 0 ] || [ $status -eq "$term_code" ] || problem=${problem:-server ended with code $status}
 }
 
 # What there is when the script is interrupted is summarised too.
@@ -339,7 +338,7 @@ ask_for_transport() {
 # run_one CASE: one stack, one case, one row.
 run_one() {
     local label scenario overrides assignment
-    local server=() client=stream_client skip='' speaks=() problem=''
+    local server=() client=stream_client skip='' speaks=() term_code=0 problem=''
     read_case "$1"
     for assignment in $overrides; do
         local -x "$assignment"

@@ -17,20 +17,22 @@ ln -s "$bin/bad_server" "$dir/bad_server"
 ln -s "$bin/epoll_echo" "$dir/epoll_echo"
 
 cat >"$dir/stacks.sh" <<END
-stack_names=(mute gone absent dies wrong slow stays skipped parent epoll)
+stack_names=(mute gone absent dies wrong slow stays killed mortal skipped parent epoll)
 stack_mute() { server=("$dir/bad_server" --fault mute); }
 stack_gone() { server=(false); }
 stack_absent() { server=("$dir/no-such-program"); }
-stack_dies() { server=("$dir/bad_server" --fault dies); }
-stack_wrong() { server=("$dir/bad_server" --fault wrong-bytes); }
-stack_slow() { server=("$dir/bad_server" --fault slow); }
+stack_dies() { server=("$dir/bad_server" --fault dies); term_code=143; }
+stack_wrong() { server=("$dir/bad_server" --fault wrong-bytes); term_code=143; }
+stack_slow() { server=("$dir/bad_server" --fault slow); term_code=143; }
 stack_stays() { server=("$dir/bad_server" --fault stays); }
+stack_killed() { server=("$dir/bad_server"); }
+stack_mortal() { stack_killed; term_code=143; }
 stack_skipped() { skip="its compiler is not here"; }
 stack_parent() { server=(bash -c '"$dir/bad_server" --fault mute & exec "$dir/epoll_echo"'); }
 stack_epoll() { server=("$dir/epoll_echo"); }
 END
 
-export EXTRA_STACKS=$dir/stacks.sh BIN_DIR=$bin ROUNDS=1 LISTEN_TIMEOUT=1 STOP_TIMEOUT=1
+export EXTRA_STACKS=$dir/stacks.sh BIN_DIR=$bin ROUNDS=1 LISTEN_TIMEOUT=4 STOP_TIMEOUT=3
 export CCU=20 SIZE=128 INFLIGHT=8 WARMUP=0 MEASURE=0.3 DRAIN_TIMEOUT=0.4 HOLD=0.6 LATENCY_SAMPLE_RATE=4
 export FETCH_ECHARTS=0 # no network
 
@@ -72,19 +74,21 @@ has() { grep -q "$1" "$out/$2"; }
 run --scenario s2
 check "exit code after failures" ends_with 1
 check "never listens" row mute-s2 FAIL server_did_not_listen
-check "ends before it listens" row gone-s2 FAIL server_ended_with_code_1_before_it_listened
-check "is not there" row absent-s2 FAIL server_ended_with_code_127_before_it_listened
+check "ends before it listens" row gone-s2 FAIL "server_ended_before_it_listened;code_1"
+check "is not there" row absent-s2 FAIL "server_ended_before_it_listened;code_127"
 check "dies in the middle" row dies-s2 FAIL "server_ended;connection_lost"
 check "answers wrongly" row wrong-s2 FAIL wrong_bytes
 check "too slow to drain" row slow-s2 FAIL drain_timeout
 check "does not end" row stays-s2 FAIL server_did_not_end_on_SIGTERM
+check "ends by the signal" row killed-s2 FAIL server_ended_with_code_143
+check "ends by the signal, as announced" row mortal-s2 PASS -
 check "cannot run here" row skipped-s2 SKIP its_compiler_is_not_here
 check "leaves a child" row parent-s2 PASS -
 check "the run goes on" row epoll-s2 PASS -
 check "no process is left" no_process_left
 check "summary.json names the fault" has '"wrong bytes"' summary.json
 check "report.html names the fault" has 'wrong bytes' report.html
-check "the log says how much is left" has '\[10/10, [0-9]* s left\]' scenario.log
+check "the log says how much is left" has '\[12/12, [0-9]* s left\]' scenario.log
 
 RUN_S4=1 S4_TRANSPORTS="tcp tls" S3_SIZE="16 100" run --stacks epoll,skipped --scenario s1,s4 --sweep size
 check "exit code without failures" ends_with 0

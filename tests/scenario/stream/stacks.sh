@@ -8,6 +8,7 @@
 #            IO_THREADS, BACKLOG, HWM, SNDBUF and RCVBUF from the environment.
 #   client   the program in BIN_DIR that loads it; preset to stream_client
 #   skip     why it cannot run here; preset to empty
+#   term_code  with what code the server ends on SIGTERM; preset to 0
 #   speaks   array: a command that is asked about a TRANSPORT other than tcp: it
 #            succeeds, or prints why not; preset to empty: only tcp
 # The order is that of the runs; the last one is the limit that others are
