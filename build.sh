@@ -13,11 +13,16 @@ usage: ./build.sh COMMAND
   lib                  build build/lib/libzlink.so
   run [ARG...]         build, then compare zlink with the limit in two minutes;
                        the arguments go to tests/scenario/stream/run_quick.sh
+  bench-check          build, then compare zlink with the limit in a short s2, for
+                       about a minute: fails when the ratio is below the one in
+                       tests/scenario/stream/floor.txt; not part of test
   test [--only PART]   run every check, or one part of them:
                        go     gofmt, go vet, Go tests, Go tests with -race
                        c      C programs, C tests, install test
                        asan   C tests with AddressSanitizer
                        model  Spin models
+                       report the report of the load scenarios, drawn by Chromium
+                              (installs it: 75 MB to load, 270 MB on disk)
                        doc    the documents against the code, and against what
                               ran in go and c
   clean                remove build/
@@ -241,8 +246,24 @@ stages_doc() {
     stage "documents" go test -count=1 ./tests/doc
 }
 
+# The module is one of its own, which ./... does not reach.
+report_tests() {
+    cd tests/scenario/stream/report
+    go vet .
+    REPORT_RENDER=required go test -count=1 .
+}
+
+stages_report() {
+    stage "get ECharts" tests/scenario/stream/report/get_echarts.sh build/echarts
+    stage "report of the scenarios" report_tests
+}
+
 needs_of() {
     case $1 in
+        report)
+            echo chromium
+            [ -s build/echarts/echarts.common.min.js ] || echo npm
+            ;;
         c | asan) echo g++ clang pkg-config ;;
         model) echo spin ;;
     esac
@@ -254,19 +275,20 @@ needs_of() {
 allow_many_sockets() { ulimit -n "$(ulimit -H -n)" 2>/dev/null || true; }
 
 cmd_test() {
-    local parts=(go c asan model doc) part tools
+    local parts=(go c asan model report doc) part tools
     case ${1-} in
         '') ;;
         --only)
             parts=("${2-}")
-            [[ ${2-} =~ ^(go|c|asan|model|doc)$ ]] || die "--only takes go, c, asan, model or doc"
+            [[ ${2-} =~ ^(go|c|asan|model|report|doc)$ ]] ||
+                die "--only takes go, c, asan, model, report or doc"
             ;;
         *) die "test does not know '$1'; see ./build.sh help" ;;
     esac
 
     need_build_tools
     for part in "${parts[@]}"; do
-        read -ra tools <<<"$(needs_of "$part")"
+        mapfile -t tools < <(needs_of "$part" | tr ' ' '\n')
         need "${tools[@]}"
         case $part in c | asan) need_library libuv libuv1-dev ;; esac
         [ "$part" != c ] || want_stacks
@@ -288,6 +310,13 @@ cmd_run() {
     exec tests/scenario/stream/run_quick.sh "$@"
 }
 
+cmd_bench_check() {
+    need_build_tools
+    build_all
+    allow_many_sockets
+    exec tests/scenario/stream/bench_check.sh
+}
+
 cmd_lib() {
     need_build_tools
     build_lib
@@ -298,6 +327,7 @@ case ${1-help} in
     lib) cmd_lib ;;
     run) cmd_run "${@:2}" ;;
     test) cmd_test "${@:2}" ;;
+    bench-check) cmd_bench_check ;;
     clean) rm -rf build ;;
     help | -h | --help) usage ;;
     *)

@@ -9,6 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 
 export CCU=${CCU:-10000} WARMUP=${WARMUP:-1} MEASURE=${MEASURE:-3} ROUNDS=${ROUNDS:-2}
+export BIN_DIR=${BIN_DIR:-$root/build/bin}
 export OUT_DIR=${OUT_DIR:-$root/build/results/$(date +%Y-%m-%d-%H%M%S)}
 
 stacks=zlink,zlink-fast,zlink-batch,epoll
@@ -19,7 +20,7 @@ code=$?
 [ -s "$OUT_DIR/metrics.csv" ] || exit $code
 
 echo
-LIMIT_STACK=epoll awk -f "$here/summary.awk" -v format=table "$OUT_DIR/metrics.csv"
+"$BIN_DIR/stream_report" table "$OUT_DIR"
 cat <<END
 
 zlink   two frames for a message (COMPAT); -fast: one call; -batch: many in a call
@@ -27,6 +28,6 @@ rate    median of the rounds; ratio: a rate divided by the limit's of the same
         round, median, then lowest and highest. 1.00 is as fast as the limit.
 MB      resident memory of the server: all connections open and silent (idle),
         highest while messages flow (busy)
-Results: $OUT_DIR (metrics.csv, summary.json, scenario.log)
+Results: $OUT_DIR (report.html, metrics.csv, summary.json, scenario.log)
 END
 exit $code

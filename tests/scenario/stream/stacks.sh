@@ -9,6 +9,8 @@
 #   client   the program in BIN_DIR that loads it; preset to stream_client
 #   skip     why it cannot run here; preset to empty
 #   term_code  with what code the server ends on SIGTERM; preset to 0
+#   speaks   array: a command that is asked about a TRANSPORT other than tcp: it
+#            succeeds, or prints why not; preset to empty: only tcp
 # The order is that of the runs; the last one is the limit that others are
 # compared with.
 stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink
@@ -16,14 +18,17 @@ stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink
 
 stack_zlink() {
     server=("$BIN_DIR/zlink_echo")
+    speaks=("$BIN_DIR/zlink_has")
 }
 
 stack_zlink_fast() {
     server=("$BIN_DIR/zlink_echo" --mode fast)
+    speaks=("$BIN_DIR/zlink_has")
 }
 
 stack_zlink_batch() {
     server=("$BIN_DIR/zlink_echo" --mode batch)
+    speaks=("$BIN_DIR/zlink_has")
 }
 
 stack_zlink_go() {

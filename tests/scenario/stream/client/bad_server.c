@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,7 +16,9 @@
 #include <unistd.h>
 
 #define FAULT_AT 100
+#define SLOW_MS 200
 #define MAX_BODY 65536
+#define SEND_TIME_AT 8 /* of a body */
 
 enum fault
 {
@@ -30,13 +33,16 @@ enum fault
     FAULT_SILENT,      /* no echo comes at all */
     FAULT_STALLS,      /* no echo comes from the fault on */
     FAULT_FOREIGN,     /* an echo is a message of another connection */
-    FAULT_NO_ACCEPT    /* connections are not taken */
+    FAULT_NO_ACCEPT,   /* connections are not taken */
+    FAULT_SLOW,        /* every echo takes SLOW_MS */
+    FAULT_MUTE,        /* it never says where it listens */
+    FAULT_STAYS        /* it does not end on SIGTERM */
 };
 
 static const char *const fault_names[] = {
   "none", "wrong-bytes", "wrong-header", "wrong-length", "duplicate", "lost",
   "swap", "dies",        "silent",       "stalls",       "foreign",
-  "no-accept"};
+  "no-accept", "slow",   "mute",         "stays"};
 
 struct frame
 {
@@ -92,7 +98,7 @@ static void answer_badly (struct peer *peer)
             frame->body[size - 1] ^= 1;
             break;
         case FAULT_WRONG_HEADER:
-            frame->body[MESSAGE_HEADER_SIZE - 1] ^= 1;
+            frame->body[SEND_TIME_AT] ^= 1;
             break;
         case FAULT_WRONG_LENGTH:
             frame->length[MESSAGE_LENGTH_SIZE - 1]--;
@@ -133,6 +139,8 @@ static void *serve_peer (void *arg)
             remember_first (&peer->frame);
         if (fault == FAULT_SILENT)
             continue;
+        if (fault == FAULT_SLOW)
+            usleep (SLOW_MS * 1000);
         if (fault != FAULT_NONE && number == FAULT_AT)
             answer_badly (peer);
         else if (fault != FAULT_STALLS || number < FAULT_AT)
@@ -204,6 +212,10 @@ int main (int argc, char **argv)
         return 2;
     }
     fault = (enum fault) found;
+    if (fault == FAULT_MUTE)
+        pause ();
+    if (fault == FAULT_STAYS)
+        signal (SIGTERM, SIG_IGN);
     int listener = listen_on_port ();
     if (fault == FAULT_NO_ACCEPT)
         pause ();

@@ -42,6 +42,16 @@ run_client() {
     rc=$?
 }
 
+metric() { sed -n "s/^METRIC .* $1=\([^ ]*\).*/\1/p" "$dir/out"; }
+
+# traces TOOL: it may watch other processes here.
+traces() {
+    case $1 in
+        perf) perf stat -e raw_syscalls:sys_enter true >/dev/null 2>&1 ;;
+        strace) strace -c true >/dev/null 2>&1 ;;
+    esac
+}
+
 field() { sed -n "s/^RESULT .* $1=\([^ ]*\).*/\1/p" "$dir/out"; }
 
 # check NAME CONDITION...: counts, and shows the client's output when it fails.
@@ -75,7 +85,7 @@ fault() {
     local name=$1
     shift
     start_server "$bin/bad_server" --fault "$name"
-    run_client --scenario s2 --stack bad --warmup 0
+    run_client --scenario s2 --stack bad --warmup 0 --server-pid "$server_pid"
     stop_server
     check "$name" fails_with "$@"
 }
@@ -87,9 +97,10 @@ fault duplicate gating_violation
 fault lost wrong_number
 fault swap wrong_number gating_violation
 fault foreign wrong_connection
-fault dies connection_lost drain_timeout
+fault dies server_ended connection_lost drain_timeout
 fault silent no_answer drain_timeout
 fault stalls incomplete drain_timeout
+fault slow drain_timeout
 fault no-accept connect_timeout
 
 run_client --scenario s1 # the port of the last server, which is gone
@@ -110,13 +121,23 @@ done
 rows() { awk -F, -v rows="$1" 'NR == 1 { n = NF } NF != n { exit 1 }
     END { exit NR != rows }' "$dir/metrics.csv"; }
 check csv rows 4
-run_client --scenario s2 --size 24
-check "size-24" passes
+run_client --scenario s2 --size 16
+check "size-16" passes
+for tool in perf strace; do
+    run_client --scenario s2 --server-pid "$server_pid" --syscalls "$tool" --label s2-syscalls
+    # An echo server makes calls, and fewer than a few for each message.
+    counted() { awk -v n="$(metric syscalls_per_message)" 'BEGIN { exit !(n > 0.01 && n < 10) }'; }
+    if ! traces "$tool"; then
+        echo "skip $tool: it cannot count here"
+    else
+        check "syscalls-$tool" counted
+    fi
+done
 # A frame longer than any buffer, and more in flight than the kernel takes.
 run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
 check "size-300000" passes
-run_client --scenario s2 --size 23
-check "size-23" refuses 'SIZE 23'
+run_client --scenario s2 --size 15
+check "size-15" refuses '15 is not in the range 16'
 run_client --scenario s7
 check "s7" refuses 's0, s1 or s2'
 stop_server

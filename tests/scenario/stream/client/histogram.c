@@ -30,6 +30,8 @@ void histogram_record (struct histogram *histogram, uint64_t value)
 {
     histogram->counts[bucket_of (value)]++;
     histogram->total++;
+    if (value > histogram->max)
+        histogram->max = value;
 }
 
 double histogram_percentile (const struct histogram *histogram, double percent)
@@ -44,5 +46,5 @@ double histogram_percentile (const struct histogram *histogram, double percent)
         if (seen >= rank)
             break;
     }
-    return value_of (bucket);
+    return fmin (value_of (bucket), (double) histogram->max);
 }

@@ -15,6 +15,7 @@
 struct histogram
 {
     uint64_t total;
+    uint64_t max;
     uint64_t counts[HISTOGRAM_BUCKETS];
 };
 

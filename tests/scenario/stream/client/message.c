@@ -7,17 +7,20 @@
 /* Number of places in the table where a body may start: a power of two, and
  * small enough for the table to stay in the processor's first cache. */
 #define PATTERN_PLACES 4096
-#define CHECK_BITS 24
-#define CHECK_MASK ((1u << CHECK_BITS) - 1)
 
-/* The layout in a body. Only this program reads it, so it is in host order. */
+/* The layout in a body, small enough for a message of 16 bytes. Only this
+ * program reads it, so it is in host order. */
 struct header
 {
-    uint32_t connection;
-    uint32_t phase_and_check; /* phase in the top byte, hash in the others */
-    uint64_t sequence;
-    uint64_t sent_ns;
+    uint64_t owner; /* from the lowest bit: connection, phase, sequence */
+    uint64_t stamp; /* from the lowest bit: send time, hash */
 };
+
+#define PHASE_SHIFT 20
+#define PHASE_MASK 15u
+#define SEQUENCE_SHIFT 24
+#define TIME_BITS 40
+#define TIME_MASK ((UINT64_C (1) << TIME_BITS) - 1)
 
 _Static_assert (sizeof (struct header) == MESSAGE_HEADER_SIZE, "no padding");
 
@@ -31,16 +34,14 @@ static uint64_t mix (uint64_t x)
 
 static uint64_t header_hash (const struct header *header)
 {
-    uint64_t owner = (uint64_t) header->connection << 8
-                     | header->phase_and_check >> CHECK_BITS;
-    return mix (mix (owner * UINT64_C (0x9e3779b97f4a7c15) ^ header->sequence)
-                ^ header->sent_ns);
+    return mix (mix (header->owner * UINT64_C (0x9e3779b97f4a7c15))
+                ^ (header->stamp & TIME_MASK));
 }
 
 static const uint8_t *pattern_at (const struct message_format *format,
                                   uint64_t hash)
 {
-    return format->pattern + (hash >> CHECK_BITS) % PATTERN_PLACES;
+    return format->pattern + hash % PATTERN_PLACES;
 }
 
 int message_format_init (struct message_format *format, size_t size)
@@ -72,14 +73,21 @@ void message_write (const struct message_format *format,
                     uint8_t *body,
                     const struct message *message)
 {
-    struct header header = {message->connection,
-                            (uint32_t) message->phase << CHECK_BITS,
-                            message->sequence, message->sent_ns};
+    struct header header = {.owner = message->connection
+                                     | (uint64_t) message->phase << PHASE_SHIFT
+                                     | message->sequence << SEQUENCE_SHIFT,
+                            .stamp = message->sent_ns & TIME_MASK};
     uint64_t hash = header_hash (&header);
-    header.phase_and_check |= (uint32_t) hash & CHECK_MASK;
+    /* The hash's upper bits here; the lower ones choose the pattern. */
+    header.stamp |= hash & ~TIME_MASK;
     memcpy (body, &header, sizeof header);
     memcpy (body + sizeof header, pattern_at (format, hash),
             format->size - sizeof header);
+}
+
+uint64_t message_age_ns (const struct message *message, uint64_t now_ns)
+{
+    return (now_ns - message->sent_ns) & TIME_MASK;
 }
 
 bool message_read (const struct message_format *format,
@@ -89,11 +97,11 @@ bool message_read (const struct message_format *format,
     struct header header;
     memcpy (&header, body, sizeof header);
     uint64_t hash = header_hash (&header);
-    message->connection = header.connection;
-    message->phase = (enum phase) (header.phase_and_check >> CHECK_BITS);
-    message->sequence = header.sequence;
-    message->sent_ns = header.sent_ns;
-    if ((header.phase_and_check & CHECK_MASK) != ((uint32_t) hash & CHECK_MASK))
+    message->connection = header.owner & (MESSAGE_MAX_CONNECTIONS - 1);
+    message->phase = (enum phase) (header.owner >> PHASE_SHIFT & PHASE_MASK);
+    message->sequence = header.owner >> SEQUENCE_SHIFT;
+    message->sent_ns = header.stamp & TIME_MASK;
+    if ((header.stamp & ~TIME_MASK) != (hash & ~TIME_MASK))
         return false;
     return memcmp (body + sizeof header, pattern_at (format, hash),
                    format->size - sizeof header)

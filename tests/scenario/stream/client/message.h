@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_HEADER_SIZE 24
+#define MESSAGE_HEADER_SIZE 16
 #define MESSAGE_LENGTH_SIZE 4
+#define MESSAGE_MAX_CONNECTIONS (1u << 20)
 
 enum phase
 {
@@ -29,7 +30,7 @@ struct message
     uint32_t connection; /* index */
     enum phase phase;    /* when it was sent */
     uint64_t sequence;   /* within the connection, from 0 */
-    uint64_t sent_ns;    /* monotonic clock */
+    uint64_t sent_ns;    /* monotonic clock; read: only its lowest 40 bits */
 };
 
 struct message_format
@@ -46,6 +47,9 @@ void message_format_free (struct message_format *format);
 void message_write (const struct message_format *format,
                     uint8_t *body,
                     const struct message *message);
+
+/* Nanoseconds since a message that was read was sent, up to 18 minutes. */
+uint64_t message_age_ns (const struct message *message, uint64_t now_ns);
 
 /* Reads format->size bytes; false when any of them is not what was sent. */
 bool message_read (const struct message_format *format,

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_CCU 1000000
+#define MAX_CCU MESSAGE_MAX_CONNECTIONS
 #define MAX_BYTES (1 << 30)
 #define MAX_SECONDS 86400
 
@@ -29,15 +29,13 @@ static enum settings_result check (struct options *options)
                  options->transport);
         return SETTINGS_BAD;
     }
-    if (options->port == 0) {
-        fprintf (stderr, "--port is needed\n");
+    if (options->syscalls && strcmp (options->syscalls, "perf") != 0
+        && strcmp (options->syscalls, "strace") != 0) {
+        fprintf (stderr, "--syscalls: perf or strace\n");
         return SETTINGS_BAD;
     }
-    if (options->size < MESSAGE_HEADER_SIZE) {
-        fprintf (stderr,
-                 "SIZE %ld: a message is at least %d bytes, the size of the "
-                 "header that is checked on its echo\n",
-                 options->size, MESSAGE_HEADER_SIZE);
+    if (options->port == 0) {
+        fprintf (stderr, "--port is needed\n");
         return SETTINGS_BAD;
     }
     return SETTINGS_OK;
@@ -76,9 +74,18 @@ options_read (struct options *o, int argc, char **argv)
       {"NOT_RUN", SETTING_TEXT, true, &o->not_run, 0, 0,
        "SKIP or FAIL: only report that the scenario did not run"},
       {"REASON", SETTING_TEXT, true, &o->reason, 0, 0, "why it did not run"},
+      {"LABEL", SETTING_TEXT, true, &o->label, 0, 0,
+       "what the row is called behind the stack, if not as the scenario"},
+      {"ROUND", SETTING_INTEGER, true, &o->round, 0, MAX_BYTES,
+       "number of the round, for the row"},
+      {"SYSCALLS", SETTING_TEXT, true, &o->syscalls, 0, 0,
+       "perf or strace: count the server's system calls with it"},
+      {"PROGRESS", SETTING_TEXT, true, &o->progress, 0, 0,
+       "text in front of the progress line"},
       {"TRANSPORT", SETTING_TEXT, false, &o->transport, 0, 0, "tcp"},
       {"CCU", SETTING_INTEGER, false, &o->ccu, 1, MAX_CCU, "connections"},
-      {"SIZE", SETTING_INTEGER, false, &o->size, 0, 16 << 20,
+      {"SIZE", SETTING_INTEGER, false, &o->size,
+       MESSAGE_HEADER_SIZE, 16 << 20,
        "bytes of a body"},
       {"INFLIGHT", SETTING_INTEGER, false, &o->inflight, 1, 1000000,
        "messages in flight on a connection"},
@@ -113,6 +120,8 @@ options_read (struct options *o, int argc, char **argv)
         return result;
     if (check (o) != SETTINGS_OK)
         return SETTINGS_BAD;
+    if (!o->label)
+        o->label = o->scenario;
 
     if (strcmp (o->scenario, "s0") == 0) {
         o->ccu = 1;

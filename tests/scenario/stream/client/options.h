@@ -16,6 +16,10 @@ struct options
     const char *csv;       /* file to append the row to, or NULL */
     const char *not_run;   /* "SKIP" or "FAIL": only report this … */
     const char *reason;    /* … and why; or NULL */
+    const char *label;     /* what the row is called behind the stack's name */
+    const char *syscalls;  /* "perf" or "strace" counts the server's calls */
+    const char *progress;  /* in front of the progress line */
+    long round;
     long port;
     long server_pid; /* 0: the server's memory and CPU are not measured */
     long ccu;        /* connections */

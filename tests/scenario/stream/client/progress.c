@@ -11,12 +11,14 @@ static const char *const phase_names[] = {"connect", "idle",  "warm-up",
                                           "measure", "drain", "close"};
 
 void progress_begin (struct progress *progress,
+                     const char *before,
                      const char *stack,
-                     const char *scenario,
+                     const char *label,
                      uint32_t ccu)
 {
-    *progress = (struct progress){.stack = stack,
-                                  .scenario = scenario,
+    *progress = (struct progress){.before = before ? before : "",
+                                  .stack = stack,
+                                  .label = label,
                                   .on = isatty (STDERR_FILENO) == 1,
                                   .ccu = ccu};
 }
@@ -42,10 +44,10 @@ void progress_update (struct progress *progress,
                     ? (double) (echoes - progress->shown_echoes) / passed
                     : 0;
     fprintf (stderr,
-             CLEAR_LINE "%s-%s  %s%s  %u/%u connections  "
+             CLEAR_LINE "%s%s%s-%s  %s%s  %u/%u connections  "
                         "%.0f msgs/s",
-             progress->stack, progress->scenario, phase_names[phase], left,
-             open, progress->ccu, rate);
+             progress->before, *progress->before ? "  " : "", progress->stack,
+             progress->label, phase_names[phase], left, open, progress->ccu, rate);
     fflush (stderr);
     progress->shown_ns = now_ns;
     progress->shown_echoes = echoes;

@@ -11,15 +11,17 @@
 
 struct progress
 {
-    const char *stack, *scenario;
+    const char *before, *stack, *label;
     bool on;
     uint32_t ccu;
     uint64_t shown_ns, shown_echoes; /* when the line was last written */
 };
 
+/* before: text in front of the line, or NULL. */
 void progress_begin (struct progress *progress,
+                     const char *before,
                      const char *stack,
-                     const char *scenario,
+                     const char *label,
                      uint32_t ccu);
 
 /* Rewrites the line when a second has passed. */

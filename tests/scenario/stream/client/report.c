@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_COLUMNS 40
+#define MAX_COLUMNS 64
 #define VALUE_SIZE 512
 
 struct column
@@ -47,6 +47,14 @@ add_known (struct row *row, const char *name, double value, int decimals)
         add (row, name, "%.*f", decimals, value);
 }
 
+/* -1 when it is not known. */
+static double per_echo (const struct measures *measures, double value)
+{
+    return value < 0 || measures->echoes == 0
+             ? -1
+             : value / (double) measures->echoes;
+}
+
 static double latency_us (const struct run *run, double percent)
 {
     return histogram_percentile (&run->traffic.tally.latency_ns, percent)
@@ -66,7 +74,7 @@ static void fill_row (struct row *row,
     tally_errors_text (tally, errors, sizeof errors);
 
     row->count = 0;
-    add (row, "scenario_id", "%s-%s", options->stack, options->scenario);
+    add (row, "scenario_id", "%s-%s", options->stack, options->label);
     add (row, "transport", "%s", options->transport);
     add (row, "ccu", "%ld", options->ccu);
     add (row, "inflight", "%ld", options->inflight);
@@ -103,6 +111,27 @@ static void fill_row (struct row *row,
     add_count (row, "wrong_length", tally->wrong_length);
     add_count (row, "wrong_connection", tally->wrong_connection);
     add_count (row, "wrong_number", tally->wrong_number);
+
+    add (row, "stack", "%s", options->stack);
+    add (row, "label", "%s", options->label);
+    add (row, "scenario", "%s", options->scenario);
+    add (row, "round", "%ld", options->round);
+    add (row, "p75", "%.1f", latency_us (run, 75));
+    add (row, "p90", "%.1f", latency_us (run, 90));
+    add (row, "p9999", "%.1f", latency_us (run, 99.99));
+    add (row, "max", "%.1f", (double) tally->latency_ns.max / 1000);
+    add_known (row, "server_cpu_s_per_million",
+               per_echo (measures, measures->server_cpu_s) * 1e6, 3);
+    add_known (row, "server_rss_peak_kb",
+               (double) measures->server_rss_peak_kb, 0);
+    add_known (row, "server_ctx_voluntary",
+               (double) measures->server_switches.voluntary, 0);
+    add_known (row, "server_ctx_involuntary",
+               (double) measures->server_switches.involuntary, 0);
+    add_known (row, "syscalls_per_message",
+               per_echo (measures, measures->server_syscalls), 4);
+    add (row, "syscalls_by", "%s",
+         options->syscalls ? options->syscalls : "-");
 }
 
 static void print_result (const struct row *row)

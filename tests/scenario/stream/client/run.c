@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "run.h"
 
-#include "process.h"
+#include "tracer.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -11,6 +11,7 @@
 
 #define SERVE_MS 20          /* longest wait between two looks at the clock */
 #define SETTLE_S 0.5         /* connections open, before memory is read */
+#define END_MS 500           /* wait for a dying server to be seen as ended */
 #define SAMPLE_MS 200        /* between two looks at the server's memory */
 #define FIRST_SENDS 64       /* windows filled before answers are served */
 
@@ -35,6 +36,9 @@ int run_init (struct run *run, const struct options *options)
                                       .measured_s = -1,
                                       .server_cpu_s = -1,
                                       .client_cpu_s = -1,
+                                      .server_switches = {-1, -1},
+                                      .server_syscalls = -1,
+                                      .server_rss_peak_kb = -1,
                                       .server_rss_kb = -1,
                                       .server_rss_idle_kb = -1,
                                       .client_rss_kb = -1,
@@ -217,19 +221,32 @@ static bool measure (struct run *run)
         window_begin_measure (&run->links[i].window);
     run->traffic.phase = PHASE_MEASURE;
 
-    double server_cpu = process_cpu_seconds (run->options->server_pid);
+    long server = run->options->server_pid;
+    struct tracer tracer;
+    bool traced = server && run->options->syscalls
+                  && tracer_start (&tracer, run->options->syscalls, server);
+    struct process_switches switches = process_context_switches (server);
+    double server_cpu = process_cpu_seconds (server);
     double client_cpu = process_cpu_seconds (0);
     uint64_t echoes = tally->echoes;
     uint64_t started = clock_ns ();
     bool alive = stay (run, run->options->measure);
     measures->measured_s =
       (double) (clock_ns () - started) / (double) NS_PER_S;
-    measures->throughput = (uint64_t) ((double) (tally->echoes - echoes)
+    measures->echoes = tally->echoes - echoes;
+    measures->throughput = (uint64_t) ((double) measures->echoes
                                        / measures->measured_s);
     measures->client_cpu_s = process_cpu_seconds (0) - client_cpu;
-    double server_cpu_now = process_cpu_seconds (run->options->server_pid);
-    if (run->options->server_pid && server_cpu >= 0 && server_cpu_now >= 0)
+    double server_cpu_now = process_cpu_seconds (server);
+    if (server && server_cpu >= 0 && server_cpu_now >= 0)
         measures->server_cpu_s = server_cpu_now - server_cpu;
+    struct process_switches now = process_context_switches (server);
+    if (server && switches.voluntary >= 0 && now.voluntary >= 0)
+        measures->server_switches = (struct process_switches){
+          now.voluntary - switches.voluntary,
+          now.involuntary - switches.involuntary};
+    if (traced)
+        measures->server_syscalls = tracer_stop (&tracer);
     return alive;
 }
 
@@ -263,12 +280,28 @@ static void close_all (struct run *run)
             run->transport.close (run->transport.state, i);
 }
 
+/* A process closes its connections some moments before it counts as ended. */
+static void look_at_server (struct run *run)
+{
+    long pid = run->options->server_pid;
+    if (!pid)
+        return;
+    uint64_t until = clock_ns () + END_MS * NS_PER_MS;
+    struct timespec nap = {.tv_nsec = 10 * NS_PER_MS};
+    while (run->traffic.tally.lost > 0 && !process_ended (pid)
+           && clock_ns () < until)
+        nanosleep (&nap, NULL);
+    run->traffic.tally.server_ended = process_ended (pid);
+    run->measures.server_rss_peak_kb = process_status_kb (pid, "VmHWM:");
+}
+
 void run_scenario (struct run *run)
 {
     run->started_ns = clock_ns ();
     run->deadline_ns = run->started_ns + seconds_ns (run->options->deadline);
-    progress_begin (&run->progress, run->options->stack,
-                    run->options->scenario, (uint32_t) run->options->ccu);
+    progress_begin (&run->progress, run->options->progress,
+                    run->options->stack, run->options->label,
+                    (uint32_t) run->options->ccu);
     long rss_before_kb = process_status_kb (0, "VmRSS:");
     if (connect_all (run) && idle (run, rss_before_kb)
         && options_has_traffic (run->options)) {
@@ -278,6 +311,7 @@ void run_scenario (struct run *run)
         run->traffic.tally.drain_timeout = count_waiting (run, false);
     }
     run->measures.client_rss_kb = process_status_kb (0, "VmHWM:");
+    look_at_server (run);
     close_all (run);
     progress_end (&run->progress);
 }

@@ -5,6 +5,7 @@
 #define SCENARIO_RUN_H
 
 #include "options.h"
+#include "process.h"
 #include "progress.h"
 #include "window.h"
 
@@ -48,7 +49,11 @@ struct measures
     double connect_ms;   /* first connect to last connection open */
     double measured_s;   /* length of the measured phase as it was */
     uint64_t throughput; /* echoes per second of the measured phase */
+    uint64_t echoes;     /* in the measured phase */
     double server_cpu_s, client_cpu_s; /* used in the measured phase */
+    struct process_switches server_switches; /* the same */
+    double server_syscalls;                  /* the same */
+    long server_rss_peak_kb;           /* of its whole life so far */
     long server_rss_kb;                /* peak while messages flow */
     long server_rss_idle_kb; /* all connections open, nothing sent yet */
     long client_rss_kb;      /* peak */

@@ -54,6 +54,7 @@ bool tally_verdict (const struct tally *tally,
         bool failed;
         const char *reason;
     } checks[] = {
+      {tally->server_ended, "server_ended"},
       {tally->deadline, "deadline"},
       {tally->connect_fail > 0, "connect_fail"},
       {tally->connect_timeout > 0, "connect_timeout"},

@@ -23,6 +23,7 @@ struct tally
     uint64_t wrong_number; /* numbers that were passed over */
     uint64_t drain_timeout; /* connections whose answers did not all come */
     bool deadline;          /* the run took too long and was ended */
+    bool server_ended;      /* the server ended before the run did */
     struct histogram latency_ns;
     uint64_t errors[TALLY_ERRORS]; /* by errno; [0]: the peer closed */
 };

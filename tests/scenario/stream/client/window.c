@@ -45,7 +45,7 @@ static void record_latency (const struct message *message,
     uint32_t place = (uint32_t) message->sequence + message->connection;
     if (place % traffic->sample_rate == 0)
         histogram_record (&traffic->tally.latency_ns,
-                          now_ns - message->sent_ns);
+                          message_age_ns (message, now_ns));
 }
 
 void window_recv (struct window *window,

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Command stream_report summarises a run of the stream scenarios.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+const usage = `usage: stream_report [FLAG...] COMMAND DIR
+
+DIR is the folder of a run, with its metrics.csv. Commands:
+  write    write summary.json, with this machine and the settings in the
+           environment, and report.html
+  html     write report.html again, from metrics.csv and summary.json
+  table    print the results
+  check    compare zlink's s2 with the limit's; code 1 when below the floor
+  picture  write s2.svg, a chart of the throughput, with Chromium's help
+
+Flags:
+`
+
+func main() {
+	flags := flag.NewFlagSet("stream_report", flag.ContinueOnError)
+	echarts := flags.String("echarts", defaultECharts(), "Apache ECharts, a script that the page will hold")
+	floor := flags.String("floor", "", "check: file with the lowest ratio allowed")
+	stack := flags.String("stack", "zlink", "check: the stack")
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		os.Exit(2)
+	}
+	if flags.NArg() != 2 {
+		flags.Usage()
+		os.Exit(2)
+	}
+	command := command{flags.Arg(0), flags.Arg(1), *echarts, *floor, *stack}
+	if err := command.run(os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "stream_report:", err)
+		if errors.Is(err, errUsage) {
+			os.Exit(2)
+		}
+		os.Exit(1)
+	}
+}
+
+var errUsage = errors.New("see stream_report -help")
+
+type command struct {
+	name, dir, echarts, floor, stack string
+}
+
+func (c command) run(out io.Writer) error {
+	t, err := readTable(c.dir)
+	if err != nil {
+		return err
+	}
+	s := summarize(t)
+	switch c.name {
+	case "write":
+		i := infoHere()
+		if err := writeSummary(c.dir, i, s); err != nil {
+			return err
+		}
+		return c.html(i, t, s)
+	case "html":
+		i, err := readInfo(c.dir)
+		if err != nil {
+			return err
+		}
+		return c.html(i, t, s)
+	case "table":
+		writeText(out, s)
+		return nil
+	case "check":
+		floor, err := readFloor(c.floor)
+		if err != nil {
+			return err
+		}
+		return check(out, s, c.stack, floor)
+	case "picture":
+		echarts, err := readECharts(c.echarts)
+		if err != nil {
+			return err
+		}
+		return writePicture(c.dir, s, echarts)
+	}
+	return fmt.Errorf("unknown command %q: %w", c.name, errUsage)
+}
+
+// html writes the page; without ECharts it has tables only.
+func (c command) html(i info, t table, s summary) error {
+	echarts, err := readECharts(c.echarts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stream_report: no charts:", err)
+	}
+	return writePage(c.dir, newPage(i, t, s, echarts))
+}
+
+// defaultECharts is where get_echarts.sh puts it: build/echarts, next to the
+// folder of this program.
+func defaultECharts() string {
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(program), "..", "echarts", "echarts.common.min.js")
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# Gives run_stream_compare.sh stacks with one fault each: every fault must be
+# named in a row, its process ended, and the run go on.
+# usage: runner_selftest.sh BIN_DIR
+set -u
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=$(realpath "${1:?usage: runner_selftest.sh BIN_DIR}")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+checks=0
+
+# By these names the processes of this test are known from all others.
+ln -s "$bin/bad_server" "$dir/bad_server"
+ln -s "$bin/epoll_echo" "$dir/epoll_echo"
+
+cat >"$dir/stacks.sh" <<END
+stack_names=(mute gone absent dies wrong slow stays killed mortal skipped parent epoll)
+stack_mute() { server=("$dir/bad_server" --fault mute); }
+stack_gone() { server=(false); }
+stack_absent() { server=("$dir/no-such-program"); }
+stack_dies() { server=("$dir/bad_server" --fault dies); term_code=143; }
+stack_wrong() { server=("$dir/bad_server" --fault wrong-bytes); term_code=143; }
+stack_slow() { server=("$dir/bad_server" --fault slow); term_code=143; }
+stack_stays() { server=("$dir/bad_server" --fault stays); }
+stack_killed() { server=("$dir/bad_server"); }
+stack_mortal() { stack_killed; term_code=143; }
+stack_skipped() { skip="its compiler is not here"; }
+stack_parent() { server=(bash -c '"$dir/bad_server" --fault mute & exec "$dir/epoll_echo"'); }
+stack_epoll() { server=("$dir/epoll_echo"); }
+END
+
+export EXTRA_STACKS=$dir/stacks.sh BIN_DIR=$bin ROUNDS=1 LISTEN_TIMEOUT=4 STOP_TIMEOUT=3
+export CCU=20 SIZE=128 INFLIGHT=8 WARMUP=0 MEASURE=0.3 DRAIN_TIMEOUT=0.4 HOLD=0.6 LATENCY_SAMPLE_RATE=4
+export FETCH_ECHARTS=0 # no network
+
+# run ARG...: sets rc, and out to the folder of the run.
+run() {
+    out=$dir/out
+    rm -rf "$out"
+    timeout 100 "$here/run_stream_compare.sh" --out "$out" "$@" >"$dir/stdout" 2>"$dir/stderr"
+    rc=$?
+}
+
+check() {
+    local name=$1
+    shift
+    checks=$((checks + 1))
+    if "$@"; then
+        printf 'ok   %s\n' "$name"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL %s, exit code %s\n' "$name" "$rc"
+        cut -d, -f1,17,18 "$out/metrics.csv"
+    fi
+}
+
+# row ID VERDICT REASON: there is such a row; the reason is a part of its own.
+row() {
+    awk -F, -v id="$1" -v verdict="$2" -v reason="$3" '
+        $1 == id && $17 == verdict && index($18, reason) { found = 1 } END { exit !found }' "$out/metrics.csv"
+}
+
+ends_with() { [ "$rc" -eq "$1" ]; }
+
+refuses() { [ "$rc" -eq 2 ] && grep -q "$1" "$dir/stderr"; }
+
+no_process_left() { ! pgrep -f "^$dir/"; }
+
+has() { grep -q "$1" "$out/$2"; }
+
+run --scenario s2
+check "exit code after failures" ends_with 1
+check "never listens" row mute-s2 FAIL server_did_not_listen
+check "ends before it listens" row gone-s2 FAIL "server_ended_before_it_listened;code_1"
+check "is not there" row absent-s2 FAIL "server_ended_before_it_listened;code_127"
+check "dies in the middle" row dies-s2 FAIL "server_ended;connection_lost"
+check "answers wrongly" row wrong-s2 FAIL wrong_bytes
+check "too slow to drain" row slow-s2 FAIL drain_timeout
+check "does not end" row stays-s2 FAIL server_did_not_end_on_SIGTERM
+check "ends by the signal" row killed-s2 FAIL server_ended_with_code_143
+check "ends by the signal, as announced" row mortal-s2 PASS -
+check "cannot run here" row skipped-s2 SKIP its_compiler_is_not_here
+check "leaves a child" row parent-s2 PASS -
+check "the run goes on" row epoll-s2 PASS -
+check "no process is left" no_process_left
+check "summary.json names the fault" has '"wrong bytes"' summary.json
+check "report.html names the fault" has 'wrong bytes' report.html
+check "the log says how much is left" has '\[12/12, [0-9]* s left\]' scenario.log
+
+RUN_S4=1 S4_TRANSPORTS="tcp tls" S3_SIZE="16 100" run --stacks epoll,skipped --scenario s1,s4 --sweep size
+check "exit code without failures" ends_with 0
+check "s1" row epoll-s1 PASS -
+check "sweep" row epoll-s3-size-100 PASS -
+check "sweep of the smallest size" row epoll-s3-size-16 PASS -
+check "transport" row epoll-s4-tcp-s2 PASS -
+check "transport that is not there" row epoll-s4-tls-s2 SKIP the_server_speaks_tcp_only
+
+run --stacks epoll,nonsense
+check "unknown stack" refuses "unknown stack 'nonsense'"
+run --scenario s9
+check "unknown scenario" refuses "unknown scenario 's9'"
+SIZE=15 run
+check "setting out of range" refuses "15 is not in the range 16"
+S3_CCU="1 none" run --scenario s3 --sweep ccu
+check "value of a sweep" refuses '"none" is not a number'
+EXTRA_STACKS=$dir/none run
+check "stacks that cannot be read" refuses "cannot read"
+
+echo "$checks checks, $failed failed"
+[ "$failed" -eq 0 ]
