@@ -2,19 +2,11 @@
 /*
  * What the host must not notice of Go's runtime, which the constructors of this
  * library start on a thread of its own. Most of it is left out of the runtime
- * at build time (cmake/GoRuntime.cmake). The rest is inherited: threads get it
- * from the one that starts them, so the loading thread is changed before Go's
- * constructor and set back after it:
- *
- *  - Signals are blocked: Go's threads, and those that they start, never take
- *    a signal that is meant for the host, whose handlers could not run on their
- *    small stacks.
- *  - Timer slack is long, yet not so long that the short sleeps of Go's
- *    scheduler show in a latency. Go's monitor thread (sysmon) looks after processors
- *    whose thread is outside Go. A C thread that drives a shard is outside Go
- *    most of the time, so sysmon would stay at its shortest sleep, 20 us, and
- *    take a fifth of a core to find nothing to do. Shards set theirs back
- *    (core/engine/driver.go).
+ * at build time (cmake/GoRuntime.cmake). The rest is inherited: threads get their
+ * signal mask from the one that starts them, so the loading thread blocks all
+ * signals before Go's constructor and sets its mask back after it. Go's threads,
+ * and those that they start, never take a signal that is meant for the host,
+ * whose handlers could not run on their small stacks.
  *
  * Loading ends when Go is up. Until then it opens and closes descriptors, and a
  * host that has just closed its standard input expects the next one to be 0.
@@ -23,7 +15,6 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #include "hot.h"
@@ -31,17 +22,12 @@
 
 enum
 {
-    SLACK_NS = 200 * 1000,
     /* Go takes a few ms and needs nothing of the loader, whose lock is held. If
      * that is ever wrong, it is no reason to hang: every call waits for Go. */
     LONGEST_WAIT_S = 10
 };
 
-static struct
-{
-    sigset_t mask;
-    int slack_ns;
-} before;
+static sigset_t mask_before;
 
 static sem_t up;
 
@@ -65,28 +51,24 @@ __attribute__ ((constructor (101))) static void prepare (void)
     sigset_t all;
     sem_init (&up, 0, 0);
     sigfillset (&all);
-    pthread_sigmask (SIG_SETMASK, &all, &before.mask);
-    before.slack_ns = prctl (PR_GET_TIMERSLACK);
-    if (before.slack_ns > 0 && before.slack_ns < SLACK_NS)
-        prctl (PR_SET_TIMERSLACK, SLACK_NS);
+    pthread_sigmask (SIG_SETMASK, &all, &mask_before);
 }
 
 /* After it: Go's object is the first of the link. */
 __attribute__ ((constructor)) static void restore (void)
 {
     wait_for_go ();
-    if (before.slack_ns > 0)
-        prctl (PR_SET_TIMERSLACK, before.slack_ns);
-    pthread_sigmask (SIG_SETMASK, &before.mask, NULL);
+    pthread_sigmask (SIG_SETMASK, &mask_before, NULL);
 }
 
 /* A host's handler may run while its thread is in Go, on Go's stack for that
- * thread: that is made large once, and stays so (gcshrinkstackoff). */
+ * thread: that is made large once, and stays so (gcshrinkstackoff). And Go's
+ * scheduler has to know of the thread. */
 void zl_prepare_thread (void)
 {
     static _Thread_local bool prepared;
     if (ZL_LIKELY (prepared))
         return;
     prepared = true;
-    zgo_grow_stack ();
+    zgo_new_caller ();
 }

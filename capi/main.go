@@ -48,22 +48,6 @@ func result(err error) C.int {
 	return -C.int(errno.Of(err))
 }
 
-// hostStack is how much of a thread's Go stack is left for signal handlers of
-// the host, which may run on it: the kernel's frame alone takes up to 11 KiB.
-const hostStack = 128 << 10
-
-// zgo_grow_stack makes the calling thread's Go stack large. The array lies on
-// it, and the stack does not shrink (gcshrinkstackoff).
-//
-//export zgo_grow_stack
-func zgo_grow_stack() {
-	var room [hostStack]byte
-	keep(&room)
-}
-
-//go:noinline
-func keep(room *[hostStack]byte) { room[0] = 1 }
-
 //export zgo_ctx_new
 func zgo_ctx_new(code *C.int) C.uintptr_t {
 	handle := contexts.put(core.NewContext())

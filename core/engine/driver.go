@@ -237,7 +237,7 @@ func (c ThreadConfig) apply() {
 		name := append([]byte(c.Name), 0)
 		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
 	}
-	// Whatever the creator had (capi/loading.c): this thread's waits are exact.
+	// Whatever the creator had: this thread's waits are exact.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlackNs, 0, 0, 0)
 	if len(c.CPUs) > 0 {
 		var set unix.CPUSet
