@@ -15,42 +15,35 @@ import (
 const hostStack = 128 << 10
 
 // zgo_new_caller is called once by each thread of the host, before its first
-// other call. The array makes its Go stack large, and the stack does not shrink
-// (gcshrinkstackoff).
+// other call, with the number of such threads that there are. The array makes
+// its Go stack large, and the stack does not shrink (gcshrinkstackoff).
 //
 //export zgo_new_caller
-func zgo_new_caller() {
+func zgo_new_caller(callers C.uint) {
 	var room [hostStack]byte
 	keep(&room)
-	callers.add()
+	needProcs(uint(callers))
 }
 
 //go:noinline
 func keep(room *[hostStack]byte) { room[0] = 1 }
 
-// callers counts the threads of the host that have called Go, and sees to it
-// that each finds a processor, as Go's scheduler calls its licences to run. A
-// thread that waits in the kernel, or is back in C, keeps the one it had until
-// the scheduler's monitor takes it away, which looks once in a millisecond only
-// (cmake/GoRuntime.cmake); with as many processors as threads nobody waits for
-// that. They cost about 30 KiB each, so there are maxProcs at most.
-var callers callerCount
+// maxProcs bounds the processors; Go may start a thread for each to collect
+// garbage.
+const maxProcs = 16
 
-type callerCount struct {
-	mu    sync.Mutex
-	count uint
-}
+var procsMutex sync.Mutex
 
-const maxProcs = 64
-
-// add counts one more. The number of processors grows by doubling, as a change
-// stops all of Go for a moment; the io threads need theirs as well.
-func (c *callerCount) add() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.count++
-	want := min(1<<bits.Len(c.count+2), maxProcs)
-	if runtime.GOMAXPROCS(0) < want {
+// needProcs sees to it that threads of the host find a processor, as Go's
+// scheduler calls its licences to run. A thread that waits in the kernel, or is
+// back in C, keeps the one it had until the scheduler's monitor takes it away,
+// which looks once in a millisecond only (cmake/GoRuntime.cmake); with as many
+// processors as threads nobody waits for that. Their number grows by doubling, as
+// a change stops all of Go for a moment.
+func needProcs(callers uint) {
+	procsMutex.Lock()
+	defer procsMutex.Unlock()
+	if want := min(1<<bits.Len(callers+2), maxProcs); runtime.GOMAXPROCS(0) < want {
 		runtime.GOMAXPROCS(want)
 	}
 }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -61,14 +62,31 @@ __attribute__ ((constructor)) static void restore (void)
     pthread_sigmask (SIG_SETMASK, &mask_before, NULL);
 }
 
+/* How many threads of the host have called Go and have not ended; the key tells
+ * of their end. */
+static atomic_uint callers;
+static pthread_key_t caller_key;
+
+static void caller_ends (void *counted)
+{
+    (void) counted;
+    atomic_fetch_sub (&callers, 1);
+}
+
+__attribute__ ((constructor)) static void make_key (void)
+{
+    pthread_key_create (&caller_key, caller_ends);
+}
+
 /* A host's handler may run while its thread is in Go, on Go's stack for that
  * thread: that is made large once, and stays so (gcshrinkstackoff). And Go's
- * scheduler has to know of the thread. */
+ * scheduler has to know how many such threads there are (callers.go). */
 void zl_prepare_thread (void)
 {
     static _Thread_local bool prepared;
     if (ZL_LIKELY (prepared))
         return;
     prepared = true;
-    zgo_new_caller ();
+    pthread_setspecific (caller_key, &callers);
+    zgo_new_caller (atomic_fetch_add (&callers, 1) + 1);
 }
