@@ -73,7 +73,7 @@ func (s *Session) write() {
 // the host's SIGPIPE is not ours to raise.
 func (s *Session) writeOnce() (uint64, unix.Errno) {
 	head := s.flushHead
-	if head.Next == nil && head.Ext == nil {
+	if head.Next == nil && head.Ext == 0 {
 		data := head.Bytes()[head.Start:head.End]
 		n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&data[0])),
 			uintptr(len(data)), unix.MSG_NOSIGNAL, 0, 0)
@@ -87,8 +87,8 @@ func (s *Session) writeOnce() (uint64, unix.Errno) {
 			iov[count].SetLen(int(c.End - c.Start))
 			count++
 		}
-		if c.Ext != nil && c.ExtLen > 0 {
-			iov[count].Base = (*byte)(c.Ext)
+		if c.Ext != 0 && c.ExtLen > 0 {
+			iov[count].Base = (*byte)(c.ExtPointer())
 			iov[count].SetLen(int(c.ExtLen))
 			count++
 		}
@@ -108,7 +108,7 @@ func (s *Session) advance(n uint64) {
 		n -= inline
 		ext := min(n, c.ExtLen)
 		if ext > 0 {
-			c.Ext, c.ExtLen = unsafe.Add(c.Ext, ext), c.ExtLen-ext
+			c.Ext, c.ExtLen = c.Ext+uintptr(ext), c.ExtLen-ext
 			n -= ext
 		}
 		if c.Start < c.End || c.ExtLen > 0 {
@@ -129,8 +129,8 @@ func (s *Session) popFlush() {
 	if s.flushHead = (*shm.Chunk)(c.Next); s.flushHead == nil {
 		s.flushTail = nil
 	}
-	if c.Owner != nil {
-		ReleaseOwner(c.Owner)
+	if owner := c.OwnerPointer(); owner != nil {
+		ReleaseOwner(owner)
 	}
 	s.free(c)
 }

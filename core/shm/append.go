@@ -86,7 +86,7 @@ func (s *Session) nextClass() uint32 {
 // last one, spare, or a free one; nil: none is at hand. TxLock is held.
 func (s *Session) chunkFor(need uint64, spare **Chunk) *Chunk {
 	tail := (*Chunk)(s.TxTail)
-	if tail != nil && tail.Ext == nil && uint64(tail.Cap-tail.End) >= need {
+	if tail != nil && tail.Ext == 0 && uint64(tail.Cap-tail.End) >= need {
 		return tail
 	}
 	c := *spare
@@ -251,7 +251,7 @@ func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 	if owner == nil {
 		copy(free[lengthSize:], body)
 	} else {
-		c.Ext, c.ExtLen, c.Owner = unsafe.Pointer(&body[0]), uint64(len(body)), owner
+		c.Ext, c.ExtLen, c.Owner = uintptr(unsafe.Pointer(&body[0])), uint64(len(body)), uintptr(owner)
 	}
 	c.End += uint32(need)
 	c.Msgs++

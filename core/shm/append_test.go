@@ -25,7 +25,7 @@ func content(head *Chunk) []byte {
 	var all []byte
 	for c := head; c != nil; c = (*Chunk)(c.Next) {
 		all = append(all, c.Bytes()[c.Start:c.End]...)
-		all = append(all, unsafe.Slice((*byte)(c.Ext), c.ExtLen)...)
+		all = append(all, unsafe.Slice((*byte)(c.ExtPointer()), c.ExtLen)...)
 	}
 	return all
 }
@@ -192,13 +192,13 @@ func TestAppendOwned(t *testing.T) {
 		So(s.Append(k, 5, body, owner), ShouldEqual, Appended)
 		So(s.Append(k, 5, []byte("behind"), nil), ShouldEqual, Appended)
 		first := (*Chunk)(s.TxHead)
-		So(first.Ext == unsafe.Pointer(&body[0]), ShouldBeTrue)
+		So(first.ExtPointer() == unsafe.Pointer(&body[0]), ShouldBeTrue)
 		So(first.ExtLen, ShouldEqual, len(body))
-		So(first.Owner == owner, ShouldBeTrue)
+		So(first.OwnerPointer() == owner, ShouldBeTrue)
 		So(first.Msgs, ShouldEqual, 2)
 		second := (*Chunk)(first.Next)
 		So(second.Msgs, ShouldEqual, 1)
-		So(second.Owner == nil, ShouldBeTrue)
+		So(second.OwnerPointer() == nil, ShouldBeTrue)
 		So(content(first), ShouldResemble, bytes.Join([][]byte{frameOf("before"), frameOf(string(body)), frameOf("behind")}, nil))
 		head, tail := s.TakeMain()
 		So(head == first, ShouldBeTrue)

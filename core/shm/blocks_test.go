@@ -47,7 +47,7 @@ func TestNewChunk(t *testing.T) {
 		Convey("gives a used chunk back as a new one", func() {
 			chunk := NewChunk(8, ClassTiny)
 			other := NewChunk(8, ClassTiny)
-			chunk.Next, chunk.Ext, chunk.Owner = unsafe.Pointer(other), unsafe.Pointer(other), unsafe.Pointer(other)
+			chunk.Next, chunk.Ext, chunk.Owner = unsafe.Pointer(other), 1, 1
 			chunk.Start, chunk.End, chunk.Msgs, chunk.ExtLen, chunk.Cold = 1, 2, 3, 4, 1
 			FreeChunk(chunk)
 			again := NewChunk(8, ClassTiny)

@@ -86,7 +86,9 @@ type Slab struct {
 }
 
 // Chunk is a block of a session's send queue: bytes [Start, End) of its data,
-// then Ext when there is one. A chunk with Ext takes no more bytes.
+// then Ext when there is one. A chunk with Ext takes no more bytes. Ext and Owner
+// may be in Go's heap, where others keep them alive; they are numbers here, as the
+// collector must not meet a pointer that has become stale.
 type Chunk struct {
 	Next   unsafe.Pointer // *Chunk, in the queue or in its pool
 	Class  uint32
@@ -95,10 +97,10 @@ type Chunk struct {
 	End    uint32
 	Msgs   uint32 // frames that end in this chunk
 	Cold   uint32
-	Ext    unsafe.Pointer // bytes that are sent from where they are
+	Ext    uintptr // bytes that are sent from where they are
 	ExtLen uint64
-	Owner  unsafe.Pointer // released when Ext is written or dropped
-	Size   uint64         // of the block, header included
+	Owner  uintptr // released when Ext is written or dropped
+	Size   uint64  // of the block, header included
 }
 
 // Session is the part of a connection that other threads see.

@@ -173,10 +173,19 @@ func resetChunk(c *Chunk) *Chunk {
 	if c != nil {
 		c.Link(nil)
 		c.Start, c.End, c.Msgs, c.Cold = 0, 0, 0, 0
-		c.Ext, c.ExtLen, c.Owner = nil, 0, nil
+		c.Ext, c.ExtLen, c.Owner = 0, 0, 0
 	}
 	return c
 }
+
+// pointer is the address of something that is alive.
+func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// ExtPointer returns where the bytes of Ext begin; ExtLen is not 0.
+func (c *Chunk) ExtPointer() unsafe.Pointer { return pointer(c.Ext) }
+
+// OwnerPointer returns the owner of Ext, or nil.
+func (c *Chunk) OwnerPointer() unsafe.Pointer { return pointer(c.Owner) }
 
 // Link sets the chunk behind c. Atomic, as a thread that popped c late may still
 // read it, in vain.
