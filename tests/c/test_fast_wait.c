@@ -150,6 +150,7 @@ typedef struct sender_t
 {
     zt_fast_t *f;
     uint32_t number;
+    bool on; /* sends until it is refused */
     int rc, err;
     atomic_bool done;
 } sender_t;
@@ -157,7 +158,10 @@ typedef struct sender_t
 static void *send_one (void *arg)
 {
     sender_t *sender = arg;
-    sender->rc = send_number (sender->f, sender->number);
+    uint32_t number = sender->number;
+    do
+        sender->rc = send_number (sender->f, number++);
+    while (sender->on && sender->rc >= 0);
     sender->err = errno;
     atomic_store (&sender->done, true);
     return NULL;
@@ -215,7 +219,7 @@ static void blocked_send_while_receiving (void)
 static void blocked_send_to_vanishing_peer (void)
 {
     zt_fast_t f = zt_fast_open_small (HWM_MESSAGES);
-    sender_t sender = {.f = &f};
+    sender_t sender = {.f = &f, .on = true};
     pthread_t thread = block_sender (&sender);
 
     zt_reset (f.fd);
@@ -243,7 +247,7 @@ static void *receive_one (void *arg)
 static void shutdown_while_blocked (void)
 {
     zt_fast_t f = zt_fast_open_small (HWM_MESSAGES);
-    sender_t sender = {.f = &f}, receiver = {.f = &f};
+    sender_t sender = {.f = &f, .on = true}, receiver = {.f = &f};
 
     zt_set_int (f.s, ZLINK_LINGER, 0);
     pthread_t sending = block_sender (&sender);
@@ -268,7 +272,7 @@ static void signals_interrupt (void)
 {
     struct sigaction action, old;
     zt_fast_t f = zt_fast_open_small (HWM_MESSAGES);
-    sender_t sender = {.f = &f}, receiver = {.f = &f};
+    sender_t sender = {.f = &f, .on = true}, receiver = {.f = &f};
 
     memset (&action, 0, sizeof action);
     action.sa_handler = on_signal;
