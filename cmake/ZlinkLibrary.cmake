@@ -66,7 +66,8 @@ endforeach()
 
 # zlink_add_go_program(NAME FOLDER): a Go program on the core, without cgo.
 function(zlink_add_go_program name folder)
-  file(GLOB own CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.go")
+  file(GLOB own CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.go"
+    "${PROJECT_SOURCE_DIR}/tests/scenario/stream/goserver/*.go")
   list(FILTER own EXCLUDE REGEX "_test\\.go$")
   set(dir "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   if(NOT dir)

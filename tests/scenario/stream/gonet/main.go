@@ -13,9 +13,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
+
+	"github.com/zlink/zlink/tests/scenario/stream/goserver"
 )
 
 const bufferSize = 32 * 1024
@@ -24,25 +24,12 @@ type config struct {
 	port, ioThreads, backlog, sndbuf, rcvbuf int
 }
 
-// setting is a flag whose default an environment variable may replace.
-func setting(env, usage string, value int) *int {
-	if text, ok := os.LookupEnv(env); ok {
-		number, err := strconv.ParseInt(text, 10, 32)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s is a number, not %q\n", env, text)
-			os.Exit(2)
-		}
-		value = int(number)
-	}
-	return flag.Int(strings.ToLower(strings.ReplaceAll(env, "_", "-")), value, usage)
-}
-
 func settings() config {
 	port := flag.Int("port", 0, "port to listen on, 0: any free one")
-	ioThreads := setting("IO_THREADS", "processors that Go may use at a time", 2)
-	backlog := setting("BACKLOG", "listen backlog", 32768)
-	sndbuf := setting("SNDBUF", "socket send buffer in bytes, 0: system's", 262144)
-	rcvbuf := setting("RCVBUF", "socket receive buffer in bytes, 0: system's", 262144)
+	ioThreads := goserver.Setting("IO_THREADS", "processors that Go may use at a time", 2)
+	backlog := goserver.Setting("BACKLOG", "listen backlog", 32768)
+	sndbuf := goserver.Setting("SNDBUF", "socket send buffer in bytes, 0: system's", 262144)
+	rcvbuf := goserver.Setting("RCVBUF", "socket receive buffer in bytes, 0: system's", 262144)
 	flag.Parse()
 	return config{*port, *ioThreads, *backlog, *sndbuf, *rcvbuf}
 }

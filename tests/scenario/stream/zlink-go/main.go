@@ -7,19 +7,18 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets/stream"
+	"github.com/zlink/zlink/tests/scenario/stream/goserver"
 )
 
 const maxBatch = 1024
@@ -28,26 +27,13 @@ type config struct {
 	port, ioThreads, backlog, hwm, sndbuf, rcvbuf int
 }
 
-// setting is a flag whose default an environment variable may replace.
-func setting(env, usage string, value int) *int {
-	if text, ok := os.LookupEnv(env); ok {
-		number, err := strconv.ParseInt(text, 10, 32)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s is a number, not %q\n", env, text)
-			os.Exit(2)
-		}
-		value = int(number)
-	}
-	return flag.Int(strings.ToLower(strings.ReplaceAll(env, "_", "-")), value, usage)
-}
-
 func settings() config {
 	port := flag.Int("port", 0, "port to listen on, 0: any free one")
-	ioThreads := setting("IO_THREADS", "io threads of the context", 2)
-	backlog := setting("BACKLOG", "listen backlog", 32768)
-	hwm := setting("HWM", "messages queued for or from one connection", 1_000_000)
-	sndbuf := setting("SNDBUF", "socket send buffer in bytes, 0: system's", 262144)
-	rcvbuf := setting("RCVBUF", "socket receive buffer in bytes, 0: system's", 262144)
+	ioThreads := goserver.Setting("IO_THREADS", "io threads of the context", 2)
+	backlog := goserver.Setting("BACKLOG", "listen backlog", 32768)
+	hwm := goserver.Setting("HWM", "messages queued for or from one connection", 1_000_000)
+	sndbuf := goserver.Setting("SNDBUF", "socket send buffer in bytes, 0: system's", 262144)
+	rcvbuf := goserver.Setting("RCVBUF", "socket receive buffer in bytes, 0: system's", 262144)
 	flag.Parse()
 	return config{*port, *ioThreads, *backlog, *hwm, *sndbuf, *rcvbuf}
 }
@@ -57,39 +43,13 @@ func listen(zctx *core.Context, c config) (*stream.Socket, string, error) {
 	if err := zctx.Set(core.OptIOThreads, c.ioThreads); err != nil {
 		return nil, "", err
 	}
-	socket, err := stream.New(zctx)
+	socket, err := stream.Listen(fmt.Sprintf("tcp://*:%d", c.port), stream.InContext(zctx),
+		stream.WithBacklog(c.backlog), stream.WithSendHWM(c.hwm), stream.WithRecvHWM(c.hwm),
+		stream.WithSendBuffer(c.sndbuf), stream.WithRecvBuffer(c.rcvbuf), stream.WithLinger(0))
 	if err != nil {
 		return nil, "", err
 	}
-	endpoint := make([]byte, 256)
-	size := 0
-	for _, option := range []struct {
-		name  stream.Option
-		value int
-	}{
-		{stream.OptMode, stream.ModeFast},
-		{stream.OptBacklog, c.backlog},
-		{stream.OptSndHwm, c.hwm},
-		{stream.OptRcvHwm, c.hwm},
-		{stream.OptSndBuf, c.sndbuf},
-		{stream.OptRcvBuf, c.rcvbuf},
-		{stream.OptLinger, 0},
-	} {
-		if err == nil {
-			err = socket.SetOption(option.name, binary.NativeEndian.AppendUint32(nil, uint32(option.value)))
-		}
-	}
-	if err == nil {
-		err = socket.Bind(fmt.Sprintf("tcp://*:%d", c.port))
-	}
-	if err == nil {
-		size, err = socket.Option(stream.OptLastEndpoint, endpoint)
-	}
-	if err != nil {
-		_ = socket.Close()
-		return nil, "", err
-	}
-	text := strings.TrimRight(string(endpoint[:size]), "\x00")
+	text := socket.Addr()
 	return socket, text[strings.LastIndexByte(text, ':')+1:], nil
 }
 
