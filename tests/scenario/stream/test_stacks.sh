@@ -15,7 +15,8 @@ if [ -z "${CPPSERVER_CMD:-}" ] && [ -x "$bin/asio_echo" ]; then
     export CPPSERVER_CMD="'$bin/asio_echo' --port {port} --io-threads {threads}"
 fi
 
-"$here/run_stream_compare.sh" >"$dir/out" 2>&1 </dev/null
+names=$(bash -c '. "$1/stacks.sh"; IFS=,; echo "${stack_names[*]}"' - "$here")
+"$here/run_stream_compare.sh" --required "$names" >"$dir/out" 2>&1 </dev/null
 code=$?
 
 # A row: scenario_id,…,pass_fail,reason,… as the header names them.
@@ -23,8 +24,8 @@ awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
     { printf "%-4s %-16s %s\n", $column["pass_fail"], $1, $column["reason"] }' \
     "$OUT_DIR/metrics.csv" | tee "$dir/rows"
 
-here_are=$(bash -c 'here=$1; . "$here/stacks.sh"; echo ${#stack_names[@]}' - "$here")
-[ "$(wc -l <"$dir/rows")" -eq $((here_are * 3)) ] || {
+IFS=, read -ra stacks <<<"$names"
+[ "$(wc -l <"$dir/rows")" -eq $((${#stacks[@]} * 3)) ] || {
     echo "not every stack has a row for s0, s1 and s2"
     code=1
 }
