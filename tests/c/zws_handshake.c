@@ -165,7 +165,7 @@ static int enter (zws_t *w, uint32_t *peer)
 {
     int fd = zws_client (w->port, "/");
     *peer = zt_fast_event (w->s, ZLINK_STREAM_CONNECTED);
-    zt_event_up (w->monitor, ZLINK_EVENT_ACCEPTED);
+    zt_event_shaken (w->monitor, ZLINK_EVENT_ACCEPTED);
     return fd;
 }
 

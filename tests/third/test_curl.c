@@ -6,7 +6,7 @@
 #include "zweb.h"
 
 #include <stdio.h>
-#include <strings.h>
+#include <string.h>
 
 #define CURL "curl", "--silent", "--show-error", "--include", "--max-time", "20"
 #define UPGRADE                                                                \
@@ -37,20 +37,19 @@ static void no_upgrade (void)
     char output[4096];
     zweb_t w = zweb_open ();
     CHECK_EQ (status_of (ZT_ARGV (CURL, url_of (w.ws)), output, sizeof output),
-              426);
-    printf ("%s\n", output);
-    CHECK (strcasecmp (zws_field (output, "Upgrade"), "websocket") == 0);
+              400);
+    CHECK (strstr (output, "Upgrade") != NULL);
     zweb_expect_failed (&w);
     CHECK_EQ (status_of (ZT_ARGV (CURL, "--cacert", zt_cert ("ca.pem"),
                                   "--http1.1", url_of (w.wss)),
                          output, sizeof output),
-              426);
+              400);
     zweb_expect_failed (&w);
     /* As a client that would rather speak HTTP/2. */
     CHECK_EQ (status_of (ZT_ARGV (CURL, "--cacert", zt_cert ("ca.pem"),
                                   url_of (w.wss)),
                          output, sizeof output),
-              426);
+              400);
     zweb_expect_failed (&w);
     zweb_close (&w);
 }

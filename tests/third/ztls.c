@@ -65,11 +65,11 @@ void zt_set_cert (void *s, const char *name)
 
 zt_child_t zt_s_client (int port, ...)
 {
-    const char *argv[12 + MORE_ARGUMENTS] = {
+    const char *argv[13 + MORE_ARGUMENTS] = {
       "openssl",   "s_client",      "-quiet",
-      "-no_ign_eof", "-verify_quiet", "-verify_return_error",
+      "-nocommands", "-no_ign_eof", "-verify_quiet", "-verify_return_error",
       "-CAfile",   zt_cert ("ca.pem")};
-    size_t used = 8;
+    size_t used = 9;
     char address[32];
     va_list more;
 
@@ -120,7 +120,7 @@ ztls_t ztls_open (void)
 
 void ztls_end (ztls_t *t)
 {
-    zt_expect_silence (t->s, 0);
+    zt_fast_silence (t->s, 0);
     zt_expect_exchange (t->s, t->other_peer, t->other.fd);
     CHECK_EQ (zt_finish (&t->other), 0);
     zt_close (t->s);
@@ -146,7 +146,7 @@ void ztls_expect_failed (ztls_t *t, uint64_t event, uint64_t value)
 
 uint32_t ztls_expect_up (ztls_t *t)
 {
-    zt_event_up (t->monitor, ZLINK_EVENT_ACCEPTED);
+    zt_event_shaken (t->monitor, ZLINK_EVENT_ACCEPTED);
     return zt_fast_event (t->s, ZLINK_STREAM_CONNECTED);
 }
 
