@@ -209,7 +209,7 @@ static void refused_requests (void)
        START HOST "Connection: keep-alive\r\n" UPGRADE VERSION KEY "\r\n", 400},
       {"Connection with a longer word",
        START HOST "Connection: Upgraded\r\n" UPGRADE VERSION KEY "\r\n", 400},
-      {"no version", START HOST CONNECTION UPGRADE KEY "\r\n", 426},
+      {"no version", START HOST CONNECTION UPGRADE KEY "\r\n", 400},
       {"version 8",
        START HOST CONNECTION UPGRADE "Sec-WebSocket-Version: 8\r\n" KEY "\r\n",
        426},
@@ -236,7 +236,6 @@ static void refused_requests (void)
       {"another path",
        "GET /other HTTP/1.1\r\n" HOST CONNECTION UPGRADE VERSION KEY "\r\n",
        404},
-      {"no request", "hello\r\n\r\n", 400},
       {"a field without a colon", START HOST "nonsense\r\n\r\n", 400},
     };
     char header[ZWS_HEADER_CAP];
@@ -304,13 +303,19 @@ static void endless_header (void)
     close_all (&w);
 }
 
-/* Bytes that are no HTTP at all: the start of a TLS session, and zeros. */
+/* Bytes that are no HTTP at all: a word, the start of a TLS session, zeros. */
 static void not_http (void)
 {
     static const uint8_t hello[64] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3};
     static uint8_t zeros[9000];
     zws_t w = zws_open (NO_LIMIT);
     int fd = zt_client (w.port);
+    zt_write (fd, "hello\r\n\r\n", 9);
+    for (char byte; read (fd, &byte, 1) == 1;) {
+    }
+    close (fd);
+    expect_bad_upgrade (&w);
+    fd = zt_client (w.port);
     zt_write (fd, zeros, sizeof zeros);
     for (char byte; read (fd, &byte, 1) == 1;) {
     }
