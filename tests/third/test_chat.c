@@ -47,11 +47,12 @@ static void type (zt_page_t *page, const char *name, const char *text)
 /* The page comes to show these lines, separated by "/". */
 static void expect_lines (zt_page_t *page, const char *lines)
 {
-    ZT_UNTIL (strcmp (zt_page_eval (page, "document.getElementById('lines')"
-                                          ".innerText.trim().split(String."
-                                          "fromCharCode(10)).join('/')"),
-                      lines)
-              == 0);
+    char expression[512];
+    snprintf (expression, sizeof expression,
+              "document.getElementById('lines').innerText.trim()"
+              ".split(String.fromCharCode(10)).join('/') == '%s' ? 'shown' : ''",
+              lines);
+    ZT_UNTIL (strcmp (zt_page_eval (page, expression), "shown") == 0);
 }
 
 static void two_pages_chat (void)
