@@ -37,6 +37,14 @@ const (
 	pollEvery = 16
 )
 
+// Compact, if it is set, gives back what the process holds and does not need: a
+// shard that is idle after a crowd has come or gone calls it, on a goroutine. It
+// is not for a library to do that to a Go program.
+var Compact func()
+
+// crowd is how many connections more, or less, are worth a Compact.
+const crowd = 1000
+
 // handler is what a descriptor of the shard belongs to.
 type handler interface {
 	// ready is called with the EPOLL bits that the kernel reported.
@@ -71,7 +79,8 @@ type Shard struct {
 	slab       *shm.Slab // being filled
 	slabPos    uint64    // next free byte of slab
 	iov        [64]unix.Iovec
-	warm       bool      // buffers were used since the last trim
+	compacted  int32     // sessions when Compact was last called
+	warm       bool      // buffers were used, or connections came, since the last trim
 	rounds     int       // since the last look at the kernel
 	roundRead  int       // bytes read in this round
 	accepted   time.Time // when connections were last accepted
@@ -255,6 +264,10 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 // trim gives memory back that a busy time left behind.
 func (sh *Shard) trim() {
 	sh.warm = false
+	if n := sh.sessions.Load(); Compact != nil && max(n-sh.compacted, sh.compacted-n) >= crowd {
+		sh.compacted = n
+		go Compact()
+	}
 	sh.plain, sh.sealed = nil, nil
 	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
 		sh.slab.Release()
