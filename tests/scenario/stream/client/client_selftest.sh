@@ -101,8 +101,30 @@ fault dies server_ended connection_lost drain_timeout
 fault silent no_answer drain_timeout
 fault stalls incomplete drain_timeout
 fault slow drain_timeout
-fault no-accept connect_timeout
 
+# Over ws; ws-none and ws-split are no faults.
+export TRANSPORT=ws
+for name in none split; do
+    start_server "$bin/bad_server" --fault ws-$name
+    run_client --scenario s2
+    check "ws-$name" passes
+    stop_server
+done
+fault ws-refuses ws_refused connect_fail
+fault ws-upgrade ws_bad_upgrade connect_fail
+fault ws-accept ws_bad_accept connect_fail
+fault ws-mute connect_timeout
+fault ws-masked ws_masked_frame connection_lost
+fault ws-text ws_bad_opcode connection_lost
+fault ws-opcode ws_bad_opcode connection_lost
+fault ws-stray ws_bad_opcode connection_lost
+fault ws-reserved ws_reserved_bits connection_lost
+fault ws-long-ping ws_bad_control connection_lost
+fault ws-part-ping ws_bad_control connection_lost
+fault ws-close ws_closed connection_lost
+export TRANSPORT=tcp
+
+fault no-accept connect_timeout
 run_client --scenario s1 # the port of the last server, which is gone
 check refused fails_with connect_fail
 check errno grep -q 'errors_by_errno=ECONNREFUSED:50 ' "$dir/out"

@@ -12,7 +12,10 @@ struct options
     const char *scenario;  /* "s0", "s1" or "s2" */
     const char *stack;     /* what the server is; names the row */
     const char *host;      /* IPv4 literal */
-    const char *transport; /* "tcp" */
+    const char *transport; /* "tcp", "tls", "ws", "wss" or "ipc" */
+    const char *path;      /* ipc: where the server listens */
+    const char *tls_ca;    /* PEM file, or NULL */
+    const char *tls_cipher;
     const char *csv;       /* file to append the row to, or NULL */
     const char *not_run;   /* "SKIP" or "FAIL": only report this … */
     const char *reason;    /* … and why; or NULL */

@@ -2,6 +2,7 @@
 /* The neutral load client: one thread, epoll, no zlink inside. Exit code: 0
  * passed, 1 failed, 2 wrong use. */
 #include "connection.h"
+#include "layer.h"
 #include "options.h"
 #include "process.h"
 #include "report.h"
@@ -29,6 +30,12 @@ int main (int argc, char **argv)
     enum settings_result settings = options_read (&options, argc, argv);
     if (settings != SETTINGS_OK)
         return settings == SETTINGS_HELP ? 0 : 2;
+
+    const char *missing = layers_missing (options.transport);
+    if (missing && !options.not_run) {
+        fprintf (stderr, "TRANSPORT %s: %s\n", options.transport, missing);
+        return 2;
+    }
 
     static struct run run;
     if (run_init (&run, &options) != 0) {
