@@ -223,6 +223,7 @@ log=$OUT_DIR/scenario.log
 rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
 : >"$log"
 server_out=$OUT_DIR/.server_out
+certificates=$OUT_DIR/.tls
 [ "${FETCH_ECHARTS:-1}" = 0 ] ||
     timeout 60 "$here/report/get_echarts.sh" "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
     echo "report.html will have no charts: $(tail -n 1 "$log")" >&2
@@ -247,7 +248,7 @@ start_server() {
     server_pid=$!
     local end=$((SECONDS + listen_limit_s))
     while [ "$SECONDS" -le "$end" ]; do
-        port=$(awk '/^LISTENING [0-9]+$/ { print $2; exit }' "$server_out")
+        port=$(awk '/^LISTENING [0-9]+$/ || /^LISTENING [@\/][^ ]+$/ { print $2; exit }' "$server_out")
         [ -n "$port" ] && return 0
         running "$server_pid" || break
         sleep 0.05
@@ -285,7 +286,7 @@ stop_server() {
 # shellcheck disable=SC2317 # called by the trap
 finish() {
     stop_server
-    rm -f "$server_out"
+    rm -rf "$server_out" "$certificates"
     [ -s "$csv" ] || return
     "$BIN_DIR/stream_report" write "$OUT_DIR" 2>>"$log" ||
         echo "no summary.json and report.html: see $log" >&2
@@ -307,12 +308,13 @@ not_run() {
 # Its progress goes to the terminal.
 run_client() {
     local stderr=$log before args=()
+    read -ra args <<<"$(address_args "$port")"
     [ -t 2 ] && stderr=/dev/stderr
-    [ "$label" != s2-syscalls ] || args=(--syscalls "$syscalls")
+    [ "$label" != s2-syscalls ] || args+=(--syscalls "$syscalls")
     before=$(rows)
     timeout --foreground -k 5 "$client_limit_s" "$BIN_DIR/$client" --stack "$stack" \
-        --scenario "$scenario" --label "$label" --round "$round" --port "$port" \
-        --server-pid "$server_pid" --csv "$csv" --progress "$progress" "${args[@]}" \
+        --scenario "$scenario" --label "$label" --round "$round" --server-pid "$server_pid" \
+        --csv "$csv" --progress "$progress" "${args[@]}" \
         2>>"$stderr" | tee -a "$log"
     local code=${PIPESTATUS[0]}
     [ "$code" -eq 0 ] || failed=1
@@ -320,19 +322,37 @@ run_client() {
     [ "$(rows)" -gt "$before" ] || not_run FAIL "client ended with code $code"
 }
 
+# How the client is told where the server listens.
+address_args() {
+    if [ "$TRANSPORT" = ipc ]; then echo --path "$1"; else echo --port "$1"; fi
+}
+
+# Makes the certificate of this run, once, and names it to server and client,
+# unless the user has named one.
+use_certificate() {
+    [ -z "${TLS_CERT:-}" ] || return 0
+    "$here/make_certificate.sh" "$certificates" || return 1
+    export TLS_CERT=$certificates/cert.pem TLS_KEY=$certificates/key.pem
+    export TLS_CA=$TLS_CERT
+}
+
 # Sets skip to the reason when server or client does not speak TRANSPORT.
 ask_for_transport() {
-    local message
+    local message args
     [ "$TRANSPORT" = tcp ] && return
+    read -ra args <<<"$(address_args 1)"
     if [ ${#speaks[@]} -eq 0 ]; then
         skip="the server speaks tcp only"
     elif ! message=$("${speaks[@]}" "$TRANSPORT" 2>&1); then
         skip=$message
     else
         # It refuses a transport, with code 2, before it connects.
-        message=$("$BIN_DIR/$client" --scenario s0 --port 1 2>&1 >/dev/null)
+        message=$("$BIN_DIR/$client" --scenario s0 "${args[@]}" 2>&1 >/dev/null)
         [ $? -ne 2 ] || skip=$message
     fi
+    case $TRANSPORT in
+        tls | wss) [ -n "$skip" ] || use_certificate 2>"$server_out" || skip=$(<"$server_out") ;;
+    esac
 }
 
 # run_one CASE: one stack, one case, one row.

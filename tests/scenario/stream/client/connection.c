@@ -3,6 +3,7 @@
 
 #include "dial.h"
 #include "layer.h"
+#include "silent.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #define EVENTS 128
 #define BUFFER_SIZE (256 * 1024)
 #define RETRY_MS 1 /* until a full backlog is tried again */
+#define SILENT UINT32_MAX /* the silent connections, in epoll's data */
+#define SILENT_MS 5000    /* that they may take to open */
 
 /* Both buffers are NULL while they hold nothing, which is nearly always: a
  * connection that waits costs this struct and no more. */
@@ -42,6 +45,7 @@ struct connections
     uint8_t *out_start; /* of out's memory, LAYER_HEADROOM before it */
     uint32_t *retries;  /* connections that found a backlog full */
     uint32_t retry_count;
+    struct silent *silent; /* NULL: there are none */
 };
 
 /* One of them, for what a channel sends. */
@@ -376,6 +380,26 @@ static void end_connect (struct connections *all, uint32_t index)
 
 /* ---------------------------------------------------------------- transport */
 
+static void serve_silent (struct connections *all)
+{
+    silent_serve (all->silent);
+    all->run->measures.silent = silent_count (all->silent);
+    all->run->measures.silent_ended = (long) silent_ended (all->silent);
+}
+
+static void open_silent (void *state)
+{
+    struct connections *all = state;
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = SILENT};
+    all->silent = silent_new (&all->dial, (uint32_t) all->run->options->silent);
+    if (!all->silent)
+        return;
+    silent_open (all->silent, SILENT_MS);
+    epoll_ctl (all->epoll, EPOLL_CTL_ADD, silent_descriptor (all->silent),
+               &event);
+    serve_silent (all);
+}
+
 static void serve (void *state, int timeout_ms)
 {
     struct connections *all = state;
@@ -387,6 +411,10 @@ static void serve (void *state, int timeout_ms)
     int count = epoll_wait (all->epoll, events, EVENTS, timeout_ms);
     for (int i = 0; i < count; i++) {
         uint32_t index = events[i].data.u32;
+        if (index == SILENT) {
+            serve_silent (all);
+            continue;
+        }
         struct connection *connection = &all->table[index];
         if (all->run->links[index].state == LINK_CONNECTING
             && !connection->channel) {
@@ -450,12 +478,15 @@ struct connections *connections_new (struct run *run)
       .serve = serve,
       .send = start_sending,
       .close = close_one,
+      .open_silent = open_silent,
     };
     return all;
 }
 
 void connections_free (struct connections *all)
 {
+    if (all->silent)
+        silent_free (all->silent);
     if (all->epoll >= 0)
         close (all->epoll);
     layers_free (&all->layers);

@@ -47,11 +47,11 @@ int main (int argc, char **argv)
         ok = report_not_run (&run);
     } else {
         long limit = process_raise_descriptor_limit ();
-        if (limit < options.ccu + OTHER_DESCRIPTORS)
+        if (limit < options.ccu + options.silent + OTHER_DESCRIPTORS)
             fprintf (stderr,
                      "warning: %ld descriptors allowed (ulimit -n), %ld "
                      "connections wanted\n",
-                     limit, options.ccu);
+                     limit, options.ccu + options.silent);
         ok = run_with_connections (&run);
     }
     run_free (&run);
