@@ -50,8 +50,8 @@ extern "C" {
 /* Stores the version of the loaded library; NULL pointers are skipped. */
 ZLINK_EXPORT void zlink_version (int *major, int *minor, int *patch);
 
-/* 1 when the library has the named capability ("tcp", "stream"; not yet "tls"),
- * else 0. NULL is not a capability. */
+/* 1 when the library has the named capability: "stream", or a transport, "tcp",
+ * "ipc", "tls", "ws", "wss". Else 0. NULL is not a capability. */
 ZLINK_EXPORT int zlink_has (const char *capability);
 
 /* ----------------------------------------------------------------- errors */
