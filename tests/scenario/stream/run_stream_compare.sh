@@ -35,6 +35,8 @@ S3_SIZE_WITH=${S3_SIZE_WITH-"CCU=100"}
 S3_INFLIGHT=${S3_INFLIGHT-"1 4 16 64 256"}
 S3_CCU=${S3_CCU-"1 10 100 1000 10000"}
 S4_TRANSPORTS=${S4_TRANSPORTS-"tcp tls ws wss"}
+# s4-tls-silent is s4-tls-s0 beside so many clients that connect and say nothing.
+S4_SILENT=${S4_SILENT-1000}
 
 listen_limit_s=${LISTEN_TIMEOUT:-10} # from the start of a server to its LISTENING line
 stop_limit_s=${STOP_TIMEOUT:-10}     # from SIGTERM to its end
@@ -68,7 +70,7 @@ The settings are environment variables:
   OUT_DIR=$OUT_DIR
   BIN_DIR=$BIN_DIR
   S3_SIZE="$S3_SIZE" S3_SIZE_WITH="$S3_SIZE_WITH" and alike for every sweep
-  S4_TRANSPORTS="$S4_TRANSPORTS"
+  S4_TRANSPORTS="$S4_TRANSPORTS" S4_SILENT=$S4_SILENT
 
 Exit code: 0 every row passed or was skipped, 1 a row failed, 2 wrong use.
 END
@@ -164,6 +166,8 @@ add_transports() {
     for transport in $S4_TRANSPORTS; do
         for scenario in s0 s1 s2; do
             cases+=("s4-$transport-$scenario $scenario TRANSPORT=$transport")
+            [ "$transport-$scenario" != tls-s0 ] || [ "${S4_SILENT:-0}" = 0 ] ||
+                cases+=("s4-tls-silent s0 TRANSPORT=tls SILENT=$S4_SILENT")
         done
     done
 }
@@ -350,8 +354,12 @@ ask_for_transport() {
         message=$("$BIN_DIR/$client" --scenario s0 "${args[@]}" 2>&1 >/dev/null)
         [ $? -ne 2 ] || skip=$message
     fi
+}
+
+# Makes sure that there is a certificate when TRANSPORT needs one.
+ask_for_certificate() {
     case $TRANSPORT in
-        tls | wss) [ -n "$skip" ] || use_certificate 2>"$server_out" || skip=$(<"$server_out") ;;
+        tls | wss) use_certificate 2>"$server_out" || skip=$(<"$server_out") ;;
     esac
 }
 
@@ -364,6 +372,7 @@ run_one() {
         local -x "$assignment"
     done
     "stack_${stack//-/_}"
+    [ -n "$skip" ] || ask_for_certificate
     [ -n "$skip" ] || ask_for_transport
     if [ "$label" = s2-syscalls ] && [ "$syscalls" = none ]; then
         skip="neither perf nor strace can count here"

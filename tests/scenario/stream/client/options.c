@@ -99,7 +99,7 @@ options_read (struct options *o, int argc, char **argv)
        "socket send buffer in bytes, 0: system's"},
       {"RCVBUF", SETTING_INTEGER, false, &o->rcvbuf, 0, MAX_BYTES,
        "socket receive buffer in bytes, 0: system's"},
-      {"SILENT", SETTING_INTEGER, true, &o->silent, 0, MAX_CCU,
+      {"SILENT", SETTING_INTEGER, false, &o->silent, 0, MAX_CCU,
        "further connections that say nothing while messages flow"},
       {"HWM", SETTING_INTEGER, false, &o->hwm, 0, MAX_BYTES,
        "high-water mark of a client's zlink socket"},
