@@ -361,10 +361,10 @@ ZLINK_EXPORT int zlink_getsockopt (void *socket,
                                    void *optval,
                                    size_t *optvallen);
 
-/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555", or, from an
- * address of its own, "tcp://127.0.0.2:0;127.0.0.1:5555". EINVAL,
+/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555",
+ * "tls://*:443", "ws://*:80/chat", "wss://…" or "ipc:///run/x.sock". EINVAL,
  * EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV …;
- * doc/endpoints.md has every form. */
+ * doc/endpoints.md has every form, doc/transports.md what each does. */
 ZLINK_EXPORT int zlink_bind (void *socket, const char *endpoint);
 ZLINK_EXPORT int zlink_connect (void *socket, const char *endpoint);
 

@@ -84,10 +84,12 @@ func (c *connection) cameUp() EventKind {
 	return EventAccepted
 }
 
-func (h *handshake) observe(kind EventKind, value uint64) {
+func (h *handshake) observe(kind EventKind, value uint64) { h.observeFailure(kind, value, "") }
+
+func (h *handshake) observeFailure(kind EventKind, value uint64, why string) {
 	if h.owner.Observed() {
 		h.owner.Observe(Event{Kind: kind, Value: value, Local: h.transport.localText(h.fd),
-			Remote: h.transport.remoteText(h.remote)})
+			Remote: h.transport.remoteText(h.remote), Detail: why})
 	}
 }
 
@@ -167,7 +169,8 @@ func (h *handshake) fail(err error) {
 	if h.over {
 		return
 	}
-	h.observe(failureOf(err))
+	kind, value := failureOf(err)
+	h.observeFailure(kind, value, err.Error())
 	h.end(ReasonHandshake)
 }
 

@@ -8,43 +8,16 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 
-export CCU=${CCU:-10000} SIZE=${SIZE:-1024} INFLIGHT=${INFLIGHT:-30}
-export WARMUP=${WARMUP:-3} MEASURE=${MEASURE:-10} DRAIN_TIMEOUT=${DRAIN_TIMEOUT:-10}
-export HOLD=${HOLD:-1} CONNECT_CONCURRENCY=${CONNECT_CONCURRENCY:-256}
-export CONNECT_TIMEOUT=${CONNECT_TIMEOUT:-10}
-export BACKLOG=${BACKLOG:-32768} HWM=${HWM:-1000000}
-export SNDBUF=${SNDBUF:-262144} RCVBUF=${RCVBUF:-262144}
-export IO_THREADS=${IO_THREADS:-2} LATENCY_SAMPLE_RATE=${LATENCY_SAMPLE_RATE:-16}
-export TRANSPORT=${TRANSPORT:-tcp} ROUNDS=${ROUNDS:-3}
-export RUN_S3=${RUN_S3:-0} RUN_S4=${RUN_S4:-0}
-export BIN_DIR=${BIN_DIR:-$root/build/bin}
-[ ! -d "$BIN_DIR" ] || BIN_DIR=$(cd "$BIN_DIR" && pwd)
-export OUT_DIR=${OUT_DIR:-$root/build/results/$(date +%Y-%m-%d-%H%M%S)}
-
-# What s3 varies, and the values; an empty list leaves a parameter out. What
-# S3_..._WITH names holds for that sweep only.
-sweep_names=(backlog hwm buffers io-threads connect-concurrency size inflight ccu)
-S3_BACKLOG=${S3_BACKLOG-"128 1024 32768"}
-S3_HWM=${S3_HWM-"1000 100000 1000000"}
-S3_BUFFERS=${S3_BUFFERS-"16384 65536 262144 1048576"}
-S3_IO_THREADS=${S3_IO_THREADS-"1 2 4 32"}
-S3_CONNECT_CONCURRENCY=${S3_CONNECT_CONCURRENCY-"16 256 4096"}
-S3_SIZE=${S3_SIZE-"16 1024 65536 262144"}
-# Windows of 10,000 connections would hold 80 GB of the largest messages.
-S3_SIZE_WITH=${S3_SIZE_WITH-"CCU=100"}
-S3_INFLIGHT=${S3_INFLIGHT-"1 4 16 64 256"}
-S3_CCU=${S3_CCU-"1 10 100 1000 10000"}
-S4_TRANSPORTS=${S4_TRANSPORTS-"tcp tls ws wss"}
-# s4-tls-silent is s4-tls-s0 beside so many clients that connect and say nothing.
-S4_SILENT=${S4_SILENT-1000}
-
-listen_limit_s=${LISTEN_TIMEOUT:-10} # from the start of a server to its LISTENING line
-stop_limit_s=${STOP_TIMEOUT:-10}     # from SIGTERM to its end
-
+# shellcheck source=settings.sh
+. "$here/settings.sh"
+# shellcheck source=server.sh
+. "$here/server.sh"
+# shellcheck source=transport.sh
+. "$here/transport.sh"
 # shellcheck source=stacks.sh
 . "$here/stacks.sh"
 # Stacks of the user's own, written like those of stacks.sh.
-if [ -n "${EXTRA_STACKS:-}" ]; then
+if [ -n "$EXTRA_STACKS" ]; then
     [ -r "$EXTRA_STACKS" ] || { echo "EXTRA_STACKS: cannot read $EXTRA_STACKS" >&2; exit 2; }
     # shellcheck disable=SC1090
     . "$EXTRA_STACKS"
@@ -55,24 +28,26 @@ scenario_names=(s0 s1 s2 s3 s4)
 usage() {
     cat <<END
 usage: run_stream_compare.sh [--stacks NAME,...] [--scenario NAME,...] [--sweep NAME,...]
-                             [--syscalls] [--rounds N] [--out DIR]
+                             [--required NAME,...] [--syscalls] [--rounds N] [--out DIR]
 
   stacks     ${stack_names[*]}
   scenarios  ${scenario_names[*]}; without --scenario: s0 s1 s2, s3 with RUN_S3=1, s4 with RUN_S4=1
   sweeps     what s3 varies: ${sweep_names[*]}
+  --required stacks whose failed rows make this fail; without it all but cppserver
   --syscalls another s2 at the end, in which perf or strace counts the server's system calls
 
 The settings are environment variables:
   CCU=$CCU SIZE=$SIZE INFLIGHT=$INFLIGHT WARMUP=$WARMUP MEASURE=$MEASURE DRAIN_TIMEOUT=$DRAIN_TIMEOUT HOLD=$HOLD
   CONNECT_CONCURRENCY=$CONNECT_CONCURRENCY CONNECT_TIMEOUT=$CONNECT_TIMEOUT BACKLOG=$BACKLOG HWM=$HWM SNDBUF=$SNDBUF
   RCVBUF=$RCVBUF IO_THREADS=$IO_THREADS LATENCY_SAMPLE_RATE=$LATENCY_SAMPLE_RATE TRANSPORT=$TRANSPORT ROUNDS=$ROUNDS
-  RUN_S3=$RUN_S3 RUN_S4=$RUN_S4 LISTEN_TIMEOUT=$listen_limit_s STOP_TIMEOUT=$stop_limit_s EXTRA_STACKS=${EXTRA_STACKS:-}
+  RATE=$RATE BURST=$BURST RUN_S3=$RUN_S3 RUN_S4=$RUN_S4 LISTEN_TIMEOUT=$LISTEN_TIMEOUT STOP_TIMEOUT=$STOP_TIMEOUT REQUIRED=$REQUIRED
+  CPPSERVER_CMD=$CPPSERVER_CMD EXTRA_STACKS=$EXTRA_STACKS
   OUT_DIR=$OUT_DIR
   BIN_DIR=$BIN_DIR
   S3_SIZE="$S3_SIZE" S3_SIZE_WITH="$S3_SIZE_WITH" and alike for every sweep
   S4_TRANSPORTS="$S4_TRANSPORTS" S4_SILENT=$S4_SILENT
 
-Exit code: 0 every row passed or was skipped, 1 a row failed, 2 wrong use.
+Exit code: 0 no required row failed (to be skipped is no failure), 1 one did, 2 wrong use.
 END
 }
 
@@ -99,7 +74,9 @@ scenarios=(s0 s1 s2)
 [ "$RUN_S3" = 0 ] || scenarios+=(s3)
 [ "$RUN_S4" = 0 ] || scenarios+=(s4)
 syscalls=
+arguments=() # but for where the results go
 while [ $# -gt 0 ]; do
+    [ "$1" = --out ] || arguments+=("$(quoted "$1")")
     case $1 in
         -h | --help)
             usage
@@ -110,8 +87,9 @@ while [ $# -gt 0 ]; do
             shift
             continue
             ;;
-        --stacks | --stack | --scenario | --scenarios | --sweep | --sweeps | --rounds | --out)
+        --stacks | --stack | --scenario | --scenarios | --sweep | --sweeps | --required | --rounds | --out)
             [ $# -ge 2 ] || die "$1 needs a value"
+            [ "$1" = --out ] || arguments+=("$(quoted "$2")")
             ;;&
         --stacks | --stack)
             choose stack "$2" "${stack_names[@]}"
@@ -126,6 +104,7 @@ while [ $# -gt 0 ]; do
             sweeps=("${chosen[@]}")
             [[ " ${scenarios[*]} " == *" s3 "* ]] || scenarios+=(s3)
             ;;
+        --required) REQUIRED=$2 ;;
         --rounds) ROUNDS=$2 ;;
         --out) OUT_DIR=$2 ;;
         *) die "unknown argument '$1'; see --help" ;;
@@ -133,6 +112,13 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
+required=()
+if [ -n "$REQUIRED" ]; then
+    choose "required stack" "$REQUIRED" "${stack_names[@]}"
+    required=("${chosen[@]}")
+else
+    for name in "${stacks[@]}"; do [ "$name" = cppserver ] || required+=("$name"); done
+fi
 [[ $ROUNDS =~ ^[1-9][0-9]*$ ]] || die "ROUNDS must be a positive number, not '$ROUNDS'"
 [ -x "$BIN_DIR/stream_client" ] || die "no stream_client in $BIN_DIR; build first, or set BIN_DIR"
 
@@ -221,7 +207,8 @@ mkdir -p "$OUT_DIR" || die "cannot make $OUT_DIR"
 OUT_DIR=$(cd "$OUT_DIR" && pwd)
 COMMIT=${COMMIT:-$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)}
 STARTED=$(date '+%Y-%m-%d %H:%M:%S %Z')
-export COMMIT STARTED
+COMMAND="${changed[*]:+${changed[*]} }tests/scenario/stream/run_stream_compare.sh${arguments[*]:+ ${arguments[*]}}"
+export COMMIT STARTED COMMAND
 csv=$OUT_DIR/metrics.csv
 log=$OUT_DIR/scenario.log
 rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
@@ -232,59 +219,8 @@ certificates=$OUT_DIR/.tls
     timeout 60 "$here/report/get_echarts.sh" "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
     echo "report.html will have no charts: $(tail -n 1 "$log")" >&2
 server_pid=
-failed=0
 
 note() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >>"$log"; }
-
-# ------------------------------------------------------------------ server
-
-# running PID: not ended, and not a zombie that only waits to be reaped.
-running() { [ -n "$(sed -n 's/^State:[[:space:]]*[^ZX[:space:]].*/y/p' "/proc/$1/status" 2>/dev/null)" ]; }
-
-# start_server COMMAND...: sets server_pid and port. Fails, with the reason in
-# problem, when the server does not listen in time.
-start_server() {
-    problem="" port=""
-    : >"$server_out"
-    # A process group of its own: a server may have children, and Ctrl-C is
-    # for this script, which then stops the server.
-    setsid "$@" >"$server_out" 2>>"$log" &
-    server_pid=$!
-    local end=$((SECONDS + listen_limit_s))
-    while [ "$SECONDS" -le "$end" ]; do
-        port=$(awk '/^LISTENING [0-9]+$/ || /^LISTENING [@\/][^ ]+$/ { print $2; exit }' "$server_out")
-        [ -n "$port" ] && return 0
-        running "$server_pid" || break
-        sleep 0.05
-    done
-    if running "$server_pid"; then
-        problem="server did not listen"
-    else
-        { wait "$server_pid"; } 2>/dev/null
-        problem="server ended before it listened;code $?"
-    fi
-    stop_server
-    return 1
-}
-
-# Ends the server; when that takes force or it had ended badly, problem says so.
-stop_server() {
-    [ -n "$server_pid" ] || return 0
-    kill -TERM "$server_pid" 2>/dev/null
-    local end=$((SECONDS + stop_limit_s)) status
-    while running "$server_pid" && [ "$SECONDS" -le "$end" ]; do
-        sleep 0.05
-    done
-    if running "$server_pid"; then
-        problem=${problem:-server did not end on SIGTERM}
-    fi
-    # Also what it has started itself and left behind.
-    kill -KILL -- "-$server_pid" 2>/dev/null
-    { wait "$server_pid"; } 2>/dev/null
-    status=$?
-    server_pid=
-    [ $status -eq 0 ] || [ $status -eq "$term_code" ] || problem=${problem:-server ended with code $status}
-}
 
 # What there is when the script is interrupted is summarised too.
 # shellcheck disable=SC2317 # called by the trap
@@ -300,11 +236,14 @@ trap 'exit 130' INT TERM
 
 # --------------------------------------------------------------------- run
 
+exit_code=0
+count_failure() { [[ " ${required[*]} " != *" $stack "* ]] || exit_code=1; }
+
 rows() { [ -f "$csv" ] && wc -l <"$csv" || echo 0; }
 
 # not_run VERDICT REASON: the row of a run that has none.
 not_run() {
-    [ "$1" = SKIP ] || failed=1
+    [ "$1" = SKIP ] || count_failure
     "$BIN_DIR/stream_client" --not-run "$1" --reason "$2" --stack "$stack" --scenario "$scenario" \
         --label "$label" --round "$round" --csv "$csv" | tee -a "$log"
 }
@@ -321,46 +260,9 @@ run_client() {
         --csv "$csv" --progress "$progress" "${args[@]}" \
         2>>"$stderr" | tee -a "$log"
     local code=${PIPESTATUS[0]}
-    [ "$code" -eq 0 ] || failed=1
+    [ "$code" -eq 0 ] || count_failure
     # No row was added: it crashed, hung, or could not start.
     [ "$(rows)" -gt "$before" ] || not_run FAIL "client ended with code $code"
-}
-
-# How the client is told where the server listens.
-address_args() {
-    if [ "$TRANSPORT" = ipc ]; then echo --path "$1"; else echo --port "$1"; fi
-}
-
-# Makes the certificate of this run, once, and names it to server and client,
-# unless the user has named one.
-use_certificate() {
-    [ -z "${TLS_CERT:-}" ] || return 0
-    "$here/make_certificate.sh" "$certificates" || return 1
-    export TLS_CERT=$certificates/cert.pem TLS_KEY=$certificates/key.pem
-    export TLS_CA=$TLS_CERT
-}
-
-# Sets skip to the reason when server or client does not speak TRANSPORT.
-ask_for_transport() {
-    local message args
-    [ "$TRANSPORT" = tcp ] && return
-    read -ra args <<<"$(address_args 1)"
-    if [ ${#speaks[@]} -eq 0 ]; then
-        skip="the server speaks tcp only"
-    elif ! message=$("${speaks[@]}" "$TRANSPORT" 2>&1); then
-        skip=$message
-    else
-        # It refuses a transport, with code 2, before it connects.
-        message=$("$BIN_DIR/$client" --scenario s0 "${args[@]}" 2>&1 >/dev/null)
-        [ $? -ne 2 ] || skip=$message
-    fi
-}
-
-# Makes sure that there is a certificate when TRANSPORT needs one.
-ask_for_certificate() {
-    case $TRANSPORT in
-        tls | wss) use_certificate 2>"$server_out" || skip=$(<"$server_out") ;;
-    esac
 }
 
 # run_one CASE: one stack, one case, one row.
@@ -372,8 +274,8 @@ run_one() {
         local -x "$assignment"
     done
     "stack_${stack//-/_}"
-    [ -n "$skip" ] || ask_for_certificate
     [ -n "$skip" ] || ask_for_transport
+    [ -n "$skip" ] || ask_for_certificate
     if [ "$label" = s2-syscalls ] && [ "$syscalls" = none ]; then
         skip="neither perf nor strace can count here"
     fi
@@ -429,6 +331,13 @@ turn() {
     done
 }
 
+# How the rows ended: "12 PASS, 3 SKIP".
+verdicts() {
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "pass_fail") at = i; next }
+        { count[$at]++ }
+        END { for (v in count) { printf "%s%d rows %s", between, count[v], v; between = ", " } }' "$csv"
+}
+
 syscalls_case="s2-syscalls s2"
 for case in "${cases[@]}"; do count_work "$case" $((ROUNDS * ${#stacks[@]})); done
 [ -z "$syscalls" ] || count_work "$syscalls_case" ${#stacks[@]}
@@ -441,5 +350,6 @@ if [ -n "$syscalls" ]; then
     round=0
     turn "$syscalls_case"
 fi
-note "$runs_total runs in $SECONDS s"
-exit $failed
+note "$runs_total runs in $SECONDS s: $(verdicts)"
+[ ! -t 2 ] || printf '%s runs in %s s: %s\n' "$runs_total" "$SECONDS" "$(verdicts)" >&2
+exit $exit_code

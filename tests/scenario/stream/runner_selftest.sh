@@ -16,8 +16,13 @@ checks=0
 ln -s "$bin/bad_server" "$dir/bad_server"
 ln -s "$bin/epoll_echo" "$dir/epoll_echo"
 
+# Where a client is looked for, as seen from BIN_DIR.
+from_bin=$(realpath --relative-to "$bin" "$dir")
+printf '#!/bin/sh\nkill -SEGV $$\n' >"$dir/broken_client"
+chmod +x "$dir/broken_client"
+
 cat >"$dir/stacks.sh" <<END
-stack_names=(mute gone absent dies wrong slow stays killed mortal skipped parent epoll)
+stack_names=(mute gone absent dies wrong slow stays killed mortal skipped parent loadless cppserver epoll)
 stack_mute() { server=("$dir/bad_server" --fault mute); }
 stack_gone() { server=(false); }
 stack_absent() { server=("$dir/no-such-program"); }
@@ -29,6 +34,7 @@ stack_killed() { server=("$dir/bad_server"); }
 stack_mortal() { stack_killed; term_code=143; }
 stack_skipped() { skip="its compiler is not here"; }
 stack_parent() { server=(bash -c '"$dir/bad_server" --fault mute & exec "$dir/epoll_echo"'); }
+stack_loadless() { stack_epoll; client=$from_bin/broken_client; }
 stack_epoll() { server=("$dir/epoll_echo"); }
 END
 
@@ -84,11 +90,13 @@ check "ends by the signal" row killed-s2 FAIL server_ended_with_code_143
 check "ends by the signal, as announced" row mortal-s2 PASS -
 check "cannot run here" row skipped-s2 SKIP its_compiler_is_not_here
 check "leaves a child" row parent-s2 PASS -
+check "a client that crashes" row loadless-s2 FAIL client_ended_with_code_139
+check "no server was named" row cppserver-s2 SKIP CPPSERVER_CMD
 check "the run goes on" row epoll-s2 PASS -
 check "no process is left" no_process_left
 check "summary.json names the fault" has '"wrong bytes"' summary.json
 check "report.html names the fault" has 'wrong bytes' report.html
-check "the log says how much is left" has '\[12/12, [0-9]* s left\]' scenario.log
+check "the log says how much is left" has '\[14/14, [0-9]* s left\]' scenario.log
 
 RUN_S4=1 S4_TRANSPORTS="tcp tls" S3_SIZE="16 100" run --stacks epoll,skipped --scenario s1,s4 --sweep size
 check "exit code without failures" ends_with 0
@@ -98,8 +106,52 @@ check "sweep of the smallest size" row epoll-s3-size-16 PASS -
 check "transport" row epoll-s4-tcp-s2 PASS -
 check "transport that is not there" row epoll-s4-tls-s2 SKIP the_server_speaks_tcp_only
 
+export CPPSERVER_CMD="NAME=value '$dir/epoll_echo' --port {port} --io-threads {threads}"
+run --stacks cppserver --scenario s2
+check "CPPSERVER_CMD" row cppserver-s2 PASS -
+check "it had the port and the threads" has "epoll_echo' --port [0-9]* --io-threads 2" scenario.log
+CPPSERVER_CMD="'$dir/epoll_echo' --port 0" run --stacks cppserver,epoll --scenario s1
+check "CPPSERVER_CMD without {port}" row cppserver-s1 FAIL "server_ended_before_it_listened;code_1"
+check "the log says what is missing" has "no {port}" scenario.log
+check "no stack of ours failed" ends_with 0
+CPPSERVER_CMD="$dir/none {port}" run --stacks cppserver,epoll --scenario s1 --required cppserver
+check "CPPSERVER_CMD is not there" row cppserver-s1 FAIL "server_ended_before_it_listened;code_127"
+check "a required stack failed" ends_with 1
+run --stacks gone,epoll --scenario s1 --required epoll
+check "a stack failed that is not required" ends_with 0
+check "how many rows failed" has "2 runs in [0-9]* s: .*1 rows FAIL" scenario.log
+
+# Ends as soon as the client's run has ended.
+HOLD=2 run --stacks epoll,mortal --scenario s1 --rounds 9 &
+for _ in $(seq 100); do
+    runner=$(pgrep -f "^bash .*/run_stream_compare.sh --out $dir/out") && [ -s "$dir/out/scenario.log" ] && break
+    sleep 0.1
+done
+sleep 1
+kill -TERM "$(head -n 1 <<<"$runner")"
+wait
+out=$dir/out
+check "interrupted: what there is is summarised" has '"epoll"' summary.json
+check "interrupted: no process is left" no_process_left
+
+if command -v script >/dev/null; then
+    script -qec "'$here/run_stream_compare.sh' --out '$dir/terminal' --stacks epoll --scenario s1" "$dir/typescript" >/dev/null
+    rc=$?
+    check "a terminal shows how much is left" grep -q '\[1/1, [0-9]* s left\]  epoll-s1' "$dir/typescript"
+else
+    echo "skip the progress on a terminal: there is no command script to make one"
+fi
+
 run --stacks epoll,nonsense
 check "unknown stack" refuses "unknown stack 'nonsense'"
+run --stacks epoll --required nonsense
+check "unknown required stack" refuses "unknown required stack 'nonsense'"
+run --sweep nonsense
+check "unknown sweep" refuses "unknown sweep 'nonsense'"
+run --rounds none
+check "ROUNDS that is no number" refuses "ROUNDS must be a positive number"
+run --stacks
+check "argument without its value" refuses "needs a value"
 run --scenario s9
 check "unknown scenario" refuses "unknown scenario 's9'"
 SIZE=15 run

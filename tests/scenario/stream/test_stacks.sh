@@ -16,12 +16,13 @@ if [ -z "${CPPSERVER_CMD:-}" ] && [ -x "$bin/asio_echo" ]; then
     export CPPSERVER_CMD="'$bin/asio_echo' --port {port} --io-threads {threads}"
 fi
 
+names=$(bash -c '. "$1/stacks.sh"; IFS=,; echo "${stack_names[*]}"' - "$here")
 code=0
 # run ROWS ARG...: there have to be so many rows, and none of them a FAIL.
 run() {
     local rows=$1
     shift
-    "$here/run_stream_compare.sh" --out "$dir/results" "$@" >"$dir/out" 2>&1 </dev/null || code=1
+    "$here/run_stream_compare.sh" --out "$dir/results" --required "$names" "$@" >"$dir/out" 2>&1 </dev/null || code=1
     # A row: scenario_id,…,pass_fail,reason,… as the header names them.
     awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
         { printf "%-4s %-24s %s\n", $column["pass_fail"], $1, $column["reason"] }' \
@@ -40,8 +41,8 @@ show() {
 }
 
 # Has every stack a row for s0, s1 and s2?
-here_are=$(bash -c 'here=$1; . "$here/stacks.sh"; echo ${#stack_names[@]}' - "$here")
-run $((here_are * 3))
+IFS=, read -ra stacks <<<"$names"
+run $((${#stacks[@]} * 3))
 # For each of s0, s1 and s2 over each transport, and for tls with silent clients.
 export S4_TRANSPORTS="tls ws wss ipc" S4_SILENT=100 MEASURE=0.2
 run $((4 * 13)) --scenario s4 --stacks zlink,zlink-batch,zlink-zlink,asio

@@ -12,7 +12,7 @@
 
 #define EVENTS 128
 #define BUFFER_SIZE (256 * 1024)
-#define RETRY_MS 1 /* until a full backlog is tried again */
+#define RETRY_NS 1000000 /* until a full backlog is tried again */
 #define SILENT UINT32_MAX /* the silent connections, in epoll's data */
 #define SILENT_MS 5000    /* that they may take to open */
 
@@ -97,15 +97,19 @@ static void open_silent (void *state)
     serve_silent (all);
 }
 
-static void serve (void *state, int timeout_ms)
+static void serve (void *state, uint64_t timeout_ns)
 {
     struct connections *all = state;
     struct epoll_event events[EVENTS];
     if (all->retry_count > 0) {
         retry_connects (all);
-        timeout_ms = timeout_ms < RETRY_MS ? timeout_ms : RETRY_MS;
+        timeout_ns = timeout_ns < RETRY_NS ? timeout_ns : RETRY_NS;
     }
-    int count = epoll_wait (all->epoll, events, EVENTS, timeout_ms);
+    const struct timespec timeout = {
+      .tv_sec = (time_t) (timeout_ns / NS_PER_S),
+      .tv_nsec = (long) (timeout_ns % NS_PER_S),
+    };
+    int count = epoll_pwait2 (all->epoll, events, EVENTS, &timeout, NULL);
     for (int i = 0; i < count; i++) {
         uint32_t index = events[i].data.u32;
         if (index == SILENT) {

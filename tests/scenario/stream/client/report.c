@@ -134,6 +134,8 @@ static void fill_row (struct row *row,
     add_known (row, "silent_ended", (double) measures->silent_ended, 0);
     add (row, "syscalls_by", "%s",
          options->syscalls ? options->syscalls : "-");
+    add (row, "paced_rate", "%ld", options->rate);
+    add (row, "burst", "%ld", options->burst);
 }
 
 static void print_result (const struct row *row)

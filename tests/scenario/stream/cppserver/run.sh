@@ -39,6 +39,7 @@ command=${command//'{threads}'/${IO_THREADS:-2}}
     echo "cppserver: CPPSERVER_CMD has no {port}: $CPPSERVER_CMD" >&2
     exit 1
 }
+echo "cppserver: $command" >&2
 # Not a child of the server, which would not expect one.
 (announce "$port" $$ &)
 # The same process, as its CPU time and memory are measured. Its own words are

@@ -17,7 +17,9 @@ static class EchoServer
         int rcvbuf = Setting.Read(args, "RCVBUF", 262144);
 
         ThreadPool.SetMinThreads(threads, threads);
-        ThreadPool.SetMaxThreads(Math.Max(threads, Environment.ProcessorCount), threads);
+        // Fewer than the processors are refused.
+        int most = Math.Max(threads, Environment.ProcessorCount);
+        ThreadPool.SetMaxThreads(most, most);
         var stop = new StopSignal();
         var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);

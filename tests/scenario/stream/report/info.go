@@ -17,7 +17,7 @@ import (
 
 // The settings of a run, all of them environment variables.
 var settingNames = strings.Fields(`CCU SIZE INFLIGHT WARMUP MEASURE DRAIN_TIMEOUT HOLD CONNECT_CONCURRENCY
-	BACKLOG HWM SNDBUF RCVBUF IO_THREADS LATENCY_SAMPLE_RATE TRANSPORT ROUNDS`)
+	BACKLOG HWM SNDBUF RCVBUF IO_THREADS LATENCY_SAMPLE_RATE RATE BURST TRANSPORT ROUNDS`)
 
 // info says where a run comes from.
 type info struct {
