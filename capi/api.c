@@ -77,9 +77,15 @@ __attribute__ ((constructor)) static void watch_fork (void)
 
 int zlink_has (const char *capability)
 {
-    return capability
-           && (strcmp (capability, "tcp") == 0
-               || strcmp (capability, "stream") == 0);
+    static const char *const capabilities[] = {"stream", "tcp", "ipc",
+                                               "tls",    "ws",  "wss"};
+
+    if (!capability)
+        return 0;
+    for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
+        if (strcmp (capability, capabilities[i]) == 0)
+            return 1;
+    return 0;
 }
 
 /* A handle of Go's as a pointer; 0 with Go's -errno in *error is NULL. */

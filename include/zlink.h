@@ -50,8 +50,8 @@ extern "C" {
 /* Stores the version of the loaded library; NULL pointers are skipped. */
 ZLINK_EXPORT void zlink_version (int *major, int *minor, int *patch);
 
-/* 1 when the library has the named capability ("tcp", "stream"; not yet "tls"),
- * else 0. NULL is not a capability. */
+/* 1 when the library has the named capability: "stream", or a transport, "tcp",
+ * "ipc", "tls", "ws", "wss". Else 0. NULL is not a capability. */
 ZLINK_EXPORT int zlink_has (const char *capability);
 
 /* ----------------------------------------------------------------- errors */
@@ -361,10 +361,10 @@ ZLINK_EXPORT int zlink_getsockopt (void *socket,
                                    void *optval,
                                    size_t *optvallen);
 
-/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555", or, from an
- * address of its own, "tcp://127.0.0.2:0;127.0.0.1:5555". EINVAL,
+/* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555",
+ * "tls://*:443", "ws://*:80/chat", "wss://…" or "ipc:///run/x.sock". EINVAL,
  * EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV …;
- * doc/endpoints.md has every form. */
+ * doc/endpoints.md has every form, doc/transports.md what each does. */
 ZLINK_EXPORT int zlink_bind (void *socket, const char *endpoint);
 ZLINK_EXPORT int zlink_connect (void *socket, const char *endpoint);
 

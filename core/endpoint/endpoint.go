@@ -18,57 +18,126 @@ import (
 const (
 	resolveTime = 10 * time.Second // bounds one look-up of a DNS name
 	longestHost = 253              // a DNS name; the other forms are shorter
+	longestFile = 107              // a path of ipc: the system's, less its NUL
 	longestText = 80               // of an endpoint in a sentence
 )
 
-// Endpoint is a parsed endpoint of transport tcp.
+// Transport is how the bytes of a connection travel.
+type Transport string
+
+// The transports.
+const (
+	TCP Transport = "tcp"
+	IPC Transport = "ipc" // a socket of the local system
+	TLS Transport = "tls"
+	WS  Transport = "ws"
+	WSS Transport = "wss"
+)
+
+// Known tells whether there is such a transport.
+func (t Transport) Known() bool {
+	switch t {
+	case TCP, IPC, TLS, WS, WSS:
+		return true
+	}
+	return false
+}
+
+// Secure tells whether connections are encrypted.
+func (t Transport) Secure() bool { return t == TLS || t == WSS }
+
+// Web tells whether connections speak WebSocket.
+func (t Transport) Web() bool { return t == WS || t == WSS }
+
+// Endpoint is a parsed endpoint.
 type Endpoint struct {
-	Host string // literal without brackets, DNS name, interface name or "*"
-	Port uint16 // 0: any
+	Transport Transport
+
+	Host string // literal without brackets, DNS name, interface name or "*"; ipc: ""
+	Port uint16 // 0: any; ipc: 0
+
+	// Path is of ipc the file, "@name" or "*"; of ws and wss the resource, which
+	// begins with "/".
+	Path string
 
 	// Source is what the own end of a dialled connection is bound to: literal,
 	// interface name or "*". nil: the system's choice.
 	Source *Endpoint
 }
 
-// Parse reads text: transport://host:port or, to dial from an address of its
-// own, transport://host:port;host:port. EINVAL: not of that form.
-// EPROTONOSUPPORT: a transport that is not there. ENOCOMPATPROTO: one that
-// STREAM sockets do not have.
+// Parse reads text: transport://host:port, ws://host:port/path, ipc://path or,
+// to dial from an address of its own, transport://host:port;host:port. EINVAL:
+// not of that form. EPROTONOSUPPORT: a transport that is not there.
+// ENOCOMPATPROTO: one that STREAM sockets do not have. ENAMETOOLONG: a path that
+// the system cannot have.
 func Parse(text string) (Endpoint, error) {
-	transport, address, found := strings.Cut(text, "://")
+	name, address, found := strings.Cut(text, "://")
+	transport := Transport(name)
 	text = short(text)
 	switch {
 	case !found:
 		return Endpoint{}, errno.New(errno.EINVAL, "endpoint %q has no \"://\"", text)
-	case transport == "" || address == "":
+	case name == "" || address == "":
 		return Endpoint{}, errno.New(errno.EINVAL, "endpoint %q has an empty part", text)
-	case transport == "inproc":
+	case name == "inproc":
 		return Endpoint{}, errno.New(errno.ENOCOMPATPROTO, "a STREAM socket has no transport \"inproc\"")
-	case transport != "tcp":
-		return Endpoint{}, errno.New(errno.EPROTONOSUPPORT, "no transport %q in this library", short(transport))
+	case !transport.Known():
+		return Endpoint{}, errno.New(errno.EPROTONOSUPPORT, "no transport %q in this library", short(name))
 	}
-	ep, err := parseAddress(address)
+	var ep Endpoint
+	var err error
+	if transport == IPC {
+		ep, err = parseFile(address)
+	} else {
+		ep, err = parseAddress(address, transport.Web())
+	}
 	if err != nil {
-		return Endpoint{}, errno.New(errno.EINVAL, "endpoint %q: %s", text, errno.Detail(err))
+		return Endpoint{}, errno.New(errno.Of(err), "endpoint %q: %s", text, errno.Detail(err))
 	}
+	ep.Transport = transport
 	return ep, nil
 }
 
-// parseAddress reads what follows "tcp://".
-func parseAddress(address string) (Endpoint, error) {
+// parseFile reads what follows "ipc://".
+func parseFile(path string) (Endpoint, error) {
+	switch {
+	case path == "@":
+		return Endpoint{}, errno.New(errno.EINVAL, "no name behind \"@\"")
+	case len(path) > longestFile:
+		return Endpoint{}, errno.New(errno.ENAMETOOLONG, "a path of %d bytes is too long, at most %d", len(path), longestFile)
+	}
+	return Endpoint{Path: path}, nil
+}
+
+// parseAddress reads what follows "tcp://", and with web what follows "ws://".
+func parseAddress(address string, web bool) (Endpoint, error) {
+	path := ""
+	if web {
+		path = "/"
+		if slash := strings.IndexByte(address, '/'); slash >= 0 {
+			address, path = address[:slash], address[slash:]
+		}
+		if bad := strings.IndexFunc(path, notInPath); bad >= 0 {
+			return Endpoint{}, errno.New(errno.EINVAL, "bad character %q in the path", path[bad])
+		}
+	}
 	from, to, hasSource := strings.Cut(address, ";")
 	if !hasSource {
-		return splitPort(address)
+		ep, err := splitPort(address)
+		ep.Path = path
+		return ep, err
 	}
 	source, err := splitPort(from)
 	if err != nil {
 		return Endpoint{}, err
 	}
 	ep, err := splitPort(to)
-	ep.Source = &source
+	ep.Source, ep.Path = &source, path
 	return ep, err
 }
+
+// notInPath tells whether a character cannot be in a URL's path and query as it is.
+func notInPath(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`#"<>\^`+"`{|}", r) }
 
 // splitPort reads "host:port" and "[host]:port".
 func splitPort(address string) (Endpoint, error) {
@@ -116,6 +185,12 @@ func short(text string) string {
 // definite host or port, or is an IPv6 address without ipv6. ENODEV: no such
 // interface.
 func (e Endpoint) CheckDial(ipv6 bool) error {
+	if e.Transport == IPC {
+		if e.Path == "*" {
+			return errno.New(errno.EINVAL, "cannot connect to the path \"*\"")
+		}
+		return nil
+	}
 	if e.Host == "*" {
 		return errno.New(errno.EINVAL, "cannot connect to the host \"*\"")
 	}
@@ -129,12 +204,15 @@ func (e Endpoint) CheckDial(ipv6 bool) error {
 	return nil
 }
 
-// Bind returns the address to listen on; ipv6 also allows IPv6. ENODEV: the
+// Bind returns the address to listen on, which ipc has none of; ipv6 also allows IPv6. ENODEV: the
 // host is neither an address nor the name of an interface or host. EINVAL: an
 // IPv6 address without ipv6, or a source.
 func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 	if e.Source != nil {
 		return netip.AddrPort{}, errno.New(errno.EINVAL, "only connect takes a source address (%q)", e.Source.Host)
+	}
+	if strings.Contains(e.Path, "?") && e.Transport.Web() {
+		return netip.AddrPort{}, errno.New(errno.EINVAL, "only connect takes a query (%q)", short(e.Path))
 	}
 	if e.Host == "*" {
 		return netip.AddrPortFrom(unspecified(!ipv6), e.Port), nil
@@ -296,7 +374,18 @@ func lookup(ctx context.Context, host, network string) (netip.Addr, error) {
 
 // String returns the endpoint's text; a port of 0 is any.
 func (e Endpoint) String() string {
-	return "tcp://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+	if e.Transport == IPC {
+		return "ipc://" + e.Path
+	}
+	return string(e.Transport) + "://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))) + e.shownPath()
+}
+
+// shownPath is the path as endpoints are written: "/" is left out.
+func (e Endpoint) shownPath() string {
+	if e.Path == "/" {
+		return ""
+	}
+	return e.Path
 }
 
 // dialServer connects to a name server until ctx ends; a Resolver itself would
@@ -309,7 +398,18 @@ func dialServer(ctx context.Context, network, address string) (net.Conn, error) 
 	return conn, err
 }
 
+// With returns the endpoint in another place: ipc at a path, the others at an
+// address.
+func (e Endpoint) With(addr netip.AddrPort, path string) Endpoint {
+	if e.Transport == IPC {
+		e.Path = path
+		return e
+	}
+	e.Host, e.Port = addr.Addr().Unmap().String(), addr.Port()
+	return e
+}
+
 // Text returns the endpoint of an address.
-func Text(addr netip.AddrPort) string {
-	return "tcp://" + netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()
+func Text(t Transport, addr netip.AddrPort) string {
+	return string(t) + "://" + netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()
 }

@@ -14,21 +14,40 @@ import (
 	"github.com/zlink/zlink/core/errno"
 )
 
+// longPath is a path of ipc that lacks one byte of the longest, and more.
+func longPath(more string) string { return strings.Repeat("p", longestFile-1) + more }
+
 func TestParse(t *testing.T) {
 	good := map[string]Endpoint{
-		"tcp://127.0.0.1:5555":       {Host: "127.0.0.1", Port: 5555},
-		"tcp://*:1":                  {Host: "*", Port: 1},
-		"tcp://*:*":                  {Host: "*", Port: 0},
-		"tcp://0.0.0.0:0":            {Host: "0.0.0.0", Port: 0},
-		"tcp://[::1]:65535":          {Host: "::1", Port: 65535},
-		"tcp://[::]:*":               {Host: "::", Port: 0},
-		"tcp://::1:80":               {Host: "::1", Port: 80},
-		"tcp://[fe80::1%eth0]:80":    {Host: "fe80::1%eth0", Port: 80},
-		"tcp://lo:7":                 {Host: "lo", Port: 7},
-		"tcp://host.example.org:443": {Host: "host.example.org", Port: 443},
-		"tcp://127.0.0.1:0080":       {Host: "127.0.0.1", Port: 80},
-		"tcp://lo:0;127.0.0.1:5":     {Host: "127.0.0.1", Port: 5, Source: &Endpoint{Host: "lo"}},
-		"tcp://[::1]:7;[::1]:5":      {Host: "::1", Port: 5, Source: &Endpoint{Host: "::1", Port: 7}},
+		"tcp://127.0.0.1:5555":       {Transport: TCP, Host: "127.0.0.1", Port: 5555},
+		"tcp://*:1":                  {Transport: TCP, Host: "*", Port: 1},
+		"tcp://*:*":                  {Transport: TCP, Host: "*", Port: 0},
+		"tcp://0.0.0.0:0":            {Transport: TCP, Host: "0.0.0.0", Port: 0},
+		"tcp://[::1]:65535":          {Transport: TCP, Host: "::1", Port: 65535},
+		"tcp://[::]:*":               {Transport: TCP, Host: "::", Port: 0},
+		"tcp://::1:80":               {Transport: TCP, Host: "::1", Port: 80},
+		"tcp://[fe80::1%eth0]:80":    {Transport: TCP, Host: "fe80::1%eth0", Port: 80},
+		"tcp://lo:7":                 {Transport: TCP, Host: "lo", Port: 7},
+		"tcp://host.example.org:443": {Transport: TCP, Host: "host.example.org", Port: 443},
+		"tcp://127.0.0.1:0080":       {Transport: TCP, Host: "127.0.0.1", Port: 80},
+		"tcp://lo:0;127.0.0.1:5":     {Transport: TCP, Host: "127.0.0.1", Port: 5, Source: &Endpoint{Host: "lo"}},
+		"tcp://[::1]:7;[::1]:5":      {Transport: TCP, Host: "::1", Port: 5, Source: &Endpoint{Host: "::1", Port: 7}},
+	}
+	for text, want := range map[string]Endpoint{
+		"tls://127.0.0.1:443":        {Transport: TLS, Host: "127.0.0.1", Port: 443},
+		"ws://*:80":                  {Transport: WS, Host: "*", Port: 80, Path: "/"},
+		"ws://[::1]:80/":             {Transport: WS, Host: "::1", Port: 80, Path: "/"},
+		"ws://[::1]:80/a/b;c":        {Transport: WS, Host: "::1", Port: 80, Path: "/a/b;c"},
+		"wss://a.example:1/x?y=z":    {Transport: WSS, Host: "a.example", Port: 1, Path: "/x?y=z"},
+		"ws://lo:0;127.0.0.1:5/p":    {Transport: WS, Host: "127.0.0.1", Port: 5, Path: "/p", Source: &Endpoint{Host: "lo"}},
+		"ipc:///tmp/a b":             {Transport: IPC, Path: "/tmp/a b"},
+		"ipc://relative":             {Transport: IPC, Path: "relative"},
+		"ipc://@name":                {Transport: IPC, Path: "@name"},
+		"ipc://*":                    {Transport: IPC, Path: "*"},
+		"ipc://" + longPath("x"):     {Transport: IPC, Path: longPath("x")},
+		"ipc://@" + longPath("")[1:]: {Transport: IPC, Path: "@" + longPath("")[1:]},
+	} {
+		good[text] = want
 	}
 	Convey("Parse reads", t, func() {
 		for text, want := range good {
@@ -73,11 +92,20 @@ func TestParse(t *testing.T) {
 		"tcp://a\tb:1":              errno.EINVAL,
 		"tcp://*a:1":                errno.EINVAL,
 		"tcp://" + strings.Repeat("x", 254) + ":1": errno.EINVAL,
-		"inproc://name":            errno.ENOCOMPATPROTO,
-		"udp://127.0.0.1:1":        errno.EPROTONOSUPPORT,
-		"TCP://127.0.0.1:1":        errno.EPROTONOSUPPORT,
-		"foo://127.0.0.1:1":        errno.EPROTONOSUPPORT,
-		strings.Repeat("x", 10000): errno.EINVAL,
+		"ws://127.0.0.1":             errno.EINVAL,
+		"ws:///path":                 errno.EINVAL,
+		"ws://127.0.0.1:80/a b":      errno.EINVAL,
+		"ws://127.0.0.1:80/a#b":      errno.EINVAL,
+		"ws://127.0.0.1:80/\xc3\xa4": errno.EINVAL,
+		"tls://127.0.0.1:443/path":   errno.EINVAL,
+		"ipc://":                     errno.EINVAL,
+		"ipc://@":                    errno.EINVAL,
+		"ipc://" + longPath("xx"):    errno.ENAMETOOLONG,
+		"inproc://name":              errno.ENOCOMPATPROTO,
+		"udp://127.0.0.1:1":          errno.EPROTONOSUPPORT,
+		"TCP://127.0.0.1:1":          errno.EPROTONOSUPPORT,
+		"foo://127.0.0.1:1":          errno.EPROTONOSUPPORT,
+		strings.Repeat("x", 10000):   errno.EINVAL,
 	}
 	Convey("Parse refuses, with a sentence", t, func() {
 		for text, want := range bad {
@@ -206,12 +234,14 @@ func TestCheckDial(t *testing.T) {
 		So(Endpoint{Host: "localhost", Port: 1}.Literal(), ShouldBeFalse)
 	})
 	Convey("Text", t, func() {
-		So(Text(netip.MustParseAddrPort("1.2.3.4:5")), ShouldEqual, "tcp://1.2.3.4:5")
-		So(Text(netip.MustParseAddrPort("[::ffff:1.2.3.4]:5")), ShouldEqual, "tcp://1.2.3.4:5")
-		So(Text(netip.MustParseAddrPort("[::1]:5")), ShouldEqual, "tcp://[::1]:5")
+		So(Text(TCP, netip.MustParseAddrPort("1.2.3.4:5")), ShouldEqual, "tcp://1.2.3.4:5")
+		So(Text(TCP, netip.MustParseAddrPort("[::ffff:1.2.3.4]:5")), ShouldEqual, "tcp://1.2.3.4:5")
+		So(Text(TCP, netip.MustParseAddrPort("[::1]:5")), ShouldEqual, "tcp://[::1]:5")
+		So(Text(WSS, netip.MustParseAddrPort("1.2.3.4:5")), ShouldEqual, "wss://1.2.3.4:5")
 	})
 	Convey("String is what Parse reads", t, func() {
-		for _, text := range []string{"tcp://[::1]:5", "tcp://1.2.3.4:5", "tcp://no.such.host:80"} {
+		for _, text := range []string{"tcp://[::1]:5", "tcp://1.2.3.4:5", "tcp://no.such.host:80",
+			"ipc://@x", "ipc:///run/x", "ws://1.2.3.4:5", "wss://[::1]:5/path?query", "tls://1.2.3.4:5"} {
 			e, err := Parse(text)
 			So(err, ShouldBeNil)
 			So(e.String(), ShouldEqual, text)

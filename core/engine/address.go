@@ -12,8 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Address is one end of a connection.
-type Address struct{ netip.AddrPort }
+// Address is one end of a connection: of IP, or with a Path of the local system.
+type Address struct {
+	netip.AddrPort
+	Path string // "@name": not a file
+}
 
 // ip returns the address as a shm.Session holds it.
 func (a Address) ip() (ip [16]byte, kind uint32, port uint16, zone uint32) {
@@ -33,11 +36,15 @@ func (a Address) ip() (ip [16]byte, kind uint32, port uint16, zone uint32) {
 func addressOfIP(ip [16]byte, kind uint32, port uint16, zone uint32) Address {
 	switch kind {
 	case 4:
-		return Address{netip.AddrPortFrom(netip.AddrFrom4([4]byte(ip[:4])), port)}
+		return ipAddress(netip.AddrFrom4([4]byte(ip[:4])), port)
 	case 6:
-		return Address{netip.AddrPortFrom(inZone(netip.AddrFrom16(ip), zone), port)}
+		return ipAddress(inZone(netip.AddrFrom16(ip), zone), port)
 	}
 	return Address{}
+}
+
+func ipAddress(addr netip.Addr, port uint16) Address {
+	return Address{AddrPort: netip.AddrPortFrom(addr, port)}
 }
 
 // inZone gives a link-local address its zone; 0: none.
@@ -49,6 +56,9 @@ func inZone(addr netip.Addr, zone uint32) netip.Addr {
 }
 
 func (a Address) sockaddr() (unix.Sockaddr, int) {
+	if a.Path != "" {
+		return &unix.SockaddrUnix{Name: a.Path}, unix.AF_UNIX
+	}
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}, unix.AF_INET
 	}
@@ -70,10 +80,12 @@ func zoneID(zone string) uint32 {
 func addressOf(sa unix.Sockaddr) Address {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return Address{netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}
+		return ipAddress(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
 		addr := inZone(netip.AddrFrom16(sa.Addr).Unmap(), sa.ZoneId)
-		return Address{netip.AddrPortFrom(addr, uint16(sa.Port))}
+		return ipAddress(addr, uint16(sa.Port))
+	case *unix.SockaddrUnix:
+		return Address{Path: sa.Name}
 	}
 	return Address{}
 }
@@ -83,11 +95,11 @@ func addressOfRaw(raw *unix.RawSockaddrAny) Address {
 	switch raw.Addr.Family {
 	case unix.AF_INET:
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(raw))
-		return Address{netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), swap16(sa.Port))}
+		return ipAddress(netip.AddrFrom4(sa.Addr), swap16(sa.Port))
 	case unix.AF_INET6:
 		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(raw))
 		addr := inZone(netip.AddrFrom16(sa.Addr).Unmap(), sa.Scope_id)
-		return Address{netip.AddrPortFrom(addr, swap16(sa.Port))}
+		return ipAddress(addr, swap16(sa.Port))
 	}
 	return Address{}
 }

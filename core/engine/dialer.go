@@ -24,28 +24,30 @@ type Redial struct {
 // Dialer keeps one connection to an endpoint: it dials, and dials again when
 // the connection is refused or lost. Driver only, except Start and Close.
 type Dialer struct {
-	target endpoint.Endpoint
-	shard  *Shard
-	owner  Owner
-	tcp    TCPOptions
-	limits Limits
-	redial Redial
-	alias  []byte // name of the first connection; it is used once
+	transport *Transport
+	target    endpoint.Endpoint // the transport's
+	shard     *Shard
+	owner     Owner
+	tcp       TCPOptions
+	limits    Limits
+	redial    Redial
+	alias     []byte // name of the first connection; it is used once
 
-	fd      int // being connected; -1: none
-	remote  Address
-	session *Session
-	pause   time.Duration
-	retry   *timer
-	limit   *timer // of the present try
-	closed  bool
-	ended   bool               // this side closed the connection: it is not lost, and not dialled again
-	lookUp  context.CancelFunc // ends the look-up that runs and will report; nil: none
+	fd        int // being connected; -1: none
+	remote    Address
+	handshake *handshake // nil: none is made
+	session   *Session
+	pause     time.Duration
+	retry     *timer
+	limit     *timer // of the present try
+	closed    bool
+	ended     bool               // this side closed the connection: it is not lost, and not dialled again
+	lookUp    context.CancelFunc // ends the look-up that runs and will report; nil: none
 }
 
 // NewDialer returns a dialer that has not started.
-func NewDialer(sh *Shard, target endpoint.Endpoint, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
-	return &Dialer{target: target, shard: sh, owner: owner, tcp: tcp, limits: limits, redial: redial,
+func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
+	return &Dialer{transport: transport, target: transport.Endpoint, shard: sh, owner: owner, tcp: tcp, limits: limits, redial: redial,
 		alias: alias, fd: -1, pause: redial.First}
 }
 
@@ -53,7 +55,7 @@ func NewDialer(sh *Shard, target endpoint.Endpoint, owner Owner, tcp TCPOptions,
 // an option or a source that the system does not take; later tries only fail.
 // Any thread, before Start.
 func (d *Dialer) Check() error {
-	if !d.tcp.refusable() && d.target.Source == nil {
+	if d.target.Transport == endpoint.IPC || !d.tcp.refusable() && d.target.Source == nil {
 		return nil
 	}
 	to := netip.IPv4Unspecified() // for a name, which is not looked up here
@@ -77,8 +79,11 @@ func (d *Dialer) Check() error {
 	return err
 }
 
-// open makes a descriptor for a connection to an address.
+// open makes a descriptor for a connection to an address; ipc needs none.
 func (d *Dialer) open(to netip.Addr) (int, error) {
+	if d.target.Transport == endpoint.IPC {
+		return d.tcp.open(unix.AF_UNIX)
+	}
 	family := unix.AF_INET
 	if !to.Is4() {
 		family = unix.AF_INET6
@@ -94,9 +99,9 @@ func (d *Dialer) open(to netip.Addr) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := bindSource(fd, Address{from}); err != nil {
+	if err := bindSource(fd, Address{AddrPort: from}); err != nil {
 		_ = unix.Close(fd)
-		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(from))
+		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(d.target.Transport, from))
 	}
 	return fd, nil
 }
@@ -135,6 +140,8 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	switch {
 	case d.lookUp != nil:
 		d.lookUp() // its report follows
+	case d.handshake != nil:
+		d.handshake.abort(reason) // so does its
 	case d.session == nil:
 		d.owner.Gone(d)
 	case now:
@@ -149,7 +156,11 @@ func (d *Dialer) dial() {
 	if d.closed {
 		return
 	}
-	if d.target.Literal() {
+	switch {
+	case d.target.Transport == endpoint.IPC:
+		d.start(Address{Path: d.target.Path})
+		return
+	case d.target.Literal():
 		d.resolved(d.target.Dial(context.Background(), d.tcp.IPv6))
 		return
 	}
@@ -175,8 +186,13 @@ func (d *Dialer) resolved(addr netip.AddrPort, err error) {
 		d.failed()
 		return
 	}
-	d.remote = Address{addr}
-	fd, err := d.open(addr.Addr())
+	d.start(Address{AddrPort: addr})
+}
+
+// start begins to connect.
+func (d *Dialer) start(to Address) {
+	d.remote = to
+	fd, err := d.open(to.Addr())
 	if err != nil {
 		d.failed()
 		return
@@ -222,7 +238,7 @@ func (d *Dialer) observe(kind EventKind, value uint64) {
 	}
 	remote := d.target.String() // its name was never found
 	if d.remote.IsValid() {
-		remote = endpoint.Text(d.remote.AddrPort)
+		remote = d.transport.remoteText(d.remote)
 	}
 	d.owner.Observe(Event{Kind: kind, Value: value, Remote: remote})
 }
@@ -235,7 +251,7 @@ func (d *Dialer) ready(events uint32) {
 	d.shard.timers.cancel(d.limit)
 	fd := d.fd
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil || code != 0 || connectedToItself(fd) {
+	if err != nil || code != 0 || d.remote.IsValid() && connectedToItself(fd) {
 		d.dropFd()
 		d.failed()
 		return
@@ -245,12 +261,21 @@ func (d *Dialer) ready(events uint32) {
 	alias := d.alias
 	d.alias = nil
 	d.shard.sessions.Add(1)
-	d.session = d.shard.adopt(fd, d.remote, d.owner, d.limits, d, alias)
-	if d.session == nil {
+	d.shard.welcome(connection{fd: fd, remote: d.remote, owner: d.owner, limits: d.limits,
+		transport: d.transport, dialer: d, alias: alias})
+}
+
+// connected takes the session that came of a connection; nil: none did.
+func (d *Dialer) connected(s *Session) {
+	d.handshake, d.session = nil, s
+	switch {
+	case d.closed && s == nil:
+		d.owner.Gone(d)
+	case s == nil:
 		d.failed()
-		return
+	default:
+		d.pause = d.redial.First
 	}
-	d.pause = d.redial.First
 }
 
 // connectedToItself tells whether a connect to a local port without a listener

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -21,13 +22,15 @@ const (
 // Listener accepts connections on one address and hands them to the shards in
 // turn of their load.
 type Listener struct {
-	Local  Address
-	fd     int
-	shard  *Shard
-	owner  Owner
-	limits Limits
-	place  func() *Shard
-	peer   unix.RawSockaddrAny // of the last accept
+	Transport *Transport // its endpoint is the one that is listened on
+	Local     Address
+	fd        int
+	shard     *Shard
+	owner     Owner
+	limits    Limits
+	place     func() *Shard
+	peer      unix.RawSockaddrAny // of the last accept
+	file      *socketFile         // of ipc; nil: none to remove
 
 	// given are the options of a descriptor that the application opened; nil: of
 	// its own. Other processes may listen on it too.
@@ -36,43 +39,66 @@ type Listener struct {
 	closing sync.Mutex // guards the end of fd
 }
 
-// Listen opens a listening descriptor. Any thread. place picks the shard of a
-// new connection.
-func Listen(sh *Shard, addr Address, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
-	sa, family := addr.sockaddr()
-	fd, err := tcp.open(family)
+// Listen opens a listening descriptor on an address, which for ipc is the path.
+// Any thread. place picks the shard of a new connection.
+func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
+	l := &Listener{Transport: transport, shard: sh, owner: owner, limits: limits, place: place}
+	err := l.open(addr, tcp)
 	if err != nil {
 		return nil, err
 	}
-	if err := listen(fd, sa, tcp.Backlog); err != nil {
-		_ = unix.Close(fd)
-		return nil, errno.New(errno.Of(err), "cannot listen on %s", endpoint.Text(addr.AddrPort))
-	}
-	local, err := unix.Getsockname(fd)
-	if err != nil {
-		_ = unix.Close(fd)
-		return nil, errno.New(errno.Of(err), "cannot listen on %s", endpoint.Text(addr.AddrPort))
-	}
-	l := &Listener{Local: addressOf(local), fd: fd, shard: sh, owner: owner, limits: limits, place: place}
 	l.start()
 	return l, nil
 }
 
-func listen(fd int, sa unix.Sockaddr, backlog int) error {
+func (l *Listener) open(addr Address, tcp TCPOptions) error {
+	_, family := addr.sockaddr()
+	fd, err := tcp.open(family)
+	if err != nil {
+		return err
+	}
+	if family == unix.AF_UNIX {
+		addr, l.file, err = bindFile(fd, addr.Path)
+	} else {
+		err = bindPort(fd, addr)
+	}
+	if err == nil {
+		err = unix.Listen(fd, tcp.Backlog)
+	}
+	var local unix.Sockaddr
+	if err == nil {
+		local, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		l.file.remove()
+		return errno.New(errno.Of(err), "cannot listen on %s", l.Transport.Endpoint.With(addr.AddrPort, addr.Path))
+	}
+	l.fd = fd
+	l.settle(addressOf(local))
+	return nil
+}
+
+// settle stores where the listener is.
+func (l *Listener) settle(local Address) {
+	l.Local = local
+	ep := &l.Transport.Endpoint
+	*ep = ep.With(local.AddrPort, local.Path)
+}
+
+func bindPort(fd int, addr Address) error {
+	sa, _ := addr.sockaddr()
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return err
 	}
-	if err := unix.Bind(fd, sa); err != nil {
-		return err
-	}
-	return unix.Listen(fd, backlog)
+	return unix.Bind(fd, sa)
 }
 
 // ListenOn takes over a listening descriptor and sets the options that a
 // listening one can still get. On an error it stays the caller's. EBADF: it is
-// closed. EINVAL: it does not listen on tcp.
-func ListenOn(sh *Shard, fd int, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
-	local, err := listeningAddress(fd)
+// closed. EINVAL: it does not listen, or for another kind of transport.
+func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
+	local, err := listeningAddress(fd, transport.Endpoint.Transport == endpoint.IPC)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +114,13 @@ func ListenOn(sh *Shard, fd int, owner Owner, tcp TCPOptions, limits Limits, pla
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
 	unix.CloseOnExec(fd)
-	l := &Listener{Local: local, fd: fd, shard: sh, owner: owner, limits: limits, place: place, given: &tcp}
+	l := &Listener{Transport: transport, fd: fd, shard: sh, owner: owner, limits: limits, place: place, given: &tcp}
+	l.settle(local)
 	l.start()
 	return l, nil
 }
 
-func listeningAddress(fd int) (Address, error) {
+func listeningAddress(fd int, ipc bool) (Address, error) {
 	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch {
 	case err == unix.ENOTSOCK: // to callers that number is about handles
@@ -104,10 +131,14 @@ func listeningAddress(fd int) (Address, error) {
 		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen", fd)
 	}
 	sa, err := unix.Getsockname(fd)
-	if err != nil || !addressOf(sa).IsValid() {
-		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on tcp", fd)
+	local := addressOf(sa)
+	switch {
+	case err == nil && ipc && local.Path != "", err == nil && !ipc && local.IsValid():
+		return local, nil
+	case ipc:
+		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on ipc", fd)
 	}
-	return addressOf(sa), nil
+	return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on tcp", fd)
 }
 
 // start begins to accept.
@@ -150,9 +181,24 @@ func (l *Listener) Close() {
 	if l.fd >= 0 && l.given == nil {
 		// The kernel refuses connections from here on; the shard closes later.
 		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+		l.file.remove()
+		if strings.HasPrefix(l.Local.Path, "@") {
+			replaceSocket(l.fd)
+		}
 	}
 	l.closing.Unlock()
 	l.shard.Post(l.close)
+}
+
+// replaceSocket frees a name that is no file: it puts another socket in the place
+// of the descriptor, whose number stays taken until the shard closes it.
+func replaceSocket(fd int) {
+	other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return // the name is free when the shard closes
+	}
+	_ = unix.Dup3(other, fd, unix.O_CLOEXEC)
+	_ = unix.Close(other)
 }
 
 func (l *Listener) close() {
@@ -161,6 +207,7 @@ func (l *Listener) close() {
 	l.fd = -1
 	l.closing.Unlock()
 	if fd >= 0 {
+		l.file.remove()
 		l.observe(EventClosed, uint64(fd))
 		l.shard.closeFd(fd) // also when it could not be registered
 		l.owner.Gone(l)
@@ -169,7 +216,7 @@ func (l *Listener) close() {
 
 func (l *Listener) observe(kind EventKind, value uint64) {
 	if l.owner.Observed() {
-		l.owner.Observe(Event{Kind: kind, Value: value, Local: endpoint.Text(l.Local.AddrPort)})
+		l.owner.Observe(Event{Kind: kind, Value: value, Local: l.Transport.Endpoint.String()})
 	}
 }
 
@@ -209,13 +256,14 @@ func (l *Listener) accept() (int, Address, unix.Errno) {
 
 // hand gives a connection to a shard.
 func (l *Listener) hand(fd int, remote Address) {
+	c := connection{fd: fd, remote: remote, owner: l.owner, limits: l.limits, transport: l.Transport}
 	sh := l.place()
 	sh.sessions.Add(1) // at once, so that the next one goes elsewhere
 	if sh == l.shard {
-		sh.adopt(fd, remote, l.owner, l.limits, nil, nil)
+		sh.welcome(c)
 		return
 	}
-	sh.Post(func() { sh.adopt(fd, remote, l.owner, l.limits, nil, nil) })
+	sh.Post(func() { sh.welcome(c) })
 }
 
 // pause looks away for a while: a level triggered report of a connection that

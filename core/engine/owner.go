@@ -18,6 +18,7 @@ const (
 	ReasonUnknown   Reason = 0
 	ReasonLocal     Reason = 1 // this side closed it
 	ReasonRemote    Reason = 2 // the peer closed it
+	ReasonHandshake Reason = 3 // of TLS or WebSocket
 	ReasonTransport Reason = 4 // reset, time-out, or a bad frame
 	ReasonCtxTerm   Reason = 5 // as Local, after the context's shutdown
 )
@@ -33,8 +34,12 @@ type Owner interface {
 	// Detach hides an ended connection from senders and calls s.Detached. Once
 	// per Attach.
 	Detach(s *Session)
-	// Gone says that the last descriptor of a session, listener or dialer of
-	// this owner is closed and none will follow from it.
+	// Enter counts a connection whose handshake begins; false: the owner is
+	// closed. Gone follows.
+	Enter() bool
+	// Gone says that the last descriptor of a session, listener, dialer or
+	// handshake of this owner is closed, or another part's, and none will follow
+	// from it.
 	Gone(part any)
 	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
 	// whether that is a receive call, which could drive the shard itself.
@@ -69,6 +74,17 @@ const (
 	EventDisconnected   EventKind = 0x0200 // value: Reason
 	EventStopped        EventKind = 0x0400 // no event follows
 	EventReady          EventKind = 0x1000 // messages can flow; value: descriptor
+
+	// The TLS or WebSocket handshake failed.
+	EventHandshakeFailed   EventKind = 0x0800 // value: errno
+	EventHandshakeProtocol EventKind = 0x2000 // value: ProtocolWeb or ProtocolCrypto
+	EventHandshakeAuth     EventKind = 0x4000 // a certificate was refused or is missing; value: EACCES
+)
+
+// Values of EventHandshakeProtocol (ZLINK_PROTOCOL_ERROR_*).
+const (
+	ProtocolWeb    = 0x30000000 // WebSocket
+	ProtocolCrypto = 0x11000001 // TLS
 )
 
 // Event is one event. Local and Remote are endpoints, or "".
@@ -77,4 +93,5 @@ type Event struct {
 	Value         uint64
 	RoutingID     []byte
 	Local, Remote string
+	Detail        string // of a handshake that failed: why, as a sentence
 }

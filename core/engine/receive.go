@@ -62,24 +62,29 @@ func (s *Session) receive() {
 			want = min(want, shm.SmallChunkSize)
 		}
 	}
-	n, ok := s.read(buf[head : head+want])
+	n, more, ok := s.read(buf[head : head+want])
 	if !ok {
 		return
 	}
-	if s.digest(buf, head, n, room) && (n == want || s.hangup || s.backlog) {
+	if s.digest(buf, head, n, room) && (more || s.hangup || s.backlog) {
 		s.wantRead()
 	}
 }
 
-// read does one read. false: nothing came, or the connection is over.
-func (s *Session) read(buf []byte) (int, bool) {
+// read does one read. more: there may be more at once; not ok: nothing came, or
+// the connection is over.
+func (s *Session) read(buf []byte) (n int, more, ok bool) {
+	if s.link != nil {
+		return s.readLink(buf)
+	}
 	for {
 		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
 			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 		if e == unix.EINTR {
 			continue
 		}
-		return s.outcome(int(n), e)
+		got, ok := s.outcome(int(n), e)
+		return got, got == len(buf), ok
 	}
 }
 
@@ -114,7 +119,7 @@ func (s *Session) digest(buf []byte, head, n, room int) bool {
 	}
 	if found.tooLong {
 		s.backlog, s.Oversize = false, true
-		s.Abort(ReasonTransport)
+		s.cut()
 		return false
 	}
 	rest := buf[found.used:total]
@@ -355,15 +360,21 @@ func (s *Session) receiveBig(room int) {
 	if !last || room == 1 {
 		vectors, want = 1, 0
 	}
-	n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(s.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(vectors))
-	got, ok := s.outcome(int(n), e)
-	if !ok {
+	got, full, ok := 0, false, false
+	if s.link != nil {
+		got, full, ok = s.readLink(dst)
+	} else {
+		n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(s.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(vectors))
 		if e == unix.EINTR {
 			s.wantRead()
+			return
 		}
+		got, ok = s.outcome(int(n), e)
+		full = got == len(dst)+want
+	}
+	if !ok {
 		return
 	}
-	full := got == len(dst)+want
 	if got < len(dst) {
 		s.big.have += uint64(got)
 	} else if s.big.have += uint64(len(dst)); last {

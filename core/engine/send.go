@@ -50,6 +50,10 @@ func (s *Session) takeMain() {
 
 // write gives the kernel what it takes of the flush queue, in gathered writes.
 func (s *Session) write() {
+	if s.link != nil {
+		s.writeLink()
+		return
+	}
 	for s.flushHead != nil {
 		n, e := s.writeOnce()
 		switch {
@@ -69,14 +73,11 @@ func (s *Session) write() {
 	}
 }
 
-// writeOnce does one send of everything that fits a system call. MSG_NOSIGNAL:
-// the host's SIGPIPE is not ours to raise.
+// writeOnce does one send of everything that fits a system call.
 func (s *Session) writeOnce() (uint64, unix.Errno) {
 	head := s.flushHead
 	if head.Next == nil && head.Ext == 0 {
-		data := head.Bytes()[head.Start:head.End]
-		n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&data[0])),
-			uintptr(len(data)), unix.MSG_NOSIGNAL, 0, 0)
+		n, e := send(int(s.fd), head.Bytes()[head.Start:head.End])
 		return uint64(n), e
 	}
 	iov := &s.shard.iov
@@ -96,6 +97,14 @@ func (s *Session) writeOnce() (uint64, unix.Errno) {
 	msg := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(count)}
 	n, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
 	return uint64(n), e
+}
+
+// send gives data to the kernel. MSG_NOSIGNAL: the host's SIGPIPE is not ours to
+// raise.
+func send(fd int, data []byte) (int, unix.Errno) {
+	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&data[0])),
+		uintptr(len(data)), unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), e
 }
 
 // advance takes n written bytes off the flush queue.

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/shm"
 )
 
@@ -25,12 +24,15 @@ const (
 )
 
 // Session is one connection. Driver only, except Shared. There are many, so it
-// is kept small: 176 bytes.
+// is kept small: 192 bytes.
 type Session struct {
 	Shared *shm.Session
 	shard  *Shard
 	owner  Owner
 	dialer *Dialer // what made the connection; nil: accepted
+
+	transport *Transport
+	link      *link // between descriptor and frames; nil: nothing
 
 	Received      atomic.Uint64 // messages that arrived whole; any thread
 	ReceivedBytes atomic.Uint64 // of those, length fields included; any thread
@@ -83,31 +85,30 @@ func (s *Session) ends() *ending {
 	return s.end
 }
 
-// Remote is the peer's address.
-func (s *Session) Remote() Address {
-	return addressOfIP(s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone)
+// Remote is the peer's endpoint.
+func (s *Session) Remote() string {
+	return s.transport.remoteText(addressOfIP(s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone))
 }
 
 // Since is when the connection came up.
 func (s *Session) Since() time.Time { return time.UnixMilli(s.sinceMs) }
 
-// adopt makes a session of a connected descriptor, which it then owns, and
-// announces it. nil: refused, and the descriptor is closed.
+// adopt makes a session of a connection, whose descriptor it then owns, and
+// announces it. nil: refused, and the descriptor is closed. With a link the
+// handshake has been made, and its beginning was observed.
 // The caller has counted it in sh.sessions.
-func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
-	s := sh.newSession(fd, remote, owner, limits, dialer, alias)
+func (sh *Shard) adopt(c connection, l *link) *Session {
+	s := sh.newSession(c, l)
 	if s == nil {
 		sh.sessions.Add(-1)
 		return nil
 	}
 	s.Shared.Hold() // until the receiver has read the disconnect event
-	if owner.Observed() {
-		kind := EventAccepted
-		if dialer != nil {
-			kind = EventConnected
+	if s.owner.Observed() {
+		if l == nil {
+			s.observe(c.cameUp(), uint64(c.fd))
 		}
-		s.observe(kind, uint64(fd))
-		s.observe(EventReady, uint64(fd))
+		s.observe(EventReady, uint64(c.fd))
 	}
 	s.push(&s.Shared.Up)
 	return s
@@ -115,26 +116,26 @@ func (sh *Shard) adopt(fd int, remote Address, owner Owner, limits Limits, diale
 
 // newSession registers a descriptor and attaches its session to the owner; nil:
 // that failed, and the descriptor is closed.
-func (sh *Shard) newSession(fd int, remote Address, owner Owner, limits Limits, dialer *Dialer, alias []byte) *Session {
-	s := &Session{fd: int32(fd), shard: sh, owner: owner, dialer: dialer,
-		maxMsgSize: limits.MaxMsgSize, rcvHwm: limits.RcvHwm, sinceMs: time.Now().UnixMilli()}
-	s.Shared = shm.NewSession(owner.Shared(), sh.Shared)
+func (sh *Shard) newSession(c connection, l *link) *Session {
+	s := &Session{fd: int32(c.fd), shard: sh, owner: c.owner, dialer: c.dialer, transport: c.transport, link: l,
+		maxMsgSize: c.limits.MaxMsgSize, rcvHwm: c.limits.RcvHwm, sinceMs: time.Now().UnixMilli()}
+	s.Shared = shm.NewSession(c.owner.Shared(), sh.Shared)
 	if s.Shared == nil {
-		_ = unix.Close(fd)
+		_ = unix.Close(c.fd)
 		return nil
 	}
-	s.Shared.Fd = int32(fd)
-	s.Shared.TxHwm = limits.SndHwm
-	s.Shared.RxLow = int32(limits.RcvHwm / 2)
-	s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone = remote.ip()
-	if err := sh.register(fd, s, false); err != nil {
+	s.Shared.Fd = int32(c.fd)
+	s.Shared.TxHwm = c.limits.SndHwm
+	s.Shared.RxLow = int32(c.limits.RcvHwm / 2)
+	s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone = c.remote.ip()
+	if err := sh.register(c.fd, s, false); err != nil {
 		s.Shared.Release()
-		_ = unix.Close(fd)
+		_ = unix.Close(c.fd)
 		return nil
 	}
-	if err := owner.Attach(s, alias); err != nil {
+	if err := c.owner.Attach(s, c.alias); err != nil {
 		s.Shared.Release()
-		sh.closeFd(fd)
+		sh.closeFd(c.fd)
 		return nil
 	}
 	return s
@@ -143,16 +144,7 @@ func (sh *Shard) newSession(fd int, remote Address, owner Owner, limits Limits, 
 // observe tells the owner of an event of this connection.
 func (s *Session) observe(kind EventKind, value uint64) {
 	s.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), s.Shared.IDFrame()...),
-		Local: localText(int(s.fd)), Remote: endpoint.Text(s.Remote().AddrPort)})
-}
-
-// localText is the endpoint of a descriptor's own end, or "".
-func localText(fd int) string {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return ""
-	}
-	return endpoint.Text(addressOf(sa).AddrPort)
+		Local: s.transport.localText(int(s.fd)), Remote: s.Remote()})
 }
 
 // ready reacts to the kernel's report.
@@ -168,6 +160,9 @@ func (s *Session) ready(events uint32) {
 		s.write()
 	}
 	if s.fd >= 0 && events&^unix.EPOLLOUT != 0 {
+		if s.link != nil {
+			s.link.conn.drained = false
+		}
 		s.wantRead()
 	}
 }
@@ -342,7 +337,7 @@ func (s *Session) written() {
 		return
 	}
 	if end.farewell == 0 {
-		if s.unsent() == 0 {
+		if s.unsent() == 0 && !s.awaitsPeer() {
 			s.close()
 			return
 		}
@@ -358,7 +353,7 @@ func (s *Session) lookFarewell() {
 	if s.fd < 0 {
 		return
 	}
-	if s.unsent() <= 1 { // the end of the stream itself counts as one byte
+	if s.unsent() <= 1 && !s.awaitsPeer() { // the end of the stream itself counts as one byte
 		s.close()
 		return
 	}
@@ -366,10 +361,14 @@ func (s *Session) lookFarewell() {
 	s.shard.timers.after(s.end.farewell, s.lookFarewell)
 }
 
-// unsent returns how many bytes the peer's kernel has not acknowledged.
+// unsent returns how many bytes, as they go over the wire, the peer's kernel has
+// not acknowledged.
 func (s *Session) unsent() int {
 	var n int32
 	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	if s.link != nil && s.link.rest != nil {
+		n += int32(s.link.rest.End - s.link.rest.Start)
+	}
 	return int(n)
 }
 
@@ -394,6 +393,7 @@ func (s *Session) close() {
 	s.freeStash()
 	s.dropBig()
 	s.dropFlush()
+	s.dropRest()
 	s.Shared.Release()
 	if s.dialer != nil {
 		s.dialer.lost()

@@ -59,18 +59,22 @@ type Shard struct {
 	events []epoll.Event
 
 	// Only the driver touches these.
-	byFd      []registration
-	nextTag   int32
-	pending   ring       // sessions with something to read
-	parked    []*Session // sessions not read until the receiver catches up
-	timers    timers
-	slab      *shm.Slab // being filled
-	slabPos   uint64    // next free byte of slab
-	iov       [64]unix.Iovec
-	warm      bool      // buffers were used since the last trim
-	rounds    int       // since the last look at the kernel
-	roundRead int       // bytes read in this round
-	accepted  time.Time // when connections were last accepted
+	byFd    []registration
+	nextTag int32
+	pending ring       // sessions with something to read
+	parked  []*Session // sessions not read until the receiver catches up
+	timers  timers
+	// handshakes are the connections that are not up yet.
+	handshakes map[*handshake]struct{}
+	plain      []byte // of a link, being sealed; sealed is the same as it goes out
+	sealed     []byte
+	slab       *shm.Slab // being filled
+	slabPos    uint64    // next free byte of slab
+	iov        [64]unix.Iovec
+	warm       bool      // buffers were used since the last trim
+	rounds     int       // since the last look at the kernel
+	roundRead  int       // bytes read in this round
+	accepted   time.Time // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
 	handOver *shm.Socket
 
@@ -100,7 +104,8 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 		poller.Close()
 		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")
 	}
-	sh := &Shard{Shared: shared, poller: poller, events: make([]epoll.Event, eventBatch)}
+	sh := &Shard{Shared: shared, poller: poller, events: make([]epoll.Event, eventBatch),
+		handshakes: map[*handshake]struct{}{}}
 	sh.thread.waiter = wait.New()
 	sh.thread.done = make(chan struct{})
 	go sh.runThread(config)
@@ -250,6 +255,7 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 // trim gives memory back that a busy time left behind.
 func (sh *Shard) trim() {
 	sh.warm = false
+	sh.plain, sh.sealed = nil, nil
 	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
 		sh.slab.Release()
 		sh.slab = nil

@@ -28,12 +28,16 @@ type TCPOptions struct {
 // a longer one, and would find another interface.
 const deviceMax = unix.IFNAMSIZ - 1
 
-// open makes a non-blocking TCP descriptor with the options set. Accepted
+// open makes a non-blocking stream descriptor with the options set. Accepted
 // descriptors inherit them from the listening one.
 func (o TCPOptions) open(family int) (int, error) {
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	name, protocol := "tcp", unix.IPPROTO_TCP
+	if family == unix.AF_UNIX {
+		name, protocol = "ipc", 0
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return -1, errno.New(errno.Of(err), "cannot open a tcp socket")
+		return -1, errno.New(errno.Of(err), "cannot open a socket for %s", name)
 	}
 	if family == unix.AF_INET6 {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
@@ -50,7 +54,7 @@ func (o TCPOptions) open(family int) (int, error) {
 
 // apply sets the options of a descriptor. The error names the option.
 func (o TCPOptions) apply(fd, family int) error {
-	if o.Device != "" {
+	if o.Device != "" && family != unix.AF_UNIX {
 		err := error(unix.ENODEV)
 		if len(o.Device) <= deviceMax {
 			err = unix.BindToDevice(fd, o.Device)
@@ -77,11 +81,18 @@ type kernelOption struct {
 	level, name, value int
 }
 
+// list returns the options of a family; those of TCP and IP have no meaning in
+// the local system.
 func (o TCPOptions) list(family int) []kernelOption {
-	return []kernelOption{
-		{"TCP_NODELAY", true, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+	buffers := []kernelOption{
 		{"SNDBUF", o.SndBuf > 0, unix.SOL_SOCKET, unix.SO_SNDBUF, o.SndBuf},
 		{"RCVBUF", o.RcvBuf > 0, unix.SOL_SOCKET, unix.SO_RCVBUF, o.RcvBuf},
+	}
+	if family == unix.AF_UNIX {
+		return buffers
+	}
+	return append(buffers, []kernelOption{
+		{"TCP_NODELAY", true, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 		{"TCP_KEEPALIVE", o.KeepAlive >= 0, unix.SOL_SOCKET, unix.SO_KEEPALIVE, o.KeepAlive},
 		{"TCP_KEEPALIVE_CNT", o.KeepAliveCount > 0, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepAliveCount},
 		{"TCP_KEEPALIVE_IDLE", o.KeepAliveIdle > 0, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, o.KeepAliveIdle},
@@ -90,7 +101,7 @@ func (o TCPOptions) list(family int) []kernelOption {
 		{"TOS", o.TOS > 0, unix.IPPROTO_IP, unix.IP_TOS, o.TOS},
 		{"TOS", o.TOS > 0 && family == unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, o.TOS},
 		{"TCP_MAXRT", o.UserTimeout > 0, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout.Milliseconds())},
-	}
+	}...)
 }
 
 // refusable tells whether there is an option that the system may not take.

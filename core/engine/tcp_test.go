@@ -64,7 +64,7 @@ func TestTCPOptions(t *testing.T) {
 func TestAddress(t *testing.T) {
 	Convey("An address goes to the kernel's form and back", t, func() {
 		for _, text := range []string{"1.2.3.4:5", "[::1]:65535", "[2001:db8::7]:80"} {
-			a := Address{netip.MustParseAddrPort(text)}
+			a := Address{AddrPort: netip.MustParseAddrPort(text)}
 			sa, _ := a.sockaddr()
 			So(addressOf(sa).String(), ShouldEqual, text)
 		}
@@ -72,11 +72,11 @@ func TestAddress(t *testing.T) {
 		So(addressOfRaw(&unix.RawSockaddrAny{}).IsValid(), ShouldBeFalse)
 	})
 	Convey("An address fits a session", t, func() {
-		ip, kind, _, _ := Address{netip.MustParseAddrPort("1.2.3.4:5")}.ip()
+		ip, kind, _, _ := Address{AddrPort: netip.MustParseAddrPort("1.2.3.4:5")}.ip()
 		So(kind, ShouldEqual, 4)
 		So(ip[:4], ShouldResemble, []byte{1, 2, 3, 4})
 		for _, text := range []string{"1.2.3.4:5", "[::1]:65535", "[fe80::7%12]:80"} {
-			So(addressOfIP(Address{netip.MustParseAddrPort(text)}.ip()).String(), ShouldEqual, text)
+			So(addressOfIP(Address{AddrPort: netip.MustParseAddrPort(text)}.ip()).String(), ShouldEqual, text)
 		}
 		So(addressOfIP(Address{}.ip()).IsValid(), ShouldBeFalse)
 	})

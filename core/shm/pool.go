@@ -184,6 +184,9 @@ func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Poi
 // ExtPointer returns where the bytes of Ext begin; ExtLen is not 0.
 func (c *Chunk) ExtPointer() unsafe.Pointer { return pointer(c.Ext) }
 
+// ExtBytes returns the bytes of Ext; ExtLen is not 0.
+func (c *Chunk) ExtBytes() []byte { return unsafe.Slice((*byte)(c.ExtPointer()), c.ExtLen) }
+
 // OwnerPointer returns the owner of Ext, or nil.
 func (c *Chunk) OwnerPointer() unsafe.Pointer { return pointer(c.Owner) }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package stream is the STREAM socket: one socket that talks to many raw peers
-// over tcp. On the wire a message is its length in four bytes, big endian, and
-// its body.
+// over tcp, tls, ws, wss and ipc. On the wire a message is its length in four
+// bytes, big endian, and its body.
 //
 //	server, err := stream.Listen("tcp://*:5555")
 //	if err != nil {

@@ -29,7 +29,11 @@ func (k *Socket) bind(text string) error {
 	if err != nil {
 		return err
 	}
-	addr, err := ep.Bind(k.opt.int(OptIPv6) == 1)
+	addr, err := k.listenAddress(ep)
+	if err != nil {
+		return err
+	}
+	transport, err := k.transport(ep, true)
 	if err != nil {
 		return err
 	}
@@ -38,26 +42,34 @@ func (k *Socket) bind(text string) error {
 		return err
 	}
 	k.addPart()
-	l, err := k.listen(sh, engine.Address{AddrPort: addr})
+	l, err := k.listen(sh, transport, addr)
 	if err != nil {
 		k.Gone(nil)
 		return err
 	}
 	k.opt.used = true
-	k.opt.lastEndpoint = endpoint.Text(l.Local.AddrPort)
+	k.opt.lastEndpoint = transport.Endpoint.String()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.listeners = append(k.listeners, &listening{l, [2]string{text, k.opt.lastEndpoint}})
 	return nil
 }
 
+func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
+	if ep.Transport == endpoint.IPC {
+		return engine.Address{Path: ep.Path}, nil
+	}
+	addr, err := ep.Bind(k.opt.int(OptIPv6) == 1)
+	return engine.Address{AddrPort: addr}, err
+}
+
 // listen opens the endpoint's descriptor, or takes the one of USE_FD, once.
-func (k *Socket) listen(sh *engine.Shard, addr engine.Address) (*engine.Listener, error) {
+func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address) (*engine.Listener, error) {
 	fd := int(k.opt.int(OptUseFd))
 	if fd < 0 {
-		return engine.Listen(sh, addr, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+		return engine.Listen(sh, transport, addr, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	}
-	l, err := engine.ListenOn(sh, fd, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+	l, err := engine.ListenOn(sh, fd, transport, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	if err == nil {
 		k.opt.setInt(OptUseFd, -1)
 	}
@@ -94,12 +106,16 @@ func (k *Socket) Connect(text string) error {
 	if err := ep.CheckDial(k.opt.int(OptIPv6) == 1); err != nil {
 		return err
 	}
+	transport, err := k.transport(ep, false)
+	if err != nil {
+		return err
+	}
 	sh, err := k.takeShard()
 	if err != nil {
 		return err
 	}
 	alias := k.opt.connectID
-	d := &dialing{engine.NewDialer(sh, ep, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
+	d := &dialing{engine.NewDialer(sh, transport, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
 	if err := d.Check(); err != nil {
 		return err
 	}
@@ -170,6 +186,17 @@ func (k *Socket) reserve(alias []byte, d *dialing) error {
 	}
 	k.aliases[string(alias)] = aliasUse{dialer: d}
 	return nil
+}
+
+// Enter counts a connection whose handshake begins.
+func (k *Socket) Enter() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed.Load() {
+		return false
+	}
+	k.parts++
+	return true
 }
 
 func (k *Socket) addPart() {

@@ -188,8 +188,8 @@ func WithReconnect(first, most time.Duration) Setting {
 // WithConnectTimeout limits one try to connect; 0: the system's limit.
 func WithConnectTimeout(d time.Duration) Setting { return msSetting(OptConnectTimeout, d) }
 
-// WithHandshakeTimeout limits a TLS or WebSocket handshake. There are none yet: the
-// setting is stored.
+// WithHandshakeTimeout limits the TLS and WebSocket handshake of a connection; 0:
+// no limit.
 func WithHandshakeTimeout(d time.Duration) Setting { return msSetting(OptHandshakeIvl, d) }
 
 // WithKeepAlive switches TCP keep-alive on, with the idle time, the interval (in
@@ -226,8 +226,8 @@ func WithAffinity(threads uint64) Setting { return longSetting(OptAffinity, thre
 // monitors' events, and, in the mode COMPAT, in frames.
 func WithPeerName(name string) Setting { return textSetting(OptConnectRoutingID, name) }
 
-// WithTLSKeyPair sets the files of the own certificate and its key. There is no
-// TLS yet: this and the other TLS settings are stored.
+// WithTLSKeyPair sets the files of the own certificate and its key. On a socket that
+// listens it takes effect with the next connection.
 func WithTLSKeyPair(certFile, keyFile string) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(textSetting(OptTLSCert, certFile), textSetting(OptTLSKey, keyFile))

@@ -213,8 +213,13 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 		if o.strings == nil {
 			o.strings = map[Option]string{}
 		}
+		before := o.strings[opt]
 		o.strings[opt] = text
-		return nil
+		err := k.reloadTLS(opt)
+		if err != nil {
+			o.strings[opt] = before
+		}
+		return err
 	}
 	switch opt {
 	case OptMode:

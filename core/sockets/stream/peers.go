@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"time"
 
-	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -23,7 +22,7 @@ type Peer struct {
 
 func peerOf(s *engine.Session) Peer {
 	traffic := s.Traffic()
-	return Peer{RoutingID: append([]byte(nil), s.Shared.IDFrame()...), Remote: endpoint.Text(s.Remote().AddrPort),
+	return Peer{RoutingID: append([]byte(nil), s.Shared.IDFrame()...), Remote: s.Remote(),
 		Connected: s.Since(), Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
 }
 

@@ -195,6 +195,7 @@ func (k *Socket) finishSessions(sh *engine.Shard, reason engine.Reason, now bool
 			s.Finish(reason, deadline)
 		}
 	}
+	sh.EndHandshakes(k, reason)
 }
 
 // enterRecv and leaveRecv are around a receive of Go's. Close leaves to one that

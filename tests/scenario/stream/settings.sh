@@ -42,6 +42,8 @@ setting SNDBUF 262144
 setting RCVBUF 262144
 setting IO_THREADS 2
 setting LATENCY_SAMPLE_RATE 16
+setting RATE 0 # messages/s of all connections together; 0: as many as the window lets through
+setting BURST 1
 setting TRANSPORT tcp
 setting ROUNDS 3
 setting RUN_S3 0

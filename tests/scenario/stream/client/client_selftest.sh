@@ -112,6 +112,15 @@ run_client --scenario s2
 check no-fault passes
 stop_server
 
+# A server that takes 200 ms for a message, of which a connection has one every
+# 5 ms: the last ones are due long before the window lets them go.
+start_server "$bin/bad_server" --fault slow
+run_client --scenario s2 --ccu 5 --inflight 1 --rate 1000 --measure 0.4
+late() { awk -v us="$(metric max)" 'BEGIN { exit !(us > 300000) }'; }
+check paced-slow passes
+check paced-late late
+stop_server
+
 start_server "$bin/epoll_echo"
 for scenario in s0 s1 s2; do
     run_client --scenario $scenario --stack epoll --server-pid "$server_pid" \
@@ -123,6 +132,14 @@ rows() { awk -F, -v rows="$1" 'NR == 1 { n = NF } NF != n { exit 1 }
 check csv rows 4
 run_client --scenario s2 --size 16
 check "size-16" passes
+for burst in 1 4; do
+    run_client --scenario s2 --rate 500 --burst $burst
+    # Unpaced it would be a hundred times that.
+    paced() { passes && awk -v rate="$(metric throughput)" 'BEGIN { exit !(rate > 100 && rate < 2000) }'; }
+    check "paced-$burst" paced
+done
+run_client --scenario s2 --rate 500 --burst 9
+check "burst-9" refuses 'more than INFLIGHT 8'
 for tool in perf strace; do
     run_client --scenario s2 --server-pid "$server_pid" --syscalls "$tool" --label s2-syscalls
     # An echo server makes calls, and fewer than a few for each message.

@@ -264,11 +264,15 @@ static void on_readable (struct connections *all, uint32_t index)
 
 /* ---------------------------------------------------------------- transport */
 
-static void serve (void *state, int timeout_ms)
+static void serve (void *state, uint64_t timeout_ns)
 {
     struct connections *all = state;
     struct epoll_event events[EVENTS];
-    int count = epoll_wait (all->epoll, events, EVENTS, timeout_ms);
+    const struct timespec timeout = {
+      .tv_sec = (time_t) (timeout_ns / NS_PER_S),
+      .tv_nsec = (long) (timeout_ns % NS_PER_S),
+    };
+    int count = epoll_pwait2 (all->epoll, events, EVENTS, &timeout, NULL);
     for (int i = 0; i < count; i++) {
         uint32_t index = events[i].data.u32;
         struct connection *connection = &all->table[index];

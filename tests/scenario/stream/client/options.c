@@ -38,6 +38,11 @@ static enum settings_result check (struct options *options)
         fprintf (stderr, "--port is needed\n");
         return SETTINGS_BAD;
     }
+    if (options->rate > 0 && options->burst > options->inflight) {
+        fprintf (stderr, "BURST %ld is more than INFLIGHT %ld\n",
+                 options->burst, options->inflight);
+        return SETTINGS_BAD;
+    }
     return SETTINGS_OK;
 }
 
@@ -51,6 +56,7 @@ options_read (struct options *o, int argc, char **argv)
       .ccu = 10000,
       .size = 1024,
       .inflight = 30,
+      .burst = 1,
       .connect_concurrency = 256,
       .sndbuf = 262144,
       .rcvbuf = 262144,
@@ -89,6 +95,10 @@ options_read (struct options *o, int argc, char **argv)
        "bytes of a body"},
       {"INFLIGHT", SETTING_INTEGER, false, &o->inflight, 1, 1000000,
        "messages in flight on a connection"},
+      {"RATE", SETTING_INTEGER, false, &o->rate, 0, 1000000000,
+       "messages per second, 0: as fast as the windows allow"},
+      {"BURST", SETTING_INTEGER, false, &o->burst, 1, 1000000,
+       "messages that a connection sends at a time with RATE"},
       {"CONNECT_CONCURRENCY", SETTING_INTEGER, false, &o->connect_concurrency,
        1, MAX_CCU, "connections being opened at a time"},
       {"SNDBUF", SETTING_INTEGER, false, &o->sndbuf, 0, MAX_BYTES,
@@ -126,6 +136,7 @@ options_read (struct options *o, int argc, char **argv)
     if (strcmp (o->scenario, "s0") == 0) {
         o->ccu = 1;
         o->inflight = 1;
+        o->burst = 1;
         o->latency_sample_rate = 1;
     }
     if (o->deadline == 0)

@@ -25,6 +25,8 @@ struct options
     long ccu;        /* connections */
     long size;       /* bytes of a message's body */
     long inflight;   /* window of a connection, messages */
+    long rate;  /* messages per second of all; 0: what the windows allow */
+    long burst; /* messages of a connection that a rate sends at a time */
     long connect_concurrency;
     long sndbuf, rcvbuf;      /* bytes */
     long hwm;                 /* messages; for a client made of zlink sockets */

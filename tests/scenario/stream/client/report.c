@@ -132,6 +132,8 @@ static void fill_row (struct row *row,
                per_echo (measures, measures->server_syscalls), 4);
     add (row, "syscalls_by", "%s",
          options->syscalls ? options->syscalls : "-");
+    add (row, "paced_rate", "%ld", options->rate);
+    add (row, "burst", "%ld", options->burst);
 }
 
 static void print_result (const struct row *row)

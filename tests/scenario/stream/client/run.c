@@ -4,16 +4,15 @@
 #include "tracer.h"
 
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
-
-#define NS_PER_MS UINT64_C (1000000)
-#define NS_PER_S UINT64_C (1000000000)
 
 #define SERVE_MS 20          /* longest wait between two looks at the clock */
 #define SETTLE_S 0.5         /* connections open, before memory is read */
 #define END_MS 500           /* wait for a dying server to be seen as ended */
 #define SAMPLE_MS 200        /* between two looks at the server's memory */
 #define FIRST_SENDS 64       /* windows filled before answers are served */
+#define TIMER_SLACK_NS 1     /* paced sends are to be on time */
 
 uint64_t clock_ns (void)
 {
@@ -31,6 +30,9 @@ int run_init (struct run *run, const struct options *options)
 {
     *run = (struct run){.options = options};
     run->traffic.inflight = (uint32_t) options->inflight;
+    if (options_has_traffic (options))
+        pace_init (&run->traffic.pace, (uint64_t) options->rate,
+                   (uint32_t) options->ccu, (uint32_t) options->burst);
     run->traffic.sample_rate = (uint32_t) options->latency_sample_rate;
     run->measures = (struct measures){.connect_ms = -1,
                                       .measured_s = -1,
@@ -103,14 +105,39 @@ static void sample_server (struct run *run, uint64_t now)
         run->measures.server_rss_kb = kb;
 }
 
+/* Whether messages are to go out at a fixed rate, now. */
+static bool paces (const struct run *run)
+{
+    return run->traffic.pace.slot_ns > 0
+           && (run->traffic.phase == PHASE_WARMUP
+               || run->traffic.phase == PHASE_MEASURE);
+}
+
+/* Sends what is due; no more at a time than answers can wait for. */
+static void send_due (struct run *run)
+{
+    uint64_t now = clock_ns ();
+    uint32_t index;
+    for (int i = 0;
+         i < FIRST_SENDS && pace_next (&run->traffic.pace, now, &index); i++)
+        if (run->links[index].state == LINK_OPEN)
+            run->transport.send (run->transport.state, index);
+}
+
 /* Serves the transport once, for no longer than until the given time. False
  * when the run's deadline has passed. */
 static bool step (struct run *run, uint64_t until_ns)
 {
     uint64_t now = clock_ns ();
-    uint64_t left_ms = now < until_ns ? (until_ns - now) / NS_PER_MS : 0;
-    run->transport.serve (run->transport.state,
-                          left_ms < SERVE_MS ? (int) left_ms : SERVE_MS);
+    uint64_t left = now < until_ns ? until_ns - now : 0;
+    if (left > SERVE_MS * NS_PER_MS)
+        left = SERVE_MS * NS_PER_MS;
+    if (paces (run)) {
+        send_due (run);
+        uint64_t next = pace_wait_ns (&run->traffic.pace, clock_ns ());
+        left = next < left ? next : left;
+    }
+    run->transport.serve (run->transport.state, left);
     now = clock_ns ();
     sample_server (run, now);
     progress_update (&run->progress, run->traffic.phase, now, until_ns,
@@ -201,7 +228,10 @@ static bool warm_up (struct run *run)
 {
     uint64_t until = clock_ns () + seconds_ns (run->options->warmup);
     run->traffic.phase = PHASE_WARMUP;
-    for (uint32_t i = 0; i < (uint32_t) run->options->ccu; i++) {
+    pace_start (&run->traffic.pace, clock_ns ());
+    if (paces (run))
+        prctl (PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+    for (uint32_t i = 0; !paces (run) && i < (uint32_t) run->options->ccu; i++) {
         if (run->links[i].state == LINK_OPEN)
             run->transport.send (run->transport.state, i);
         if (i % FIRST_SENDS == FIRST_SENDS - 1 && !step (run, 0))

@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define NS_PER_MS UINT64_C (1000000)
+#define NS_PER_S UINT64_C (1000000000)
+
 enum link_state
 {
     LINK_NEW,
@@ -36,8 +39,8 @@ struct transport
     /* Starts a connection, whose outcome run_connected or run_connect_failed
      * tells later. Returns 0, or an errno when it failed at once. */
     int (*connect) (void *state, uint32_t index);
-    /* Waits for up to timeout_ms and serves what is ready. */
-    void (*serve) (void *state, int timeout_ms);
+    /* Waits for up to timeout_ns and serves what is ready. */
+    void (*serve) (void *state, uint64_t timeout_ns);
     /* Sends what the connection's window has room for. */
     void (*send) (void *state, uint32_t index);
     void (*close) (void *state, uint32_t index);

@@ -17,9 +17,12 @@ uint32_t window_room (const struct window *window,
 {
     if (traffic->phase != PHASE_WARMUP && traffic->phase != PHASE_MEASURE)
         return 0;
-    uint64_t waiting = window->next_send - window->next_recv;
-    return waiting < traffic->inflight ? traffic->inflight - (uint32_t) waiting
-                                       : 0;
+    uint64_t end = window->next_recv + traffic->inflight;
+    if (traffic->pace.slot_ns > 0) {
+        uint64_t due = pace_due (&traffic->pace, window->connection);
+        end = due < end ? due : end;
+    }
+    return window->next_send < end ? (uint32_t) (end - window->next_send) : 0;
 }
 
 void window_send (struct window *window,
@@ -29,6 +32,9 @@ void window_send (struct window *window,
 {
     if (window_room (window, traffic) == 0)
         traffic->tally.gating_violation++;
+    if (traffic->pace.slot_ns > 0)
+        now_ns = pace_time_ns (&traffic->pace, window->connection,
+                               window->next_send);
     struct message message = {window->connection, traffic->phase,
                               window->next_send, now_ns};
     message_write (&traffic->format, body, &message);

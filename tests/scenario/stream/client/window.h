@@ -5,6 +5,7 @@
 #define SCENARIO_WINDOW_H
 
 #include "message.h"
+#include "pace.h"
 #include "tally.h"
 
 #include <stdint.h>
@@ -14,6 +15,7 @@ struct traffic
 {
     struct message_format format;
     struct tally tally;
+    struct pace pace;
     enum phase phase;
     uint32_t inflight; /* messages a window may hold */
     uint32_t sample_rate;

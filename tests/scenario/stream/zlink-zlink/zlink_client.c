@@ -160,10 +160,11 @@ static bool recv_one (struct client *client, uint32_t index, uint64_t now)
     return true;
 }
 
-static void serve (void *state, int timeout_ms)
+static void serve (void *state, uint64_t timeout_ns)
 {
     struct client *client = state;
-    int ready = zlink_poll (client->items, client->item_count, timeout_ms);
+    int ready = zlink_poll (client->items, client->item_count,
+                            (long) (timeout_ns / NS_PER_MS));
     if (ready < 0 && zlink_errno () != EINTR) {
         fprintf (stderr, "zlink_poll: %s\n", zlink_strerror (zlink_errno ()));
         exit (1);

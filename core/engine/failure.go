@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"reflect"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+// ErrNoCertificate is what a TLS configuration's VerifyConnection returns for a
+// client without the certificate that it needs.
+var ErrNoCertificate = errors.New("the client shows no certificate")
+
+// failureOf says how a handshake that failed is told to monitors.
+func failureOf(err error) (kind EventKind, value uint64) {
+	var web *webError
+	var own errno.Errno
+	var sys unix.Errno
+	switch {
+	case errors.As(err, &own):
+		return EventHandshakeFailed, uint64(own)
+	case errors.As(err, &sys):
+		return EventHandshakeFailed, uint64(sys)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return EventHandshakeFailed, uint64(unix.ECONNRESET)
+	case errors.As(err, &web):
+		return EventHandshakeProtocol, ProtocolWeb
+	case aboutCertificate(err):
+		return EventHandshakeAuth, uint64(unix.EACCES)
+	}
+	return EventHandshakeProtocol, ProtocolCrypto
+}
+
+// aboutCertificate tells whether this side refused the peer's certificate, or
+// the peer ours.
+func aboutCertificate(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var invalid x509.CertificateInvalidError
+	if errors.Is(err, ErrNoCertificate) || errors.As(err, &verification) || errors.As(err, &invalid) {
+		return true
+	}
+	switch alertOf(err) {
+	case 42, 43, 44, 45, 46, 48, 49, 116: // bad_certificate … access_denied, certificate_required
+		return true
+	}
+	return false
+}
+
+// alertOf returns the number of the alert (RFC 8446, 6.2) that the peer sent, or
+// -1. crypto/tls has a type of its own for it that it does not export.
+func alertOf(err error) int {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return -1
+	}
+	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
+		return int(v.Uint())
+	}
+	return -1
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	refusalTime  = time.Second // that a refused peer may take to end its stream
+	refusalBytes = 1 << 20     // that it may send until then
+)
+
+// fdConn is a descriptor as a net.Conn for crypto/tls and the WebSocket
+// handshake. It has two lives:
+//
+// During the handshake a goroutine reads and writes, and waits where the kernel
+// has nothing; the shard's reports end the wait (signal), and so does abort. The
+// descriptor is closed by nobody else meanwhile.
+//
+// Afterwards (settle) it is the driver's: Read returns errAgain instead of
+// waiting, and Write appends to out, which always succeeds.
+type fdConn struct {
+	fd      int
+	settled bool   // stored before the goroutine's last report
+	drained bool   // the last read took all there was, and no report came since
+	out     []byte // written and not yet given to the kernel
+
+	mu      sync.Mutex
+	changed sync.Cond // with mu
+	aborted error     // ends every call of the goroutine; guarded by mu
+}
+
+// errAgain says that the kernel has nothing now. It is temporary, so crypto/tls
+// goes on where it was with the next Read.
+var errAgain net.Error = againError{}
+
+type againError struct{}
+
+func (againError) Error() string   { return "nothing to read now" }
+func (againError) Timeout() bool   { return true }
+func (againError) Temporary() bool { return true }
+
+func newFdConn(fd int) *fdConn {
+	c := &fdConn{fd: fd}
+	c.changed.L = &c.mu
+	return c
+}
+
+// signal ends a wait, after a report of the kernel. The driver.
+func (c *fdConn) signal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed.Broadcast()
+}
+
+// abort makes the goroutine's calls fail from now on; when it returns, none is
+// in a system call. Any thread.
+func (c *fdConn) abort(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aborted = err
+	c.changed.Broadcast()
+}
+
+// refuse ends a refused peer's stream and waits until it does the same, for up
+// to refusalTime: what tells it why would be lost if its bytes met a closed
+// descriptor. The goroutine.
+func (c *fdConn) refuse() {
+	_, err := c.await(func() (int, error) { return 0, unix.Shutdown(c.fd, unix.SHUT_WR) })
+	if err != nil {
+		return
+	}
+	over := time.AfterFunc(refusalTime, func() { c.abort(os.ErrDeadlineExceeded) })
+	defer over.Stop()
+	_, _ = io.CopyN(io.Discard, c, refusalBytes)
+}
+
+// settle ends the first life. The goroutine.
+func (c *fdConn) settle() { c.settled = true }
+
+// Read reads what there is.
+func (c *fdConn) Read(buf []byte) (int, error) {
+	if len(buf) == 0 {
+		return 0, nil
+	}
+	if c.settled {
+		return c.readNow(buf)
+	}
+	return c.await(func() (int, error) { return c.readNow(buf) })
+}
+
+func (c *fdConn) readNow(buf []byte) (int, error) {
+	if c.drained {
+		return 0, errAgain
+	}
+	for {
+		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
+			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+		switch {
+		case e == unix.EINTR:
+		case e == unix.EAGAIN:
+			return 0, errAgain
+		case e != 0:
+			return 0, fmt.Errorf("read: %w", e) // wrapped: no net.Error that crypto/tls may take for temporary
+		case n == 0:
+			return 0, io.EOF
+		default:
+			c.drained = c.settled && int(n) < len(buf)
+			return int(n), nil
+		}
+	}
+}
+
+// Write writes all of data, or keeps it for the driver.
+func (c *fdConn) Write(data []byte) (int, error) {
+	if c.settled {
+		c.out = append(c.out, data...)
+		return len(data), nil
+	}
+	done := 0
+	for done < len(data) {
+		n, err := c.await(func() (int, error) {
+			n, e := send(c.fd, data[done:])
+			switch e {
+			case 0:
+				return n, nil
+			case unix.EAGAIN, unix.EINTR:
+				return 0, errAgain
+			}
+			return 0, fmt.Errorf("write: %w", e)
+		})
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// await repeats call after each report until it has a result.
+func (c *fdConn) await(call func() (int, error)) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if c.aborted != nil {
+			return 0, c.aborted
+		}
+		n, err := call()
+		if err != errAgain {
+			return n, err
+		}
+		c.changed.Wait()
+	}
+}
+
+// The rest of net.Conn: the descriptor and its time limits are the session's.
+
+// Close does nothing.
+func (c *fdConn) Close() error { return nil }
+
+// LocalAddr returns nil.
+func (c *fdConn) LocalAddr() net.Addr { return nil }
+
+// RemoteAddr returns nil.
+func (c *fdConn) RemoteAddr() net.Addr { return nil }
+
+// SetDeadline is refused.
+func (c *fdConn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
+
+// SetReadDeadline is refused.
+func (c *fdConn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
+
+// SetWriteDeadline is refused.
+func (c *fdConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

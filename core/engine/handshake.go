@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+// connection is a connected descriptor on its way to be a session.
+type connection struct {
+	fd        int
+	remote    Address
+	owner     Owner
+	limits    Limits
+	transport *Transport
+	dialer    *Dialer // what made it; nil: accepted
+	alias     []byte
+}
+
+// handshake is a connection whose TLS or WebSocket handshake is not over. The
+// application does not see it.
+//
+// The exchange itself runs on a goroutine, as it blocks and computes for a
+// millisecond or more; on the accepting side that starts with the peer's first
+// bytes, so who says nothing costs a descriptor and this struct. The goroutine
+// ends with a report to the driver. Driver only.
+type handshake struct {
+	connection
+	shard    *Shard
+	conn     *fdConn
+	deadline *timer
+	running  bool // the goroutine will report
+	over     bool // the descriptor is closed; only the report is missing
+}
+
+// welcome makes a session of the connection, at once or after its handshake.
+// The caller has counted it in sh.sessions. A dialer hears of the outcome.
+func (sh *Shard) welcome(c connection) {
+	if !c.transport.shakesHands() {
+		c.outcome(sh.adopt(c, nil))
+		return
+	}
+	h := &handshake{connection: c, shard: sh, conn: newFdConn(c.fd)}
+	if c.dialer == nil && !c.owner.Enter() {
+		_ = unix.Close(c.fd)
+		sh.sessions.Add(-1)
+		return
+	}
+	if c.dialer != nil {
+		c.dialer.handshake = h
+	}
+	sh.handshakes[h] = struct{}{}
+	h.observe(c.cameUp(), uint64(c.fd))
+	if err := sh.register(c.fd, h, false); err != nil {
+		h.end(ReasonTransport)
+		return
+	}
+	if limit := c.transport.HandshakeTime; limit > 0 {
+		h.deadline = sh.timers.after(limit, func() { h.fail(errno.ETIMEDOUT) })
+	}
+	if c.dialer != nil {
+		h.run()
+	}
+}
+
+// outcome tells the dialer what became of its connection; nil: nothing.
+func (c *connection) outcome(s *Session) {
+	if c.dialer != nil {
+		c.dialer.connected(s)
+	}
+}
+
+// cameUp is the event of a new connection.
+func (c *connection) cameUp() EventKind {
+	if c.dialer != nil {
+		return EventConnected
+	}
+	return EventAccepted
+}
+
+func (h *handshake) observe(kind EventKind, value uint64) { h.observeFailure(kind, value, "") }
+
+func (h *handshake) observeFailure(kind EventKind, value uint64, why string) {
+	if h.owner.Observed() {
+		h.owner.Observe(Event{Kind: kind, Value: value, Local: h.transport.localText(h.fd),
+			Remote: h.transport.remoteText(h.remote), Detail: why})
+	}
+}
+
+// ready passes the kernel's report on.
+func (h *handshake) ready(events uint32) {
+	switch {
+	case h.running:
+		h.conn.signal()
+	case events&^unix.EPOLLOUT != 0:
+		h.run()
+	}
+}
+
+func (h *handshake) run() {
+	h.running = true
+	go func() {
+		l, err := shake(h.conn, h.transport, h.dialer != nil)
+		h.shard.Post(func() { h.reported(l, err) })
+	}()
+}
+
+// shake does the handshakes of the transport. The goroutine.
+func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
+	l = &link{conn: conn}
+	var below io.ReadWriter = conn
+	defer func() {
+		if err != nil {
+			conn.refuse()
+		}
+	}()
+	if config := t.TLS.Load(); t.Endpoint.Transport.Secure() {
+		if dialled {
+			l.secure = tls.Client(conn, config)
+		} else {
+			l.secure = tls.Server(conn, config)
+		}
+		if err := l.secure.Handshake(); err != nil {
+			return nil, err
+		}
+		below = l.secure
+	}
+	if t.Endpoint.Transport.Web() {
+		if l.web, l.early, err = upgrade(below, t.Endpoint, dialled); err != nil {
+			if l.secure != nil {
+				_ = l.secure.CloseWrite()
+			}
+			return nil, err
+		}
+	}
+	conn.settle()
+	return l, nil
+}
+
+// reported takes the goroutine's result.
+func (h *handshake) reported(l *link, err error) {
+	h.running = false
+	switch {
+	case h.over:
+		h.forget()
+	case err != nil:
+		h.fail(err)
+	default:
+		h.shard.unregister(h.fd)
+		h.shard.timers.cancel(h.deadline)
+		delete(h.shard.handshakes, h)
+		s := h.shard.adopt(h.connection, l)
+		if s != nil {
+			s.wantRead() // some may have come behind the handshake
+		}
+		h.outcome(s)
+		h.leave()
+	}
+}
+
+// fail ends a handshake that did not succeed, and says why.
+func (h *handshake) fail(err error) {
+	if h.over {
+		return
+	}
+	kind, value := failureOf(err)
+	h.observeFailure(kind, value, err.Error())
+	h.end(ReasonHandshake)
+}
+
+// abort ends a handshake that nobody wants any more.
+func (h *handshake) abort(reason Reason) {
+	if !h.over {
+		h.end(reason)
+	}
+}
+
+func (h *handshake) end(reason Reason) {
+	h.over = true
+	h.observe(EventDisconnected, uint64(reason))
+	h.conn.abort(errors.New("the handshake was ended"))
+	h.shard.timers.cancel(h.deadline)
+	h.shard.closeFd(h.fd)
+	h.shard.sessions.Add(-1)
+	if !h.running {
+		h.forget()
+	}
+}
+
+// forget is the last that is heard of the handshake.
+func (h *handshake) forget() {
+	delete(h.shard.handshakes, h)
+	h.outcome(nil)
+	h.leave()
+}
+
+// leave takes back Enter.
+func (h *handshake) leave() {
+	if h.dialer == nil {
+		h.owner.Gone(h)
+	}
+}
+
+// EndHandshakes ends what of an owner has not come up on the shard. Driver only.
+func (sh *Shard) EndHandshakes(owner Owner, reason Reason) {
+	for h := range sh.handshakes {
+		if h.owner == owner && h.dialer == nil {
+			h.abort(reason)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/tls"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/endpoint"
+)
+
+// Transport is what the connections of one listener or dialer have in common.
+type Transport struct {
+	Endpoint      endpoint.Endpoint
+	HandshakeTime time.Duration // of TLS and WebSocket together; 0: no limit
+
+	// TLS is there for a secure endpoint; one that is stored later holds for
+	// connections that are made later.
+	TLS atomic.Pointer[tls.Config]
+}
+
+// shakesHands tells whether a connection needs more than TCP's handshake.
+func (t *Transport) shakesHands() bool {
+	kind := t.Endpoint.Transport
+	return kind.Secure() || kind.Web()
+}
+
+// remoteText is the endpoint of a peer; one of the local system has no name.
+func (t *Transport) remoteText(a Address) string {
+	if t.Endpoint.Transport == endpoint.IPC {
+		return t.Endpoint.String()
+	}
+	return endpoint.Text(t.Endpoint.Transport, a.AddrPort)
+}
+
+// localText is the endpoint of a descriptor's own end, or "".
+func (t *Transport) localText(fd int) string {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return ""
+	}
+	return t.remoteText(addressOf(sa))
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"io"
+	"math"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// webFrameMax is the longest WebSocket frame that is taken: the longest message
+// and its length field. A frame's length takes no memory.
+const webFrameMax = lengthSize + math.MaxUint32
+
+// webHeaderMax is the longest header of a frame in bytes.
+const webHeaderMax = 14
+
+// webSocket is one connection's state of RFC 6455 after the handshake. Data
+// messages are binary; how they and their fragments split the stream means
+// nothing. Driver only.
+type webSocket struct {
+	client bool // this side masks, the peer does not
+
+	// The frame being read.
+	inFrame   bool // its header is complete
+	inMessage bool // a data message goes on in the next data frame
+	fin       bool
+	op        ws.OpCode
+	readKey   [4]byte
+	readAt    uint8 // position in readKey
+	headLen   uint8 // bytes of head
+	head      [webHeaderMax]byte
+	left      uint64 // bytes of payload to come
+	control   []byte // payload of a control frame so far
+
+	// The message being written.
+	writeAt   uint8
+	writeKey  [4]byte
+	writeLeft uint64 // bytes of payload to come
+
+	pong       []byte        // payload of the last ping
+	pongOwed   bool          // it is to be answered
+	closeCode  ws.StatusCode // what the Close frame says; 0: a normal end
+	noCode     bool          // or no code at all, as the peer's had none
+	peerClosed bool          // the peer's Close frame has come
+}
+
+// decode turns bytes from the wire, in place, into those of the stream, and
+// returns how many these are. io.EOF: the peer's Close frame is behind them;
+// *webError: it broke the protocol there.
+func (w *webSocket) decode(buf []byte) (n int, err error) {
+	for at := 0; at < len(buf); {
+		if !w.inFrame {
+			used, err := w.readHeader(buf[at:])
+			if err != nil {
+				return n, err
+			}
+			at += used
+			continue
+		}
+		part := buf[at : at+int(min(w.left, uint64(len(buf)-at)))]
+		at += len(part)
+		w.left -= uint64(len(part))
+		if !w.client {
+			ws.Cipher(part, w.readKey, int(w.readAt))
+			w.readAt = uint8(int(w.readAt)+len(part)) & 3
+		}
+		if w.op.IsControl() {
+			w.control = append(w.control, part...)
+		} else {
+			n += copy(buf[n:], part)
+		}
+		if w.left == 0 {
+			if err := w.endFrame(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// readHeader takes bytes for the header of the next frame, and begins that when
+// they are enough.
+func (w *webSocket) readHeader(buf []byte) (used int, err error) {
+	for {
+		need := headerSize(w.head[:w.headLen])
+		if int(w.headLen) == need {
+			break
+		}
+		n := copy(w.head[w.headLen:need], buf[used:])
+		w.headLen += uint8(n)
+		if used += n; used == len(buf) && int(w.headLen) < need {
+			return used, nil
+		}
+	}
+	err = w.beginFrame(w.head[:w.headLen])
+	w.headLen = 0
+	if err == nil && w.left == 0 {
+		err = w.endFrame()
+	}
+	return used, err
+}
+
+// headerSize is the size of a header as far as its first bytes tell.
+func headerSize(head []byte) int {
+	if len(head) < 2 {
+		return 2
+	}
+	size := 2
+	switch head[1] & 0x7F {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if head[1]&0x80 != 0 {
+		size += 4
+	}
+	return size
+}
+
+func breach(text string) error { return &webError{ws.StatusProtocolError, text} }
+
+// beginFrame reads a whole header and checks it (RFC 6455, 5.2).
+func (w *webSocket) beginFrame(head []byte) error {
+	w.fin, w.op = head[0]&0x80 != 0, ws.OpCode(head[0]&0x0F)
+	masked := head[1]&0x80 != 0
+	size, minimal := uint64(head[1]&0x7F), uint64(0)
+	switch size {
+	case 126:
+		size, minimal = uint64(binary.BigEndian.Uint16(head[2:])), 126
+	case 127:
+		size, minimal = binary.BigEndian.Uint64(head[2:]), math.MaxUint16+1
+	}
+	switch {
+	case head[0]&0x70 != 0:
+		return breach("a reserved bit is set")
+	case masked == w.client:
+		return breach("clients mask their frames, servers do not")
+	case size < minimal:
+		return breach("a length has more bytes than it needs")
+	case size > math.MaxInt64:
+		return breach("a length above 2^63")
+	}
+	if err := w.checkOp(size); err != nil {
+		return err
+	}
+	if masked {
+		w.readKey, w.readAt = [4]byte(head[len(head)-4:]), 0
+	}
+	w.inFrame, w.left, w.control = true, size, w.control[:0]
+	return nil
+}
+
+func (w *webSocket) checkOp(size uint64) error {
+	switch w.op {
+	case ws.OpContinuation:
+		if !w.inMessage {
+			return breach("nothing to continue")
+		}
+	case ws.OpBinary:
+		if w.inMessage {
+			return breach("a new message inside another")
+		}
+		w.inMessage = true
+	case ws.OpText:
+		return &webError{ws.StatusUnsupportedData, "a text message; only binary ones are taken"}
+	case ws.OpClose, ws.OpPing, ws.OpPong:
+		if !w.fin || size > ws.MaxControlFramePayloadSize {
+			return breach("a control frame is fragmented or too long")
+		}
+	default:
+		return breach("a reserved opcode")
+	}
+	if size > webFrameMax {
+		return &webError{ws.StatusMessageTooBig, "a frame longer than any message"}
+	}
+	return nil
+}
+
+// endFrame reacts to a complete frame.
+func (w *webSocket) endFrame() error {
+	w.inFrame = false
+	switch w.op {
+	case ws.OpPing: // of several, the last one may be answered alone (5.5.3)
+		w.pong, w.pongOwed = append(w.pong[:0], w.control...), true
+	case ws.OpClose:
+		return w.closedBy(w.control)
+	case ws.OpContinuation, ws.OpBinary:
+		w.inMessage = !w.fin
+	}
+	return nil
+}
+
+// closedBy takes the payload of the peer's Close frame.
+func (w *webSocket) closedBy(payload []byte) error {
+	switch {
+	case len(payload) == 0:
+		w.noCode = w.closeCode == 0
+	case len(payload) == 1:
+		return breach("a Close frame with half a code")
+	default:
+		code := ws.StatusCode(binary.BigEndian.Uint16(payload))
+		if !possibleCode(code) {
+			return breach("a Close frame with a code that cannot be sent")
+		}
+		if !utf8.Valid(payload[2:]) {
+			return &webError{ws.StatusInvalidFramePayloadData, "a Close frame's reason is not UTF-8"}
+		}
+		if w.closeCode == 0 {
+			w.closeCode = code
+		}
+	}
+	w.peerClosed = true
+	return io.EOF
+}
+
+// possibleCode tells whether a Close frame may have a code (RFC 6455, 7.4, and
+// the registry that it opens).
+func possibleCode(code ws.StatusCode) bool {
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+}
+
+// beginMessage appends the header of a message of size bytes; seal follows for
+// all of them.
+func (w *webSocket) beginMessage(dst []byte, size uint64) []byte {
+	w.writeLeft, w.writeAt = size, 0
+	return w.appendHeader(dst, ws.OpBinary, size)
+}
+
+// seal masks the next bytes of the message in place if this side has to.
+func (w *webSocket) seal(part []byte) {
+	if w.client {
+		ws.Cipher(part, w.writeKey, int(w.writeAt))
+		w.writeAt = uint8(int(w.writeAt)+len(part)) & 3
+	}
+	w.writeLeft -= uint64(len(part))
+}
+
+// appendHeader appends the header of an unfragmented frame; a client's gets a
+// new key, which must be unpredictable (10.3).
+func (w *webSocket) appendHeader(dst []byte, op ws.OpCode, size uint64) []byte {
+	mask := byte(0)
+	if w.client {
+		mask = 0x80
+	}
+	dst = append(dst, 0x80|byte(op))
+	switch {
+	case size < 126:
+		dst = append(dst, mask|byte(size))
+	case size <= math.MaxUint16:
+		dst = binary.BigEndian.AppendUint16(append(dst, mask|126), uint16(size))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, mask|127), size)
+	}
+	if w.client {
+		_, _ = rand.Read(w.writeKey[:])
+		dst = append(dst, w.writeKey[:]...)
+	}
+	return dst
+}
+
+// appendControl appends a control frame. Between messages only.
+func (w *webSocket) appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
+	dst = w.appendHeader(dst, op, uint64(len(payload)))
+	from := len(dst)
+	dst = append(dst, payload...)
+	if w.client {
+		ws.Cipher(dst[from:], w.writeKey, 0)
+	}
+	return dst
+}
+
+// appendClose appends the Close frame.
+func (w *webSocket) appendClose(dst []byte) []byte {
+	if w.noCode {
+		return w.appendControl(dst, ws.OpClose, nil)
+	}
+	code := w.closeCode
+	if code == 0 {
+		code = ws.StatusNormalClosure
+	}
+	return w.appendControl(dst, ws.OpClose, binary.BigEndian.AppendUint16(nil, uint16(code)))
+}
