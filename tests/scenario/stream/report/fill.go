@@ -31,7 +31,7 @@ func fill(out io.Writer, document string, i info, s summary) error {
 			unknown = errors.Join(unknown, fmt.Errorf("%s: no numbers are called %q", document, name))
 			return old
 		}
-		numbers := blocks()[at].text(s)
+		numbers := blocks()[at].numbers(i, s)
 		if numbers == "" {
 			fmt.Fprintf(out, "%s: %s stays as it is\n", document, name)
 			return old

@@ -169,11 +169,27 @@ func pointText(value any) string {
 	return "–"
 }
 
+// pacedTable is that of a run in which the clients kept to a rate below what
+// the servers can take: its latency is not that of full windows.
+func (s summary) pacedTable() string {
+	return s.resultTable("s2", rateColumn, p50Column, p99Column, p999Column, cpuColumn, peakColumn).String()
+}
+
 // A block is a part of a document that the numbers of a run fill: "" when the run
 // has none for it.
 type block struct {
 	name string
 	text func(summary) string
+}
+
+// numbers are those that a block gets from a run. A run at a given rate has some
+// for one block only: it says nothing about what the servers can do.
+func (b block) numbers(i info, s summary) string {
+	rate, _ := i.Settings["RATE"].(float64)
+	if paced := rate > 0; paced != (b.name == "paced") {
+		return ""
+	}
+	return b.text(s)
 }
 
 func blocks() []block {
@@ -190,6 +206,7 @@ func blocks() []block {
 		{"s2", summary.s2Table},
 		{"cost", summary.costTable},
 		{"absent", summary.absentTable},
+		{"paced", summary.pacedTable},
 	}
 	for name := range sweepTitles {
 		all = append(all, block{"s3-" + name, func(s summary) string { return s.sweepTables(name) }})
@@ -214,7 +231,7 @@ func (i info) origin(s summary) string {
 // writeMarkdown prints every block that the run has numbers for.
 func writeMarkdown(out io.Writer, i info, s summary) {
 	for _, b := range blocks() {
-		if text := b.text(s); text != "" {
+		if text := b.numbers(i, s); text != "" {
 			fmt.Fprintf(out, "## %s\n\n%s\n%s\n", b.name, text, i.origin(s))
 		}
 	}

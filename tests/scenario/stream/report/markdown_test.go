@@ -53,6 +53,20 @@ func TestMarkdown(t *testing.T) {
 			So(out.String(), ShouldContainSubstring, "Medians of 2 rounds of `ROUNDS=2 run_stream_compare.sh`, commit 0123abc, 2026-11-24, 2 processors.")
 		})
 	})
+	Convey("a run at a given rate has one table, of latency; others have all but that", t, func() {
+		i, _, s := fixture()
+		names := func() (names []string) {
+			for _, b := range blocks() {
+				if b.numbers(i, s) != "" {
+					names = append(names, b.name)
+				}
+			}
+			return names
+		}
+		So(names(), ShouldResemble, []string{"glance", "s0", "s1", "s2", "cost", "absent", "s3-size"})
+		i.Settings["RATE"] = 1000.0
+		So(names(), ShouldResemble, []string{"paced"})
+	})
 	Convey("a run of which everything passed says so", t, func() {
 		So(summarize(tableOf("a-s2,a,s2,s2,1,1,5,1,1,PASS,-\n")).absentTable(), ShouldEqual, "Every row passed.\n")
 	})
