@@ -101,6 +101,10 @@ need_library() {
 
 has_asio() { echo '#include <asio.hpp>' | g++ -E -x c++ - >/dev/null 2>&1; }
 
+has_openssl() {
+    command -v openssl >/dev/null && echo '#include <openssl/ssl.h>' | "${CC:-gcc}" -E - >/dev/null 2>&1
+}
+
 has_csharp() {
     { command -v mono && command -v mcs; } >/dev/null || [ -n "$(dotnet --list-sdks 2>/dev/null)" ]
 }
@@ -117,9 +121,11 @@ want() {
     fi
 }
 
-# Asio is 6 MB; mono with its assemblies 50 MB, and about 15 seconds.
+# Asio is 6 MB, OpenSSL's headers are 13 MB; mono with its assemblies is 50 MB,
+# and takes about 15 seconds.
 want_stacks() {
     want has_asio "the stack asio" libasio-dev
+    want has_openssl "tls and wss in the scenarios" libssl-dev openssl
     want has_csharp "the stacks in C#" mono-runtime mono-mcs libmono-posix4.0-cil
 }
 

@@ -45,6 +45,11 @@ setting LATENCY_SAMPLE_RATE 16
 setting RATE 0 # messages/s of all connections together; 0: as many as the window lets through
 setting BURST 1
 setting TRANSPORT tcp
+setting TLS_CERT "" # PEM files; without them a certificate is made for the run
+setting TLS_KEY ""
+setting TLS_CA "$TLS_CERT"
+setting TLS_CIPHER TLS_AES_128_GCM_SHA256
+setting SILENT 0 # clients that connect and say nothing
 setting ROUNDS 3
 setting RUN_S3 0
 setting RUN_S4 0
@@ -68,11 +73,15 @@ setting_list S3_CCU "1 10 100 1000 10000"
 # Settings that hold for one sweep only: NAME=VALUE...
 # Windows of 10,000 connections would hold 80 GB of the largest messages.
 setting_list S3_SIZE_WITH "CCU=100"
-for name in S3_{BACKLOG,HWM,BUFFERS,IO_THREADS,CONNECT_CONCURRENCY,INFLIGHT,CCU}_WITH; do
+# 256 KiB in flight on each of 10,000 would be more than the system gives to TCP
+# (net.ipv4.tcp_mem): what it then does has little to do with a server.
+setting_list S3_INFLIGHT_WITH "CCU=1000"
+for name in S3_{BACKLOG,HWM,BUFFERS,IO_THREADS,CONNECT_CONCURRENCY,CCU}_WITH; do
     setting_list "$name" ""
 done
 
 setting_list S4_TRANSPORTS "tcp tls ws wss"
+setting S4_SILENT 1000 # of s4-tls-silent; 0: it is left out
 
 export BIN_DIR=${BIN_DIR:-$root/build/bin}
 [ ! -d "$BIN_DIR" ] || BIN_DIR=$(cd "$BIN_DIR" && pwd)
