@@ -77,9 +77,34 @@ static void files_are_replaced (void)
     ztls_end (&t);
 }
 
+/* A file that cannot be used is refused at the option, and a pair that does not
+ * belong together waits for the rest: what was shown is shown on. */
+static void unusable_files_change_nothing (void)
+{
+    char first[128], found[128];
+    const char *nowhere = zt_cert ("nowhere.pem"), *cert = zt_cert ("ca.srl");
+    ztls_t t = ztls_open ();
+    serial_of_file ("server.pem", first);
+    CHECK_FAIL (zlink_setsockopt (t.s, ZLINK_TLS_CERT, nowhere, strlen (nowhere)),
+                EINVAL);
+    CHECK (strstr (zlink_error_detail (), nowhere) != NULL);
+    CHECK_FAIL (zlink_setsockopt (t.s, ZLINK_TLS_KEY, cert, strlen (cert)),
+                EINVAL);
+    CHECK (strstr (zlink_error_detail (), cert) != NULL);
+    serial_of (t.port, found);
+    ztls_expect_down (&t, ztls_expect_up (&t));
+    CHECK_STR (found, first);
+    zt_set_text (t.s, ZLINK_TLS_KEY, zt_cert ("server2.key"));
+    serial_of (t.port, found);
+    ztls_expect_down (&t, ztls_expect_up (&t));
+    CHECK_STR (found, first);
+    ztls_end (&t);
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (certificates_are_reloaded),
   ZT_CASE (files_are_replaced),
+  ZT_CASE (unusable_files_change_nothing),
 };
 
 int main (int argc, char **argv)
