@@ -63,6 +63,8 @@ func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 		return n, n == len(buf) || l.err != nil, true
 	case l.err != nil:
 		s.linkEnded(l.err)
+	case s.hangup && l.conn.drained: // what came held no message; the end is behind it
+		s.wantRead()
 	}
 	return 0, false, false
 }
