@@ -326,7 +326,7 @@ static void disconnect_ends_a_try (void)
     close (deaf.listener);
 }
 
-/* HANDSHAKE_IVL is stored; tcp has no handshake that it could limit. */
+/* tcp has no handshake that HANDSHAKE_IVL could limit. */
 static void handshake_ivl_leaves_tcp_alone (void)
 {
     void *ctx = zt_ctx (), *server = zt_socket (ctx);

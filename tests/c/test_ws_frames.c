@@ -203,6 +203,20 @@ static void many_pings_at_once (void)
     end (&w);
 }
 
+/* Frames without a message, and the end directly behind them. */
+static void end_behind_a_control_frame (void)
+{
+    zws_t w = zws_open (NO_LIMIT);
+    for (int i = 0; i < 50; i++) {
+        int fd = zws_client (w.port, "/");
+        uint32_t peer = zt_fast_event (w.s, ZLINK_STREAM_CONNECTED);
+        zws_write (fd, ZWS_FIN | ZWS_PONG, "unasked", 7);
+        close (fd);
+        CHECK_EQ (zt_fast_event (w.s, ZLINK_STREAM_DISCONNECTED), peer);
+    }
+    end (&w);
+}
+
 /* ------------------------------------------------------------------- random */
 
 /* Appends the next part of a payload as a frame, and a ping now and then.
@@ -335,6 +349,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (one_message_over_many_frames),
   ZT_CASE (pings_of_every_size),
   ZT_CASE (many_pings_at_once),
+  ZT_CASE (end_behind_a_control_frame),
   ZT_CASE (random_streams),
   ZT_CASE (whole_messages_are_written),
   ZT_CASE (high_water_mark),

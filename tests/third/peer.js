@@ -92,8 +92,6 @@ const bye = (url) => wait(url, message(new TextEncoder().encode('bye')));
 const tooLong = (url) => wait(url, message(new Uint8Array(3000000)));
 
 if (typeof process === 'object') {
-  // Node 18 has the class, but no name for it.
-  globalThis.WebSocket ??= require('internal/deps/undici/undici').WebSocket;
   const calls = { echo, wait, text, bye, tooLong };
   calls[process.argv[2]](process.argv[3]).then(console.log);
 }

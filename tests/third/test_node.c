@@ -9,12 +9,10 @@
 #define NO_WEBSOCKET 77 /* exit code of node.sh */
 #define ECHOED "echoed 24 code 4001 clean\n"
 
-/* Whether this machine can run the cases. */
-static bool can_run (void)
+/* Whether this Node has a client; Debian's of version 18 has none. */
+static bool has_websocket (void)
 {
     char output[16];
-    if (!zt_has_program ("node") || !zt_has_program ("openssl"))
-        return false;
     if (zt_run (ZT_ARGV (SOURCE_DIR "/node.sh", "-e", ""), output,
                 sizeof output)
         != NO_WEBSOCKET)
@@ -37,6 +35,8 @@ static void expect_said (const char *function, const char *endpoint,
 
 static void exchange (void)
 {
+    if (!has_websocket ())
+        return;
     zweb_t w = zweb_open ();
     expect_said ("echo", w.ws, ECHOED);
     zweb_expect_peer (&w, ZLINK_DISCONNECT_REMOTE);
@@ -49,6 +49,8 @@ static void exchange (void)
 
 static void codes_of_the_server (void)
 {
+    if (!has_websocket ())
+        return;
     zweb_t w = zweb_open ();
     expect_said ("bye", w.ws, "open code 1000 clean\n");
     zweb_expect_peer (&w, ZLINK_DISCONNECT_LOCAL);
@@ -62,6 +64,8 @@ static void codes_of_the_server (void)
 /* A certificate that Node does not know, and a path that is not there. */
 static void refused (void)
 {
+    if (!has_websocket ())
+        return;
     zweb_t w = zweb_open ();
     expect_said ("wait", w.wss, "never open\n");
     zweb_expect_failed (&w);
@@ -79,7 +83,7 @@ static const zt_case_t cases[] = {
 
 int main (int argc, char **argv)
 {
-    if (!can_run ())
+    if (!zt_has_program ("node") || !zt_has_program ("openssl"))
         return SKIPPED;
     return zt_main (argc, argv, cases, sizeof cases / sizeof *cases);
 }
