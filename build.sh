@@ -18,11 +18,12 @@ usage: ./build.sh COMMAND
                        tests/scenario/stream/floor.txt; not part of test
   test [--only PART]   run every check, or one part of them:
                        go     gofmt, go vet, Go tests, Go tests with -race
-                       c      C programs, C tests, install test
+                       c      C programs, C tests, install test; clients and
+                              servers of others: openssl, curl, Node, Chromium
+                              (installs it: 75 MB to load, 270 MB on disk)
                        asan   C tests with AddressSanitizer
                        model  Spin models
                        report the report of the load scenarios, drawn by Chromium
-                              (installs it: 75 MB to load, 270 MB on disk)
                        doc    the documents against the code, and against what
                               ran in go and c
   clean                remove build/
@@ -45,6 +46,8 @@ jobs_count() { nproc 2>/dev/null || echo 2; }
 package_of() {
     case $1 in
         gcc) echo gcc libc6-dev ;;
+        node) echo nodejs ;;
+        certutil) echo libnss3-tools ;;
         *) echo "$1" ;;
     esac
 }
@@ -98,6 +101,10 @@ need_library() {
 
 has_asio() { echo '#include <asio.hpp>' | g++ -E -x c++ - >/dev/null 2>&1; }
 
+has_openssl() {
+    command -v openssl >/dev/null && echo '#include <openssl/ssl.h>' | "${CC:-gcc}" -E - >/dev/null 2>&1
+}
+
 has_csharp() {
     { command -v mono && command -v mcs; } >/dev/null || [ -n "$(dotnet --list-sdks 2>/dev/null)" ]
 }
@@ -114,9 +121,11 @@ want() {
     fi
 }
 
-# Asio is 6 MB; mono with its assemblies 50 MB, and about 15 seconds.
+# Asio is 6 MB, OpenSSL's headers are 13 MB; mono with its assemblies is 50 MB,
+# and takes about 15 seconds.
 want_stacks() {
     want has_asio "the stack asio" libasio-dev
+    want has_openssl "tls and wss in the scenarios" libssl-dev openssl
     want has_csharp "the stacks in C#" mono-runtime mono-mcs libmono-posix4.0-cil
 }
 
@@ -264,7 +273,8 @@ needs_of() {
             echo chromium
             [ -s build/echarts/echarts.common.min.js ] || echo npm
             ;;
-        c | asan) echo g++ clang pkg-config ;;
+        c) echo g++ clang pkg-config openssl curl node chromium certutil ;;
+        asan) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
     esac
 }

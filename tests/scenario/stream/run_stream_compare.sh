@@ -12,6 +12,8 @@ root=$(cd "$here/../../.." && pwd)
 . "$here/settings.sh"
 # shellcheck source=server.sh
 . "$here/server.sh"
+# shellcheck source=transport.sh
+. "$here/transport.sh"
 # shellcheck source=stacks.sh
 . "$here/stacks.sh"
 # Stacks of the user's own, written like those of stacks.sh.
@@ -43,7 +45,7 @@ The settings are environment variables:
   OUT_DIR=$OUT_DIR
   BIN_DIR=$BIN_DIR
   S3_SIZE="$S3_SIZE" S3_SIZE_WITH="$S3_SIZE_WITH" and alike for every sweep
-  S4_TRANSPORTS="$S4_TRANSPORTS"
+  S4_TRANSPORTS="$S4_TRANSPORTS" S4_SILENT=$S4_SILENT
 
 Exit code: 0 no required row failed (to be skipped is no failure), 1 one did, 2 wrong use.
 END
@@ -150,6 +152,8 @@ add_transports() {
     for transport in $S4_TRANSPORTS; do
         for scenario in s0 s1 s2; do
             cases+=("s4-$transport-$scenario $scenario TRANSPORT=$transport")
+            [ "$transport-$scenario" != tls-s0 ] || [ "${S4_SILENT:-0}" = 0 ] ||
+                cases+=("s4-tls-silent s0 TRANSPORT=tls SILENT=$S4_SILENT")
         done
     done
 }
@@ -210,6 +214,7 @@ log=$OUT_DIR/scenario.log
 rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
 : >"$log"
 server_out=$OUT_DIR/.server_out
+certificates=$OUT_DIR/.tls
 [ "${FETCH_ECHARTS:-1}" = 0 ] ||
     timeout 60 "$here/report/get_echarts.sh" "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
     echo "report.html will have no charts: $(tail -n 1 "$log")" >&2
@@ -221,7 +226,7 @@ note() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >>"$log"; }
 # shellcheck disable=SC2317 # called by the trap
 finish() {
     stop_server
-    rm -f "$server_out"
+    rm -rf "$server_out" "$certificates"
     [ -s "$csv" ] || return
     "$BIN_DIR/stream_report" write "$OUT_DIR" 2>>"$log" ||
         echo "no summary.json and report.html: see $log" >&2
@@ -246,32 +251,18 @@ not_run() {
 # Its progress goes to the terminal.
 run_client() {
     local stderr=$log before args=()
+    read -ra args <<<"$(address_args "$port")"
     [ -t 2 ] && stderr=/dev/stderr
-    [ "$label" != s2-syscalls ] || args=(--syscalls "$syscalls")
+    [ "$label" != s2-syscalls ] || args+=(--syscalls "$syscalls")
     before=$(rows)
     timeout --foreground -k 5 "$client_limit_s" "$BIN_DIR/$client" --stack "$stack" \
-        --scenario "$scenario" --label "$label" --round "$round" --port "$port" \
-        --server-pid "$server_pid" --csv "$csv" --progress "$progress" "${args[@]}" \
+        --scenario "$scenario" --label "$label" --round "$round" --server-pid "$server_pid" \
+        --csv "$csv" --progress "$progress" "${args[@]}" \
         2>>"$stderr" | tee -a "$log"
     local code=${PIPESTATUS[0]}
     [ "$code" -eq 0 ] || count_failure
     # No row was added: it crashed, hung, or could not start.
     [ "$(rows)" -gt "$before" ] || not_run FAIL "client ended with code $code"
-}
-
-# Sets skip to the reason when server or client does not speak TRANSPORT.
-ask_for_transport() {
-    local message
-    [ "$TRANSPORT" = tcp ] && return
-    if [ ${#speaks[@]} -eq 0 ]; then
-        skip="the server speaks tcp only"
-    elif ! message=$("${speaks[@]}" "$TRANSPORT" 2>&1); then
-        skip=$message
-    else
-        # It refuses a transport, with code 2, before it connects.
-        message=$("$BIN_DIR/$client" --scenario s0 --port 1 2>&1 >/dev/null)
-        [ $? -ne 2 ] || skip=$message
-    fi
 }
 
 # run_one CASE: one stack, one case, one row.
@@ -284,6 +275,7 @@ run_one() {
     done
     "stack_${stack//-/_}"
     [ -n "$skip" ] || ask_for_transport
+    [ -n "$skip" ] || ask_for_certificate
     if [ "$label" = s2-syscalls ] && [ "$syscalls" = none ]; then
         skip="neither perf nor strace can count here"
     fi

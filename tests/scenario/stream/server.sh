@@ -17,7 +17,8 @@ start_server() {
     server_pid=$!
     local end=$((SECONDS + LISTEN_TIMEOUT))
     while [ "$SECONDS" -le "$end" ]; do
-        port=$(awk '/^LISTENING [0-9]+$/ { print $2; exit }' "$server_out")
+        # A port, or over ipc a name.
+        port=$(awk '/^LISTENING ([0-9]+|[@\/][^ ]+)$/ { print $2; exit }' "$server_out")
         [ -n "$port" ] && return 0
         running "$server_pid" || break
         sleep 0.05

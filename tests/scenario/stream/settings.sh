@@ -45,6 +45,11 @@ setting LATENCY_SAMPLE_RATE 16
 setting RATE 0 # messages/s of all connections together; 0: as many as the window lets through
 setting BURST 1
 setting TRANSPORT tcp
+setting TLS_CERT "" # PEM files; without them a certificate is made for the run
+setting TLS_KEY ""
+setting TLS_CA "$TLS_CERT"
+setting TLS_CIPHER TLS_AES_128_GCM_SHA256
+setting SILENT 0 # clients that connect and say nothing
 setting ROUNDS 3
 setting RUN_S3 0
 setting RUN_S4 0
@@ -76,6 +81,7 @@ for name in S3_{BACKLOG,HWM,BUFFERS,IO_THREADS,CONNECT_CONCURRENCY,CCU}_WITH; do
 done
 
 setting_list S4_TRANSPORTS "tcp tls ws wss"
+setting S4_SILENT 1000 # of s4-tls-silent; 0: it is left out
 
 export BIN_DIR=${BIN_DIR:-$root/build/bin}
 [ ! -d "$BIN_DIR" ] || BIN_DIR=$(cd "$BIN_DIR" && pwd)

@@ -5,12 +5,15 @@
 # underscores), which sets
 #   server   array: the command that serves; it listens on a port of its own
 #            choice, prints "LISTENING port", and ends on SIGTERM. It takes
-#            IO_THREADS, BACKLOG, HWM, SNDBUF and RCVBUF from the environment.
+#            IO_THREADS, BACKLOG, HWM, SNDBUF and RCVBUF from the environment,
+#            and TRANSPORT, TLS_CERT and TLS_KEY when it speaks more than tcp.
+#            Over ipc it prints "LISTENING name", @name for an abstract one.
 #   client   the program in BIN_DIR that loads it; preset to stream_client
 #   skip     why it cannot run here; preset to empty
 #   term_code  with what code the server ends on SIGTERM; preset to 0
-#   speaks   array: a command that is asked about a TRANSPORT other than tcp: it
-#            succeeds, or prints why not; preset to empty: only tcp
+#   speaks   array: a command or function that is asked about a TRANSPORT other
+#            than tcp: it succeeds, or prints why not; preset to empty: only tcp
+# TRANSPORT is set when the function is called.
 # The order is that of the runs; the last one is the limit that others are
 # compared with.
 stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink
@@ -40,9 +43,19 @@ stack_zlink_zlink() {
     client=zlink_client
 }
 
+asio_speaks() {
+    [ "$1" != tls ] || return 0
+    echo "Asio has no $1"
+    return 1
+}
+
 stack_asio() {
     server=("$BIN_DIR/asio_echo")
+    speaks=(asio_speaks)
     [ -x "${server[0]}" ] || skip="no asio_echo was built: it needs g++ and libasio-dev"
+    [ "$TRANSPORT" = tls ] || return 0
+    server=("$BIN_DIR/asio_tls_echo")
+    [ -x "${server[0]}" ] || skip="no asio_tls_echo was built: it needs g++, libasio-dev and libssl-dev"
 }
 
 stack_cppserver() {

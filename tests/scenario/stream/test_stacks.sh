@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# test_stacks.sh BIN_DIR: every stack in every scenario with a small load. A stack
-# that cannot run here says why; cppserver runs the asio server.
+# test_stacks.sh BIN_DIR: every stack in every scenario with a small load, s4 for
+# those that have more than one transport. A stack that cannot run here says why;
+# cppserver runs the asio server.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,28 +10,39 @@ bin=${1:?usage: test_stacks.sh BIN_DIR}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-export BIN_DIR=$bin OUT_DIR=$dir/results ROUNDS=1
+export BIN_DIR=$bin ROUNDS=1
 export CCU=50 SIZE=256 INFLIGHT=8 WARMUP=0.1 MEASURE=0.5 HOLD=0.2 CONNECT_CONCURRENCY=16
 if [ -z "${CPPSERVER_CMD:-}" ] && [ -x "$bin/asio_echo" ]; then
     export CPPSERVER_CMD="'$bin/asio_echo' --port {port} --io-threads {threads}"
 fi
 
 names=$(bash -c '. "$1/stacks.sh"; IFS=,; echo "${stack_names[*]}"' - "$here")
-"$here/run_stream_compare.sh" --required "$names" >"$dir/out" 2>&1 </dev/null
-code=$?
-
-# A row: scenario_id,…,pass_fail,reason,… as the header names them.
-awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
-    { printf "%-4s %-16s %s\n", $column["pass_fail"], $1, $column["reason"] }' \
-    "$OUT_DIR/metrics.csv" | tee "$dir/rows"
-
-IFS=, read -ra stacks <<<"$names"
-[ "$(wc -l <"$dir/rows")" -eq $((${#stacks[@]} * 3)) ] || {
-    echo "not every stack has a row for s0, s1 and s2"
-    code=1
+code=0
+# run ROWS ARG...: there have to be so many rows, and none of them a FAIL.
+run() {
+    local rows=$1
+    shift
+    "$here/run_stream_compare.sh" --out "$dir/results" --required "$names" "$@" >"$dir/out" 2>&1 </dev/null || code=1
+    # A row: scenario_id,…,pass_fail,reason,… as the header names them.
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+        { printf "%-4s %-24s %s\n", $column["pass_fail"], $1, $column["reason"] }' \
+        "$dir/results/metrics.csv" | tee "$dir/rows"
+    [ "$(wc -l <"$dir/rows")" -eq "$rows" ] || {
+        echo "$rows rows were expected"
+        code=1
+    }
+    [ $code -eq 0 ] || show
 }
-if [ $code -ne 0 ]; then
+
+show() {
     grep -v '^METRIC' "$dir/out"
-    cat "$OUT_DIR/scenario.log"
-fi
-exit $code
+    cat "$dir/results/scenario.log"
+    exit $code
+}
+
+# Has every stack a row for s0, s1 and s2?
+IFS=, read -ra stacks <<<"$names"
+run $((${#stacks[@]} * 3))
+# For each of s0, s1 and s2 over each transport, and for tls with silent clients.
+export S4_TRANSPORTS="tls ws wss ipc" S4_SILENT=100 MEASURE=0.2
+run $((4 * 13)) --scenario s4 --stacks zlink,zlink-batch,zlink-zlink,asio

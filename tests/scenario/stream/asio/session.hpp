@@ -1,49 +1,37 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* A connection of the Asio echo server. */
+/* A connection of the Asio echo server over TCP. */
 #ifndef ASIO_ECHO_SESSION_HPP
 #define ASIO_ECHO_SESSION_HPP
 
-#include <asio.hpp>
-
-#include <array>
-#include <cstddef>
-#include <memory>
-#include <utility>
-#include <vector>
+#include "echo_session.hpp"
 
 /* A session waits until there is something to read, and only then takes the read
  * buffer of its thread: a silent connection holds none. What was read is written
- * at once, straight from that buffer. What the kernel does not take then is
- * appended to the main buffer; as soon as the flush buffer is written, the two
- * change places, so reading goes on during a write. Used by one thread only. */
-class session : public std::enable_shared_from_this<session>
+ * at once, straight from that buffer, and only what the kernel does not take
+ * then goes through the session's own buffers. */
+class session : public echo_session<asio::ip::tcp::socket, session>
 {
   public:
-    using read_buffer = std::array<char, 64 * 1024>;
-
     session (asio::ip::tcp::socket socket, read_buffer &input) :
-        socket_ (std::move (socket)), input_ (input)
+        echo_session (std::move (socket)), input_ (input)
     {
     }
 
     void start ()
     {
         asio::error_code error;
-        socket_.non_blocking (true, error);
+        stream_.non_blocking (true, error);
         if (!error)
             read ();
     }
 
   private:
-    using buffer = std::vector<char>;
-
-    /* From here on the peer is not read until it takes its answers. */
-    static constexpr std::size_t main_limit = 1024 * 1024;
+    friend echo_session;
 
     void read ()
     {
         reading_ = true;
-        socket_.async_wait (
+        stream_.async_wait (
           asio::ip::tcp::socket::wait_read,
           [self = shared_from_this ()] (asio::error_code error) {
               self->reading_ = false;
@@ -55,57 +43,26 @@ class session : public std::enable_shared_from_this<session>
     void readable ()
     {
         asio::error_code error;
-        std::size_t size = socket_.read_some (asio::buffer (input_), error);
+        std::size_t size = stream_.read_some (asio::buffer (input_), error);
         if (!error)
-            send (size);
+            echo (size);
         else if (error == asio::error::would_block)
             read ();
     }
 
-    void send (std::size_t size)
+    void echo (std::size_t size)
     {
         std::size_t sent = 0;
-        if (flush_.empty ()) {
+        if (idle ()) {
             asio::error_code error;
-            sent = socket_.write_some (asio::buffer (input_, size), error);
+            sent = stream_.write_some (asio::buffer (input_, size), error);
             if (error && error != asio::error::would_block)
                 return;
         }
-        if (sent < size) {
-            main_.insert (main_.end (), input_.data () + sent,
-                          input_.data () + size);
-            if (flush_.empty ())
-                flush ();
-        }
-        if (main_.size () < main_limit)
-            read ();
+        send (input_.data () + sent, size - sent);
     }
 
-    void flush ()
-    {
-        flush_.swap (main_);
-        asio::async_write (
-          socket_, asio::buffer (flush_),
-          [self = shared_from_this ()] (asio::error_code error, std::size_t) {
-              if (!error)
-                  self->flushed ();
-          });
-    }
-
-    void flushed ()
-    {
-        flush_.clear ();
-        if (!main_.empty ())
-            flush ();
-        if (!reading_)
-            read ();
-    }
-
-    asio::ip::tcp::socket socket_;
-    bool reading_ = false;
     read_buffer &input_;
-    buffer main_;  /* to be written after flush_ */
-    buffer flush_; /* being written, unless it is empty */
 };
 
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* An echo server with one fault, to see that the load client finds it. A
- * thread for each connection; the fault happens at its FAULT_AT-th message. */
+ * thread for each connection; the fault happens at its FAULT_AT-th message.
+ * With a fault of WebSockets it speaks ws. */
+#include "bad_ws.h"
 #include "message.h"
 #include "settings.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,13 +39,18 @@ enum fault
     FAULT_NO_ACCEPT,   /* connections are not taken */
     FAULT_SLOW,        /* every echo takes SLOW_MS */
     FAULT_MUTE,        /* it never says where it listens */
-    FAULT_STAYS        /* it does not end on SIGTERM */
+    FAULT_STAYS,       /* it does not end on SIGTERM */
+    FAULT_WS           /* + an enum ws_fault */
 };
 
 static const char *const fault_names[] = {
   "none", "wrong-bytes", "wrong-header", "wrong-length", "duplicate", "lost",
   "swap", "dies",        "silent",       "stalls",       "foreign",
-  "no-accept", "slow",   "mute",         "stays"};
+  "no-accept", "slow",   "mute",         "stays",
+  /* by enum ws_fault */
+  "ws-none", "ws-split", "ws-refuses", "ws-upgrade", "ws-accept", "ws-mute",
+  "ws-masked", "ws-text", "ws-opcode", "ws-stray", "ws-reserved",
+  "ws-long-ping", "ws-part-ping", "ws-close"};
 
 struct frame
 {
@@ -53,6 +61,7 @@ struct frame
 struct peer
 {
     int fd;
+    struct bad_ws ws;
     struct frame frame, held;
 };
 
@@ -71,21 +80,39 @@ static size_t body_size (const struct frame *frame)
            | l[3];
 }
 
-static bool read_frame (int fd, struct frame *frame)
+static enum ws_fault ws_fault (void)
 {
-    if (recv (fd, frame->length, sizeof frame->length, MSG_WAITALL)
-        != (ssize_t) sizeof frame->length)
-        return false;
-    size_t size = body_size (frame);
-    return size <= sizeof frame->body
-           && recv (fd, frame->body, size, MSG_WAITALL) == (ssize_t) size;
+    return fault < FAULT_WS ? WS_FAULT_NONE
+                            : (enum ws_fault) (fault - FAULT_WS);
 }
 
-static void write_frame (int fd, const struct frame *frame)
+static bool read_bytes (struct peer *peer, void *bytes, size_t len)
+{
+    return fault >= FAULT_WS
+             ? bad_ws_read (&peer->ws, bytes, len)
+             : recv (peer->fd, bytes, len, MSG_WAITALL) == (ssize_t) len;
+}
+
+static bool read_frame (struct peer *peer)
+{
+    struct frame *frame = &peer->frame;
+    if (!read_bytes (peer, frame->length, sizeof frame->length))
+        return false;
+    size_t size = body_size (frame);
+    return size <= sizeof frame->body && read_bytes (peer, frame->body, size);
+}
+
+static void write_frame (struct peer *peer, const struct frame *frame)
 {
     size_t len = sizeof frame->length + body_size (frame);
-    /* A client that has seen enough may be gone. */
-    (void) !send (fd, frame, len, MSG_NOSIGNAL);
+    if (fault >= FAULT_WS)
+        bad_ws_write (&peer->ws,
+                      ws_fault () == WS_FAULT_SPLIT ? WS_FAULT_SPLIT
+                                                    : WS_FAULT_NONE,
+                      frame, len);
+    else
+        /* A client that has seen enough may be gone. */
+        (void) !send (peer->fd, frame, len, MSG_NOSIGNAL);
 }
 
 /* Answers the message at which the fault happens. */
@@ -104,7 +131,7 @@ static void answer_badly (struct peer *peer)
             frame->length[MESSAGE_LENGTH_SIZE - 1]--;
             break;
         case FAULT_DUPLICATE:
-            write_frame (peer->fd, frame);
+            write_frame (peer, frame);
             break;
         case FAULT_SWAP:
             memcpy (&peer->held, frame, sizeof *frame);
@@ -117,9 +144,12 @@ static void answer_badly (struct peer *peer)
             pthread_mutex_unlock (&first_lock);
             break;
         default:
+            if (fault >= FAULT_WS)
+                bad_ws_write (&peer->ws, ws_fault (), frame,
+                              sizeof frame->length + size);
             return;
     }
-    write_frame (peer->fd, frame);
+    write_frame (peer, frame);
 }
 
 static void remember_first (const struct frame *frame)
@@ -134,7 +164,9 @@ static void remember_first (const struct frame *frame)
 static void *serve_peer (void *arg)
 {
     struct peer *peer = arg;
-    for (unsigned number = 1; read_frame (peer->fd, &peer->frame); number++) {
+    peer->ws.fd = peer->fd;
+    bool open = fault < FAULT_WS || bad_ws_accept (&peer->ws, ws_fault ());
+    for (unsigned number = 1; open && read_frame (peer); number++) {
         if (number == 1)
             remember_first (&peer->frame);
         if (fault == FAULT_SILENT)
@@ -144,9 +176,9 @@ static void *serve_peer (void *arg)
         if (fault != FAULT_NONE && number == FAULT_AT)
             answer_badly (peer);
         else if (fault != FAULT_STALLS || number < FAULT_AT)
-            write_frame (peer->fd, &peer->frame);
+            write_frame (peer, &peer->frame);
         if (fault == FAULT_SWAP && number == FAULT_AT + 1)
-            write_frame (peer->fd, &peer->held);
+            write_frame (peer, &peer->held);
     }
     close (peer->fd);
     free (peer);
@@ -180,7 +212,10 @@ static int listen_on_port (void)
                                   .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     int fd = socket (AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind (fd, (struct sockaddr *) &address, len) != 0
+    int on = 1; /* accepted sockets inherit it */
+    if (fd < 0
+        || setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0
+        || bind (fd, (struct sockaddr *) &address, len) != 0
         || listen (fd, fault == FAULT_NO_ACCEPT ? 0 : SOMAXCONN) != 0
         || getsockname (fd, (struct sockaddr *) &address, &len) != 0) {
         perror ("cannot listen");

@@ -5,6 +5,7 @@
 # usage: client_selftest.sh BIN_DIR
 set -u
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=${1:?usage: client_selftest.sh BIN_DIR}
 dir=$(mktemp -d)
 server_pid=
@@ -34,8 +35,11 @@ start_server() {
     exit 1
 }
 
+# What a client is told about the server is a port, or a name over ipc.
 run_client() {
-    timeout 20 "$bin/stream_client" --port "$port" --ccu 50 --inflight 8 \
+    local where=--port
+    [ "${TRANSPORT:-tcp}" != ipc ] || where=--path
+    timeout 20 "$bin/stream_client" $where "$port" --ccu 50 --inflight 8 \
         --size 128 --warmup 0.1 --measure 0.3 --drain-timeout 0.4 --hold 0.6 \
         --connect-timeout 0.5 --latency-sample-rate 4 "$@" \
         >"$dir/out" 2>"$dir/err"
@@ -101,8 +105,100 @@ fault dies server_ended connection_lost drain_timeout
 fault silent no_answer drain_timeout
 fault stalls incomplete drain_timeout
 fault slow drain_timeout
-fault no-accept connect_timeout
 
+# Over ws; ws-none and ws-split are no faults.
+export TRANSPORT=ws
+for name in none split; do
+    start_server "$bin/bad_server" --fault ws-$name
+    run_client --scenario s2
+    check "ws-$name" passes
+    stop_server
+done
+start_server "$bin/zlink_echo"
+for scenario in s0 s1 s2; do
+    run_client --scenario $scenario
+    check "ws-zlink-$scenario" passes
+done
+run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
+check "ws-zlink-300000" passes
+stop_server
+fault ws-refuses ws_refused connect_fail
+fault ws-upgrade ws_bad_upgrade connect_fail
+fault ws-accept ws_bad_accept connect_fail
+fault ws-mute connect_timeout
+fault ws-masked ws_masked_frame connection_lost
+fault ws-text ws_bad_opcode connection_lost
+fault ws-opcode ws_bad_opcode connection_lost
+fault ws-stray ws_bad_opcode connection_lost
+fault ws-reserved ws_reserved_bits connection_lost
+fault ws-long-ping ws_bad_control connection_lost
+fault ws-part-ping ws_bad_control connection_lost
+fault ws-close ws_closed connection_lost
+
+# Over ipc, and over tls where OpenSSL is.
+export TRANSPORT=ipc
+start_server "$bin/zlink_echo"
+run_client --scenario s2
+check "ipc" passes
+stop_server
+run_client --scenario s1
+check "ipc-refused" fails_with connect_fail
+check "ipc-errno" grep -q 'errors_by_errno=ECONNREFUSED:50 ' "$dir/out"
+
+export TRANSPORT=tls
+message=$(TLS_CA=/dev/null "$bin/stream_client" --scenario s0 --port 1 2>&1 >/dev/null)
+if [ $? -eq 2 ] || ! message=$("$here/../make_certificate.sh" "$dir" 2>&1); then
+    echo "skip tls, wss: $message"
+else
+    export TLS_CERT=$dir/cert.pem TLS_KEY=$dir/key.pem TLS_CA=$dir/cert.pem
+    servers=(zlink_echo)
+    [ ! -x "$bin/asio_tls_echo" ] || servers+=(asio_tls_echo)
+    for server in "${servers[@]}"; do
+        start_server "$bin/$server"
+        for scenario in s0 s1 s2; do
+            run_client --scenario $scenario --server-pid "$server_pid"
+            check "tls-$server-$scenario" passes
+        done
+        run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
+        check "tls-$server-300000" passes
+        stop_server
+    done
+
+    start_server "$bin/zlink_echo"
+    "$here/../make_certificate.sh" "$dir/other"
+    TLS_CA=$dir/other/cert.pem run_client --scenario s1
+    check "tls-other-ca" fails_with tls_certificate connect_fail
+    # 127.0.0.2 is the same server, but no name of the certificate's.
+    run_client --scenario s1 --host 127.0.0.2
+    check "tls-other-name" fails_with tls_certificate connect_fail
+    TRANSPORT=tcp run_client --scenario s2
+    check "tcp-to-tls" fails_with connection_lost
+    TRANSPORT=ws run_client --scenario s1
+    check "ws-to-tls" fails_with connect_fail
+    run_client --scenario s0 --silent 100
+    check "silent" passes
+    check "silent-count" [ "$(metric silent)" = 100 ]
+    TLS_CIPHER=nonsense run_client --scenario s1
+    check "tls-cipher" grep -q nonsense "$dir/err"
+    stop_server
+    start_server "$bin/epoll_echo" # the client's own first bytes come back
+    run_client --scenario s1
+    check "tls-to-tcp" fails_with tls_failed connect_fail
+    stop_server
+
+    export TRANSPORT=wss
+    start_server "$bin/zlink_echo"
+    run_client --scenario s2
+    check "wss" passes
+    run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
+    check "wss-300000" passes
+    TRANSPORT=tls run_client --scenario s2
+    check "tls-to-wss" fails_with no_answer
+    stop_server
+fi
+export TRANSPORT=tcp
+
+fault no-accept connect_timeout
 run_client --scenario s1 # the port of the last server, which is gone
 check refused fails_with connect_fail
 check errno grep -q 'errors_by_errno=ECONNREFUSED:50 ' "$dir/out"
@@ -155,6 +251,8 @@ run_client --scenario s2 --size 300000 --ccu 5 --drain-timeout 5
 check "size-300000" passes
 run_client --scenario s2 --size 15
 check "size-15" refuses '15 is not in the range 16'
+TRANSPORT=quic run_client --scenario s2
+check "transport" refuses 'this client speaks tcp, tls'
 run_client --scenario s7
 check "s7" refuses 's0, s1 or s2'
 stop_server

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The neutral transport: plain non-blocking TCP sockets on one epoll. */
+/* The neutral transport: non-blocking sockets on one epoll, with layers above
+ * them where the transport has any. */
 #ifndef SCENARIO_CONNECTION_H
 #define SCENARIO_CONNECTION_H
 

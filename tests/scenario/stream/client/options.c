@@ -24,18 +24,14 @@ static enum settings_result check (struct options *options)
         fprintf (stderr, "--not-run: SKIP or FAIL\n");
         return SETTINGS_BAD;
     }
-    if (strcmp (options->transport, "tcp") != 0) {
-        fprintf (stderr, "TRANSPORT %s: this client speaks tcp only\n",
-                 options->transport);
-        return SETTINGS_BAD;
-    }
     if (options->syscalls && strcmp (options->syscalls, "perf") != 0
         && strcmp (options->syscalls, "strace") != 0) {
         fprintf (stderr, "--syscalls: perf or strace\n");
         return SETTINGS_BAD;
     }
-    if (options->port == 0) {
-        fprintf (stderr, "--port is needed\n");
+    bool ipc = strcmp (options->transport, "ipc") == 0;
+    if (ipc ? !options->path : options->port == 0) {
+        fprintf (stderr, "--%s is needed\n", ipc ? "path" : "port");
         return SETTINGS_BAD;
     }
     if (options->rate > 0 && options->burst > options->inflight) {
@@ -53,6 +49,7 @@ options_read (struct options *o, int argc, char **argv)
       .stack = "stream",
       .host = "127.0.0.1",
       .transport = "tcp",
+      .tls_cipher = "TLS_AES_128_GCM_SHA256",
       .ccu = 10000,
       .size = 1024,
       .inflight = 30,
@@ -74,6 +71,8 @@ options_read (struct options *o, int argc, char **argv)
       {"STACK", SETTING_TEXT, true, &o->stack, 0, 0, "name of the server"},
       {"HOST", SETTING_TEXT, true, &o->host, 0, 0, "server's IPv4 address"},
       {"PORT", SETTING_INTEGER, true, &o->port, 1, 65535, "server's port"},
+      {"PATH", SETTING_TEXT, true, &o->path, 0, 0,
+       "ipc: where the server listens, @name for an abstract name"},
       {"SERVER_PID", SETTING_INTEGER, true, &o->server_pid, 0, MAX_BYTES,
        "server's process, for its memory and CPU"},
       {"CSV", SETTING_TEXT, true, &o->csv, 0, 0, "file to append a row to"},
@@ -88,7 +87,12 @@ options_read (struct options *o, int argc, char **argv)
        "perf or strace: count the server's system calls with it"},
       {"PROGRESS", SETTING_TEXT, true, &o->progress, 0, 0,
        "text in front of the progress line"},
-      {"TRANSPORT", SETTING_TEXT, false, &o->transport, 0, 0, "tcp"},
+      {"TRANSPORT", SETTING_TEXT, false, &o->transport, 0, 0,
+       "tcp, tls, ws, wss or ipc"},
+      {"TLS_CA", SETTING_TEXT, false, &o->tls_ca, 0, 0,
+       "PEM file to verify the server's certificate with"},
+      {"TLS_CIPHER", SETTING_TEXT, false, &o->tls_cipher, 0, 0,
+       "the one TLS 1.3 cipher that is offered"},
       {"CCU", SETTING_INTEGER, false, &o->ccu, 1, MAX_CCU, "connections"},
       {"SIZE", SETTING_INTEGER, false, &o->size,
        MESSAGE_HEADER_SIZE, 16 << 20,
@@ -105,6 +109,8 @@ options_read (struct options *o, int argc, char **argv)
        "socket send buffer in bytes, 0: system's"},
       {"RCVBUF", SETTING_INTEGER, false, &o->rcvbuf, 0, MAX_BYTES,
        "socket receive buffer in bytes, 0: system's"},
+      {"SILENT", SETTING_INTEGER, false, &o->silent, 0, MAX_CCU,
+       "further connections that say nothing while messages flow"},
       {"HWM", SETTING_INTEGER, false, &o->hwm, 0, MAX_BYTES,
        "high-water mark of a client's zlink socket"},
       {"IO_THREADS", SETTING_INTEGER, false, &o->io_threads, 0, 1024,

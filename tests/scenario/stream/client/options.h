@@ -12,7 +12,10 @@ struct options
     const char *scenario;  /* "s0", "s1" or "s2" */
     const char *stack;     /* what the server is; names the row */
     const char *host;      /* IPv4 literal */
-    const char *transport; /* "tcp" */
+    const char *transport; /* "tcp", "tls", "ws", "wss" or "ipc" */
+    const char *path;      /* ipc: where the server listens */
+    const char *tls_ca;    /* PEM file, or NULL */
+    const char *tls_cipher;
     const char *csv;       /* file to append the row to, or NULL */
     const char *not_run;   /* "SKIP" or "FAIL": only report this … */
     const char *reason;    /* … and why; or NULL */
@@ -32,6 +35,7 @@ struct options
     long hwm;                 /* messages; for a client made of zlink sockets */
     long io_threads;          /* the same */
     long latency_sample_rate; /* one message in so many */
+    long silent; /* further connections that say nothing */
     double warmup, measure, drain_timeout, hold; /* seconds */
     double connect_timeout; /* seconds that one connection may take */
     double deadline;        /* seconds that everything may take; 0: computed */

@@ -130,6 +130,8 @@ static void fill_row (struct row *row,
                (double) measures->server_switches.involuntary, 0);
     add_known (row, "syscalls_per_message",
                per_echo (measures, measures->server_syscalls), 4);
+    add_known (row, "silent", (double) measures->silent, 0);
+    add_known (row, "silent_ended", (double) measures->silent_ended, 0);
     add (row, "syscalls_by", "%s",
          options->syscalls ? options->syscalls : "-");
     add (row, "paced_rate", "%ld", options->rate);

@@ -45,7 +45,9 @@ int run_init (struct run *run, const struct options *options)
                                       .server_rss_idle_kb = -1,
                                       .client_rss_kb = -1,
                                       .client_conn_rss_kb = -1,
-                                      .client_fds = -1};
+                                      .client_fds = -1,
+                                      .silent = -1,
+                                      .silent_ended = -1};
     run->links = calloc ((size_t) options->ccu, sizeof *run->links);
     if (!run->links
         || message_format_init (&run->traffic.format, (size_t) options->size)
@@ -209,6 +211,8 @@ static bool idle (struct run *run, long rss_before_kb)
 {
     struct measures *measures = &run->measures;
     run->traffic.phase = PHASE_IDLE;
+    if (run->options->silent > 0)
+        run->transport.open_silent (run->transport.state);
     if (!stay (run, SETTLE_S))
         return false;
     if (run->options->server_pid)

@@ -44,6 +44,8 @@ struct transport
     /* Sends what the connection's window has room for. */
     void (*send) (void *state, uint32_t index);
     void (*close) (void *state, uint32_t index);
+    /* Opens the silent connections; may be NULL where options->silent is 0. */
+    void (*open_silent) (void *state);
 };
 
 /* Figures that are not counts; -1: not known. */
@@ -62,6 +64,8 @@ struct measures
     long client_rss_kb;      /* peak */
     double client_conn_rss_kb; /* growth from none to all open, for each */
     long client_fds;           /* descriptors while all are open */
+    long silent;       /* silent connections that were open at the end */
+    long silent_ended; /* how often the server ended one */
 };
 
 struct run

@@ -2,6 +2,7 @@
 /* The neutral load client: one thread, epoll, no zlink inside. Exit code: 0
  * passed, 1 failed, 2 wrong use. */
 #include "connection.h"
+#include "layer.h"
 #include "options.h"
 #include "process.h"
 #include "report.h"
@@ -30,6 +31,12 @@ int main (int argc, char **argv)
     if (settings != SETTINGS_OK)
         return settings == SETTINGS_HELP ? 0 : 2;
 
+    const char *missing = layers_missing (options.transport);
+    if (missing && !options.not_run) {
+        fprintf (stderr, "TRANSPORT %s: %s\n", options.transport, missing);
+        return 2;
+    }
+
     static struct run run;
     if (run_init (&run, &options) != 0) {
         perror ("cannot prepare the run");
@@ -40,11 +47,11 @@ int main (int argc, char **argv)
         ok = report_not_run (&run);
     } else {
         long limit = process_raise_descriptor_limit ();
-        if (limit < options.ccu + OTHER_DESCRIPTORS)
+        if (limit < options.ccu + options.silent + OTHER_DESCRIPTORS)
             fprintf (stderr,
                      "warning: %ld descriptors allowed (ulimit -n), %ld "
                      "connections wanted\n",
-                     limit, options.ccu);
+                     limit, options.ccu + options.silent);
         ok = run_with_connections (&run);
     }
     run_free (&run);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tally.h"
 
+#include "protocol_error.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +35,9 @@ void tally_errors_text (const struct tally *tally, char *text, size_t size)
     for (int error = 0; error < TALLY_ERRORS; error++) {
         if (tally->errors[error] == 0)
             continue;
-        const char *name = error == 0 ? "EOF" : strerrorname_np (error);
+        const char *name = error == 0 ? "EOF" : protocol_error_name (error);
+        if (!name)
+            name = strerrorname_np (error);
         char item[64];
         snprintf (item, sizeof item, "%s:%llu", name ? name : "EOTHER",
                   (unsigned long long) tally->errors[error]);
@@ -73,6 +77,9 @@ bool tally_verdict (const struct tally *tally,
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (checks[i].failed)
             append (reasons, size, checks[i].reason);
+    for (int error = PROTOCOL_ERROR_FIRST; error < PROTOCOL_ERROR_END; error++)
+        if (tally->errors[error] > 0)
+            append (reasons, size, protocol_error_name (error));
     bool passed = reasons[0] == '\0';
     if (passed)
         append (reasons, size, "-");

@@ -27,7 +27,7 @@ struct client
     void *context;
     void **sockets;        /* by connection; NULL: closed */
     uint8_t (*ids)[ID_SIZE]; /* the peer of each, once it is connected */
-    char endpoint[64];
+    char endpoint[128];
     uint8_t *in, *out; /* one body each; in has a byte more, to see excess */
 
     /* The open sockets without gaps, in no order. */
@@ -69,6 +69,14 @@ static int set_option (void *socket, int option, long value)
     return zlink_setsockopt (socket, option, &number, sizeof number);
 }
 
+/* The server's certificate has to verify against this file. */
+static int set_ca (void *socket, const char *file)
+{
+    return file
+             ? zlink_setsockopt (socket, ZLINK_TLS_CA, file, strlen (file))
+             : 0;
+}
+
 static int set_options (void *socket, const struct options *options)
 {
     bool ok =
@@ -77,6 +85,7 @@ static int set_options (void *socket, const struct options *options)
       && set_option (socket, ZLINK_SNDBUF, options->sndbuf) == 0
       && set_option (socket, ZLINK_RCVBUF, options->rcvbuf) == 0
       && set_option (socket, ZLINK_LINGER, 0) == 0
+      && set_ca (socket, options->tls_ca) == 0
       /* A lost connection is a finding here, not to be healed. */
       && set_option (socket, ZLINK_RECONNECT_IVL, -1) == 0
       /* A send that waits this long means that nothing moves any more. */
@@ -190,8 +199,12 @@ static int client_init (struct client *client, struct run *run)
     const struct options *options = run->options;
     size_t ccu = (size_t) options->ccu;
     *client = (struct client){.run = run, .context = zlink_ctx_new ()};
-    snprintf (client->endpoint, sizeof client->endpoint, "%s://%s:%ld",
-              options->transport, options->host, options->port);
+    if (options->path)
+        snprintf (client->endpoint, sizeof client->endpoint, "%s://%s",
+                  options->transport, options->path);
+    else
+        snprintf (client->endpoint, sizeof client->endpoint, "%s://%s:%ld",
+                  options->transport, options->host, options->port);
     client->sockets = calloc (ccu, sizeof *client->sockets);
     client->ids = calloc (ccu, sizeof *client->ids);
     client->items = calloc (ccu, sizeof *client->items);
@@ -239,6 +252,11 @@ int main (int argc, char **argv)
     enum settings_result settings = options_read (&options, argc, argv);
     if (settings != SETTINGS_OK)
         return settings == SETTINGS_HELP ? 0 : 2;
+    if (options.silent > 0) {
+        fprintf (stderr, "--silent: a client of zlink sockets has no such "
+                         "connections\n");
+        return 2;
+    }
     process_raise_descriptor_limit ();
     alarm ((unsigned) options.deadline + ALARM_GRACE_S);
 

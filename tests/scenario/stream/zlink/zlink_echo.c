@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_ID 255
 #define MAX_BATCH 1024
@@ -19,6 +20,8 @@
 struct config
 {
     const char *mode;
+    const char *transport;         /* "tcp", "tls", "ws", "wss" or "ipc" */
+    const char *tls_cert, *tls_key; /* PEM files, or NULL */
     long port, io_threads, backlog, hwm, sndbuf, rcvbuf, max_size;
 };
 
@@ -56,10 +59,45 @@ static int set_option (void *socket, int option, long value)
     return zlink_setsockopt (socket, option, &number, sizeof number);
 }
 
-static int open_endpoint (void *socket, const struct config *config)
+/* A file name that was not given leaves the option as it is; libzlink says
+ * then what is missing. */
+static int set_file (void *socket, int option, const char *name)
+{
+    return name ? zlink_setsockopt (socket, option, name, strlen (name)) : 0;
+}
+
+static bool is_ipc (const struct config *config)
+{
+    return strcmp (config->transport, "ipc") == 0;
+}
+
+static int bind_endpoint (void *socket, const struct config *config)
 {
     char endpoint[64];
-    snprintf (endpoint, sizeof endpoint, "tcp://*:%ld", config->port);
+    if (is_ipc (config))
+        /* A port names the abstract socket, and else the process. */
+        snprintf (endpoint, sizeof endpoint, "ipc://@zlink-echo-%ld",
+                  config->port ? config->port : (long) getpid ());
+    else
+        snprintf (endpoint, sizeof endpoint, "%s://*:%ld", config->transport,
+                  config->port);
+    return zlink_bind (socket, endpoint);
+}
+
+/* Prints the port, or where an ipc socket is. A WebSocket's endpoint has a path
+ * behind its port. */
+static void print_listening (const struct config *config, const char *endpoint)
+{
+    if (is_ipc (config))
+        printf ("LISTENING %s\n", endpoint + strlen ("ipc://"));
+    else
+        printf ("LISTENING %ld\n",
+                strtol (strrchr (endpoint, ':') + 1, NULL, 10));
+    fflush (stdout);
+}
+
+static int open_endpoint (void *socket, const struct config *config)
+{
     int mode = strcmp (config->mode, "compat") == 0 ? ZLINK_STREAM_MODE_COMPAT
                                                     : ZLINK_STREAM_MODE_FAST;
     if (set_option (socket, ZLINK_STREAM_MODE, mode) != 0
@@ -69,14 +107,15 @@ static int open_endpoint (void *socket, const struct config *config)
         || set_option (socket, ZLINK_SNDBUF, config->sndbuf) != 0
         || set_option (socket, ZLINK_RCVBUF, config->rcvbuf) != 0
         || set_option (socket, ZLINK_LINGER, 0) != 0
-        || zlink_bind (socket, endpoint) != 0)
+        || set_file (socket, ZLINK_TLS_CERT, config->tls_cert) != 0
+        || set_file (socket, ZLINK_TLS_KEY, config->tls_key) != 0
+        || bind_endpoint (socket, config) != 0)
         return -1;
     char bound[256];
     size_t len = sizeof bound;
     if (zlink_getsockopt (socket, ZLINK_LAST_ENDPOINT, bound, &len) != 0)
         return -1;
-    printf ("LISTENING %s\n", strrchr (bound, ':') + 1);
-    fflush (stdout);
+    print_listening (config, bound);
     return 0;
 }
 
@@ -226,6 +265,7 @@ static int serve (void *context, const struct config *config)
 int main (int argc, char **argv)
 {
     struct config config = {.mode = "compat",
+                            .transport = "tcp",
                             .io_threads = 2,
                             .backlog = 32768,
                             .hwm = 1000000,
@@ -235,6 +275,12 @@ int main (int argc, char **argv)
     const struct setting table[] = {
       {"MODE", SETTING_TEXT, true, &config.mode, 0, 0,
        "compat, fast, or batch: fast in batches"},
+      {"TRANSPORT", SETTING_TEXT, false, &config.transport, 0, 0,
+       "tcp, tls, ws, wss or ipc"},
+      {"TLS_CERT", SETTING_TEXT, false, &config.tls_cert, 0, 0,
+       "PEM file of the certificate, for tls and wss"},
+      {"TLS_KEY", SETTING_TEXT, false, &config.tls_key, 0, 0,
+       "PEM file of its key"},
       {"PORT", SETTING_INTEGER, true, &config.port, 0, 65535,
        "port to listen on, 0: any free one"},
       {"MAX_SIZE", SETTING_INTEGER, true, &config.max_size, 1, 1 << 30,

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* A connection, for what a channel sends. */
+struct place
+{
+    struct connections *all;
+    uint32_t index;
+};
+
+int flow_watch (struct connections *all, uint32_t index, int op, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u32 = index};
+    return epoll_ctl (all->epoll, op, all->table[index].fd, &event);
+}
+
+void flow_release (struct connections *all, uint32_t index)
+{
+    struct connection *connection = &all->table[index];
+    if (connection->fd >= 0)
+        close (connection->fd);
+    free (connection->part);
+    free (connection->unsent);
+    if (connection->channel)
+        channel_free (&all->layers, connection->channel);
+    *connection = (struct connection){.fd = -1};
+}
+
+void flow_lose (struct connections *all, uint32_t index, int error)
+{
+    flow_release (all, index);
+    if (all->run->links[index].state == LINK_CONNECTING)
+        run_connect_failed (all->run, index, error);
+    else
+        run_lost (all->run, index, error);
+}
+
+/* ------------------------------------------------------------------ sending */
+
+/* Writes len bytes; keeps what the kernel does not take. Returns an errno. */
+static int write_out (struct connections *all,
+                      uint32_t index,
+                      const uint8_t *bytes,
+                      size_t len)
+{
+    struct connection *connection = &all->table[index];
+    ssize_t sent = send (connection->fd, bytes, len, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        return errno;
+    size_t done = sent < 0 ? 0 : (size_t) sent;
+    if (done == len)
+        return 0;
+    connection->unsent = malloc (len - done);
+    if (!connection->unsent
+        || flow_watch (all, index, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT) != 0)
+        return ENOMEM;
+    memcpy (connection->unsent, bytes + done, len - done);
+    connection->unsent_len = len - done;
+    connection->unsent_done = 0;
+    return 0;
+}
+
+/* What a layer has to say goes behind what is unsent. */
+static int send_behind (void *owner, const uint8_t *bytes, size_t len)
+{
+    const struct place *place = owner;
+    struct connection *connection = &place->all->table[place->index];
+    if (!connection->unsent)
+        return write_out (place->all, place->index, bytes, len);
+    uint8_t *longer =
+      realloc (connection->unsent, connection->unsent_len + len);
+    if (!longer)
+        return ENOMEM;
+    memcpy (longer + connection->unsent_len, bytes, len);
+    connection->unsent = longer;
+    connection->unsent_len += len;
+    return 0;
+}
+
+/* Sends the first len bytes of all->out. False: lost. */
+static bool send_frames (struct connections *all, uint32_t index, size_t len)
+{
+    struct channel *channel = all->table[index].channel;
+    struct span data = {all->out, len};
+    int error = channel ? channel_encode (&all->layers, channel, &data) : 0;
+    if (error == 0)
+        error = write_out (all, index, data.bytes, data.len);
+    if (error)
+        flow_lose (all, index, error);
+    return error == 0;
+}
+
+void flow_fill (struct connections *all, uint32_t index, uint64_t now)
+{
+    struct connection *connection = &all->table[index];
+    struct traffic *traffic = &all->run->traffic;
+    struct window *window = &all->run->links[index].window;
+    /* While something is unsent, EPOLLOUT brings us back here. */
+    while (!connection->unsent) {
+        size_t room = window_room (window, traffic);
+        if (room > all->buffer_size / all->frame_size)
+            room = all->buffer_size / all->frame_size;
+        if (room == 0)
+            return;
+        uint8_t *frame = all->out;
+        for (size_t i = 0; i < room; i++, frame += all->frame_size) {
+            memcpy (frame, traffic->format.length, MESSAGE_LENGTH_SIZE);
+            window_send (window, traffic, frame + MESSAGE_LENGTH_SIZE, now);
+        }
+        if (!send_frames (all, index, room * all->frame_size))
+            return;
+    }
+}
+
+void flow_writable (struct connections *all, uint32_t index)
+{
+    struct connection *connection = &all->table[index];
+    ssize_t sent = send (connection->fd,
+                         connection->unsent + connection->unsent_done,
+                         connection->unsent_len - connection->unsent_done,
+                         MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            flow_lose (all, index, errno);
+        return;
+    }
+    connection->unsent_done += (size_t) sent;
+    if (connection->unsent_done < connection->unsent_len)
+        return;
+    free (connection->unsent);
+    connection->unsent = NULL;
+    if (flow_watch (all, index, EPOLL_CTL_MOD, EPOLLIN) != 0) {
+        flow_lose (all, index, errno);
+        return;
+    }
+    flow_fill (all, index, clock_ns ());
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+/* Takes in one whole frame. False when its length is wrong: nothing behind it
+ * can be told apart any more. */
+static bool take_frame (struct connections *all,
+                        uint32_t index,
+                        const uint8_t *frame,
+                        uint64_t now)
+{
+    struct traffic *traffic = &all->run->traffic;
+    if (memcmp (frame, traffic->format.length, MESSAGE_LENGTH_SIZE) != 0) {
+        traffic->tally.wrong_length++;
+        flow_lose (all, index, EBADMSG);
+        return false;
+    }
+    window_recv (&all->run->links[index].window, traffic,
+                 frame + MESSAGE_LENGTH_SIZE, now);
+    return true;
+}
+
+/* Takes in frames, and puts a begun one aside. */
+static bool take_frames (struct connections *all,
+                         uint32_t index,
+                         const uint8_t *frame,
+                         size_t len,
+                         uint64_t now)
+{
+    struct connection *connection = &all->table[index];
+    for (; len >= all->frame_size; len -= all->frame_size) {
+        if (!take_frame (all, index, frame, now))
+            return false;
+        frame += all->frame_size;
+    }
+    if (len == 0) {
+        free (connection->part);
+        connection->part = NULL;
+    } else {
+        if (!connection->part)
+            connection->part = malloc (all->frame_size);
+        if (!connection->part) {
+            flow_lose (all, index, ENOMEM);
+            return false;
+        }
+        memcpy (connection->part, frame, len);
+    }
+    connection->part_len = (uint32_t) len;
+    return true;
+}
+
+/* Bytes that the frame still needs whose beginning was put aside. */
+static size_t missing_bytes (const struct connections *all,
+                             const struct connection *connection)
+{
+    return connection->part_len ? all->frame_size - connection->part_len : 0;
+}
+
+/* A descriptor without layers: a begun frame is read to its place at once. */
+static void readable_plain (struct connections *all, uint32_t index)
+{
+    struct connection *connection = &all->table[index];
+    size_t missing = missing_bytes (all, connection);
+    struct iovec pieces[2] = {
+      {connection->part_len ? connection->part + connection->part_len : NULL,
+       missing},
+      {all->in, all->buffer_size},
+    };
+    int skip = missing == 0;
+    ssize_t got = readv (connection->fd, pieces + skip, 2 - skip);
+    if (got <= 0) {
+        if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            flow_lose (all, index, got == 0 ? 0 : errno);
+        return;
+    }
+    uint64_t now = clock_ns ();
+    size_t len = (size_t) got;
+    if (len < missing) {
+        connection->part_len += (uint32_t) len;
+        return;
+    }
+    if (missing > 0 && !take_frame (all, index, connection->part, now))
+        return;
+    if (take_frames (all, index, all->in, len - missing, now))
+        flow_fill (all, index, now);
+}
+
+/* Takes in bytes of frames that came through layers. False: lost. */
+static bool take_bytes (struct connections *all,
+                        uint32_t index,
+                        struct span data,
+                        uint64_t now)
+{
+    struct connection *connection = &all->table[index];
+    size_t missing = missing_bytes (all, connection);
+    if (missing > 0) {
+        size_t len = data.len < missing ? data.len : missing;
+        memcpy (connection->part + connection->part_len, data.bytes, len);
+        connection->part_len += (uint32_t) len;
+        data.bytes += len;
+        data.len -= len;
+        if (len < missing)
+            return true;
+        if (!take_frame (all, index, connection->part, now))
+            return false;
+    }
+    return take_frames (all, index, data.bytes, data.len, now);
+}
+
+/* Gives the layers len bytes that have come. */
+static void take_in (struct connections *all, uint32_t index, size_t len)
+{
+    struct channel *channel = all->table[index].channel;
+    struct place place = {all, index};
+    struct span data = {all->in, len};
+    uint64_t now = clock_ns ();
+    int error = channel_take (&all->layers, channel, &data, send_behind, &place);
+    if (all->run->links[index].state == LINK_CONNECTING
+        && channel->opened == all->layers.count)
+        run_connected (all->run, index);
+    if (data.len > 0 && !take_bytes (all, index, data, now))
+        return;
+    if (error)
+        flow_lose (all, index, error);
+    else if (data.len > 0)
+        flow_fill (all, index, now);
+}
+
+static void readable_layers (struct connections *all, uint32_t index)
+{
+    ssize_t got = read (all->table[index].fd, all->in, all->buffer_size);
+    if (got > 0)
+        take_in (all, index, (size_t) got);
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+        flow_lose (all, index, got == 0 ? 0 : errno);
+}
+
+void flow_readable (struct connections *all, uint32_t index)
+{
+    if (all->table[index].channel)
+        readable_layers (all, index);
+    else
+        readable_plain (all, index);
+}
+
+void flow_greet (struct connections *all, uint32_t index)
+{
+    take_in (all, index, 0);
+}
+
+void flow_leave (struct connections *all, uint32_t index)
+{
+    struct connection *connection = &all->table[index];
+    struct place place = {all, index};
+    if (connection->channel && !connection->unsent)
+        channel_leave (&all->layers, connection->channel, send_behind, &place);
+}
