@@ -70,6 +70,18 @@ func TestMarkdown(t *testing.T) {
 	Convey("a run of which everything passed says so", t, func() {
 		So(summarize(tableOf("a-s2,a,s2,s2,1,1,5,1,1,PASS,-\n")).absentTable(), ShouldEqual, "Every row passed.\n")
 	})
+	Convey("each sweep fills the block of its own name", t, func() {
+		for _, name := range []string{"ccu", "size", "inflight", "io-threads"} {
+			s := summarize(tableOf("a-s3,a,s3-" + name + "-7,s2,1,1,5,1,1,PASS,-\na-s3,a,s3-" + name + "-8,s2,1,1,5,1,1,PASS,-\n"))
+			var names []string
+			for _, b := range blocks() {
+				if b.numbers(info{}, s) != "" {
+					names = append(names, b.name)
+				}
+			}
+			So(names, ShouldResemble, []string{"s3-" + name})
+		}
+	})
 }
 
 func TestFill(t *testing.T) {
