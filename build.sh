@@ -18,11 +18,12 @@ usage: ./build.sh COMMAND
                        tests/scenario/stream/floor.txt; not part of test
   test [--only PART]   run every check, or one part of them:
                        go     gofmt, go vet, Go tests, Go tests with -race
-                       c      C programs, C tests, install test
+                       c      C programs, C tests, install test; clients and
+                              servers of others: openssl, curl, Node, Chromium
+                              (installs it: 75 MB to load, 270 MB on disk)
                        asan   C tests with AddressSanitizer
                        model  Spin models
                        report the report of the load scenarios, drawn by Chromium
-                              (installs it: 75 MB to load, 270 MB on disk)
                        doc    the documents against the code, and against what
                               ran in go and c
   clean                remove build/
@@ -45,6 +46,8 @@ jobs_count() { nproc 2>/dev/null || echo 2; }
 package_of() {
     case $1 in
         gcc) echo gcc libc6-dev ;;
+        node) echo nodejs ;;
+        certutil) echo libnss3-tools ;;
         *) echo "$1" ;;
     esac
 }
@@ -270,7 +273,8 @@ needs_of() {
             echo chromium
             [ -s build/echarts/echarts.common.min.js ] || echo npm
             ;;
-        c | asan) echo g++ clang pkg-config ;;
+        c) echo g++ clang pkg-config openssl curl node chromium certutil ;;
+        asan) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
     esac
 }

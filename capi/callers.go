@@ -30,14 +30,14 @@ func keep(room *[hostStack]byte) { room[0] = 1 }
 
 // maxProcs bounds the processors; Go may start a thread for each to collect
 // garbage.
-const maxProcs = 16
+const maxProcs = 64
 
 var procsMutex sync.Mutex
 
 // needProcs sees to it that threads of the host find a processor, as Go's
 // scheduler calls its licences to run. A thread that waits in the kernel, or is
 // back in C, keeps the one it had until the scheduler's monitor takes it away,
-// which looks once in a millisecond only (cmake/GoRuntime.cmake); with as many
+// which looks every 10 ms only (cmake/GoRuntime.cmake); with as many
 // processors as threads nobody waits for that. Their number grows by doubling, as
 // a change stops all of Go for a moment.
 func needProcs(callers uint) {

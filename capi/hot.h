@@ -51,6 +51,9 @@ void zl_set_detail (const unsigned char *text, size_t size);
 /* Called by Go when all of it has been initialised. */
 void zl_go_is_up (zl_pool *pools);
 
+/* Gives back pages of the library that may not be needed again (resident.c). */
+void zl_release_pages (void);
+
 /* To be called before a thread enters Go. */
 void zl_prepare_thread (void);
 

@@ -59,6 +59,7 @@ __attribute__ ((constructor (101))) static void prepare (void)
 __attribute__ ((constructor)) static void restore (void)
 {
     wait_for_go ();
+    zl_release_pages ();
     pthread_sigmask (SIG_SETMASK, &mask_before, NULL);
 }
 

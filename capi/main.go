@@ -16,6 +16,7 @@ package main
 import "C"
 
 import (
+	"runtime/debug"
 	"time"
 	"unsafe"
 
@@ -32,6 +33,10 @@ func main() {}
 func init() {
 	wait.ReportSignals = true
 	engine.ReleaseOwner = func(owner unsafe.Pointer) { C.zl_owner_release(owner) }
+	engine.Compact = func() {
+		debug.FreeOSMemory()
+		C.zl_release_pages()
+	}
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }
 

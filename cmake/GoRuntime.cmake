@@ -54,9 +54,10 @@ change("\tsigmask := mp.sigmask\n(\tsigblock\\(false\\)\n\tunminit\\(\\)\n)"
   "\tvar sigmask sigset\n\tsigsave(&sigmask)\n\\1")
 # The scheduler's monitor starts each time it is needed with looks every 20 us,
 # which would take a tenth of a processor here: a thread of C that drives a shard
-# is outside Go most of the time, and so always looked after. capi/callers.go does
-# what makes frequent looks needless.
-change("delay = 20\n" "delay = 1000\n")
+# is outside Go most of the time, and so always looked after, and each look that
+# takes its licence away delays what it does next. capi/callers.go does what makes
+# frequent looks needless; 10 ms is what the monitor comes to by itself.
+change("delay = 20\n" "delay = 10000\n")
 # GOGC, GODEBUG and the like are meant for programs in Go.
 change("(func getGodebugEarly\\(\\) \\(string, bool\\) {\n)" "\\1\treturn \"\", true\n")
 save()

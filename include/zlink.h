@@ -362,8 +362,8 @@ ZLINK_EXPORT int zlink_getsockopt (void *socket,
                                    size_t *optvallen);
 
 /* Listens on, or dials, an endpoint such as "tcp://127.0.0.1:5555",
- * "tls://*:443", "ws://*:80/chat", "wss://…" or "ipc:///run/x.sock". EINVAL,
- * EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV …;
+ * "tls://0.0.0.0:443", "ws://[::]:80/chat", "wss://…" or "ipc:///run/x.sock".
+ * EINVAL, EPROTONOSUPPORT, ENOCOMPATPROTO, EADDRINUSE, EADDRNOTAVAIL, ENODEV …;
  * doc/endpoints.md has every form, doc/transports.md what each does. */
 ZLINK_EXPORT int zlink_bind (void *socket, const char *endpoint);
 ZLINK_EXPORT int zlink_connect (void *socket, const char *endpoint);

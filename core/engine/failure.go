@@ -39,6 +39,25 @@ func failureOf(err error) (kind EventKind, value uint64) {
 	return EventHandshakeProtocol, ProtocolCrypto
 }
 
+// clearAlertError is the failure of a TLS handshake to which the peer sent an
+// alert in the clear. In TLS 1.3 it may do so before it has keys of its own, as
+// OpenSSL does about a certificate; to crypto/tls that is a broken record.
+type clearAlertError struct {
+	alert uint8
+	err   error
+}
+
+func (e *clearAlertError) Error() string { return e.err.Error() }
+func (e *clearAlertError) Unwrap() error { return e.err }
+
+// explained adds to the error of a TLS handshake what the peer said of it.
+func (c *fdConn) explained(err error) error {
+	if c.alert == 0 {
+		return err
+	}
+	return &clearAlertError{c.alert, err}
+}
+
 // aboutCertificate tells whether this side refused the peer's certificate, or
 // the peer ours.
 func aboutCertificate(err error) bool {
@@ -57,6 +76,10 @@ func aboutCertificate(err error) bool {
 // alertOf returns the number of the alert (RFC 8446, 6.2) that the peer sent, or
 // -1. crypto/tls has a type of its own for it that it does not export.
 func alertOf(err error) int {
+	var clear *clearAlertError
+	if errors.As(err, &clear) {
+		return int(clear.alert)
+	}
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "remote error" {
 		return -1

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,7 @@ type fdConn struct {
 	settled bool   // stored before the goroutine's last report
 	drained bool   // the last read took all there was, and no report came since
 	out     []byte // written and not yet given to the kernel
+	alert   uint8  // number of the alert in the clear that the last read of a handshake brought; 0: none
 
 	mu      sync.Mutex
 	changed sync.Cond // with mu
@@ -95,7 +97,23 @@ func (c *fdConn) Read(buf []byte) (int, error) {
 	if c.settled {
 		return c.readNow(buf)
 	}
-	return c.await(func() (int, error) { return c.readNow(buf) })
+	return c.await(func() (int, error) {
+		n, err := c.readNow(buf)
+		if n > 0 {
+			c.alert = clearAlert(buf[:n])
+		}
+		return n, err
+	})
+}
+
+// clearAlert returns the number of the alert (RFC 8446, 6) that ends data as a
+// record of its own, not encrypted, or 0.
+func clearAlert(data []byte) uint8 {
+	record := []byte{21, 3, 3, 0, 2, 2} // alert, version, 2 bytes: fatal, and
+	if from := len(data) - len(record) - 1; from >= 0 && bytes.HasPrefix(data[from:], record) {
+		return data[len(data)-1]
+	}
+	return 0
 }
 
 func (c *fdConn) readNow(buf []byte) (int, error) {

@@ -48,13 +48,15 @@ func bindFile(fd int, path string) (Address, *socketFile, error) {
 	return addr, f, nil
 }
 
-// leftBehind tells whether a path is a socket that nobody listens on.
+// leftBehind tells whether a path is a socket that no process has. It asks with
+// a datagram socket: a server's own kind answers that with EPROTOTYPE, whether it
+// listens yet or not, and does not notice.
 func leftBehind(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != os.ModeSocket {
 		return false
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}

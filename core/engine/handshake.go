@@ -127,7 +127,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 			l.secure = tls.Server(conn, config)
 		}
 		if err := l.secure.Handshake(); err != nil {
-			return nil, err
+			return nil, conn.explained(err)
 		}
 		below = l.secure
 	}

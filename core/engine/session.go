@@ -103,6 +103,7 @@ func (sh *Shard) adopt(c connection, l *link) *Session {
 		sh.sessions.Add(-1)
 		return nil
 	}
+	sh.warm = true
 	s.Shared.Hold() // until the receiver has read the disconnect event
 	if s.owner.Observed() {
 		if l == nil {

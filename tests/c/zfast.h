@@ -74,6 +74,13 @@ zt_fast_expect (void *s, uint32_t peer, const void *body, size_t size)
     CHECK_OK (zlink_msg_close (&msg));
 }
 
+/* Nothing waits, and nothing comes within ms. */
+static inline void zt_fast_silence (void *s, int ms)
+{
+    zlink_pollitem_t item = {s, 0, ZLINK_POLLIN, 0};
+    CHECK_EQ (zlink_poll (&item, 1, ms), 0);
+}
+
 /* A message for a peer, filled from the seed. */
 static inline void
 zt_fast_fill (zlink_msg_t *msg, uint32_t peer, uint32_t seed, size_t size)

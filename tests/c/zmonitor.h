@@ -44,6 +44,21 @@ static inline zlink_monitor_event_t zt_event_up (void *monitor, uint64_t event)
     return up;
 }
 
+/* As zt_event_up with a transport that shakes hands: the routing id comes with
+ * the end of the handshake, which this returns. */
+static inline zlink_monitor_event_t
+zt_event_shaken (void *monitor, uint64_t event)
+{
+    zlink_monitor_event_t up = zt_event (monitor, event);
+    zlink_monitor_event_t ready =
+      zt_event_value (monitor, ZLINK_EVENT_CONNECTION_READY, up.value);
+    CHECK_EQ (up.routing_id.size, 0);
+    CHECK (ready.routing_id.size > 0);
+    CHECK_STR (ready.local_addr, up.local_addr);
+    CHECK_STR (ready.remote_addr, up.remote_addr);
+    return ready;
+}
+
 /* The monitor's socket is closed and all its other events were read. */
 static inline void zt_monitor_end (void *monitor)
 {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"html/template"
 	"slices"
-	"strings"
 
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
@@ -231,61 +230,6 @@ func positive(r *result, figure string, scale float64) any {
 	return nil
 }
 
-// sweep is what s3 did with one parameter.
-type sweep struct {
-	name   string
-	values []string
-}
-
-// sweeps takes the parameters and their values out of the labels, such as
-// s3-io-threads-4.
-func (s summary) sweeps() []sweep {
-	var all []sweep
-	for _, r := range s.results {
-		name, value, ok := sweepOf(r.Label)
-		if !ok {
-			continue
-		}
-		i := slices.IndexFunc(all, func(w sweep) bool { return w.name == name })
-		if i < 0 {
-			all = append(all, sweep{name: name})
-			i = len(all) - 1
-		}
-		if !slices.Contains(all[i].values, value) {
-			all[i].values = append(all[i].values, value)
-		}
-	}
-	return all
-}
-
-func sweepOf(label string) (name, value string, ok bool) {
-	rest, ok := strings.CutPrefix(label, "s3-")
-	i := strings.LastIndexByte(rest, '-')
-	if !ok || i < 1 {
-		return "", "", false
-	}
-	return rest[:i], rest[i+1:], true
-}
-
-func (s summary) sweepCurves(w sweep, figure string, scale float64) (curves []line) {
-	for _, stack := range s.stacks(func(label string) bool {
-		name, _, ok := sweepOf(label)
-		return ok && name == w.name
-	}) {
-		curve := line{stack: stack}
-		known := false
-		for _, value := range w.values {
-			point := positive(s.find(stack, "s3-"+w.name+"-"+value), figure, scale)
-			known = known || point != nil
-			curve.values = append(curve.values, point)
-		}
-		if known {
-			curves = append(curves, curve)
-		}
-	}
-	return curves
-}
-
 // group is a section of the page.
 type group struct {
 	Title  string
@@ -343,8 +287,8 @@ func (s summary) costGroup() group {
 	g.add(bars("s2-idle", "Resident memory with all connections open and silent, MB", "", "",
 		s.barsOf("s2", "server_rss_idle_kb", 1.0/1024)))
 	g.add(bars("s2-cpu", "CPU seconds for a million messages", "", "", s.barsOf("s2", "server_cpu_s_per_million", 1)))
-	g.add(bars("s2-switches", "Voluntary context switches, thousands", "In the measured phase.", "",
-		s.barsOf("s2", "server_ctx_voluntary", 1e-3)))
+	g.add(bars("s2-switches", "Context switches for 1,000 messages", "Of the server's threads.", "",
+		s.barsOf("s2", "switches_per_thousand", 1)))
 	g.add(bars("syscalls", "System calls for a message", "From a run of its own, with perf or strace.", "",
 		s.barsOf(syscallsLabel, "syscalls_per_message", 1)))
 	return g
@@ -355,66 +299,4 @@ func (s summary) connectGroup() group {
 	g.add(bars("s1-rate", "Connections opened, thousands per second (s1)", "", "", s.barsOf("s1", "rate", 1e-3)))
 	g.add(bars("s1-time", "Time until all are open, ms (s1)", "", "", s.barsOf("s1", "connect_ms", 1)))
 	return g
-}
-
-// What the parameters of s3 are called on an axis.
-var sweepTitles = map[string]string{
-	"ccu": "connections", "size": "bytes of a message", "inflight": "messages in flight on a connection",
-	"backlog": "listen backlog", "hwm": "high-water mark", "buffers": "socket buffers, bytes",
-	"io-threads": "threads of the server", "connect-concurrency": "connections being opened at a time",
-}
-
-func (s summary) sweepGroup(w sweep) group {
-	axis := sweepTitles[w.name]
-	if axis == "" {
-		axis = w.name
-	}
-	g := group{Title: "Scaling with " + axis}
-	add := func(id, title, unit, figure string, scale float64) {
-		g.add(lines("s3-"+w.name+"-"+id, title, "", unit, axis, w.values, true, s.sweepCurves(w, figure, scale)))
-	}
-	add("rate", "Echoed messages, thousands per second", "k msg/s", "rate", 1e-3)
-	switch w.name {
-	case "ccu", "size", "inflight":
-		add("memory", "Peak resident memory of the server, MB", "MB", "server_rss_peak_kb", 1.0/1024)
-		add("p99", "Latency, p99, ms", "ms", "p99_us", 1e-3)
-		add("p50", "Latency, p50, ms", "ms", "p50_us", 1e-3)
-	case "backlog", "connect-concurrency":
-		add("connect", "Time until all connections are open, ms", "ms", "connect_ms", 1)
-	default:
-		add("p99", "Latency, p99, ms", "ms", "p99_us", 1e-3)
-	}
-	return g
-}
-
-// transportGroup compares the transports of s4 that ran; one alone compares
-// with nothing.
-func (s summary) transportGroup() group {
-	g := group{Title: "Transports"}
-	var transports []string
-	for _, r := range s.results {
-		if name, ok := transportOf(r.Label); ok && r.Passed > 0 && !slices.Contains(transports, name) {
-			transports = append(transports, name)
-		}
-	}
-	for _, scenario := range []string{"s0", "s1", "s2"} {
-		var curves []line
-		for _, stack := range s.stacks(func(label string) bool { _, ok := transportOf(label); return ok }) {
-			curve := line{stack: stack}
-			for _, name := range transports {
-				curve.values = append(curve.values, positive(s.find(stack, "s4-"+name+"-"+scenario), "rate", 1e-3))
-			}
-			curves = append(curves, curve)
-		}
-		title := map[string]string{"s0": "Round trips", "s1": "Connections opened", "s2": "Echoed messages"}[scenario]
-		g.add(lines("s4-"+scenario, title+", thousands per second ("+scenario+")", "", "k/s", "transport",
-			transports, true, curves))
-	}
-	return g
-}
-
-func transportOf(label string) (string, bool) {
-	rest, ok := strings.CutPrefix(label, "s4-")
-	name, _, cut := strings.Cut(rest, "-")
-	return name, ok && cut
 }

@@ -17,12 +17,13 @@ import (
 
 // The settings of a run, all of them environment variables.
 var settingNames = strings.Fields(`CCU SIZE INFLIGHT WARMUP MEASURE DRAIN_TIMEOUT HOLD CONNECT_CONCURRENCY
-	BACKLOG HWM SNDBUF RCVBUF IO_THREADS LATENCY_SAMPLE_RATE RATE BURST TRANSPORT ROUNDS`)
+	CONNECT_TIMEOUT BACKLOG HWM SNDBUF RCVBUF IO_THREADS LATENCY_SAMPLE_RATE RATE BURST TRANSPORT ROUNDS`)
 
 // info says where a run comes from.
 type info struct {
 	Started  string         `json:"started"`
 	Commit   string         `json:"commit"`
+	Command  string         `json:"command"`
 	Settings map[string]any `json:"settings"`
 	Machine  machine        `json:"machine"`
 }
@@ -50,6 +51,7 @@ func infoHere() info {
 	return info{
 		Started:  os.Getenv("STARTED"),
 		Commit:   os.Getenv("COMMIT"),
+		Command:  os.Getenv("COMMAND"),
 		Settings: settings,
 		Machine: machine{
 			CPUs:     runtime.NumCPU(),

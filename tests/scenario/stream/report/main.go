@@ -19,8 +19,12 @@ DIR is the folder of a run, with its metrics.csv. Commands:
            environment, and report.html
   html     write report.html again, from metrics.csv and summary.json
   table    print the results
+  markdown print the results as tables for a document
+  fill     put them into the blocks of the document that -into names: what is
+           between the lines <!-- numbers NAME --> and <!-- end -->
   check    compare zlink's s2 with the limit's; code 1 when below the floor
-  picture  write s2.svg, a chart of the throughput, with Chromium's help
+  picture  write DIR/s2.svg, or what -out names: a chart of the throughput, drawn
+           by Chromium
 
 Flags:
 `
@@ -29,6 +33,8 @@ func main() {
 	flags := flag.NewFlagSet("stream_report", flag.ContinueOnError)
 	echarts := flags.String("echarts", defaultECharts(), "Apache ECharts, a script that the page will hold")
 	floor := flags.String("floor", "", "check: file with the lowest ratio allowed")
+	into := flags.String("into", "", "fill: the document")
+	picture := flags.String("out", "", "picture: the file")
 	stack := flags.String("stack", "zlink", "check: the stack")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
@@ -41,7 +47,7 @@ func main() {
 		flags.Usage()
 		os.Exit(2)
 	}
-	command := command{flags.Arg(0), flags.Arg(1), *echarts, *floor, *stack}
+	command := command{flags.Arg(0), flags.Arg(1), *echarts, *floor, *stack, *into, *picture}
 	if err := command.run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "stream_report:", err)
 		if errors.Is(err, errUsage) {
@@ -54,7 +60,7 @@ func main() {
 var errUsage = errors.New("see stream_report -help")
 
 type command struct {
-	name, dir, echarts, floor, stack string
+	name, dir, echarts, floor, stack, into, picture string
 }
 
 func (c command) run(out io.Writer) error {
@@ -79,6 +85,16 @@ func (c command) run(out io.Writer) error {
 	case "table":
 		writeText(out, s)
 		return nil
+	case "markdown", "fill":
+		i, err := readInfo(c.dir)
+		if err != nil {
+			return err
+		}
+		if c.name == "fill" {
+			return fill(out, c.into, i, s)
+		}
+		writeMarkdown(out, i, s)
+		return nil
 	case "check":
 		floor, err := readFloor(c.floor)
 		if err != nil {
@@ -90,7 +106,10 @@ func (c command) run(out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return writePicture(c.dir, s, echarts)
+		if c.picture == "" {
+			c.picture = filepath.Join(c.dir, "s2.svg")
+		}
+		return writePicture(c.picture, s, echarts)
 	}
 	return fmt.Errorf("unknown command %q: %w", c.name, errUsage)
 }

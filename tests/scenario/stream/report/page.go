@@ -30,6 +30,7 @@ type headline struct {
 	Ratios  []string
 	P50     string
 	P99     string
+	P999    string
 	Memory  string
 	CPU     string
 	Calls   string
@@ -114,13 +115,14 @@ func headlines(s summary, references []string) []headline {
 		h := headline{
 			Stack: r.Stack, Colour: template.CSS(colour(r.Stack)), Verdict: r.Verdict, Spread: "–",
 			Rate: cell(r, "rate", grouped), P50: cell(r, "p50_us", latencyText), P99: cell(r, "p99_us", latencyText),
-			Memory: cell(r, "server_rss_peak_kb", megabytes), CPU: cell(r, "server_cpu_s_per_million", threeDigits),
+			P999: cell(r, "p999_us", latencyText), Memory: cell(r, "server_rss_idle_kb", megabytes) + " / " + cell(r, "server_rss_peak_kb", megabytes),
+			CPU:   cell(r, "server_cpu_s_per_million", threeDigits),
 			Calls: cell(s.find(r.Stack, syscallsLabel), "syscalls_per_message", threeDigits),
 			Ours:  strings.Contains(r.Stack, "zlink"),
 		}
 		if rate, ok := r.get("rate"); ok {
 			h.Share = rate.Median / best * 100
-			h.Spread = grouped(rate.Min) + " – " + grouped(rate.Max)
+			h.Spread = grouped(rate.Min/1e3) + " – " + grouped(rate.Max/1e3)
 		}
 		for _, reference := range references {
 			h.Ratios = append(h.Ratios, cell(r, "ratio_to_"+reference, ratioText))

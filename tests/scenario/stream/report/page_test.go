@@ -48,7 +48,7 @@ func TestPage(t *testing.T) {
 		page := pageOf(i, rows, "/* charts */")
 		Convey("every cell of metrics.csv", func() { So(missingCells(rows, page), ShouldBeEmpty) })
 		Convey("the run's commit, machine and settings", func() {
-			for _, want := range []string{"commit 0123abc", "Some &lt;processor&gt;, 2 processors, 24 GB", "BACKLOG 1000000"} {
+			for _, want := range []string{"commit 0123abc", "<code>ROUNDS=2 run_stream_compare.sh</code>", "Some &lt;processor&gt;, 2 processors, 24 GB", "BACKLOG 1000000"} {
 				So(page, ShouldContainSubstring, want)
 			}
 		})
@@ -61,6 +61,9 @@ func TestPage(t *testing.T) {
 			So(page, ShouldContainSubstring, "CPPSERVER_CMD is not set")
 			So(page, ShouldContainSubstring, "wrong bytes")
 			So(page, ShouldContainSubstring, "libzlink has no tls")
+		})
+		Convey("what the sweeps had in common", func() {
+			So(page, ShouldContainSubstring, "30 in flight on each.")
 		})
 		Convey("nothing from the network", func() {
 			So(regexp.MustCompile(`(?i)(src|href)="?https?:|@import|url\(`).FindString(page), ShouldBeEmpty)
@@ -182,8 +185,9 @@ func TestRender(t *testing.T) {
 			So(empty, ShouldResemble, []string{"s2-rate"})
 		})
 		Convey("the picture for the README is small", func() {
-			So(writePicture(dir, s, echarts), ShouldBeNil)
-			picture, err := os.Stat(filepath.Join(dir, "s2.svg"))
+			path := filepath.Join(dir, "picture.svg")
+			So(writePicture(path, s, echarts), ShouldBeNil)
+			picture, err := os.Stat(path)
 			So(err, ShouldBeNil)
 			So(picture.Size(), ShouldBeBetween, 2000, 100_000)
 		})

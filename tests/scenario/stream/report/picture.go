@@ -65,12 +65,13 @@ func chromium(page string, args ...string) (string, error) {
 var svgPattern = regexp.MustCompile(`(?s)<svg.*</svg>`)
 
 // writePicture has Chromium draw the chart of the throughput and keeps the
-// drawing as s2.svg.
-func writePicture(dir string, s summary, echarts string) error {
+// drawing as an SVG file.
+func writePicture(path string, s summary, echarts string) error {
 	c, ok := throughputChart(s)
 	if !ok {
 		return errors.New("no round of s2 passed: there is nothing to draw")
 	}
+	c.Title += ": " + s.constants(func(label string) bool { return label == "s2" })
 	file, err := os.CreateTemp("", "picture*.html")
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func writePicture(dir string, s summary, echarts string) error {
 	if err := wellFormed(svg); err != nil {
 		return fmt.Errorf("chromium's drawing is not XML: %w", err)
 	}
-	return os.WriteFile(filepath.Join(dir, "s2.svg"), []byte(svg+"\n"), 0o644)
+	return os.WriteFile(path, []byte(svg+"\n"), 0o644)
 }
 
 func wellFormed(text string) error {

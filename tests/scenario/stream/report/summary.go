@@ -53,6 +53,9 @@ type result struct {
 	Rounds   int
 	Passed   int
 	Reasons  []string
+	CCU      float64 // settings, of the first round
+	Size     float64
+	Inflight float64
 	figures  map[string]spread
 	rates    map[int]float64 // by round
 	verdicts map[int]string  // the same; a round may have a second row for a server that ended badly
@@ -100,7 +103,11 @@ func summarize(t table) summary {
 	for _, row := range t.Rows {
 		r := s.find(row.stack, row.label)
 		if r == nil {
-			r = &result{Stack: row.stack, Label: row.label, Scenario: row.scenario, rates: map[int]float64{}, verdicts: map[int]string{}}
+			r = &result{Stack: row.stack, Label: row.label, Scenario: row.scenario,
+				rates: map[int]float64{}, verdicts: map[int]string{}}
+			r.CCU, _ = row.number("ccu")
+			r.Size, _ = row.number("size")
+			r.Inflight, _ = row.number("inflight")
 			s.results = append(s.results, r)
 			values[r] = map[string][]float64{}
 		}
@@ -150,6 +157,38 @@ func (r *result) add(row row, values map[string][]float64) {
 			values[figure.name] = append(values[figure.name], value)
 		}
 	}
+	for _, derived := range derivedFigures {
+		if value, ok := derived.of(row); ok {
+			values[derived.name] = append(values[derived.name], value)
+		}
+	}
+}
+
+// Figures that are made of several columns.
+var derivedFigures = []struct {
+	name string
+	of   func(row) (float64, bool)
+}{
+	{"switches_per_thousand", row.switchesPerThousand},
+	{"mb_per_s", row.megabytesPerSecond},
+}
+
+// switchesPerThousand counts both kinds of context switches of the server, for a
+// thousand echoes of the measured phase.
+func (r row) switchesPerThousand() (float64, bool) {
+	voluntary, ok1 := r.number("server_ctx_voluntary")
+	involuntary, ok2 := r.number("server_ctx_involuntary")
+	rate, ok3 := r.number("throughput")
+	seconds, ok4 := r.number("measured_s")
+	ok := ok1 && ok2 && ok3 && ok4 && rate*seconds > 0
+	return (voluntary + involuntary) * 1000 / (rate * seconds), ok
+}
+
+// megabytesPerSecond are those of the bodies that came back.
+func (r row) megabytesPerSecond() (float64, bool) {
+	rate, ok1 := r.number("throughput")
+	size, ok2 := r.number("size")
+	return rate * size / 1e6, ok1 && ok2 && rate > 0
 }
 
 // addRatios divides a stack's rate by a reference's of the same round, because
@@ -227,6 +266,9 @@ func (r *result) MarshalJSON() ([]byte, error) {
 	}
 	for _, figure := range figures {
 		names = append(names, figure.name)
+	}
+	for _, derived := range derivedFigures {
+		names = append(names, derived.name)
 	}
 	for _, name := range names {
 		s, ok := r.figures[name]

@@ -100,6 +100,7 @@ func TestSummary(t *testing.T) {
 		dir := t.TempDir()
 		t.Setenv("CCU", "50")
 		t.Setenv("TRANSPORT", "tcp")
+		t.Setenv("COMMAND", "CCU=50 run")
 		i := infoHere()
 		So(writeSummary(dir, i, summarize(tableOf("a-s2,a,s2,s2,1,1,100,1,1,PASS,-\n"))), ShouldBeNil)
 		text, err := os.ReadFile(filepath.Join(dir, "summary.json"))
@@ -110,6 +111,7 @@ func TestSummary(t *testing.T) {
 		So(err, ShouldBeNil)
 		So(back, ShouldResemble, i)
 		So(back.Settings["CCU"], ShouldEqual, 50)
+		So(back.Command, ShouldEqual, "CCU=50 run")
 		So(back.Machine.CPUs, ShouldBeGreaterThan, 0)
 	})
 	Convey("without summary.json there is no description; a broken one is an error", t, func() {

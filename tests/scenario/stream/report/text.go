@@ -73,7 +73,10 @@ func shortText(x float64) string {
 
 // grouped is a whole number with its thousands set apart.
 func grouped(x float64) string {
-	digits := fmt.Sprintf("%.0f", x)
+	return groupedDigits(fmt.Sprintf("%.0f", x))
+}
+
+func groupedDigits(digits string) string {
 	out := ""
 	for len(digits) > 3 {
 		out = "," + digits[len(digits)-3:] + out
