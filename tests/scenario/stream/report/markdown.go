@@ -213,6 +213,7 @@ func blocks() []block {
 		{"cost", summary.costTable},
 		{"absent", summary.absentTable},
 		{"paced", summary.pacedTable},
+		{"s4", summary.transportTable},
 	}
 	for _, name := range slices.Sorted(maps.Keys(sweepTitles)) {
 		all = append(all, block{"s3-" + name, func(s summary) string { return s.sweepTables(name) }})

@@ -42,6 +42,17 @@ func TestMarkdown(t *testing.T) {
 			calls := s.find("zlink", syscallsLabel).figures["syscalls_per_message"]
 			So(s.costTable(), ShouldContainSubstring, "| "+threeDigits(calls.Median)+" |\n")
 		})
+		Convey("have a row for a stack over each transport that passed", func() {
+			rate := func(v float64) map[string]spread { return map[string]spread{"rate": {Median: v, Min: v, Max: v}} }
+			s := summary{results: []*result{
+				{Stack: "zlink", Label: "s4-tcp-s2", Passed: 1, figures: rate(2000)},
+				{Stack: "zlink", Label: "s4-ws-s2", Passed: 1, figures: rate(1500)},
+				{Stack: "asio", Label: "s4-ws-s2"},
+			}}
+			So(s.transportTable(), ShouldContainSubstring, "| zlink | tcp | 2,000 | 1.00 |")
+			So(s.transportTable(), ShouldContainSubstring, "| zlink | ws | 1,500 | 0.75 |")
+			So(s.transportTable(), ShouldNotContainSubstring, "asio")
+		})
 		Convey("have the values of a sweep as rows, and say what stayed the same", func() {
 			text := s.sweepTables("size")
 			So(text, ShouldContainSubstring, "\n| 65,536 | ")
