@@ -8,7 +8,7 @@
 package main
 
 /*
-#cgo CFLAGS: -I${SRCDIR}/../include -Wall -Wextra -std=gnu11 -D_GNU_SOURCE
+#cgo CFLAGS: -I${SRCDIR}/../include -Wall -Wextra -Wno-unused-parameter -std=gnu11 -D_GNU_SOURCE
 #include <stdlib.h>
 #include "hot.h"
 #include "poll.h"

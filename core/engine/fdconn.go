@@ -33,6 +33,7 @@ type fdConn struct {
 	fd      int
 	settled bool   // stored before the goroutine's last report
 	drained bool   // the last read took all there was, and no report came since
+	ending  bool   // the kernel has reported the end: a read says whether it is there
 	out     []byte // written and not yet given to the kernel
 	alert   uint8  // number of the alert in the clear that the last read of a handshake brought; 0: none
 
@@ -132,7 +133,7 @@ func (c *fdConn) readNow(buf []byte) (int, error) {
 		case n == 0:
 			return 0, io.EOF
 		default:
-			c.drained = c.settled && int(n) < len(buf)
+			c.drained = c.settled && !c.ending && int(n) < len(buf)
 			return int(n), nil
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 		return 0, false, false
 	}
 	if s.hangup {
-		l.conn.drained = false
+		l.conn.ending, l.conn.drained = true, false
 	}
 	n, err := l.read(buf)
 	if err != nil && err != errAgain {
@@ -63,8 +63,6 @@ func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 		return n, n == len(buf) || l.err != nil, true
 	case l.err != nil:
 		s.linkEnded(l.err)
-	case s.hangup && l.conn.drained: // what came held no message; the end is behind it
-		s.wantRead()
 	}
 	return 0, false, false
 }
@@ -155,7 +153,7 @@ func (s *Session) drain() {
 	if cap(s.shard.plain) == 0 {
 		s.shard.plain = make([]byte, 0, 1<<12)
 	}
-	s.link.conn.drained = false
+	s.link.conn.ending, s.link.conn.drained = true, false
 	n, err := s.link.conn.readNow(s.shard.plain[:cap(s.shard.plain)])
 	switch {
 	case n > 0:

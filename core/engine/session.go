@@ -54,7 +54,7 @@ type Session struct {
 
 	end *ending // nil: not begun
 
-	Oversize  bool // it was cut for a message above MaxMsgSize; once it is gone
+	Oversize  bool // it is cut for a message above MaxMsgSize; before Detach
 	pending   bool // on the shard's ready list
 	parked    bool // on the shard's list of sessions that wait for the receiver
 	hangup    bool // the kernel reported the end: read until it shows

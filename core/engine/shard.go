@@ -224,8 +224,8 @@ func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error
 	return sh.sleep(until, deadline)
 }
 
-// spin looks for more, in the kernel and from others, for spinTime. Others may
-// have the processor meanwhile.
+// spin looks for more, in the kernel and from others, for spinTime. It does not
+// yield: the kernel would let whoever else is on the processor have a whole slice.
 func (sh *Shard) spin(until *shm.Socket) (found bool, err error) {
 	for start := time.Now(); time.Since(start) < spinTime; {
 		n, err := sh.wait(0)
@@ -233,7 +233,6 @@ func (sh *Shard) spin(until *shm.Socket) (found bool, err error) {
 			sh.spins = min(sh.spins+1, spinMost)
 			return true, err
 		}
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 	sh.spins--
 	return false, nil

@@ -16,17 +16,22 @@ import (
 var sizes = []int{0, 2, 59, 60, 956, 957, 1024, 4028, 4029, 16316, 16317, 65467, 65468, 65469, 65532, 65536,
 	262016, 262076, 262080, 1<<20 - 4, 1<<20 + 7, 1114000, 3 << 20}
 
+func exchangeEverySize(t testing.TB, server, client *Socket, toClient, toServer string) {
+	t.Helper()
+	for i, size := range sizes {
+		mustSend(t, client, toServer, pattern(size, i))
+		mustSend(t, client, toServer, "behind")
+		So(want(t, server, pattern(size, i)), ShouldEqual, toClient)
+		So(want(t, server, "behind"), ShouldEqual, toClient)
+		mustSend(t, server, toClient, pattern(size, -i))
+		So(want(t, client, pattern(size, -i)), ShouldEqual, toServer)
+	}
+}
+
 func TestExchangeBetweenSockets(t *testing.T) {
 	Convey("Two sockets exchange messages of every size both ways, in order", t, func() {
 		server, client, toClient, toServer := pair(t, newContext(t), nil)
-		for i, size := range sizes {
-			mustSend(t, client, toServer, pattern(size, i))
-			mustSend(t, client, toServer, "behind")
-			So(want(t, server, pattern(size, i)), ShouldEqual, toClient)
-			So(want(t, server, "behind"), ShouldEqual, toClient)
-			mustSend(t, server, toClient, pattern(size, -i))
-			So(want(t, client, pattern(size, -i)), ShouldEqual, toServer)
-		}
+		exchangeEverySize(t, server, client, toClient, toServer)
 		Convey("and hear of the end", func() {
 			So(client.Close(), ShouldBeNil)
 			So(want(t, server, disconnected), ShouldEqual, toClient)

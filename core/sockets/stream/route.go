@@ -51,6 +51,9 @@ func (k *Socket) Detach(s *engine.Session) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.Detached()
+	if s.Oversize {
+		k.past.oversize++
+	}
 	if id := string(s.Shared.IDFrame()); k.aliases[id].session == s.Shared {
 		delete(k.aliases, id)
 	}

@@ -33,9 +33,6 @@ type past struct {
 }
 
 func (p *past) add(s *engine.Session) {
-	if s.Oversize {
-		p.oversize++
-	}
 	t := s.Traffic()
 	p.traffic.MsgsIn += t.MsgsIn
 	p.traffic.BytesIn += t.BytesIn

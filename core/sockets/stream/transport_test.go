@@ -96,14 +96,7 @@ func TestExchangeOverEveryTransport(t *testing.T) {
 			transport, _, _ := strings.Cut(endpoint, "://")
 
 			Convey("exchange messages of every size both ways, in order", func() {
-				for i, size := range sizes {
-					mustSend(t, client, toServer, pattern(size, i))
-					mustSend(t, client, toServer, "behind")
-					So(want(t, server, pattern(size, i)), ShouldEqual, toClient)
-					So(want(t, server, "behind"), ShouldEqual, toClient)
-					mustSend(t, server, toClient, pattern(size, -i))
-					So(want(t, client, pattern(size, -i)), ShouldEqual, toServer)
-				}
+				exchangeEverySize(t, server, client, toClient, toServer)
 			})
 			Convey("send far more than the system takes before anybody reads", func() {
 				const count = 3000

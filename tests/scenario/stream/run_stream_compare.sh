@@ -45,7 +45,7 @@ The settings are environment variables:
   OUT_DIR=$OUT_DIR
   BIN_DIR=$BIN_DIR
   S3_SIZE="$S3_SIZE" S3_SIZE_WITH="$S3_SIZE_WITH" and alike for every sweep
-  S4_TRANSPORTS="$S4_TRANSPORTS" S4_SILENT=$S4_SILENT
+  S4_TRANSPORTS="$S4_TRANSPORTS" S4_SILENT=$S4_SILENT S4_SILENT_STAY=$S4_SILENT_STAY
 
 Exit code: 0 no required row failed (to be skipped is no failure), 1 one did, 2 wrong use.
 END
@@ -153,7 +153,7 @@ add_transports() {
         for scenario in s0 s1 s2; do
             cases+=("s4-$transport-$scenario $scenario TRANSPORT=$transport")
             [ "$transport-$scenario" != tls-s0 ] || [ "${S4_SILENT:-0}" = 0 ] ||
-                cases+=("s4-tls-silent s0 TRANSPORT=tls SILENT=$S4_SILENT")
+                cases+=("s4-tls-silent s0 TRANSPORT=tls SILENT=$S4_SILENT SILENT_STAY=$S4_SILENT_STAY")
         done
     done
 }

@@ -49,7 +49,8 @@ setting TLS_CERT "" # PEM files; without them a certificate is made for the run
 setting TLS_KEY ""
 setting TLS_CA "$TLS_CERT"
 setting TLS_CIPHER TLS_AES_128_GCM_SHA256
-setting SILENT 0 # clients that connect and say nothing
+setting SILENT 0      # clients that connect and say nothing
+setting SILENT_STAY 0 # seconds until one gives way to a new one; 0: never
 setting ROUNDS 3
 setting RUN_S3 0
 setting RUN_S4 0
@@ -82,6 +83,7 @@ done
 
 setting_list S4_TRANSPORTS "tcp tls ws wss"
 setting S4_SILENT 1000 # of s4-tls-silent; 0: it is left out
+setting S4_SILENT_STAY 1
 
 export BIN_DIR=${BIN_DIR:-$root/build/bin}
 [ ! -d "$BIN_DIR" ] || BIN_DIR=$(cd "$BIN_DIR" && pwd)

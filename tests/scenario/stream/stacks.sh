@@ -36,6 +36,7 @@ stack_zlink_batch() {
 
 stack_zlink_go() {
     server=("$BIN_DIR/zlink_go_echo")
+    speaks=("$BIN_DIR/zlink_has") # it is built from the same core
 }
 
 stack_zlink_zlink() {
@@ -43,15 +44,16 @@ stack_zlink_zlink() {
     client=zlink_client
 }
 
-asio_speaks() {
-    [ "$1" != tls ] || return 0
-    echo "Asio has no $1"
+# tls_only WHAT TRANSPORT: what else than tcp it speaks.
+tls_only() {
+    [ "$2" != tls ] || return 0
+    echo "$1 has no $2"
     return 1
 }
 
 stack_asio() {
     server=("$BIN_DIR/asio_echo")
-    speaks=(asio_speaks)
+    speaks=(tls_only Asio)
     [ -x "${server[0]}" ] || skip="no asio_echo was built: it needs g++ and libasio-dev"
     [ "$TRANSPORT" = tls ] || return 0
     server=("$BIN_DIR/asio_tls_echo")
@@ -87,6 +89,7 @@ stack_net_zlink() {
 
 stack_gonet() {
     server=("$BIN_DIR/gonet_echo")
+    speaks=(tls_only "package net")
 }
 
 stack_epoll() {

@@ -178,6 +178,9 @@ else
     run_client --scenario s0 --silent 100
     check "silent" passes
     check "silent-count" [ "$(metric silent)" = 100 ]
+    run_client --scenario s0 --silent 100 --silent-stay 0.1
+    check "silent-stay" passes
+    check "silent-replaced" [ "$(metric silent_replaced)" -gt 100 ]
     TLS_CIPHER=nonsense run_client --scenario s1
     check "tls-cipher" grep -q nonsense "$dir/err"
     stop_server

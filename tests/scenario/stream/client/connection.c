@@ -81,6 +81,7 @@ static void serve_silent (struct connections *all)
 {
     silent_serve (all->silent);
     all->run->measures.silent = silent_count (all->silent);
+    all->run->measures.silent_replaced = (long) silent_replaced (all->silent);
     all->run->measures.silent_ended = (long) silent_ended (all->silent);
 }
 
@@ -88,7 +89,9 @@ static void open_silent (void *state)
 {
     struct connections *all = state;
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = SILENT};
-    all->silent = silent_new (&all->dial, (uint32_t) all->run->options->silent);
+    const struct options *options = all->run->options;
+    all->silent = silent_new (&all->dial, (uint32_t) options->silent,
+                              options->silent_stay);
     if (!all->silent)
         return;
     silent_open (all->silent, SILENT_MS);

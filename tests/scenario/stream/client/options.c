@@ -111,6 +111,8 @@ options_read (struct options *o, int argc, char **argv)
        "socket receive buffer in bytes, 0: system's"},
       {"SILENT", SETTING_INTEGER, false, &o->silent, 0, MAX_CCU,
        "further connections that say nothing while messages flow"},
+      {"SILENT_STAY", SETTING_SECONDS, false, &o->silent_stay, 0, MAX_SECONDS,
+       "time until a silent one gives way to a new one, 0: never"},
       {"HWM", SETTING_INTEGER, false, &o->hwm, 0, MAX_BYTES,
        "high-water mark of a client's zlink socket"},
       {"IO_THREADS", SETTING_INTEGER, false, &o->io_threads, 0, 1024,

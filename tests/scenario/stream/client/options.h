@@ -35,7 +35,8 @@ struct options
     long hwm;                 /* messages; for a client made of zlink sockets */
     long io_threads;          /* the same */
     long latency_sample_rate; /* one message in so many */
-    long silent; /* further connections that say nothing */
+    long silent;        /* further connections that say nothing */
+    double silent_stay; /* seconds that each stays; 0: all the time */
     double warmup, measure, drain_timeout, hold; /* seconds */
     double connect_timeout; /* seconds that one connection may take */
     double deadline;        /* seconds that everything may take; 0: computed */

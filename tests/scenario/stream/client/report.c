@@ -131,6 +131,7 @@ static void fill_row (struct row *row,
     add_known (row, "syscalls_per_message",
                per_echo (measures, measures->server_syscalls), 4);
     add_known (row, "silent", (double) measures->silent, 0);
+    add_known (row, "silent_replaced", (double) measures->silent_replaced, 0);
     add_known (row, "silent_ended", (double) measures->silent_ended, 0);
     add (row, "syscalls_by", "%s",
          options->syscalls ? options->syscalls : "-");

@@ -47,6 +47,7 @@ int run_init (struct run *run, const struct options *options)
                                       .client_conn_rss_kb = -1,
                                       .client_fds = -1,
                                       .silent = -1,
+                                      .silent_replaced = -1,
                                       .silent_ended = -1};
     run->links = calloc ((size_t) options->ccu, sizeof *run->links);
     if (!run->links

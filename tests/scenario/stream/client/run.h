@@ -64,8 +64,9 @@ struct measures
     long client_rss_kb;      /* peak */
     double client_conn_rss_kb; /* growth from none to all open, for each */
     long client_fds;           /* descriptors while all are open */
-    long silent;       /* silent connections that were open at the end */
-    long silent_ended; /* how often the server ended one */
+    long silent;          /* silent connections that were open at the end */
+    long silent_replaced; /* how often one gave way to another */
+    long silent_ended;    /* how often the server ended one */
 };
 
 struct run

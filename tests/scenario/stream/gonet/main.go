@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Command gonet is an echo server on Go's package net, with a goroutine for
-// each connection. Bytes go back as they came.
+// Command gonet is an echo server on Go's packages net and crypto/tls, with a
+// goroutine for each connection. Bytes go back as they came.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,6 +23,7 @@ const bufferSize = 32 * 1024
 
 type config struct {
 	port, ioThreads, backlog, sndbuf, rcvbuf int
+	transport, tlsCert, tlsKey               string
 }
 
 func settings() config {
@@ -30,8 +32,25 @@ func settings() config {
 	backlog := goserver.Setting("BACKLOG", "listen backlog", 32768)
 	sndbuf := goserver.Setting("SNDBUF", "socket send buffer in bytes, 0: system's", 262144)
 	rcvbuf := goserver.Setting("RCVBUF", "socket receive buffer in bytes, 0: system's", 262144)
+	transport := goserver.Text("TRANSPORT", "tcp or tls", "tcp")
+	tlsCert := goserver.Text("TLS_CERT", "PEM file of the certificate, for tls", "")
+	tlsKey := goserver.Text("TLS_KEY", "PEM file of its key", "")
 	flag.Parse()
-	return config{*port, *ioThreads, *backlog, *sndbuf, *rcvbuf}
+	return config{*port, *ioThreads, *backlog, *sndbuf, *rcvbuf, *transport, *tlsCert, *tlsKey}
+}
+
+// wrapper returns what the transport makes of an accepted connection. The
+// handshake is part of the first read.
+func (c config) wrapper() (func(net.Conn) net.Conn, error) {
+	if c.transport == "tcp" {
+		return func(conn net.Conn) net.Conn { return conn }, nil
+	}
+	if c.transport != "tls" {
+		return nil, fmt.Errorf("TRANSPORT is tcp or tls, not %q", c.transport)
+	}
+	certificate, err := tls.LoadX509KeyPair(c.tlsCert, c.tlsKey)
+	settings := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	return func(conn net.Conn) net.Conn { return tls.Server(conn, settings) }, err
 }
 
 // setBuffers sets a listener's buffers, which accepted sockets inherit.
@@ -83,6 +102,10 @@ func run(c config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	runtime.GOMAXPROCS(c.ioThreads)
+	wrap, err := c.wrapper()
+	if err != nil {
+		return err
+	}
 	listener, err := c.listen(ctx)
 	if err != nil {
 		return err
@@ -97,7 +120,7 @@ func run(c config) error {
 		if err != nil {
 			return err
 		}
-		go echo(conn)
+		go echo(wrap(conn))
 	}
 }
 

@@ -22,5 +22,17 @@ func Setting(env, usage string, value int) *int {
 		}
 		value = int(number)
 	}
-	return flag.Int(strings.ToLower(strings.ReplaceAll(env, "_", "-")), value, usage)
+	return flag.Int(flagName(env), value, usage)
+}
+
+// Text is the same for a setting that is no number.
+func Text(env, usage, value string) *string {
+	if text := os.Getenv(env); text != "" {
+		value = text
+	}
+	return flag.String(flagName(env), value, usage)
+}
+
+func flagName(env string) string {
+	return strings.ToLower(strings.ReplaceAll(env, "_", "-"))
 }

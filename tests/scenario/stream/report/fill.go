@@ -22,16 +22,16 @@ func fill(out io.Writer, document string, i info, s summary) error {
 	if err != nil {
 		return err
 	}
-	filled := 0
+	filled, all := 0, blocks()
 	var unknown error
 	result := blockPattern.ReplaceAllStringFunc(string(text), func(old string) string {
 		name := blockPattern.FindStringSubmatch(old)[1]
-		at := slices.IndexFunc(blocks(), func(b block) bool { return b.name == name })
+		at := slices.IndexFunc(all, func(b block) bool { return b.name == name })
 		if at < 0 {
 			unknown = errors.Join(unknown, fmt.Errorf("%s: no numbers are called %q", document, name))
 			return old
 		}
-		numbers := blocks()[at].numbers(i, s)
+		numbers := all[at].numbers(i, s)
 		if numbers == "" {
 			fmt.Fprintf(out, "%s: %s stays as it is\n", document, name)
 			return old

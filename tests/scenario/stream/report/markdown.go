@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -112,7 +114,11 @@ func (s summary) costTable() string {
 	return t.String()
 }
 
+// absentTable is that of a run with s2, and not of a sweep.
 func (s summary) absentTable() string {
+	if !slices.ContainsFunc(s.results, func(r *result) bool { return r.Label == "s2" }) {
+		return ""
+	}
 	t := markdownTable{header: []string{"stack", "", "rounds", "why", "scenarios"}, text: true}
 	for _, a := range absences(s) {
 		t.rows = append(t.rows, []string{a.Stack, a.Verdict, a.Rounds, strings.ReplaceAll(a.Reason, "|", "\\|"), a.Label})
@@ -207,8 +213,9 @@ func blocks() []block {
 		{"cost", summary.costTable},
 		{"absent", summary.absentTable},
 		{"paced", summary.pacedTable},
+		{"s4", summary.transportTable},
 	}
-	for name := range sweepTitles {
+	for _, name := range slices.Sorted(maps.Keys(sweepTitles)) {
 		all = append(all, block{"s3-" + name, func(s summary) string { return s.sweepTables(name) }})
 	}
 	return all

@@ -42,6 +42,17 @@ func TestMarkdown(t *testing.T) {
 			calls := s.find("zlink", syscallsLabel).figures["syscalls_per_message"]
 			So(s.costTable(), ShouldContainSubstring, "| "+threeDigits(calls.Median)+" |\n")
 		})
+		Convey("have a row for a stack over each transport that passed", func() {
+			rate := func(v float64) map[string]spread { return map[string]spread{"rate": {Median: v, Min: v, Max: v}} }
+			s := summary{results: []*result{
+				{Stack: "zlink", Label: "s4-tcp-s2", Passed: 1, figures: rate(2000)},
+				{Stack: "zlink", Label: "s4-ws-s2", Passed: 1, figures: rate(1500)},
+				{Stack: "asio", Label: "s4-ws-s2"},
+			}}
+			So(s.transportTable(), ShouldContainSubstring, "| zlink | tcp | 2,000 | 1.00 |")
+			So(s.transportTable(), ShouldContainSubstring, "| zlink | ws | 1,500 | 0.75 |")
+			So(s.transportTable(), ShouldNotContainSubstring, "asio")
+		})
 		Convey("have the values of a sweep as rows, and say what stayed the same", func() {
 			text := s.sweepTables("size")
 			So(text, ShouldContainSubstring, "\n| 65,536 | ")
@@ -69,6 +80,18 @@ func TestMarkdown(t *testing.T) {
 	})
 	Convey("a run of which everything passed says so", t, func() {
 		So(summarize(tableOf("a-s2,a,s2,s2,1,1,5,1,1,PASS,-\n")).absentTable(), ShouldEqual, "Every row passed.\n")
+	})
+	Convey("each sweep fills the block of its own name", t, func() {
+		for _, name := range []string{"ccu", "size", "inflight", "io-threads"} {
+			s := summarize(tableOf("a-s3,a,s3-" + name + "-7,s2,1,1,5,1,1,PASS,-\na-s3,a,s3-" + name + "-8,s2,1,1,5,1,1,PASS,-\n"))
+			var names []string
+			for _, b := range blocks() {
+				if b.numbers(info{}, s) != "" {
+					names = append(names, b.name)
+				}
+			}
+			So(names, ShouldResemble, []string{"s3-" + name})
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -25,6 +26,7 @@ const maxBatch = 1024
 
 type config struct {
 	port, ioThreads, backlog, hwm, sndbuf, rcvbuf int
+	transport, tlsCert, tlsKey                    string
 }
 
 func settings() config {
@@ -34,23 +36,53 @@ func settings() config {
 	hwm := goserver.Setting("HWM", "messages queued for or from one connection", 1_000_000)
 	sndbuf := goserver.Setting("SNDBUF", "socket send buffer in bytes, 0: system's", 262144)
 	rcvbuf := goserver.Setting("RCVBUF", "socket receive buffer in bytes, 0: system's", 262144)
+	transport := goserver.Text("TRANSPORT", "tcp, tls, ws, wss or ipc", "tcp")
+	tlsCert := goserver.Text("TLS_CERT", "PEM file of the certificate, for tls and wss", "")
+	tlsKey := goserver.Text("TLS_KEY", "PEM file of its key", "")
 	flag.Parse()
-	return config{*port, *ioThreads, *backlog, *hwm, *sndbuf, *rcvbuf}
+	return config{*port, *ioThreads, *backlog, *hwm, *sndbuf, *rcvbuf, *transport, *tlsCert, *tlsKey}
 }
 
-// listen returns a bound socket and its port.
+// endpoint is where to listen. A port names an abstract ipc socket, and else
+// the process.
+func (c config) endpoint() string {
+	if c.transport != "ipc" {
+		return fmt.Sprintf("%s://*:%d", c.transport, c.port)
+	}
+	number := c.port
+	if number == 0 {
+		number = os.Getpid()
+	}
+	return fmt.Sprintf("ipc://@zlink-go-echo-%d", number)
+}
+
+// place is what a client needs of an endpoint: its port, or where an ipc socket
+// is.
+func place(endpoint string) (string, error) {
+	if name, ok := strings.CutPrefix(endpoint, "ipc://"); ok {
+		return name, nil
+	}
+	parsed, err := url.Parse(endpoint)
+	if err != nil {
+		return "", err
+	}
+	return parsed.Port(), nil
+}
+
+// listen returns a bound socket and its place.
 func listen(zctx *core.Context, c config) (*stream.Socket, string, error) {
 	if err := zctx.Set(core.OptIOThreads, c.ioThreads); err != nil {
 		return nil, "", err
 	}
-	socket, err := stream.Listen(fmt.Sprintf("tcp://*:%d", c.port), stream.InContext(zctx),
+	socket, err := stream.Listen(c.endpoint(), stream.InContext(zctx),
 		stream.WithBacklog(c.backlog), stream.WithSendHWM(c.hwm), stream.WithRecvHWM(c.hwm),
-		stream.WithSendBuffer(c.sndbuf), stream.WithRecvBuffer(c.rcvbuf), stream.WithLinger(0))
+		stream.WithSendBuffer(c.sndbuf), stream.WithRecvBuffer(c.rcvbuf), stream.WithLinger(0),
+		stream.WithTLSKeyPair(c.tlsCert, c.tlsKey))
 	if err != nil {
 		return nil, "", err
 	}
-	text := socket.Addr()
-	return socket, text[strings.LastIndexByte(text, ':')+1:], nil
+	where, err := place(socket.Addr())
+	return socket, where, err
 }
 
 // dropEvents takes the events out of a batch; they hold no memory.
@@ -102,12 +134,12 @@ func run(c config) error {
 	defer stop()
 	zctx := core.NewContext()
 	defer func() { _ = zctx.Term() }()
-	socket, port, err := listen(zctx, c)
+	socket, where, err := listen(zctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = socket.Close() }()
-	fmt.Println("LISTENING", port)
+	fmt.Println("LISTENING", where)
 	if err := echo(ctx, socket); !errors.Is(err, context.Canceled) {
 		return err
 	}
