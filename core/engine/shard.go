@@ -367,13 +367,13 @@ func (sh *Shard) readPending() {
 
 // readParked gives every session that waited for the receiver another turn.
 func (sh *Shard) readParked() {
-	parked := sh.parked
-	sh.parked = nil
-	for _, s := range parked {
+	for _, s := range sh.parked {
 		s.parked = false
 		atomic.StoreUint32(&s.Shared.RxStalled, 0)
 		s.wantRead()
 	}
+	clear(sh.parked)
+	sh.parked = sh.parked[:0] // kept, as throttled sockets fill it again and again
 }
 
 // ring is a first-in-first-out queue of sessions.
