@@ -69,27 +69,6 @@ func TestShardThread(t *testing.T) {
 		So(sh.Sessions(), ShouldEqual, 0)
 		sh.Stop()
 	})
-	Convey("A shard spins before it sleeps as long as that pays", t, func() {
-		sh := newShard(t)
-		done := make(chan struct{})
-		var vain, called bool
-		var after [2]int
-		sh.Post(func() {
-			sh.spins = 1
-			vain, _ = sh.spin(nil)
-			after[0] = sh.spins
-			sh.unpark.Store(true) // as a receiver that caught up does
-			called, _ = sh.spin(nil)
-			after[1] = sh.spins
-			close(done)
-		})
-		received(t, done, "a posted call")
-		So(vain, ShouldBeFalse)
-		So(after[0], ShouldEqual, 0)
-		So(called, ShouldBeTrue)
-		So(after[1], ShouldEqual, 1)
-		sh.Stop()
-	})
 	Convey("A shard fires timers while it sleeps", t, func() {
 		sh := newShard(t)
 		start := time.Now()

@@ -32,15 +32,6 @@ const (
 	// has accepted a connection: clients come in crowds, and to be woken for
 	// each costs both sides more than to accept it.
 	acceptLinger = 50 * time.Microsecond
-	// spinTime is how long a driver looks for more before it sleeps, if that has
-	// paid of late: about what it costs to sleep and to be woken, so that a look in
-	// vain takes at most twice the processor time of a sleep at once.
-	spinTime = 20 * time.Microsecond
-	// shortSleep is a sleep that a spin would have spared; longer than spinTime,
-	// as it includes the wake-up.
-	shortSleep = 40 * time.Microsecond
-	// spinMost bounds how many spins in vain follow a busy time.
-	spinMost = 8
 	// pollEvery bounds how many rounds of a never empty ready list may pass
 	// without a look at the kernel.
 	pollEvery = 16
@@ -92,7 +83,6 @@ type Shard struct {
 	warm       bool      // buffers were used, or connections came, since the last trim
 	rounds     int       // since the last look at the kernel
 	roundRead  int       // bytes read in this round
-	spins      int       // spins in vain until the next sleep is one at once
 	accepted   time.Time // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
 	handOver *shm.Socket
@@ -216,26 +206,7 @@ func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error
 		}
 		sh.accepted = time.Time{}
 	}
-	if sh.spins > 0 {
-		if found, err := sh.spin(until); found || err != nil {
-			return err
-		}
-	}
 	return sh.sleep(until, deadline)
-}
-
-// spin looks for more, in the kernel and from others, for spinTime. It does not
-// yield: the kernel would let whoever else is on the processor have a whole slice.
-func (sh *Shard) spin(until *shm.Socket) (found bool, err error) {
-	for start := time.Now(); time.Since(start) < spinTime; {
-		n, err := sh.wait(0)
-		if n > 0 || err != nil || !sh.Shared.Dirty.Empty() || sh.called(until) {
-			sh.spins = min(sh.spins+1, spinMost)
-			return true, err
-		}
-	}
-	sh.spins--
-	return false, nil
 }
 
 // sleep waits in the kernel, after it has told senders that they must wake it
@@ -255,26 +226,19 @@ func (sh *Shard) sleep(until *shm.Socket, deadline time.Time) error {
 		return nil
 	}
 	defer sh.Shared.Dirty.Awake()
-	if sh.called(until) {
+	if sh.hasMail.Load() || sh.unpark.Load() || sh.stopping.Load() ||
+		(until != nil && !until.RxInbox.Empty()) {
 		return nil
 	}
-	before := time.Now()
+	before := time.Time{}
+	if sh.warm {
+		before = time.Now()
+	}
 	n, err := sh.wait(timeoutMs)
-	slept := time.Since(before)
-	if n == 0 && sh.warm && slept >= idleTrim {
+	if n == 0 && sh.warm && time.Since(before) >= idleTrim {
 		sh.trim()
 	}
-	if n > 0 && slept < shortSleep {
-		sh.spins = min(sh.spins+1, spinMost)
-	}
 	return err
-}
-
-// called tells whether somebody waits for the driver, apart from senders, or has
-// what it is to return for.
-func (sh *Shard) called(until *shm.Socket) bool {
-	return sh.hasMail.Load() || sh.unpark.Load() || sh.stopping.Load() ||
-		(until != nil && !until.RxInbox.Empty())
 }
 
 // poll looks at the kernel without waiting.
@@ -386,13 +350,13 @@ func (sh *Shard) readPending() {
 
 // readParked gives every session that waited for the receiver another turn.
 func (sh *Shard) readParked() {
-	parked := sh.parked
-	sh.parked = nil
-	for _, s := range parked {
+	for _, s := range sh.parked {
 		s.parked = false
 		atomic.StoreUint32(&s.Shared.RxStalled, 0)
 		s.wantRead()
 	}
+	clear(sh.parked)
+	sh.parked = sh.parked[:0] // kept, as throttled sockets fill it again and again
 }
 
 // ring is a first-in-first-out queue of sessions.
