@@ -45,4 +45,4 @@ IFS=, read -ra stacks <<<"$names"
 run $((${#stacks[@]} * 3))
 # For each of s0, s1 and s2 over each transport, and for tls with silent clients.
 export S4_TRANSPORTS="tls ws wss ipc" S4_SILENT=100 MEASURE=0.2
-run $((4 * 13)) --scenario s4 --stacks zlink,zlink-go,zlink-zlink,asio
+run $((3 * 13)) --scenario s4 --stacks zlink,zlink-go,asio
