@@ -4,6 +4,10 @@
  * several MB of code and tables that are not looked at again for long, but stay
  * resident. Afterwards the pages of this library that nobody can write are given
  * back; what is needed comes back from the file's cache.
+ *
+ * Other threads may be running in these pages meanwhile: what must hold is that
+ * nobody has written to them, so that the file has the same bytes. The dynamic
+ * linker writes to writable segments only, and those are left out.
  */
 #include <dlfcn.h>
 #include <link.h>
