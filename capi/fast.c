@@ -46,15 +46,15 @@ static zl_socket *await_run (void *handle, zl_socket *k, int flags)
 static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
-    const zl_session *s = r->session;
+    const zl_session *s = r->event.session;
     const origin from = origin_of (s, load_be32 (s->id4));
     if (ZL_UNLIKELY (!valid (&msgs[0])))
         return zl_fail (EFAULT), 0;
-    if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
+    if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
         message *m = of (&msgs[0]);
         begin (m, &from);
         m->kind = KIND_INLINE;
-        m->event = (uint8_t) r->kind;
+        m->event = (uint8_t) r->event.kind;
         m->u.short_.size = 0;
         end_run (k);
         zl_finish_run (handle, k, r);

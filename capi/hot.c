@@ -32,19 +32,20 @@ static const uint8_t event_body[][1] = {{0}, {1}, {0}};
 static void take_body (zl_socket *k, zl_frame *f)
 {
     zl_run *r = k->rx_run;
-    f->session = r->session;
-    f->slab = r->slab;
+    f->session = r->event.session;
     k->rx_phase = ZL_PHASE_ID;
     k->rx_more = 0;
-    if (ZL_UNLIKELY (r->kind != ZL_RUN_DATA)) {
-        f->data = (uint8_t *) event_body[r->kind];
+    if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
+        f->data = (uint8_t *) event_body[r->event.kind];
         f->size = 1;
+        f->slab = NULL;
         f->done = r;
         end_run (k);
         return;
     }
     f->size = load_be32 (k->rx_pos);
     f->data = k->rx_pos + 4;
+    f->slab = r->slab;
     k->rx_pos = f->data + f->size;
     k->rx_left -= 4 + f->size;
     f->done = NULL;
@@ -72,7 +73,7 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
             return zl_result (zgo_no_frames ((uintptr_t) handle));
         }
         if (k->rx_run || next_run (k)) {
-            f->session = k->rx_run->session;
+            f->session = k->rx_run->event.session;
             f->data = f->session->id;
             f->size = f->session->id_len;
             f->done = NULL;
@@ -91,14 +92,15 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
 
 void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
 {
-    zl_session *s = r->session;
-    zl_slab *slab = r->slab;
-    if (ZL_UNLIKELY (!slab)) {
-        if (r->kind == ZL_RUN_DISCONNECTED && atomic_fetch_sub (&s->refs, 1) == 1)
+    zl_session *s = r->event.session;
+    if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
+        if (r->event.kind == ZL_RUN_DISCONNECTED
+            && atomic_fetch_sub (&s->refs, 1) == 1)
             zgo_free_session (s);
         return;
     }
-    int32_t msgs = (int32_t) r->msgs;
+    zl_slab *slab = r->slab;
+    int32_t msgs = (int32_t) r->event.msgs;
     int64_t size = (int64_t) r->size;
     int32_t queued = atomic_fetch_sub (&s->rx_queued, msgs) - msgs;
     int64_t waiting = atomic_fetch_sub (&k->rx_waiting, size) - size;

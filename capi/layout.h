@@ -45,15 +45,20 @@ typedef struct zl_table zl_table;
 /* A word that threads push nodes to; see core/shm/inbox.go. */
 typedef _Atomic (void *) zl_inbox;
 
-struct zl_run
+typedef struct zl_event
 {
     zl_run *next;
     zl_session *session;
+    uint32_t msgs;
+    uint32_t kind;
+} zl_event;
+
+struct zl_run
+{
+    zl_event event;
     zl_slab *slab;
     uint8_t *data;
     uint64_t size;
-    uint32_t msgs;
-    uint32_t kind;
 };
 
 struct zl_slab
@@ -63,7 +68,10 @@ struct zl_slab
     uint32_t class_;
     uint64_t size;
     uint32_t cold;
-    uint8_t pad[36];
+    uint32_t pad0;
+    uint64_t have;
+    uint64_t need;
+    uint8_t pad1[16];
 };
 
 struct zl_chunk
@@ -103,20 +111,18 @@ struct zl_session
     _Atomic uint32_t rx_stalled;
     int32_t rx_low;
     _Atomic int32_t refs;
-    uint8_t *id;
-    uint32_t id_len;
-    uint8_t id4[4];
-    uint8_t ip[16];
-    uint32_t ip_kind;
-    int32_t fd;
     zl_socket *sock;
-
-    zl_run up;
-    zl_run down;
-
+    uint8_t *id;
+    uint8_t id4[4];
+    int32_t fd;
+    uint8_t id_len;
+    uint8_t ip_kind;
     uint16_t port;
     uint32_t zone;
-    uint8_t pad[8];
+    uint8_t ip[16];
+
+    zl_event up;
+    zl_event down;
 };
 
 struct zl_table

@@ -20,6 +20,7 @@ import (
 
 // structs are the shared structures by their C names.
 var structs = map[string]reflect.Type{
+	"zl_event":   reflect.TypeFor[shm.Event](),
 	"zl_run":     reflect.TypeFor[shm.Run](),
 	"zl_slab":    reflect.TypeFor[shm.Slab](),
 	"zl_chunk":   reflect.TypeFor[shm.Chunk](),

@@ -151,7 +151,7 @@ static inline origin origin_of (const zl_session *s, uint32_t routing_id)
 {
     origin o;
     o.routing_id = routing_id;
-    o.ip_kind = (uint8_t) s->ip_kind;
+    o.ip_kind = s->ip_kind;
     memcpy (o.ip, s->ip, sizeof o.ip);
     return o;
 }

@@ -82,17 +82,19 @@ static inline bool next_run (zl_socket *k)
             return false;
         zl_run *newest = atomic_exchange (&k->rx_inbox, NULL);
         while (newest) {
-            zl_run *older = newest->next;
-            newest->next = r;
+            zl_run *older = newest->event.next;
+            newest->event.next = r;
             r = newest;
             newest = older;
         }
     }
-    k->rx_list = r->next;
+    k->rx_list = r->event.next;
     k->rx_run = r;
     atomic_store_explicit (&k->rx_hand, 1, memory_order_relaxed);
-    k->rx_pos = r->data;
-    k->rx_left = r->size;
+    if (ZL_LIKELY (r->event.kind == ZL_RUN_DATA)) {
+        k->rx_pos = r->data;
+        k->rx_left = r->size;
+    }
     return true;
 }
 

@@ -19,7 +19,7 @@ type Address struct {
 }
 
 // ip returns the address as a shm.Session holds it.
-func (a Address) ip() (ip [16]byte, kind uint32, port uint16, zone uint32) {
+func (a Address) ip() (ip [16]byte, kind uint8, port uint16, zone uint32) {
 	addr := a.Addr()
 	switch {
 	case addr.Is4():
@@ -33,7 +33,7 @@ func (a Address) ip() (ip [16]byte, kind uint32, port uint16, zone uint32) {
 }
 
 // addressOfIP is the address that ip returned the parts of.
-func addressOfIP(ip [16]byte, kind uint32, port uint16, zone uint32) Address {
+func addressOfIP(ip [16]byte, kind uint8, port uint16, zone uint32) Address {
 	switch kind {
 	case 4:
 		return ipAddress(netip.AddrFrom4([4]byte(ip[:4])), port)

@@ -24,14 +24,12 @@ type Redial struct {
 // Dialer keeps one connection to an endpoint: it dials, and dials again when
 // the connection is refused or lost. Driver only, except Start and Close.
 type Dialer struct {
-	transport *Transport
-	target    endpoint.Endpoint // the transport's
-	shard     *Shard
-	owner     Owner
-	tcp       TCPOptions
-	limits    Limits
-	redial    Redial
-	alias     []byte // name of the first connection; it is used once
+	origin
+	target endpoint.Endpoint // the transport's
+	shard  *Shard
+	tcp    TCPOptions
+	redial Redial
+	alias  []byte // name of the first connection; it is used once
 
 	fd        int // being connected; -1: none
 	remote    Address
@@ -47,8 +45,9 @@ type Dialer struct {
 
 // NewDialer returns a dialer that has not started.
 func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
-	return &Dialer{transport: transport, target: transport.Endpoint, shard: sh, owner: owner, tcp: tcp, limits: limits, redial: redial,
-		alias: alias, fd: -1, pause: redial.First}
+	d := &Dialer{target: transport.Endpoint, shard: sh, tcp: tcp, redial: redial, alias: alias, fd: -1, pause: redial.First}
+	d.origin = origin{owner: owner, transport: transport, limits: limits, dialer: d}
+	return d
 }
 
 // Check makes the descriptor of a try and closes it, so that Connect can report
@@ -261,8 +260,7 @@ func (d *Dialer) ready(events uint32) {
 	alias := d.alias
 	d.alias = nil
 	d.shard.sessions.Add(1)
-	d.shard.welcome(connection{fd: fd, remote: d.remote, owner: d.owner, limits: d.limits,
-		transport: d.transport, dialer: d, alias: alias})
+	d.shard.welcome(connection{origin: &d.origin, fd: fd, remote: d.remote, alias: alias})
 }
 
 // connected takes the session that came of a connection; nil: none did.

@@ -153,7 +153,7 @@ func TestDrive(t *testing.T) {
 		Reset(sh.Leave)
 
 		Convey("returns when the socket has a run", func() {
-			sh.Post(func() { k.PushRun(&shm.Run{Msgs: 1}) })
+			sh.Post(func() { k.PushRun(&shm.Run{Event: shm.Event{Msgs: 1}}) })
 			So(sh.Drive(k, time.Time{}, never), ShouldBeNil)
 			So(k.NextRun(), ShouldBeTrue)
 		})
@@ -163,7 +163,7 @@ func TestDrive(t *testing.T) {
 					for !sh.Shared.Dirty.Asleep() {
 						time.Sleep(time.Millisecond)
 					}
-					k.PushRun(&shm.Run{Msgs: 1})
+					k.PushRun(&shm.Run{Event: shm.Event{Msgs: 1}})
 					sh.Nudge()
 				}()
 			})

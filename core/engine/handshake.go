@@ -14,13 +14,10 @@ import (
 
 // connection is a connected descriptor on its way to be a session.
 type connection struct {
-	fd        int
-	remote    Address
-	owner     Owner
-	limits    Limits
-	transport *Transport
-	dialer    *Dialer // what made it; nil: accepted
-	alias     []byte
+	*origin
+	fd     int
+	remote Address
+	alias  []byte
 }
 
 // handshake is a connection whose TLS or WebSocket handshake is not over. The

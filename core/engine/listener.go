@@ -26,8 +26,7 @@ type Listener struct {
 	Local     Address
 	fd        int
 	shard     *Shard
-	owner     Owner
-	limits    Limits
+	from      *origin // of its connections
 	place     func() *Shard
 	peer      unix.RawSockaddrAny // of the last accept
 	file      *socketFile         // of ipc; nil: none to remove
@@ -42,7 +41,7 @@ type Listener struct {
 // Listen opens a listening descriptor on an address, which for ipc is the path.
 // Any thread. place picks the shard of a new connection.
 func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
-	l := &Listener{Transport: transport, shard: sh, owner: owner, limits: limits, place: place}
+	l := &Listener{Transport: transport, shard: sh, from: &origin{owner: owner, transport: transport, limits: limits}, place: place}
 	err := l.open(addr, tcp)
 	if err != nil {
 		return nil, err
@@ -114,7 +113,8 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
 	unix.CloseOnExec(fd)
-	l := &Listener{Transport: transport, fd: fd, shard: sh, owner: owner, limits: limits, place: place, given: &tcp}
+	l := &Listener{Transport: transport, fd: fd, shard: sh, from: &origin{owner: owner, transport: transport, limits: limits},
+		place: place, given: &tcp}
 	l.settle(local)
 	l.start()
 	return l, nil
@@ -210,13 +210,13 @@ func (l *Listener) close() {
 		l.file.remove()
 		l.observe(EventClosed, uint64(fd))
 		l.shard.closeFd(fd) // also when it could not be registered
-		l.owner.Gone(l)
+		l.from.owner.Gone(l)
 	}
 }
 
 func (l *Listener) observe(kind EventKind, value uint64) {
-	if l.owner.Observed() {
-		l.owner.Observe(Event{Kind: kind, Value: value, Local: l.Transport.Endpoint.String()})
+	if l.from.owner.Observed() {
+		l.from.owner.Observe(Event{Kind: kind, Value: value, Local: l.Transport.Endpoint.String()})
 	}
 }
 
@@ -256,7 +256,7 @@ func (l *Listener) accept() (int, Address, unix.Errno) {
 
 // hand gives a connection to a shard.
 func (l *Listener) hand(fd int, remote Address) {
-	c := connection{fd: fd, remote: remote, owner: l.owner, limits: l.limits, transport: l.Transport}
+	c := connection{origin: l.from, fd: fd, remote: remote}
 	sh := l.place()
 	sh.sessions.Add(1) // at once, so that the next one goes elsewhere
 	if sh == l.shard {

@@ -113,7 +113,7 @@ func (s *Session) digest(buf []byte, head, n, room int) bool {
 		copy(buf, s.stash.Bytes()[:head])
 	}
 	total := head + n
-	found := scan(buf[:total], room, s.maxMsgSize)
+	found := scan(buf[:total], room, s.limits.MaxMsgSize)
 	if found.frames > 0 {
 		s.pushFrames(found.used, found.frames)
 	}
@@ -185,8 +185,8 @@ func (s *Session) pushFrames(used, frames int) {
 // run's header; the run gets the caller's reference to the slab.
 func (s *Session) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	r := (*shm.Run)(at)
-	*r = shm.Run{Session: s.Shared, Slab: slab, Data: unsafe.Add(at, shm.HeaderSize),
-		Size: uint64(size), Msgs: uint32(frames), Kind: shm.RunData}
+	*r = shm.Run{Event: shm.Event{Session: s.Shared, Msgs: uint32(frames), Kind: shm.RunData},
+		Slab: slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(size)}
 	s.Received.Add(uint64(frames))
 	s.ReceivedBytes.Add(uint64(size))
 	atomic.AddInt32(&s.Shared.RxQueued, int32(frames))
@@ -215,10 +215,10 @@ func (sh *Shard) space(head int) []byte {
 
 // room returns how many more messages RCVHWM lets through.
 func (s *Session) room() int {
-	if s.rcvHwm == 0 {
+	if s.limits.RcvHwm == 0 {
 		return math.MaxInt32
 	}
-	return int(s.rcvHwm) - int(atomic.LoadInt32(&s.Shared.RxQueued))
+	return int(s.limits.RcvHwm) - int(atomic.LoadInt32(&s.Shared.RxQueued))
 }
 
 // throttled tells whether the socket has enough to read.
@@ -277,7 +277,7 @@ func (s *Session) deliverBacklog() {
 	s.backlog = false
 	if buf := s.shard.space(s.stashed()); buf != nil {
 		head := copy(buf, s.stash.Bytes()[:s.stashed()])
-		if found := scan(buf[:head], math.MaxInt32, s.maxMsgSize); found.frames > 0 {
+		if found := scan(buf[:head], math.MaxInt32, s.limits.MaxMsgSize); found.frames > 0 {
 			s.pushFrames(found.used, found.frames)
 		}
 	}
@@ -285,11 +285,7 @@ func (s *Session) deliverBacklog() {
 
 // bigFrame collects one frame that is too long for the stash in a slab of its
 // own: the place of its run's header, then the frame.
-type bigFrame struct {
-	slab *shm.Slab
-	have uint64 // bytes of the frame received
-	need uint64 // bytes of the frame
-}
+type bigFrame struct{ slab *shm.Slab } // nil: there is none
 
 // start takes a slab for a frame of need bytes whose first ones are rest.
 func (b *bigFrame) start(rest []byte, need uint64) bool {
@@ -300,16 +296,16 @@ func (b *bigFrame) start(rest []byte, need uint64) bool {
 	if b.slab = shm.NewSlab(room); b.slab == nil {
 		return false
 	}
-	b.need = need
-	b.have = uint64(copy(b.slab.Bytes()[shm.HeaderSize:], rest))
+	b.slab.Need = need
+	b.slab.Have = uint64(copy(b.slab.Bytes()[shm.HeaderSize:], rest))
 	return true
 }
 
 // free returns the part of the slab that the frame still needs, growing it
 // when it is full; nil when there is no memory.
 func (b *bigFrame) free() []byte {
-	end := shm.HeaderSize + b.need
-	if size := uint64(len(b.slab.Bytes())); size < end && shm.HeaderSize+b.have == size {
+	end := shm.HeaderSize + b.slab.Need
+	if size := uint64(len(b.slab.Bytes())); size < end && shm.HeaderSize+b.slab.Have == size {
 		grown := shm.GrowSlab(b.slab, min(end, 2*size))
 		if grown == nil {
 			return nil
@@ -317,7 +313,7 @@ func (b *bigFrame) free() []byte {
 		b.slab = grown
 	}
 	bytes := b.slab.Bytes()
-	return bytes[shm.HeaderSize+b.have : min(end, uint64(len(bytes)))]
+	return bytes[shm.HeaderSize+b.slab.Have : min(end, uint64(len(bytes)))]
 }
 
 // size is that of the slab in bytes.
@@ -356,7 +352,7 @@ func (s *Session) receiveBig(room int) {
 	iov[0].SetLen(len(dst))
 	iov[1].SetLen(want)
 	vectors := 2
-	last := s.big.have+uint64(len(dst)) == s.big.need
+	last := s.big.slab.Have+uint64(len(dst)) == s.big.slab.Need
 	if !last || room == 1 {
 		vectors, want = 1, 0
 	}
@@ -376,8 +372,8 @@ func (s *Session) receiveBig(room int) {
 		return
 	}
 	if got < len(dst) {
-		s.big.have += uint64(got)
-	} else if s.big.have += uint64(len(dst)); last {
+		s.big.slab.Have += uint64(got)
+	} else if s.big.slab.Have += uint64(len(dst)); last {
 		if !s.pushBig(buf, got-len(dst), room-1) {
 			return
 		}
@@ -390,7 +386,7 @@ func (s *Session) receiveBig(room int) {
 // pushBig hands on the complete long frame and then what came behind it.
 func (s *Session) pushBig(buf []byte, behind, room int) bool {
 	slab := s.big.slab
-	size := int(s.big.need)
+	size := int(slab.Need)
 	s.held(-s.big.size())
 	s.big = bigFrame{}
 	s.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)

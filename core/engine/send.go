@@ -34,8 +34,7 @@ func (sh *Shard) flush(shared *shm.Session) {
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
 func (s *Session) takeMain() {
-	s.sent.Add(uint64(s.Shared.TxQueued - s.queued))
-	s.queued = s.Shared.TxQueued
+	s.sent.Add(uint64(s.Shared.TxQueued - uint32(s.sent.Load())))
 	head, tail := s.Shared.TakeMain()
 	switch {
 	case head == nil:
@@ -188,7 +187,7 @@ func (s *Session) Traffic() Traffic {
 	done, moved := atomic.LoadUint32(&s.Shared.TxDone), s.moved.Load()
 	return Traffic{
 		MsgsIn: s.Received.Load(), BytesIn: s.ReceivedBytes.Load(),
-		MsgsOut: s.sent.Load() + uint64(s.Shared.TxQueued-s.queued), BytesOut: s.Shared.TxBytes,
+		MsgsOut: s.sent.Load() + uint64(s.Shared.TxQueued-uint32(s.sent.Load())), BytesOut: s.Shared.TxBytes,
 		MsgsQueued: uint64(s.Shared.TxQueued - done), BytesQueued: s.Shared.TxBytes - moved,
 		Held: uint64(atomic.LoadInt64(&s.Shared.Held)),
 	}

@@ -24,24 +24,18 @@ const (
 )
 
 // Session is one connection. Driver only, except Shared. There are many, so it
-// is kept small: 192 bytes.
+// is kept small: 144 bytes.
 type Session struct {
+	*origin
 	Shared *shm.Session
 	shard  *Shard
-	owner  Owner
-	dialer *Dialer // what made the connection; nil: accepted
-
-	transport *Transport
-	link      *link // between descriptor and frames; nil: nothing
+	link   *link // between descriptor and frames; nil: nothing
 
 	Received      atomic.Uint64 // messages that arrived whole; any thread
 	ReceivedBytes atomic.Uint64 // of those, length fields included; any thread
-	sent          atomic.Uint64 // messages taken from the main queue
+	sent          atomic.Uint64 // messages taken from the main queue, modulo 2^32 TxQueued at that time
 	moved         atomic.Uint64 // bytes ever given to the kernel
 	sinceMs       int64         // since 1970
-	maxMsgSize    int64         // Limits
-	rcvHwm        uint32        // Limits
-	queued        uint32        // TxQueued when messages were last taken
 	Index         int32         // the owner's
 	fd            int32         // -1: closed
 
@@ -111,15 +105,14 @@ func (sh *Shard) adopt(c connection, l *link) *Session {
 		}
 		s.observe(EventReady, uint64(c.fd))
 	}
-	s.push(&s.Shared.Up)
+	s.push(s.Shared.Up.Run())
 	return s
 }
 
 // newSession registers a descriptor and attaches its session to the owner; nil:
 // that failed, and the descriptor is closed.
 func (sh *Shard) newSession(c connection, l *link) *Session {
-	s := &Session{fd: int32(c.fd), shard: sh, owner: c.owner, dialer: c.dialer, transport: c.transport, link: l,
-		maxMsgSize: c.limits.MaxMsgSize, rcvHwm: c.limits.RcvHwm, sinceMs: time.Now().UnixMilli()}
+	s := &Session{origin: c.origin, fd: int32(c.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
 	s.Shared = shm.NewSession(c.owner.Shared(), sh.Shared)
 	if s.Shared == nil {
 		_ = unix.Close(c.fd)
@@ -191,7 +184,7 @@ func (s *Session) push(r *shm.Run) {
 // drop releases a run that a closed socket does not take.
 func (s *Session) drop(r *shm.Run) {
 	switch {
-	case r.Slab != nil:
+	case r.Kind == shm.RunData:
 		atomic.AddInt32(&s.Shared.RxQueued, -int32(r.Msgs))
 		atomic.AddInt64(&s.Shared.Sock.RxWaiting, -int64(r.Size))
 		r.Slab.Release()
@@ -325,7 +318,7 @@ func (s *Session) announceEnd() {
 	if s.backlog {
 		s.deliverBacklog()
 	}
-	s.push(&s.Shared.Down)
+	s.push(s.Shared.Down.Run())
 }
 
 // written is called when a finishing session has nothing left to write. The

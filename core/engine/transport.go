@@ -12,7 +12,16 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 )
 
-// Transport is what the connections of one listener or dialer have in common.
+// origin is what made a connection, a listener or a dialer: what all
+// connections of it have in common. It does not change once there is one.
+type origin struct {
+	owner     Owner
+	transport *Transport
+	limits    Limits
+	dialer    *Dialer // nil: a listener
+}
+
+// Transport is how the connections of one listener or dialer carry bytes.
 type Transport struct {
 	Endpoint      endpoint.Endpoint
 	HandshakeTime time.Duration // of TLS and WebSocket together; 0: no limit

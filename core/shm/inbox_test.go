@@ -11,7 +11,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 )
 
-func newRun(number uint32) *Run { return &Run{Msgs: number} }
+func newRun(number uint32) *Run { return &Run{Event: Event{Msgs: number}} }
 
 // numbers returns the Msgs of a list of runs.
 func numbers(r *Run) (all []uint32) {
@@ -89,7 +89,7 @@ func TestNextRun(t *testing.T) {
 		defer FreeSocket(k)
 		So(k.NextRun(), ShouldBeFalse)
 		data := [8]byte{}
-		k.PushRun(&Run{Msgs: 1, Data: unsafe.Pointer(&data), Size: 8})
+		k.PushRun(&Run{Event: Event{Msgs: 1}, Data: unsafe.Pointer(&data), Size: 8})
 		k.PushRun(newRun(2))
 		So(k.NextRun(), ShouldBeTrue)
 		So(k.RxRun.Msgs, ShouldEqual, 1)

@@ -65,14 +65,23 @@ const (
 // lies in the slab in front of its frames; the two events of a connection lie
 // in its Session. Once pushed, a run belongs to the receiving thread.
 type Run struct {
+	Event
+	// Of RunData only: what follows does not exist for an event.
+	Slab *Slab          // the run holds one reference
+	Data unsafe.Pointer // the first frame's length field
+	Size uint64         // bytes of all frames, length fields included
+}
+
+// Event is the part of a run that events have too.
+type Event struct {
 	Next    unsafe.Pointer // *Run, in the inbox or the receiver's list
 	Session *Session
-	Slab    *Slab          // nil for events; the run holds one reference
-	Data    unsafe.Pointer // the first frame's length field
-	Size    uint64         // bytes of all frames, length fields included
-	Msgs    uint32         // frames
+	Msgs    uint32 // frames
 	Kind    uint32
 }
+
+// Run is the event as it is pushed.
+func (e *Event) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
 
 // Slab is a block that received bytes lie in. Refs counts the runs and the
 // messages that point into it, and the shard while it still fills it.
@@ -82,7 +91,10 @@ type Slab struct {
 	Class uint32
 	Size  uint64 // header included
 	Cold  uint32 // in the pool, with its pages given back
-	_     [36]byte
+	_     uint32
+	Have  uint64 // of a single long frame, while it comes: bytes that are there
+	Need  uint64 // of that frame: all its bytes
+	_     [16]byte
 }
 
 // Chunk is a block of a session's send queue: bytes [Start, End) of its data,
@@ -103,7 +115,8 @@ type Chunk struct {
 	Size   uint64  // of the block, header included
 }
 
-// Session is the part of a connection that other threads see.
+// Session is the part of a connection that other threads see: three lines of the
+// cache, of which messages need two.
 type Session struct {
 	// Senders. Guarded by TxLock, except TxDone.
 	Rid       uint32 // routing id; 0: the slot is free
@@ -126,21 +139,19 @@ type Session struct {
 	RxQueued  int32  // messages pushed and not yet taken; atomic
 	RxStalled uint32 // the shard waits for RxQueued <= RxLow; atomic
 	RxLow     int32
-	Refs      int32          // the engine and the unread disconnect event; atomic
-	ID        unsafe.Pointer // the id frame: IDLen bytes
-	IDLen     uint32
-	ID4       [4]byte // the id frame of a session without an alias
-	IP        [16]byte
-	IPKind    uint32 // 4, 6, or 0: the transport has no IP address
-	Fd        int32  // valid while TxState is not TxClosed; the driver
+	Refs      int32 // the engine and the unread disconnect event; atomic
 	Sock      *Socket
+	ID        unsafe.Pointer // the id frame: IDLen bytes
+	ID4       [4]byte        // the id frame of a session without an alias
+	Fd        int32          // valid while TxState is not TxClosed; the driver
+	IDLen     uint8
+	IPKind    uint8    // 4, 6, or 0: the transport has no IP address
+	Port      uint16   // the peer's
+	Zone      uint32   // of a link-local address
+	IP        [16]byte // the peer's
 
-	Up   Run // the connect event
-	Down Run // the disconnect event
-
-	Port uint16 // the peer's
-	Zone uint32 // of its link-local address
-	_    [8]byte
+	Up   Event // the connection came up
+	Down Event // it ended
 }
 
 // Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.

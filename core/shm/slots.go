@@ -71,8 +71,8 @@ func NewSession(k *Socket, sh *Shard) *Session {
 	atomic.StoreInt32(&s.RxQueued, 0)
 	atomic.StoreUint32(&s.RxStalled, 0)
 	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
-	s.Up = Run{Session: s, Kind: RunConnected, Msgs: 1}
-	s.Down = Run{Session: s, Kind: RunDisconnected, Msgs: 1}
+	s.Up = Event{Session: s, Kind: RunConnected, Msgs: 1}
+	s.Down = Event{Session: s, Kind: RunDisconnected, Msgs: 1}
 	atomic.StoreInt32(&s.Refs, 1)
 	return s
 }
@@ -108,7 +108,7 @@ func (s *Session) SetID(rid uint32, alias []byte) bool {
 		if place == nil {
 			return false
 		}
-		s.ID, s.IDLen = place, uint32(copy(unsafe.Slice((*byte)(place), MaxID), alias))
+		s.ID, s.IDLen = place, uint8(copy(unsafe.Slice((*byte)(place), MaxID), alias))
 	}
 	return true
 }
@@ -152,7 +152,10 @@ func (k *Socket) NextRun() bool {
 		return false
 	}
 	k.RxList = (*Run)(r.Next)
-	k.RxRun, k.RxPos, k.RxLeft = r, r.Data, r.Size
+	k.RxRun = r
+	if r.Kind == RunData {
+		k.RxPos, k.RxLeft = r.Data, r.Size
+	}
 	atomic.StoreUint32(&k.RxHand, 1)
 	return true
 }

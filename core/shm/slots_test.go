@@ -48,7 +48,6 @@ func TestSession(t *testing.T) {
 			So(s.Down.Kind, ShouldEqual, RunDisconnected)
 			So(s.Up.Session == s, ShouldBeTrue)
 			So(s.Down.Session == s, ShouldBeTrue)
-			So(s.Up.Slab == nil, ShouldBeTrue)
 			s.Release()
 		})
 		Convey("has its number as the id frame, big endian", func() {

@@ -62,8 +62,8 @@ func newCalls(t testing.TB, size int) *calls {
 func (c *calls) arrive() {
 	at := unsafe.Pointer(&c.slab.Bytes()[0])
 	c.slab.Hold()
-	*(*shm.Run)(at) = shm.Run{Session: c.s, Slab: c.slab, Data: unsafe.Add(at, shm.HeaderSize),
-		Size: uint64(c.size), Msgs: callBatch, Kind: shm.RunData}
+	*(*shm.Run)(at) = shm.Run{Event: shm.Event{Session: c.s, Msgs: callBatch, Kind: shm.RunData},
+		Slab: c.slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(c.size)}
 	atomic.AddInt32(&c.s.RxQueued, callBatch)
 	atomic.AddInt64(&c.k.shared.RxWaiting, int64(c.size))
 	c.k.shared.PushRun((*shm.Run)(at))

@@ -84,7 +84,7 @@ func (k *Socket) finishRun(r *shm.Run) {
 // release gives a run back and tells whether a shard waits for that.
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
-	if r.Slab == nil {
+	if r.Kind != shm.RunData {
 		if r.Kind == shm.RunDisconnected {
 			s.Release()
 		}
