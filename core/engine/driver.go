@@ -28,9 +28,9 @@ import (
 //
 //	driving   it holds the role; it leaves it when it woke a receive call
 //	          that can drive, and then watches
-//	watching  it looks every watchTick; when nobody has driven for a whole
-//	          tick it takes the role back, so that a caller who does not come
-//	          back delays nobody for longer than two ticks
+//	watching  it looks every tick; when nobody has driven for a whole tick it
+//	          takes the role back, so that a caller who does not come back
+//	          delays nobody for longer than two ticks
 //	resting   a caller sleeps in the kernel on the shard's behalf, so there is
 //	          nothing to watch; the caller wakes the thread when it leaves
 //
@@ -40,9 +40,19 @@ import (
 // for a resting thread. One of the two sees the other. Checked by
 // tests/model/driver.pml.
 
-// watchTick is the longest time that a shard is left without a driver, once
-// more for a tick that has just begun.
-const watchTick = time.Millisecond
+// A tick is the longest time that a shard is left without a driver, once more
+// for a tick that has just begun. Each look disturbs a round trip on a machine
+// with few processors, so a caller who comes back all the time is trusted for
+// longer, unless the shard has something to see to in its own time: a timer, a
+// handshake, or a connection that took no more bytes. What is posted, and who
+// goes to sleep, summons the thread and waits for no tick.
+const (
+	watchTick   = time.Millisecond
+	patientTick = 10 * time.Millisecond
+	// backOften is how often a caller starts or ends to drive in a watchTick
+	// when it comes back all the time.
+	backOften = 16
+)
 
 // timerSlackNs is the kernel's default.
 const timerSlackNs = 50000
@@ -53,6 +63,7 @@ type thread struct {
 	wanted   atomic.Bool   // somebody went to sleep while nobody, or a flusher, had the role
 	summoned atomic.Bool   // take the role without waiting for a tick
 	drives   atomic.Uint64 // counts every start and end of a caller's driving
+	patient  atomic.Bool   // it watches with a tick above watchTick
 	done     chan struct{}
 }
 
@@ -71,7 +82,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 				_ = sh.step(nil, true, time.Time{})
 			}
 			to := sh.handOver
-			atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+			sh.giveUp()
 			if to != nil && to.RxInbox.Asleep() {
 				continue // it was back before it could have the role
 			}
@@ -86,10 +97,11 @@ func (sh *Shard) runThread(config ThreadConfig) {
 // watch returns when nobody has driven the shard for a tick.
 func (sh *Shard) watch() {
 	t := &sh.thread
-	drives := t.drives.Load()
+	defer t.patient.Store(false)
+	drives, tick := t.drives.Load(), watchTick
 	for !sh.stopping.Load() {
 		if !t.summoned.Load() { // the end of a rest may have used its signal up
-			_ = t.waiter.Wait(time.Now().Add(watchTick))
+			_ = t.waiter.Wait(time.Now().Add(tick))
 		}
 		t.waiter.Reset()
 		if t.summoned.Swap(false) && !sh.callerDrives() {
@@ -102,7 +114,36 @@ func (sh *Shard) watch() {
 			}
 			sh.rest(now)
 		}
+		tick = sh.nextTick(tick, now-drives)
 		drives = t.drives.Load()
+	}
+}
+
+// nextTick returns how long the caller is trusted next, after a tick in which it
+// started or ended to drive so many times.
+func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
+	t := &sh.thread
+	if times < backOften*uint64(tick/watchTick) {
+		t.patient.Store(false)
+		return watchTick
+	}
+	t.patient.Store(true)
+	if sh.owing.Load() { // whoever sets it from here on sees patient
+		t.patient.Store(false)
+		return watchTick
+	}
+	return min(2*tick, patientTick)
+}
+
+// giveUp gives the role back.
+func (sh *Shard) giveUp() {
+	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0
+	if owing != sh.owing.Load() {
+		sh.owing.Store(owing)
+	}
+	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+	if owing && sh.thread.patient.Swap(false) {
+		sh.thread.waiter.Signal()
 	}
 }
 
@@ -122,8 +163,10 @@ func (sh *Shard) rest(drives uint64) {
 // shard's thread. Any thread.
 func (sh *Shard) Want() (idle bool) {
 	sh.thread.wanted.Store(true)
-	return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverNone
+	return sh.idle()
 }
+
+func (sh *Shard) idle() bool { return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverNone }
 
 // Summon has the shard's thread take the role without waiting for a tick. Any
 // thread.
@@ -150,7 +193,7 @@ func (sh *Shard) TryDrive() bool {
 // Leave gives the role of TryDrive back.
 func (sh *Shard) Leave() {
 	sh.thread.drives.Add(1)
-	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+	sh.giveUp()
 	if sh.thread.resting.Load() {
 		sh.thread.waiter.Signal()
 	}
@@ -212,7 +255,7 @@ func (sh *Shard) TryFlush(look bool) {
 			_ = sh.poll()
 			look = false
 		}
-		atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+		sh.giveUp()
 		if sh.thread.wanted.Swap(false) {
 			sh.Summon()
 		}

@@ -127,6 +127,29 @@ func TestDriverRole(t *testing.T) {
 			}
 			So(quick, ShouldBeGreaterThan, 15) // the rest is for a busy machine
 		})
+		Convey("is left to a caller for longer when it comes back all the time", func() {
+			So(sh.nextTick(watchTick, backOften-1), ShouldEqual, watchTick)
+			So(sh.nextTick(watchTick, backOften), ShouldEqual, 2*watchTick)
+			So(sh.nextTick(8*watchTick, 8*backOften), ShouldEqual, patientTick)
+			So(sh.nextTick(patientTick, 10*backOften), ShouldEqual, patientTick)
+			So(sh.thread.patient.Load(), ShouldBeTrue)
+			So(sh.nextTick(patientTick, 9*backOften), ShouldEqual, watchTick)
+			So(sh.thread.patient.Load(), ShouldBeFalse)
+		})
+		Convey("is not, when the shard has something to see to", func() {
+			drive(t, sh)
+			for !sh.thread.resting.Load() {
+				time.Sleep(time.Millisecond)
+			}
+			fired := make(chan struct{})
+			sh.timers.after(time.Millisecond, func() { close(fired) })
+			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, 8*watchTick)
+			sh.Leave()
+			So(sh.owing.Load(), ShouldBeTrue)
+			So(sh.thread.patient.Load(), ShouldBeFalse)
+			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, watchTick)
+			received(t, fired, "a timer that was set while a caller drove")
+		})
 		Convey("is given back by a thread that rests", func() {
 			drive(t, sh)
 			for !sh.thread.resting.Load() {

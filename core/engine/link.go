@@ -176,7 +176,7 @@ func (s *Session) writeLink() {
 		switch e := s.writeRest(); e {
 		case 0:
 		case unix.EAGAIN:
-			s.blocked = true
+			s.setBlocked(true)
 			return
 		default:
 			s.writeFailed()
@@ -233,7 +233,7 @@ func (s *Session) writeSealed(data []byte) bool {
 }
 
 func (s *Session) keepSealed(data []byte) bool {
-	s.blocked = true
+	s.setBlocked(true)
 	if s.link.rest = shm.NewChunk(uint64(len(data)), shm.ClassTiny); s.link.rest == nil {
 		s.Abort(ReasonTransport)
 		return false

@@ -59,7 +59,7 @@ func (s *Session) write() {
 		case e == unix.EINTR:
 			continue
 		case e == unix.EAGAIN:
-			s.blocked = true
+			s.setBlocked(true)
 			return
 		case e != 0:
 			s.writeFailed()
@@ -70,6 +70,17 @@ func (s *Session) write() {
 	if s.finishing {
 		s.written()
 	}
+}
+
+// setBlocked notes whether the kernel takes bytes of the session.
+func (s *Session) setBlocked(blocked bool) {
+	switch {
+	case blocked && !s.blocked:
+		s.shard.blocked++
+	case s.blocked && !blocked:
+		s.shard.blocked--
+	}
+	s.blocked = blocked
 }
 
 // writeOnce does one send of everything that fits a system call.

@@ -150,7 +150,7 @@ func (s *Session) ready(events uint32) {
 		s.failed = true
 	}
 	if events&unix.EPOLLOUT != 0 && s.blocked {
-		s.blocked = false
+		s.setBlocked(false)
 		s.write()
 	}
 	if s.fd >= 0 && events&^unix.EPOLLOUT != 0 {
@@ -377,6 +377,7 @@ func (s *Session) close() {
 	}
 	s.shard.closeFd(int(s.fd))
 	s.fd = -1
+	s.setBlocked(false)
 	s.shard.sessions.Add(-1)
 	if s.end != nil {
 		s.shard.timers.cancel(s.end.deadline)

@@ -83,6 +83,7 @@ type Shard struct {
 	warm       bool      // buffers were used, or connections came, since the last trim
 	rounds     int       // since the last look at the kernel
 	roundRead  int       // bytes read in this round
+	blocked    int       // sessions that are blocked
 	accepted   time.Time // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
 	handOver *shm.Socket
@@ -95,6 +96,7 @@ type Shard struct {
 	}
 	hasMail  atomic.Bool
 	unpark   atomic.Bool  // a receiver caught up
+	owing    atomic.Bool  // the last driver left something to see to: driver.go
 	Users    atomic.Int32 // sockets with endpoints here
 	sessions atomic.Int32
 	stopping atomic.Bool
@@ -155,6 +157,9 @@ func (sh *Shard) Post(call func()) {
 	sh.mail.calls = append(sh.mail.calls, call)
 	sh.hasMail.Store(true)
 	sh.Nudge()
+	if sh.idle() { // else the driver looks, at the latest when it gives the role up
+		sh.Summon()
+	}
 }
 
 // Resume lets the shard read on for a receiver that caught up. Any thread.
