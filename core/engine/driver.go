@@ -45,7 +45,8 @@ import (
 // with few processors, so a caller who comes back all the time is trusted for
 // longer, unless the shard has something to see to in its own time: a timer, a
 // handshake, or a connection that took no more bytes. What is posted, and who
-// goes to sleep, summons the thread and waits for no tick.
+// goes to sleep, summons the thread and waits for no tick. Checked by
+// tests/model/patience.pml.
 const (
 	watchTick   = time.Millisecond
 	patientTick = 10 * time.Millisecond
