@@ -204,6 +204,40 @@ func TestFastCancel(t *testing.T) {
 		Convey("of a socket without a shard", func() {
 			So(endsWith(t, stop, recv(k)), ShouldEqual, errStop)
 		})
+		Convey("that waited with the same context before", func() {
+			p, _ := fastPeer(t, k, bind(t, k))
+			for range 3 {
+				time.AfterFunc(5*time.Millisecond, func() { p.send("first") })
+				_, err := k.Recv(ctx)
+				So(err, ShouldBeNil)
+			}
+			watch := k.watch.Load()
+			So(watch.stop, ShouldNotBeNil)
+			So(testing.AllocsPerRun(10, func() { watch.begin(ctx); watch.end() }), ShouldEqual, 0)
+			So(endsWith(t, stop, recv(k)), ShouldEqual, errStop)
+			Convey("and not the next one, which has another", func() {
+				other, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+				defer cancel()
+				_, err := k.Recv(other)
+				So(err, ShouldEqual, context.DeadlineExceeded)
+				So(watch.stop, ShouldBeNil)
+			})
+		})
+		Convey("whose socket is forgotten by the context when it is closed", func() {
+			_, _ = fastPeer(t, k, bind(t, k))
+			watch := k.ctxWatch()
+			watch.begin(ctx)
+			watch.end()
+			So(watch.stop, ShouldBeNil)
+			watch.begin(ctx)
+			watch.end()
+			So(watch.stop, ShouldNotBeNil)
+			So(k.Close(), ShouldBeNil)
+			So(watch.stop, ShouldBeNil)
+			watch.begin(context.Background())
+			watch.begin(ctx)
+			So(watch.stop, ShouldBeNil)
+		})
 		Convey("that drives", func() {
 			p, _ := fastPeer(t, k, bind(t, k))
 			So(endsWith(t, stop, recv(k)), ShouldEqual, errStop)

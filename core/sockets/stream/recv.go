@@ -127,7 +127,9 @@ func (k *Socket) AwaitRun(dontWait bool) error { return k.await(waiting{not: don
 func (k *Socket) await(w waiting) error {
 	deadline := w.deadline(k.opt.rcvTimeout.Load())
 	if w.ctx != nil {
-		defer w.onEnd(k.wakeReceiver)()
+		watch := k.ctxWatch()
+		watch.begin(w.ctx)
+		defer watch.end()
 	}
 	for {
 		if err := k.state(); err != nil {
@@ -144,6 +146,19 @@ func (k *Socket) await(w waiting) error {
 			return err
 		}
 	}
+}
+
+// ctxWatch returns the socket's, which begins.
+func (k *Socket) ctxWatch() *ctxWatch {
+	if watch := k.watch.Load(); watch != nil {
+		return watch
+	}
+	watch := &ctxWatch{wake: k.wakeReceiver}
+	k.watch.Store(watch)
+	if k.closed.Load() { // Close may have looked before
+		watch.close()
+	}
+	return watch
 }
 
 // wakeReceiver makes a receive call look again why it waits.

@@ -31,6 +31,7 @@ type Socket struct {
 	refused    atomic.Uint64                // sends that found a queue full
 	blocked    atomic.Int32                 // senders waiting
 	sole       atomic.Pointer[engine.Shard] // the only one of shards, or nil
+	watch      atomic.Pointer[ctxWatch]     // of receive calls; nil: none had a context
 	terminated atomic.Bool
 	closed     atomic.Bool
 	inRecv     atomic.Bool // a receive call of the mode FAST, of Go, runs
@@ -141,6 +142,9 @@ func (k *Socket) Close() error {
 	k.ctx.Closed(k)
 	k.readers.Signal() // a thread that still waits gets ENOTSOCK
 	k.senders.Signal()
+	if watch := k.watch.Load(); watch != nil {
+		watch.close()
+	}
 	if !k.inRecv.Load() {
 		k.dropOnce()
 	}

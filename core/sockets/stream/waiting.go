@@ -4,6 +4,7 @@ package stream
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -49,3 +50,56 @@ func (w waiting) deadline(timeoutMs int32) time.Time {
 
 // longAgo is a deadline that allows no wait.
 var longAgo = time.Unix(1, 0)
+
+// ctxWatch has wake called when the context ends that a socket's receive calls
+// wait with. To register that makes garbage, for each batch that is received, so
+// from the second call in a row with the same context on it stays from one call to
+// the next.
+type ctxWatch struct {
+	wake func()
+
+	mu     sync.Mutex
+	done   <-chan struct{} // of the last call's context
+	stop   func() bool     // what is registered for that; nil: nothing
+	stays  bool
+	closed bool
+}
+
+// begin is for a call that may wait; end follows. The receiving thread.
+func (c *ctxWatch) begin(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	done := ctx.Done()
+	if done == c.done && c.stop != nil {
+		return
+	}
+	c.drop()
+	c.stays = done == c.done
+	c.done = done
+	if done != nil && !c.closed {
+		c.stop = context.AfterFunc(ctx, c.wake)
+	}
+}
+
+func (c *ctxWatch) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stays {
+		c.drop()
+	}
+}
+
+// close forgets the context. Any thread.
+func (c *ctxWatch) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.drop()
+}
+
+func (c *ctxWatch) drop() {
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+}
