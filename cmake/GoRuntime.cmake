@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-# cmake -DGO=... -DOUT=DIR -P GoRuntime.cmake: writes DIR/overlay.json for
+# cmake -DGO=... -DOUT=DIR [-DGO_VARIABLES=ON] -P GoRuntime.cmake: writes DIR/overlay.json for
 # `go build -overlay`, with copies of a few files of Go's runtime that leave the
 # host process alone (doc/host.md). Go has no switch for any of this; each edit
 # is one place, and a Go that has changed there stops the build.
@@ -59,12 +59,16 @@ change("\tsigmask := mp.sigmask\n(\tsigblock\\(false\\)\n\tunminit\\(\\)\n)"
 # frequent looks needless; 10 ms is what the monitor comes to by itself.
 change("delay = 20\n" "delay = 10000\n")
 # GOGC, GODEBUG and the like are meant for programs in Go.
-change("(func getGodebugEarly\\(\\) \\(string, bool\\) {\n)" "\\1\treturn \"\", true\n")
+if(NOT GO_VARIABLES)
+  change("(func getGodebugEarly\\(\\) \\(string, bool\\) {\n)" "\\1\treturn \"\", true\n")
+endif()
 save()
 
-edit(runtime/env_posix.go)
-change("(func gogetenv\\(key string\\) string {\n)" "\\1\treturn \"\"\n")
-save()
+if(NOT GO_VARIABLES)
+  edit(runtime/env_posix.go)
+  change("(func gogetenv\\(key string\\) string {\n)" "\\1\treturn \"\"\n")
+  save()
+endif()
 
 # The limit of open files is the host's to set.
 edit(syscall/rlimit.go)

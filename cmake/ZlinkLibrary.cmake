@@ -93,6 +93,7 @@ set(zlink_go_output "${PROJECT_BINARY_DIR}/go/libzlink.so")
 add_custom_command(
   OUTPUT "${zlink_lib_dir}/${zlink_file}"
   COMMAND ${CMAKE_COMMAND} "-DGO=${ZLINK_GO}" "-DOUT=${zlink_overlay}"
+    "-DGO_VARIABLES=${ZLINK_GO_VARIABLES}"
     -P "${zlink_cmake_sources}/GoRuntime.cmake"
   COMMAND ${CMAKE_COMMAND} -E env
     CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
