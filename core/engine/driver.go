@@ -43,9 +43,9 @@ import (
 // A tick is the longest time that a shard is left without a driver, once more
 // for a tick that has just begun. Each look disturbs a round trip on a machine
 // with few processors, so a caller who comes back all the time is trusted for
-// longer, unless the shard has something to see to in its own time: a timer, a
-// handshake, or a connection that took no more bytes. What is posted, and who
-// goes to sleep, summons the thread and waits for no tick. Checked by
+// longer, unless the shard has something to see to in its own time: what was
+// posted, a timer, a handshake, or a connection that took no more bytes. Who goes
+// to sleep summons the thread and waits for no tick. Checked by
 // tests/model/patience.pml.
 const (
 	watchTick   = time.Millisecond
@@ -129,7 +129,7 @@ func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
 		return watchTick
 	}
 	t.patient.Store(true)
-	if sh.owing.Load() { // whoever sets it from here on sees patient
+	if sh.owing.Load() || sh.hasMail.Load() { // whoever sets them from here on sees patient
 		t.patient.Store(false)
 		return watchTick
 	}
@@ -143,7 +143,14 @@ func (sh *Shard) giveUp() {
 		sh.owing.Store(owing)
 	}
 	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
-	if owing && sh.thread.patient.Swap(false) {
+	if owing {
+		sh.hurry()
+	}
+}
+
+// hurry ends a long tick. Any thread, after it has stored what there is to see to.
+func (sh *Shard) hurry() {
+	if sh.thread.patient.Swap(false) {
 		sh.thread.waiter.Signal()
 	}
 }

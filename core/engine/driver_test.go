@@ -150,6 +150,21 @@ func TestDriverRole(t *testing.T) {
 			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, watchTick)
 			received(t, fired, "a timer that was set while a caller drove")
 		})
+		Convey("is not, when something was posted", func() {
+			drive(t, sh)
+			for !sh.thread.resting.Load() {
+				time.Sleep(time.Millisecond)
+			}
+			sh.hasMail.Store(true)
+			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, watchTick)
+			sh.hasMail.Store(false)
+			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, 8*watchTick)
+			ran := make(chan struct{})
+			sh.Leave()
+			sh.Post(func() { close(ran) })
+			So(sh.thread.patient.Load(), ShouldBeFalse)
+			received(t, ran, "what was posted")
+		})
 		Convey("is given back by a thread that rests", func() {
 			drive(t, sh)
 			for !sh.thread.resting.Load() {

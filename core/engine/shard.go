@@ -158,7 +158,7 @@ func (sh *Shard) Post(call func()) {
 	sh.hasMail.Store(true)
 	sh.Nudge()
 	if sh.idle() { // else the driver looks, at the latest when it gives the role up
-		sh.Summon()
+		sh.hurry()
 	}
 }
 
