@@ -37,7 +37,7 @@ var procsMutex sync.Mutex
 // needProcs sees to it that threads of the host find a processor, as Go's
 // scheduler calls its licences to run. A thread that waits in the kernel, or is
 // back in C, keeps the one it had until the scheduler's monitor takes it away,
-// which looks every 10 ms only (cmake/GoRuntime.cmake); with as many
+// which looks every 25 ms only (cmake/GoRuntime.cmake); with as many
 // processors as threads nobody waits for that. Their number grows by doubling, as
 // a change stops all of Go for a moment.
 func needProcs(callers uint) {

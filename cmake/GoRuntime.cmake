@@ -56,8 +56,10 @@ change("\tsigmask := mp.sigmask\n(\tsigblock\\(false\\)\n\tunminit\\(\\)\n)"
 # which would take a tenth of a processor here: a thread of C that drives a shard
 # is outside Go most of the time, and so always looked after, and each look that
 # takes its licence away delays what it does next. capi/callers.go does what makes
-# frequent looks needless; 10 ms is what the monitor comes to by itself.
-change("delay = 20\n" "delay = 10000\n")
+# frequent looks needless; 10 ms is what the monitor comes to by itself, and with
+# 25 ms it disturbs fewer round trips (doc/performance-tried.md).
+change("delay = 20\n" "delay = 25000\n")
+change("delay > 10\\*1000 {[^\n]*\n\t\t\tdelay = 10 \\* 1000" "delay > 25000 {\n\t\t\tdelay = 25000")
 # GOGC, GODEBUG and the like are meant for programs in Go.
 if(NOT GO_VARIABLES)
   change("(func getGodebugEarly\\(\\) \\(string, bool\\) {\n)" "\\1\treturn \"\", true\n")
