@@ -22,14 +22,14 @@ const (
 // Listener accepts connections on one address and hands them to the shards in
 // turn of their load.
 type Listener struct {
-	Transport *Transport // its endpoint is the one that is listened on
-	Local     Address
-	fd        int
-	shard     *Shard
-	from      *origin // of its connections
-	place     func() *Shard
-	peer      unix.RawSockaddrAny // of the last accept
-	file      *socketFile         // of ipc; nil: none to remove
+	*origin // of its connections; its endpoint is the one that is listened on
+
+	Local Address
+	fd    int
+	shard *Shard
+	place func() *Shard
+	peer  unix.RawSockaddrAny // of the last accept
+	file  *socketFile         // of ipc; nil: none to remove
 
 	// given are the options of a descriptor that the application opened; nil: of
 	// its own. Other processes may listen on it too.
@@ -41,7 +41,7 @@ type Listener struct {
 // Listen opens a listening descriptor on an address, which for ipc is the path.
 // Any thread. place picks the shard of a new connection.
 func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
-	l := &Listener{Transport: transport, shard: sh, from: &origin{owner: owner, transport: transport, limits: limits}, place: place}
+	l := newListener(sh, transport, owner, limits, place)
 	err := l.open(addr, tcp)
 	if err != nil {
 		return nil, err
@@ -49,6 +49,13 @@ func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPO
 	l.start()
 	return l, nil
 }
+
+func newListener(sh *Shard, transport *Transport, owner Owner, limits Limits, place func() *Shard) *Listener {
+	return &Listener{origin: &origin{owner: owner, transport: transport, limits: limits}, shard: sh, place: place}
+}
+
+// Transport is that of its connections.
+func (l *Listener) Transport() *Transport { return l.transport }
 
 func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	_, family := addr.sockaddr()
@@ -71,7 +78,7 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	if err != nil {
 		_ = unix.Close(fd)
 		l.file.remove()
-		return errno.New(errno.Of(err), "cannot listen on %s", l.Transport.Endpoint.With(addr.AddrPort, addr.Path))
+		return errno.New(errno.Of(err), "cannot listen on %s", l.transport.Endpoint.With(addr.AddrPort, addr.Path))
 	}
 	l.fd = fd
 	l.settle(addressOf(local))
@@ -81,7 +88,7 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 // settle stores where the listener is.
 func (l *Listener) settle(local Address) {
 	l.Local = local
-	ep := &l.Transport.Endpoint
+	ep := &l.transport.Endpoint
 	*ep = ep.With(local.AddrPort, local.Path)
 }
 
@@ -113,8 +120,8 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
 	unix.CloseOnExec(fd)
-	l := &Listener{Transport: transport, fd: fd, shard: sh, from: &origin{owner: owner, transport: transport, limits: limits},
-		place: place, given: &tcp}
+	l := newListener(sh, transport, owner, limits, place)
+	l.fd, l.given = fd, &tcp
 	l.settle(local)
 	l.start()
 	return l, nil
@@ -210,13 +217,13 @@ func (l *Listener) close() {
 		l.file.remove()
 		l.observe(EventClosed, uint64(fd))
 		l.shard.closeFd(fd) // also when it could not be registered
-		l.from.owner.Gone(l)
+		l.owner.Gone(l)
 	}
 }
 
 func (l *Listener) observe(kind EventKind, value uint64) {
-	if l.from.owner.Observed() {
-		l.from.owner.Observe(Event{Kind: kind, Value: value, Local: l.Transport.Endpoint.String()})
+	if l.owner.Observed() {
+		l.owner.Observe(Event{Kind: kind, Value: value, Local: l.transport.Endpoint.String()})
 	}
 }
 
@@ -256,7 +263,7 @@ func (l *Listener) accept() (int, Address, unix.Errno) {
 
 // hand gives a connection to a shard.
 func (l *Listener) hand(fd int, remote Address) {
-	c := connection{origin: l.from, fd: fd, remote: remote}
+	c := connection{origin: l.origin, fd: fd, remote: remote}
 	sh := l.place()
 	sh.sessions.Add(1) // at once, so that the next one goes elsewhere
 	if sh == l.shard {

@@ -3,12 +3,11 @@
 package stream
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,26 +62,11 @@ func (v vandal) visit() error {
 		conn = secure
 	}
 	if v.web {
-		if err := upgradeTo(conn); err != nil {
-			return err
+		if _, _, err := (ws.Dialer{}).Upgrade(conn, &url.URL{Scheme: "ws", Host: "x", Path: "/"}); err != nil {
+			return fmt.Errorf("WebSocket handshake: %w", err)
 		}
 	}
 	v.talk(raw, conn)
-	return nil
-}
-
-// upgradeTo makes the client's part of a WebSocket handshake.
-func upgradeTo(conn net.Conn) error {
-	_, _ = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		return fmt.Errorf("WebSocket handshake: %w", err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("WebSocket handshake: %s", answer.Status)
-	}
 	return nil
 }
 

@@ -101,8 +101,8 @@ func (k *Socket) reloadTLS(opt Option) error {
 	defer k.mu.Unlock()
 	var secure []*engine.Transport
 	for _, l := range k.listeners {
-		if l.Transport.Endpoint.Transport.Secure() {
-			secure = append(secure, l.Transport)
+		if l.Transport().Endpoint.Transport.Secure() {
+			secure = append(secure, l.Transport())
 		}
 	}
 	if len(secure) == 0 {

@@ -4,12 +4,11 @@
  * own on the same port (SO_REUSEPORT), an epoll and one read buffer. A
  * connection is its descriptor and nothing else, except while the kernel does
  * not take what is to be written: then it is not read, and its rest is kept. */
+#include "listener.h"
 #include "process.h"
 #include "settings.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -35,7 +34,8 @@ struct rest
 
 struct server
 {
-    long port, io_threads, backlog, sndbuf, rcvbuf;
+    struct listener listener;
+    long io_threads;
     int stop;            /* an eventfd in every thread's epoll */
     struct rest **rests; /* by descriptor; each is used by one thread only */
     long max_descriptors;
@@ -151,44 +151,10 @@ static void *run_loop (void *arg)
     }
 }
 
-static void set_option (int fd, int level, int option, long value)
-{
-    int number = (int) value;
-    setsockopt (fd, level, option, &number, sizeof number);
-}
-
-/* A listener on server->port; stores the port the system gave for 0. Accepted
- * sockets inherit its options. */
-static int listen_on (struct server *server)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons ((uint16_t) server->port),
-                                  .sin_addr.s_addr = htonl (INADDR_ANY)};
-    socklen_t len = sizeof address;
-    int fd = socket (AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    set_option (fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option (fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    set_option (fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (server->sndbuf > 0)
-        set_option (fd, SOL_SOCKET, SO_SNDBUF, server->sndbuf);
-    if (server->rcvbuf > 0)
-        set_option (fd, SOL_SOCKET, SO_RCVBUF, server->rcvbuf);
-    if (bind (fd, (struct sockaddr *) &address, len) != 0
-        || listen (fd, (int) server->backlog) != 0
-        || getsockname (fd, (struct sockaddr *) &address, &len) != 0) {
-        close (fd);
-        return -1;
-    }
-    server->port = ntohs (address.sin_port);
-    return fd;
-}
-
 static int start_loop (struct loop *loop, struct server *server)
 {
     loop->server = server;
-    loop->listener = listen_on (server);
+    loop->listener = listener_open (&server->listener, SOCK_NONBLOCK);
     loop->epoll = epoll_create1 (EPOLL_CLOEXEC);
     if (loop->listener < 0 || loop->epoll < 0)
         return -1;
@@ -197,7 +163,6 @@ static int start_loop (struct loop *loop, struct server *server)
     errno = pthread_create (&loop->thread, NULL, run_loop, loop);
     return errno ? -1 : 0;
 }
-
 
 static int serve (struct server *server)
 {
@@ -221,7 +186,7 @@ static int serve (struct server *server)
             perror ("cannot listen");
             return 1;
         }
-    printf ("LISTENING %ld\n", server->port);
+    printf ("LISTENING %ld\n", server->listener.port);
     fflush (stdout);
 
     int number;
@@ -242,21 +207,11 @@ static int serve (struct server *server)
 
 int main (int argc, char **argv)
 {
-    struct server server = {.io_threads = 2,
-                            .backlog = 32768,
-                            .sndbuf = 262144,
-                            .rcvbuf = 262144};
+    struct server server = {.listener = LISTENER_DEFAULTS, .io_threads = 2};
     const struct setting table[] = {
-      {"PORT", SETTING_INTEGER, true, &server.port, 0, 65535,
-       "port to listen on, 0: any free one"},
+      LISTENER_SETTINGS (server.listener),
       {"IO_THREADS", SETTING_INTEGER, false, &server.io_threads, 1, 1024,
        "threads"},
-      {"BACKLOG", SETTING_INTEGER, false, &server.backlog, 0, 1 << 30,
-       "listen backlog"},
-      {"SNDBUF", SETTING_INTEGER, false, &server.sndbuf, 0, 1 << 30,
-       "socket send buffer in bytes, 0: system's"},
-      {"RCVBUF", SETTING_INTEGER, false, &server.rcvbuf, 0, 1 << 30,
-       "socket receive buffer in bytes, 0: system's"},
     };
     enum settings_result settings =
       settings_read (table, sizeof table / sizeof table[0], argc, argv);

@@ -5,13 +5,12 @@
  *
  * With HAND_OVER the ring is on a thread of its own, as a request belongs to the
  * thread that made it, and another thread sends and gives the buffers back. */
+#include "listener.h"
 #include "settings.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <liburing.h>
 #include <linux/futex.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -51,8 +50,9 @@ struct queue
 
 struct server
 {
-    long port, backlog, sndbuf, rcvbuf, hand_over;
-    int listener;
+    struct listener listener;
+    long hand_over;
+    int accepting; /* the listening descriptor */
     struct io_uring ring;
     struct io_uring_buf_ring *provided;
     uint8_t *memory;
@@ -188,7 +188,7 @@ static void take_back (struct server *server)
 static void run (struct server *server)
 {
     struct io_uring_sqe *sqe = entry (server);
-    io_uring_prep_multishot_accept (sqe, server->listener, NULL, NULL,
+    io_uring_prep_multishot_accept (sqe, server->accepting, NULL, NULL,
                                     SOCK_NONBLOCK);
     sqe->user_data = ACCEPT;
     for (;;) {
@@ -209,34 +209,6 @@ static void run (struct server *server)
         }
         io_uring_cq_advance (&server->ring, count);
     }
-}
-
-static void set_option (int fd, int level, int option, long value)
-{
-    int number = (int) value;
-    setsockopt (fd, level, option, &number, sizeof number);
-}
-
-/* Accepted sockets inherit the options. */
-static bool listen_on (struct server *server)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons ((uint16_t) server->port),
-                                  .sin_addr.s_addr = htonl (INADDR_ANY)};
-    socklen_t len = sizeof address;
-    int fd = server->listener = socket (AF_INET, SOCK_STREAM, 0);
-    set_option (fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option (fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (server->sndbuf > 0)
-        set_option (fd, SOL_SOCKET, SO_SNDBUF, server->sndbuf);
-    if (server->rcvbuf > 0)
-        set_option (fd, SOL_SOCKET, SO_RCVBUF, server->rcvbuf);
-    if (fd < 0 || bind (fd, (struct sockaddr *) &address, len) != 0
-        || listen (fd, (int) server->backlog) != 0
-        || getsockname (fd, (struct sockaddr *) &address, &len) != 0)
-        return false;
-    server->port = ntohs (address.sin_port);
-    return true;
 }
 
 static bool make_ring (struct server *server)
@@ -275,19 +247,11 @@ static void end (int number)
 
 int main (int argc, char **argv)
 {
-    static struct server server = {
-      .backlog = 32768, .sndbuf = 262144, .rcvbuf = 262144};
+    static struct server server = {.listener = LISTENER_DEFAULTS};
     const struct setting table[] = {
-      {"PORT", SETTING_INTEGER, true, &server.port, 0, 65535,
-       "port to listen on, 0: any free one"},
+      LISTENER_SETTINGS (server.listener),
       {"HAND_OVER", SETTING_INTEGER, true, &server.hand_over, 0, 1,
        "1: another thread sends"},
-      {"BACKLOG", SETTING_INTEGER, false, &server.backlog, 0, 1 << 30,
-       "listen backlog"},
-      {"SNDBUF", SETTING_INTEGER, false, &server.sndbuf, 0, 1 << 30,
-       "socket send buffer in bytes, 0: system's"},
-      {"RCVBUF", SETTING_INTEGER, false, &server.rcvbuf, 0, 1 << 30,
-       "socket receive buffer in bytes, 0: system's"},
     };
     enum settings_result settings =
       settings_read (table, sizeof table / sizeof table[0], argc, argv);
@@ -295,7 +259,8 @@ int main (int argc, char **argv)
         return settings == SETTINGS_HELP ? 0 : 2;
     signal (SIGTERM, end);
     signal (SIGINT, end);
-    if (!listen_on (&server) || !make_ring (&server)) {
+    server.accepting = listener_open (&server.listener, 0);
+    if (server.accepting < 0 || !make_ring (&server)) {
         perror ("uring_echo");
         return 1;
     }
@@ -303,7 +268,7 @@ int main (int argc, char **argv)
     if (server.hand_over
         && pthread_create (&sender, NULL, send_all, &server) != 0)
         return 1;
-    printf ("LISTENING %ld\n", server.port);
+    printf ("LISTENING %ld\n", server.listener.port);
     fflush (stdout);
     run (&server);
 }
