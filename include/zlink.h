@@ -378,7 +378,9 @@ ZLINK_EXPORT int zlink_disconnect (void *socket, const char *endpoint);
  * later and needs data that never changes. The body 0x00 (one byte) closes the
  * connection after what is queued for it. EINVAL: id without SNDMORE, or an
  * empty id. EHOSTUNREACH: no such peer. EAGAIN: the peer's queue is full and
- * ZLINK_DONTWAIT or SNDTIMEO says not to wait longer. EINTR, ETERM. */
+ * ZLINK_DONTWAIT or SNDTIMEO says not to wait longer. After EAGAIN or EINTR at a
+ * body the next frame is that body again without SNDMORE, and an id with it.
+ * ETERM. */
 ZLINK_EXPORT int
 zlink_send (void *socket, const void *buf, size_t len, int flags);
 ZLINK_EXPORT int

@@ -207,7 +207,7 @@ const inlineTable = 4
 const (
 	PhaseID    = 0 // the next frame is a routing id
 	PhaseBody  = 1 // the next frame is a body
-	PhaseRetry = 2 // sending: a body got EAGAIN; without SNDMORE it comes again
+	PhaseRetry = 2 // sending: a body got EAGAIN or EINTR; without SNDMORE it comes again
 	PhaseFast  = 3 // always, in the mode of one call for one message
 )
 

@@ -13,12 +13,13 @@ import (
 )
 
 // SendFrame sends one frame: a routing id with more set, then the body, whose more
-// is ignored. The body {0} closes the connection after what is queued.
+// is ignored unless it comes again. The body {0} closes the connection after what is queued.
 //
 // EINVAL: a first frame without more, or empty. EHOSTUNREACH: no such peer, on
 // whichever of the two calls finds out; the next SendFrame starts afresh. EAGAIN:
-// the peer's queue is full, and dontWait or SNDTIMEO ends the wait; the body
-// alone may be sent again, or the whole message; EINTR, in a C program, likewise.
+// the peer's queue is full, and dontWait or SNDTIMEO ends the wait; at a body the
+// next SendFrame without more is that body again, one with more a new id; EINTR,
+// in a C program, likewise.
 // ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode FAST.
 func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	return k.send(frame, nil, more, dontWait)
@@ -28,16 +29,17 @@ func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 // owner when the bytes are in the kernel or dropped. On an error the frame
 // stays the caller's. An id is copied, and owner is not used: false.
 func (k *Socket) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
-	body := k.expectsBody(frame, more)
+	body := k.expectsBody(more)
 	err = k.send(frame, owner, more, dontWait)
 	return err == nil && body, err
 }
 
-// expectsBody tells whether the frame is a body: the second of a message, or one
-// that comes again after EAGAIN. With more set that is one that names no peer.
-func (k *Socket) expectsBody(frame []byte, more bool) bool {
+// expectsBody tells whether the frame is a body: the second of a message, or,
+// without more, one that comes again after EAGAIN or EINTR. The frame's bytes do
+// not count: one with more is an id even if nobody has it.
+func (k *Socket) expectsBody(more bool) bool {
 	phase := k.shared.TxPhase
-	return phase == shm.PhaseBody || phase == shm.PhaseRetry && (!more || k.find(frame) == nil)
+	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more
 }
 
 func (k *Socket) send(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
@@ -47,7 +49,7 @@ func (k *Socket) send(frame []byte, owner unsafe.Pointer, more, dontWait bool) e
 	if k.shared.TxPhase == shm.PhaseFast {
 		return errno.New(errno.ENOTSUP, "a socket in the mode FAST sends no frames, but messages with a routing id")
 	}
-	if k.expectsBody(frame, more) {
+	if k.expectsBody(more) {
 		return k.sendBody(frame, owner, dontWait)
 	}
 	return k.sendID(frame, more, dontWait)

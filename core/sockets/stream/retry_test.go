@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"testing"
+
+	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+func TestRetry(t *testing.T) {
+	Convey("After EAGAIN at a body", t, func() {
+		k := newSocket(t, newContext(t))
+		set(t, k, OptSndHwm, 1)
+		set(t, k, OptSndBuf, 4096)
+		endpoint := bind(t, k)
+		p := dial(t, endpoint)
+		id := want(t, k, connected)
+		other := dial(t, endpoint)
+		otherID := want(t, k, connected)
+		body := pattern(4<<20, 1) // more than the kernel takes
+		sent := 0
+		for ; ; sent++ {
+			So(k.SendFrame([]byte(id), true, false), ShouldBeNil)
+			err := k.SendFrame([]byte(body), false, true)
+			if err != nil {
+				So(err, shouldBeErrno, errno.EAGAIN)
+				break
+			}
+		}
+		room := func() {
+			for range sent {
+				p.want(body)
+			}
+		}
+
+		Convey("a frame with more that names no peer is an id", func() {
+			check(t, other.Close(), "close")
+			want(t, k, disconnected)
+			room()
+			for _, gone := range []string{otherID, "x", "nobody"} {
+				So(k.SendFrame([]byte(gone), true, false), shouldBeErrno, errno.EHOSTUNREACH)
+				So(k.SendFrame([]byte("secret"), false, false), shouldBeErrno, errno.EINVAL)
+			}
+			mustSend(t, k, id, "next")
+			p.want("next")
+		})
+		Convey("a frame without more is the body again, whatever its bytes", func() {
+			room()
+			So(k.SendFrame([]byte(otherID), false, false), ShouldBeNil)
+			p.want(otherID)
+		})
+		Convey("a frame with more that names a peer begins a message to it", func() {
+			So(k.SendFrame([]byte(otherID), true, false), ShouldBeNil)
+			So(k.SendFrame([]byte("hello"), false, false), ShouldBeNil)
+			other.want("hello")
+		})
+		Convey("an owned frame with more is an id and stays the caller's", func() {
+			room()
+			taken, err := k.SendFrameOwned([]byte(body), nil, true, false)
+			So(taken, ShouldBeFalse)
+			So(err, shouldBeErrno, errno.EHOSTUNREACH)
+		})
+	})
+}
