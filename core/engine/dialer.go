@@ -29,7 +29,8 @@ type Dialer struct {
 	shard  *Shard
 	tcp    TCPOptions
 	redial Redial
-	alias  []byte // name of the first connection; it is used once
+	alias  []byte // name of the first peer; used once, and kept until there is one
+	Index  int32  // the owner's
 
 	fd        int // being connected; -1: none
 	remote    Address
@@ -171,7 +172,7 @@ func (d *Dialer) dial() {
 		d.shard.Post(func() {
 			d.lookUp = nil
 			if d.closed {
-				d.owner.Gone(d)
+				d.failed()
 				return
 			}
 			d.resolved(addr, err)
@@ -257,24 +258,24 @@ func (d *Dialer) ready(events uint32) {
 	}
 	d.fd = -1
 	d.shard.unregister(fd)
-	alias := d.alias
-	d.alias = nil
 	d.shard.sessions.Add(1)
-	d.shard.welcome(connection{origin: &d.origin, fd: fd, remote: d.remote, alias: alias})
+	d.shard.welcome(connection{origin: &d.origin, fd: fd, remote: d.remote, alias: d.alias})
 }
 
 // connected takes the session that came of a connection; nil: none did.
 func (d *Dialer) connected(s *Session) {
 	d.handshake, d.session = nil, s
 	switch {
-	case d.closed && s == nil:
-		d.owner.Gone(d)
 	case s == nil:
 		d.failed()
 	default:
+		d.alias = nil
 		d.pause = d.redial.First
 	}
 }
+
+// once tells whether the present connection, or try, is the last one.
+func (d *Dialer) once() bool { return d.closed || d.ended || d.redial.First < 0 }
 
 // connectedToItself tells whether a connect to a local port without a listener
 // happened to use that port as its own.
@@ -290,18 +291,14 @@ func connectedToItself(fd int) bool {
 // lost is called when the connection has ended.
 func (d *Dialer) lost() {
 	d.session = nil
-	if d.closed {
-		d.owner.Gone(d)
-		return
-	}
-	if !d.ended {
-		d.failed()
-	}
+	d.failed()
 }
 
-// failed plans the next try.
+// failed plans the next try, or ends a dialer that makes none.
 func (d *Dialer) failed() {
-	if d.redial.First < 0 {
+	if d.once() {
+		d.closed = true
+		d.owner.Gone(d)
 		return
 	}
 	d.observe(EventConnectRetried, uint64(d.pause/time.Millisecond))

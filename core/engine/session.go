@@ -199,6 +199,13 @@ func (s *Session) Detached() { s.detached = true }
 // Dialled tells whether this side made the connection.
 func (s *Session) Dialled() bool { return s.dialer != nil }
 
+// Dialer returns what made the connection; nil: it was accepted.
+func (s *Session) Dialer() *Dialer { return s.dialer }
+
+// Last tells whether this side made the connection and makes no other in its
+// place. Driver only.
+func (s *Session) Last() bool { return s.dialer != nil && s.dialer.once() }
+
 // Connected tells whether senders find the session. Under the lock that the
 // owner holds in Attach and Detach.
 func (s *Session) Connected() bool { return !s.detached }

@@ -124,9 +124,7 @@ func (k *Socket) Connect(text string) error {
 	}
 	k.opt.connectID = nil
 	k.addPart()
-	k.mu.Lock()
-	k.dialers = append(k.dialers, d)
-	k.mu.Unlock()
+	k.addDialer(d)
 	k.opt.used = true
 	k.opt.lastEndpoint = text
 	d.Start()
@@ -134,7 +132,7 @@ func (k *Socket) Connect(text string) error {
 }
 
 // Disconnect ends a dialled endpoint and its connection, after what is queued
-// for it. ENOENT: there is no such one.
+// for it. For one that is over it does nothing, once. ENOENT: there is no such one.
 func (k *Socket) Disconnect(text string) error {
 	if err := k.checkText(text); err != nil {
 		return err
@@ -142,18 +140,15 @@ func (k *Socket) Disconnect(text string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
-	before := len(k.dialers)
-	k.dialers = slices.DeleteFunc(k.dialers, func(d *dialing) bool {
-		if d.text != text {
-			return false
+	found := k.forgetOver(text)
+	for i := len(k.dialers) - 1; i >= 0; i-- { // down, as forget moves the last one
+		if d := k.dialers[i]; d.text == text {
+			k.forget(d)
+			d.Close(engine.ReasonLocal, now, deadline)
+			found = true
 		}
-		if k.aliases[d.alias].dialer == d {
-			delete(k.aliases, d.alias)
-		}
-		d.Close(engine.ReasonLocal, now, deadline)
-		return true
-	})
-	if len(k.dialers) == before {
+	}
+	if !found {
 		return errno.New(errno.ENOENT, "the socket has not connected to %q", text)
 	}
 	return nil
@@ -184,7 +179,7 @@ func (k *Socket) reserve(alias []byte, d *dialing) error {
 	if k.aliases == nil {
 		k.aliases = map[string]aliasUse{}
 	}
-	k.aliases[string(alias)] = aliasUse{dialer: d}
+	k.aliases[string(alias)] = aliasUse{dialer: d.Dialer}
 	return nil
 }
 

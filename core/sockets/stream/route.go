@@ -22,6 +22,9 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 	if err := k.growTable(); err != nil {
 		return err
 	}
+	if len(alias) > 0 && k.aliases[string(alias)].dialer != s.Dialer() {
+		alias = nil // its endpoint was disconnected, and the name may be another's
+	}
 	rid := k.takeID()
 	if !s.Shared.SetID(rid, alias) {
 		return errno.ENOMEM
@@ -57,6 +60,9 @@ func (k *Socket) Detach(s *engine.Session) {
 	if id := string(s.Shared.IDFrame()); k.aliases[id].session == s.Shared {
 		delete(k.aliases, id)
 	}
+	if s.Last() {
+		k.ended(s.Dialer())
+	}
 	atomic.CompareAndSwapPointer(k.table().Slot(s.Shared.Rid), unsafe.Pointer(s.Shared), nil)
 }
 
@@ -64,6 +70,9 @@ func (k *Socket) Detach(s *engine.Session) {
 // last one.
 func (k *Socket) Gone(part any) {
 	k.mu.Lock()
+	if d, ok := part.(*engine.Dialer); ok {
+		k.ended(d)
+	}
 	if s, ok := part.(*engine.Session); ok {
 		k.past.add(s)
 		last := len(k.sessions) - 1

@@ -44,8 +44,9 @@ type Socket struct {
 	mu        sync.Mutex
 	shards    []*engine.Shard
 	listeners []*listening
-	dialers   []*dialing
-	parts     int // the open socket, its receiver, and listeners, dialers and sessions not yet gone
+	dialers   []*dialing // that may dial again, or have a connection; a dialer knows its index
+	over      []string   // endpoints of dialers that ended by themselves, oldest first
+	parts     int        // the open socket, its receiver, and listeners, dialers and sessions not yet gone
 	freed     bool
 	sessions  []*engine.Session // attached; a session knows its index
 	aliases   map[string]aliasUse
@@ -58,19 +59,6 @@ type Socket struct {
 type listening struct {
 	*engine.Listener
 	texts [2]string // what unbind may say: as given, and as LAST_ENDPOINT
-}
-
-type dialing struct {
-	*engine.Dialer
-	text  string
-	alias string
-}
-
-// aliasUse is who has a name: the dialer whose first connection will get it,
-// or that connection.
-type aliasUse struct {
-	dialer  *dialing
-	session *shm.Session
 }
 
 // New returns a socket of the context in the mode COMPAT, to be ended with
