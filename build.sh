@@ -8,11 +8,12 @@ cd "$root"
 
 usage() {
     cat <<'EOF'
-usage: ./build.sh COMMAND
+usage: ./build.sh COMMAND [-v]
 
   lib                  build build/lib/libzlink.so
-  run [ARG...]         build, then compare zlink with the limit in two minutes;
-                       the arguments go to tests/scenario/stream/run_quick.sh
+  run [ARG...]         build what it takes, then compare zlink with the limit in two
+                       minutes; the arguments go to
+                       tests/scenario/stream/run_quick.sh
   bench-check          build, then compare zlink with the limit in a short s2, for
                        about a minute: fails when the ratio is below the one in
                        tests/scenario/stream/floor.txt; not part of test
@@ -20,16 +21,19 @@ usage: ./build.sh COMMAND
                        go     gofmt, go vet, Go tests, Go tests with -race
                        c      C programs, C tests, install test; clients and
                               servers of others: openssl, curl, Node, Chromium
-                              (installs it: 75 MB to load, 270 MB on disk)
                        asan   C tests with AddressSanitizer
                        model  Spin models
                        report the report of the load scenarios, drawn by Chromium
                        doc    the documents against the code, and against what
                               ran in go and c
+                       What is missing for it is installed; how much that is, is
+                       said before.
+  newcomer             run both commands of the README, in order, in a bare Debian
+                       that is made for it and removed (as root, with debootstrap)
   clean                remove build/
   help                 show this text
 
-CC chooses the C compiler (default: gcc).
+-v shows what the tools say, as they say it. CC chooses the C compiler (default: gcc).
 EOF
 }
 
@@ -38,165 +42,15 @@ die() {
     exit 1
 }
 
-jobs_count() { nproc 2>/dev/null || echo 2; }
-
-# ------------------------------------------------------------------ needs
-
-# The Debian package of a command.
-package_of() {
-    case $1 in
-        gcc) echo gcc libc6-dev ;;
-        node) echo nodejs ;;
-        certutil) echo libnss3-tools ;;
-        *) echo "$1" ;;
-    esac
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-can_install() {
-    command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
-}
-
-apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"; }
-
-# The package lists may be missing or out of date; then the first try fails.
-apt_install() {
-    apt_get install -y --no-install-recommends "$@" ||
-        { apt_get update && apt_get install -y --no-install-recommends "$@"; }
-}
-
-# need COMMAND...: all of them are there afterwards, or the script has ended.
-need() {
-    local tool missing=() packages=()
-    for tool in "$@"; do
-        command -v "$tool" >/dev/null && continue
-        missing+=("$tool")
-        read -ra names <<<"$(package_of "$tool")"
-        packages+=("${names[@]}")
-    done
-    [ ${#missing[@]} -eq 0 ] || install "${packages[@]}"
-}
-
-# install PACKAGE...: installs Debian packages, or ends the script.
-install() {
-    can_install || die "missing: $*
-Install what your system's package manager has of them; on Debian and Ubuntu:
-  apt-get install $*"
-
-    echo "installing $*"
-    mkdir -p build
-    apt_install "$@" >build/apt.log 2>&1 || {
-        tail -n 5 build/apt.log >&2
-        die "apt-get could not install: $* (log: build/apt.log)"
-    }
-}
-
-# need_library PACKAGE DEBIAN_PACKAGE: pkg-config finds it afterwards.
-need_library() {
-    pkg-config --exists "$1" || install "$2"
-}
-
-has_asio() { echo '#include <asio.hpp>' | g++ -E -x c++ - >/dev/null 2>&1; }
-
-has_openssl() {
-    command -v openssl >/dev/null && echo '#include <openssl/ssl.h>' | "${CC:-gcc}" -E - >/dev/null 2>&1
-}
-
-has_csharp() {
-    { command -v mono && command -v mcs; } >/dev/null || [ -n "$(dotnet --list-sdks 2>/dev/null)" ]
-}
-
-# want TEST WHAT PACKAGE...: what only single programs need is installed where
-# that can be done, and left out elsewhere.
-want() {
-    "$1" && return
-    if can_install; then
-        echo "installing ${*:3}"
-        apt_install "${@:3}" >build/apt.log 2>&1 || echo "left out, as apt-get failed (build/apt.log): $2"
-    else
-        echo "left out, as it is not here: $2"
-    fi
-}
-
-# Asio is 6 MB, OpenSSL's headers are 13 MB; mono with its assemblies is 50 MB,
-# and takes about 15 seconds.
-want_stacks() {
-    want has_asio "the stack asio" libasio-dev
-    want has_openssl "tls and wss in the scenarios" libssl-dev openssl
-    want has_csharp "the stacks in C#" mono-runtime mono-mcs libmono-posix4.0-cil
-}
-
-need_go() {
-    command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
-    command -v go >/dev/null || die "missing: go
-Get Go $(go_wanted) or later from https://go.dev/dl and put its bin folder into the PATH."
-    # An old Go cannot read a new go.mod, and does not say so plainly.
-    go list -m >/dev/null 2>build/go.log || {
-        cat build/go.log >&2
-        die "$(go version) cannot build this; Go $(go_wanted) or later can: https://go.dev/dl"
-    }
-}
-
-go_wanted() { sed -n 's/^go //p' go.mod; }
-
-need_build_tools() {
-    mkdir -p build
-    need_go
-    need "${CC:-gcc}" cmake make
-}
-
-# ------------------------------------------------------------------ build
-
-# configure DIR [CMAKE_ARG...]
-configure() {
-    local dir=$1
-    shift
-    mkdir -p "$dir"
-    CC=${CC:-gcc} cmake -S . -B "$dir" "$@" >"$dir/configure.log" 2>&1 || {
-        cat "$dir/configure.log" >&2
-        return 1
-    }
-}
-
-compile() { cmake --build "$1" --parallel "$(jobs_count)" "${@:2}"; }
-
-build_lib() {
-    configure build && compile build --target zlink_lib
-}
-
-build_all() {
-    configure build && compile build
-}
+verbose=
+# shellcheck source=scripts/needs.sh
+. scripts/needs.sh
+# shellcheck source=scripts/compile.sh
+. scripts/compile.sh
+# shellcheck source=scripts/stages.sh
+. scripts/stages.sh
 
 # ------------------------------------------------------------------ stages
-
-passed=0
-failed=0
-
-# stage NAME COMMAND...: runs the command in a shell of its own, where errors
-# end it, and counts the result.
-stage() {
-    local name=$1 start=$SECONDS rc
-    shift
-    printf '\n==> %s\n' "$name"
-    set +e
-    (
-        set -e
-        "$@"
-    )
-    rc=$?
-    set -e
-    if [ "$rc" -eq 0 ]; then
-        passed=$((passed + 1))
-        printf -- '--- %s: passed, %d s\n' "$name" $((SECONDS - start))
-    else
-        failed=$((failed + 1))
-        printf -- '--- %s: FAILED (%d), %d s\n' "$name" "$rc" $((SECONDS - start))
-    fi
-}
 
 check_format() {
     local bad
@@ -220,42 +74,55 @@ go_tests() {
 
 go_race_tests() { CGO_ENABLED=1 go test -race ./core/...; }
 
+# Tests that find what they need missing say "skipped"; the reasons are in CTest's
+# log, also when they pass.
 run_ctest() {
-    (cd "$1" && ctest --output-on-failure --no-tests=error --timeout 300)
-}
-
-build_asan() {
-    configure build/asan -DZLINK_SANITIZE=ON && compile build/asan
+    local rc=0
+    (cd "$1" && ctest --output-on-failure --no-tests=error --timeout 300) || rc=$?
+    awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 }
+        /^skipped|SKIPPED/ { print "not run here: " name ": " $0 }' "$1/Testing/Temporary/LastTest.log"
+    return "$rc"
 }
 
 stages_go() {
-    stage "gofmt" check_format
-    stage "go vet" go vet ./...
-    stage "go test" go_tests
-    stage "go test -race" go_race_tests
+    stage "gofmt" "every Go file is formatted" check_format
+    stage "go vet" "Go's own checks" go vet ./...
+    stage "go test" "Go tests, without a C compiler; layouts of Go and C" go_tests
+    stage "go test -race" "Go tests with the race detector" go_race_tests
 }
 
 stages_c() {
-    stage "build" build_all
-    stage "ctest" run_ctest build
+    stage "build" "the library and all programs (log: build/build.log)" build_all
+    stage "ctest" "C programs and C tests, install test, clients and servers of others, small loads" run_ctest build
 }
 
 stages_asan() {
-    stage "build with AddressSanitizer" build_asan
-    stage "ctest with AddressSanitizer" run_ctest build/asan
+    stage "build asan" "library and C tests with AddressSanitizer" build_asan
+    stage "ctest asan" "C tests with AddressSanitizer" run_ctest build/asan
 }
 
 stages_model() {
-    stage "spin models" tests/model/run_models.sh build/model
+    stage "spin" "the models of the queues and wake-ups, every state" tests/model/run_models.sh build/model
 }
 
-# -count=1: the documents are not all that the result depends on.
+# -count=1: the documents are not all that the result depends on. Tests that were
+# skipped are told.
+check_documents() {
+    go test -count=1 -v ./tests/doc >build/doc-test.log 2>&1 || {
+        cat build/doc-test.log
+        return 1
+    }
+    grep -E '^(ok|not run here: )' build/doc-test.log
+}
+
 stages_doc() {
-    stage "build the library" build_lib
-    stage "documents" go test -count=1 ./tests/doc
+    stage "library" "build it, if it is not there" build_lib
+    stage "documents" "doc/ against the code, and against what ran" check_documents
 }
 
 # The module is one of its own, which ./... does not reach.
+get_echarts() { go -C tests/scenario/stream/report run . echarts "$root/build/echarts"; }
+
 report_tests() {
     cd tests/scenario/stream/report
     go vet .
@@ -263,16 +130,13 @@ report_tests() {
 }
 
 stages_report() {
-    stage "get ECharts" tests/scenario/stream/report/get_echarts.sh build/echarts
-    stage "report of the scenarios" report_tests
+    stage "ECharts" "load the script that draws charts, unless it is there" get_echarts
+    stage "report" "the report of the load scenarios, drawn by Chromium" report_tests
 }
 
 needs_of() {
     case $1 in
-        report)
-            echo chromium
-            [ -s build/echarts/echarts.common.min.js ] || echo npm
-            ;;
+        report) echo chromium ;;
         c) echo g++ clang pkg-config openssl curl node chromium certutil ;;
         asan) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
@@ -286,58 +150,81 @@ allow_many_sockets() { ulimit -n "$(ulimit -H -n)" 2>/dev/null || true; }
 
 cmd_test() {
     local parts=(go c asan model report doc) part tools
-    case ${1-} in
-        '') ;;
-        --only)
-            parts=("${2-}")
-            [[ ${2-} =~ ^(go|c|asan|model|report|doc)$ ]] ||
-                die "--only takes go, c, asan, model, report or doc"
-            ;;
-        *) die "test does not know '$1'; see ./build.sh help" ;;
-    esac
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -v | --verbose) verbose=yes ;;
+            --only)
+                parts=("${2-}")
+                [[ ${2-} =~ ^(go|c|asan|model|report|doc)$ ]] ||
+                    die "--only takes go, c, asan, model, report or doc"
+                shift
+                ;;
+            *) die "test does not know '$1'; see ./build.sh help" ;;
+        esac
+        shift
+    done
 
     need_build_tools
     for part in "${parts[@]}"; do
-        mapfile -t tools < <(needs_of "$part" | tr ' ' '\n')
+        read -ra tools <<<"$(needs_of "$part")"
         need "${tools[@]}"
         case $part in c | asan) need_library libuv libuv1-dev ;; esac
         [ "$part" != c ] || want_stacks
     done
+    install_missing
     allow_many_sockets
 
-    for part in "${parts[@]}"; do
-        "stages_$part"
+    rm -rf "$logs"
+    mkdir -p "$logs"
+    for part in "${parts[@]}"; do count_stages "stages_$part"; done
+    echo "$stages_total stages; all parts take 10 to 20 minutes on 2 processors (logs: $PWD/$logs; -v shows them)"
+    for part in "${parts[@]}"; do "stages_$part"; done
+    stages_end
+}
+
+# take_verbose ARG...: sets verbose, and rest to what is no -v.
+take_verbose() {
+    rest=()
+    for arg in "$@"; do
+        case $arg in
+            -v | --verbose) verbose=yes ;;
+            *) rest+=("$arg") ;;
+        esac
     done
-    printf '\n%d stages in %d s\n' $((passed + failed)) "$SECONDS"
-    printf '%d passed, %d failed\n' "$passed" "$failed"
-    [ "$failed" -eq 0 ]
 }
 
 cmd_run() {
+    take_verbose "$@"
     need_build_tools
-    build_all
+    install_missing
+    build_scenarios "${rest[@]}"
     allow_many_sockets
-    exec tests/scenario/stream/run_quick.sh "$@"
+    exec tests/scenario/stream/run_quick.sh "${rest[@]}"
 }
 
 cmd_bench_check() {
+    take_verbose "$@"
     need_build_tools
-    build_all
+    install_missing
+    build_scenarios
     allow_many_sockets
     exec tests/scenario/stream/bench_check.sh
 }
 
 cmd_lib() {
+    take_verbose "$@"
     need_build_tools
+    install_missing
     build_lib
     ls -l build/lib/libzlink.so*
 }
 
 case ${1-help} in
-    lib) cmd_lib ;;
+    lib) cmd_lib "${@:2}" ;;
     run) cmd_run "${@:2}" ;;
     test) cmd_test "${@:2}" ;;
-    bench-check) cmd_bench_check ;;
+    bench-check) cmd_bench_check "${@:2}" ;;
+    newcomer) exec scripts/newcomer.sh "${@:2}" ;;
     clean) rm -rf build ;;
     help | -h | --help) usage ;;
     *)

@@ -21,6 +21,7 @@ var (
 	ctestName = regexp.MustCompile(`^\d+/\d+ Test: (\w+)$`)
 	casePass  = regexp.MustCompile(`^ok ([\w-]+)`)
 	goPass    = regexp.MustCompile(`^--- PASS: (Test\w+) `)
+	skipLine  = regexp.MustCompile(`^skipped(?: [\w-]+)?: (.*)`)
 	goPackage = regexp.MustCompile(`^(?:ok|FAIL)\s+github.com/zlink/zlink/(\S+)`)
 )
 
@@ -34,24 +35,47 @@ func lines(t *testing.T, name string) []string {
 	return strings.Split(string(text), "\n")
 }
 
-// passed returns the tests that ran and passed, as the page names them.
-func passed(t *testing.T) map[string]bool {
-	t.Helper()
-	all := map[string]bool{}
-	program, cases := "", []string{}
-	for _, line := range lines(t, "build/Testing/Temporary/LastTest.log") {
+// ran is what the logs tell: which tests passed, as the page names them, and
+// which programs could not run here, and why.
+type ran struct {
+	passed  map[string]bool
+	skipped map[string]string
+}
+
+// skip is why a test did not run; a program without one case that passed says so
+// for all of them.
+func (r ran) skip(test string) (string, bool) {
+	program, _, _ := strings.Cut(test, ":")
+	reason, ok := r.skipped[program]
+	return reason, ok
+}
+
+// ctests reads CTest's log.
+func (r ran) ctests(log []string) {
+	program, reason, cases := "", "", []string{}
+	for _, line := range log {
 		switch {
 		case ctestName.MatchString(line):
-			program, cases = ctestName.FindStringSubmatch(line)[1], nil
+			program, reason, cases = ctestName.FindStringSubmatch(line)[1], "", nil
 		case casePass.MatchString(line):
 			cases = append(cases, casePass.FindStringSubmatch(line)[1])
+		case skipLine.MatchString(line):
+			reason = skipLine.FindStringSubmatch(line)[1]
+		case line == "Test Passed." && reason != "" && len(cases) == 0:
+			r.skipped[program] = reason
 		case line == "Test Passed.":
-			all[program] = true
+			r.passed[program] = true
 			for _, c := range cases {
-				all[program+":"+c] = true
+				r.passed[program+":"+c] = true
 			}
 		}
 	}
+}
+
+func whatRan(t *testing.T) ran {
+	t.Helper()
+	r := ran{map[string]bool{}, map[string]string{}}
+	r.ctests(lines(t, "build/Testing/Temporary/LastTest.log"))
 	tests := []string{}
 	for _, line := range lines(t, "build/go-test.log") {
 		if m := goPass.FindStringSubmatch(line); m != nil {
@@ -59,16 +83,16 @@ func passed(t *testing.T) map[string]bool {
 		}
 		if m := goPackage.FindStringSubmatch(line); m != nil {
 			for _, test := range tests {
-				all[m[1]+":"+test] = true
+				r.passed[m[1]+":"+test] = true
 			}
 			tests = nil
 		}
 	}
-	return all
+	return r
 }
 
 func TestRulesHaveTestsThatPassed(t *testing.T) {
-	passed := passed(t)
+	ran := whatRan(t)
 	p := pages(t, "doc/conformance.md")[0]
 	var bad []string
 	rows := 0
@@ -87,7 +111,9 @@ func TestRulesHaveTestsThatPassed(t *testing.T) {
 			bad = append(bad, fmt.Sprintf("%s:%d: %d names, %d of them tests", p.name, i+1, n, len(tests)))
 		}
 		for _, m := range tests {
-			if !passed[m[1]] {
+			if reason, skipped := ran.skip(m[1]); skipped {
+				fmt.Printf("not run here: %s: %s\n", m[1], reason)
+			} else if !ran.passed[m[1]] {
 				bad = append(bad, fmt.Sprintf("%s:%d: %s did not run, or failed", p.name, i+1, m[1]))
 			}
 		}
@@ -97,6 +123,35 @@ func TestRulesHaveTestsThatPassed(t *testing.T) {
 	}
 	report(t, bad)
 	t.Logf("%d rows", rows)
+}
+
+func TestSkippedTestsAreTold(t *testing.T) {
+	log := `1/5 Test: c_here
+ok first (1 ms)
+skipped: a part of this case
+ok second (1 ms)
+Test Passed.
+2/5 Test: c_absent
+skipped: no name server
+Test Passed.
+3/5 Test: c_broken
+skipped: a part
+ok first (1 ms)
+Test Failed.
+4/5 Test: c_whole
+Test Passed.
+5/5 Test: c_silent
+Test Failed.`
+	r := ran{map[string]bool{}, map[string]string{}}
+	r.ctests(strings.Split(log, "\n"))
+	var bad []string
+	if reason, ok := r.skip("c_absent:any"); !ok || reason != "no name server" || len(r.skipped) != 1 {
+		bad = append(bad, fmt.Sprint("skipped: ", r.skipped))
+	}
+	if !r.passed["c_here:second"] || !r.passed["c_whole"] || len(r.passed) != 4 {
+		bad = append(bad, fmt.Sprint("passed: ", r.passed))
+	}
+	report(t, bad)
 }
 
 func TestEveryFunctionHasARow(t *testing.T) {

@@ -216,8 +216,8 @@ rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
 server_out=$OUT_DIR/.server_out
 certificates=$OUT_DIR/.tls
 [ "${FETCH_ECHARTS:-1}" = 0 ] ||
-    timeout 60 "$here/report/get_echarts.sh" "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
-    echo "report.html will have no charts: $(tail -n 1 "$log")" >&2
+    "$BIN_DIR/stream_report" echarts "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
+    echo "report.html will have tables and no charts: $(tail -n 1 "$log")" >&2
 server_pid=
 
 note() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >>"$log"; }
@@ -343,6 +343,7 @@ for case in "${cases[@]}"; do count_work "$case" $((ROUNDS * ${#stacks[@]})); do
 [ -z "$syscalls" ] || count_work "$syscalls_case" ${#stacks[@]}
 SECONDS=0
 note "stacks ${stacks[*]}, scenarios ${scenarios[*]}, ROUNDS=$ROUNDS, $runs_total runs, about $(time_left)"
+echo "$runs_total runs take about $(time_left)" >&2
 for round in $(seq "$ROUNDS"); do
     for case in "${cases[@]}"; do turn "$case"; done
 done

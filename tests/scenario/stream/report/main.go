@@ -25,6 +25,10 @@ DIR is the folder of a run, with its metrics.csv. Commands:
   check    compare zlink's s2 with the limit's; code 1 when below the floor
   picture  write DIR/s2.svg, or what -out names: a chart of the throughput, drawn
            by Chromium
+  echarts  load Apache ECharts into DIR from the registry that npm is configured
+           for, unless it is there
+  charts   count the charts that Chromium draws of DIR's report.html; code 1 when
+           there are none, or one is empty
 
 Flags:
 `
@@ -64,6 +68,12 @@ type command struct {
 }
 
 func (c command) run(out io.Writer) error {
+	switch c.name {
+	case "echarts":
+		return echartsScript.fetch(c.dir, npmHere())
+	case "charts":
+		return countCharts(out, c.dir)
+	}
 	t, err := readTable(c.dir)
 	if err != nil {
 		return err
@@ -123,7 +133,7 @@ func (c command) html(i info, t table, s summary) error {
 	return writePage(c.dir, newPage(i, t, s, echarts))
 }
 
-// defaultECharts is where get_echarts.sh puts it: build/echarts, next to the
+// defaultECharts is where the command echarts puts it: build/echarts, next to the
 // folder of this program.
 func defaultECharts() string {
 	program, err := os.Executable()

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -80,7 +79,7 @@ func TestPage(t *testing.T) {
 	Convey("without ECharts there are tables, and the page says how to get charts", t, func() {
 		i, rows, _ := fixture()
 		page := pageOf(i, rows, "")
-		So(page, ShouldContainSubstring, "get_echarts.sh")
+		So(page, ShouldContainSubstring, "stream_report echarts")
 		So(page, ShouldNotContainSubstring, "<script")
 		So(missingCells(rows, page), ShouldBeEmpty)
 	})
@@ -131,26 +130,8 @@ func TestCharts(t *testing.T) {
 	})
 }
 
-// echartsFile is there when get_echarts.sh has run.
+// echartsFile is there when stream_report echarts has run.
 const echartsFile = "../../../../build/echarts/echarts.common.min.js"
-
-var (
-	figurePattern = regexp.MustCompile(`(?s)<figure data-chart="([^"]*)" data-marks="(\d+)">(.*?)</figure>`)
-	shapePattern  = regexp.MustCompile(`<(path|circle|rect|ellipse)`)
-)
-
-// emptyCharts are the charts of a page, as Chromium has drawn it, that miss
-// shapes: no drawing has fewer than its bars, points and dots.
-func emptyCharts(dom string) (empty []string, charts int) {
-	for _, figure := range figurePattern.FindAllStringSubmatch(dom, -1) {
-		charts++
-		marks, _ := strconv.Atoi(figure[2])
-		if shapes := len(shapePattern.FindAllString(figure[3], -1)); !strings.Contains(figure[3], "<svg") || shapes < marks {
-			empty = append(empty, figure[1])
-		}
-	}
-	return empty, charts
-}
 
 func TestRender(t *testing.T) {
 	echarts, err := readECharts(echartsFile)
