@@ -2,6 +2,8 @@ module github.com/zlink/zlink
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/gobwas/ws v1.5.0
 	github.com/smartystreets/goconvey v1.8.1

@@ -1,37 +1,94 @@
 # SPDX-License-Identifier: MPL-2.0
-# cmake -DGO=... -DOUT=DIR [-DGO_VARIABLES=ON] -P GoRuntime.cmake: writes DIR/overlay.json for
-# `go build -overlay`, with copies of a few files of Go's runtime that leave the
-# host process alone (doc/host.md). Go has no switch for any of this; each edit
-# is one place, and a Go that has changed there stops the build.
+# cmake -DGO=... -DOUT=DIR -DGODEBUG_NAMES=... [-DGO_VARIABLES=ON] -P GoRuntime.cmake:
+# makes DIR a GOROOT that is the one of GO but for a few edits in Go's sources, which
+# have the runtime leave the host process alone (doc/host.md). Go has no switch for
+# any of this; each edit is one place, and a Go that has changed there stops the build.
+#
+# DIR has links to what is not edited. `go build -overlay` would do without it, but
+# refuses to replace files in the module cache, where Go keeps the tool chains that it
+# fetches itself.
 execute_process(COMMAND "${GO}" env GOROOT
   OUTPUT_VARIABLE goroot OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "'${GO} env GOROOT' failed")
 endif()
+file(STRINGS "${goroot}/VERSION" go_version LIMIT_COUNT 1)
 
-set(replacements "")
+function(unknown_go what)
+  message(FATAL_ERROR "${what}: zlink does not know this Go, ${go_version} "
+    "(cmake/GoRuntime.cmake). Build with the one of go.mod: "
+    "GOTOOLCHAIN=go<version> in the environment.")
+endfunction()
+
+# ------------------------------------------------------------------- the tree
+
+function(link_all_of folder)
+  file(GLOB entries RELATIVE "${goroot}/${folder}" "${goroot}/${folder}/*")
+  foreach(entry IN LISTS entries)
+    file(CREATE_LINK "${goroot}/${folder}/${entry}" "${OUT}/${folder}/${entry}" SYMBOLIC)
+  endforeach()
+endfunction()
+
+# real_folder(FOLDER): makes it, and those above it, folders of the tree's own, with
+# links to what is in them. What is above comes first: below a link this would look
+# at, and write to, Go's own folders.
+function(real_folder folder)
+  get_filename_component(above "${folder}" DIRECTORY)
+  if(NOT above STREQUAL "")
+    real_folder("${above}")
+  endif()
+  if(IS_SYMLINK "${OUT}/${folder}")
+    file(REMOVE "${OUT}/${folder}")
+    file(MAKE_DIRECTORY "${OUT}/${folder}")
+    link_all_of("${folder}")
+  endif()
+endfunction()
 
 # edit(FILE): starts with FILE of Go's sources; change() edits it; save() ends.
 macro(edit file)
-  set(edited "${file}")
-  file(READ "${goroot}/src/${file}" text)
+  set(edited "src/${file}")
+  file(READ "${goroot}/${edited}" text)
 endmacro()
 
 function(change pattern by)
   string(REGEX REPLACE "${pattern}" "${by}" changed "${text}")
   if(changed STREQUAL text)
-    message(FATAL_ERROR "${goroot}/src/${edited} has nothing like '${pattern}': "
-      "zlink does not know this Go (cmake/GoRuntime.cmake). Build with the one of go.mod: "
-      "GOTOOLCHAIN=go<version> in the environment.")
+    unknown_go("${goroot}/${edited} has nothing like '${pattern}'")
   endif()
   set(text "${changed}" PARENT_SCOPE)
 endfunction()
 
 macro(save)
-  string(REPLACE "/" "_" name "${edited}")
-  file(WRITE "${OUT}/${name}" "${text}")
-  string(APPEND replacements ",\n\"${goroot}/src/${edited}\": \"${OUT}/${name}\"")
+  get_filename_component(folder "${edited}" DIRECTORY)
+  real_folder("${folder}")
+  file(REMOVE "${OUT}/${edited}")
+  get_filename_component(place "${OUT}/${edited}" REALPATH)
+  if(NOT place STREQUAL "${tree}/${edited}")
+    message(FATAL_ERROR "${OUT}/${edited} is ${place}, which is not this build's to change")
+  endif()
+  file(WRITE "${OUT}/${edited}" "${text}")
 endmacro()
+
+file(REMOVE_RECURSE "${OUT}")
+file(MAKE_DIRECTORY "${OUT}")
+get_filename_component(tree "${OUT}" REALPATH)
+link_all_of("")
+
+# --------------------------------------------------------------------- GODEBUG
+
+# The library sets these by the linker, and Go passes by names that it has not.
+file(READ "${goroot}/src/runtime/runtime1.go" text)
+foreach(name IN LISTS GODEBUG_NAMES)
+  if(NOT text MATCHES "{name: \"${name}\"")
+    unknown_go("${goroot}/src/runtime/runtime1.go has no GODEBUG setting '${name}'")
+  endif()
+endforeach()
+file(READ "${goroot}/src/runtime/runtime.go" text)
+if(NOT text MATCHES "\nvar godebugDefault string\n")
+  unknown_go("${goroot}/src/runtime/runtime.go has no godebugDefault")
+endif()
+
+# ------------------------------------------------------------------- the edits
 
 # Go takes no signal: it installs no handler, changes no flag of the host's
 # handlers, and unblocks nothing in any thread.
@@ -82,6 +139,3 @@ save()
 edit(os/file_unix.go)
 change("kindNewFile, unix.HasNonblockFlag\\(flags\\)" "kindNewFile, false")
 save()
-
-string(SUBSTRING "${replacements}" 1 -1 replacements)
-file(WRITE "${OUT}/overlay.json" "{\"Replace\": {${replacements}\n}}\n")

@@ -22,6 +22,11 @@ string(JOIN " " zlink_extldflags
 # outside the folder is neither, so its digest is made one of the flags.
 file(SHA256 "${zlink_header}" zlink_header_digest)
 set(zlink_cflags "-O2 -g -fvisibility=default -DZLINK_HEADER_DIGEST=${zlink_header_digest}")
+string(APPEND zlink_cflags " -fstack-protector-strong")
+# The sanitizer does the checks of the other itself, and not where that is in between.
+if(NOT ZLINK_SANITIZE)
+  string(APPEND zlink_cflags " -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
+endif()
 
 # For -asan the Go tool asks the compiler for its name and takes "gcc" or
 # "clang" for an answer, but not "cc".
@@ -39,17 +44,18 @@ endif()
 # And stacks that were grown for the host's signal handlers (capi/loading.c) stay
 # large. Without the other two Go keeps descriptors of its control group's files
 # open, to follow a processor limit; the core sets GOMAXPROCS itself.
-string(JOIN "," zlink_godebug
+set(zlink_godebug
   asyncpreemptoff=1 gcshrinkstackoff=1 containermaxprocs=0 updatemaxprocs=0)
+list(TRANSFORM zlink_godebug REPLACE "=.*" "" OUTPUT_VARIABLE zlink_godebug_names)
+string(JOIN "," zlink_godebug ${zlink_godebug})
 set(zlink_ldflags "-X=runtime.godebugDefault=${zlink_godebug}")
 string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 
-# Go's runtime, without what a host would notice of it; `go vet ./...` passes by
+# Go with a runtime without what a host would notice of it; `go vet ./...` passes by
 # a folder with such a name.
-set(zlink_overlay "${PROJECT_BINARY_DIR}/go/_runtime")
+set(zlink_goroot "${PROJECT_BINARY_DIR}/go/_goroot")
 
-set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false
-  "-overlay=${zlink_overlay}/overlay.json")
+set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
 if(ZLINK_SANITIZE)
   list(APPEND zlink_go_flags -asan)
   string(APPEND zlink_cflags " -fno-omit-frame-pointer")
@@ -92,12 +98,13 @@ endfunction()
 set(zlink_go_output "${PROJECT_BINARY_DIR}/go/libzlink.so")
 add_custom_command(
   OUTPUT "${zlink_lib_dir}/${zlink_file}"
-  COMMAND ${CMAKE_COMMAND} "-DGO=${ZLINK_GO}" "-DOUT=${zlink_overlay}"
-    "-DGO_VARIABLES=${ZLINK_GO_VARIABLES}"
+  COMMAND ${CMAKE_COMMAND} "-DGO=${ZLINK_GO}" "-DOUT=${zlink_goroot}"
+    "-DGODEBUG_NAMES=${zlink_godebug_names}" "-DGO_VARIABLES=${ZLINK_GO_VARIABLES}"
     -P "${zlink_cmake_sources}/GoRuntime.cmake"
   COMMAND ${CMAKE_COMMAND} -E env
+    "GOROOT=${zlink_goroot}" GOTOOLCHAIN=local
     CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
-    ${ZLINK_GO} build ${zlink_go_flags} -o "${zlink_go_output}"
+    "${zlink_goroot}/bin/go" build ${zlink_go_flags} -o "${zlink_go_output}"
     "-ldflags=${zlink_ldflags}" ./capi
   COMMAND ${CMAKE_COMMAND} -E make_directory "${zlink_lib_dir}"
   COMMAND ${CMAKE_COMMAND} -E copy "${zlink_go_output}" "${zlink_go_output}.new"
