@@ -26,6 +26,7 @@ type Redial struct {
 type Dialer struct {
 	origin
 	target endpoint.Endpoint // the transport's
+	path   string            // of ipc: that of target, wherever the process is
 	shard  *Shard
 	tcp    TCPOptions
 	redial Redial
@@ -47,6 +48,9 @@ type Dialer struct {
 // NewDialer returns a dialer that has not started.
 func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
 	d := &Dialer{target: transport.Endpoint, shard: sh, tcp: tcp, redial: redial, alias: alias, fd: -1, pause: redial.First}
+	if d.target.Transport == endpoint.IPC {
+		d.path = absolute(d.target.Path)
+	}
 	d.origin = origin{owner: owner, transport: transport, limits: limits, dialer: d}
 	return d
 }
@@ -198,6 +202,9 @@ func (d *Dialer) start(to Address) {
 		return
 	}
 	sa, _ := d.remote.sockaddr()
+	if d.path != "" {
+		sa = &unix.SockaddrUnix{Name: d.path}
+	}
 	err = unix.Connect(fd, sa)
 	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d, false) != nil {
 		d.observe(EventClosed, uint64(fd))

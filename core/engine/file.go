@@ -6,46 +6,114 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+const (
+	// bindLock is how long a bind waits for others that bind or unbind in the
+	// folder, and removeLock how long the end of a listener does. Then they go on
+	// without: a stranger may hold the lock for as long as it likes.
+	bindLock   = 2 * time.Second
+	removeLock = 100 * time.Millisecond
+
+	maxPath = len(unix.RawSockaddrUnix{}.Path) - 1 // of a path to bind and connect
+)
+
 // socketFile is the file of a listening ipc descriptor. It is removed with the
-// listener, if it is still the same one by then.
+// listener, if it is still the same one by then: from the folder that it was made
+// in, wherever the process and that folder are by then.
 type socketFile struct {
-	path     string
+	folder   int    // a descriptor of the folder
+	name     string // in it
 	dev, ino uint64
-	folder   string // made for it; "": none
+	made     string // the folder, if it was made for the file; else ""
+	once     sync.Once
 }
 
 // bindFile binds a descriptor to a path, to "@name", which is no file, or for
 // "*" to a new file in the folder for temporary ones. A file that an ended
 // server has left behind is replaced. EADDRINUSE: a server listens there, or it
 // is another kind of file.
+//
+// Two servers may find the same file left behind. They take turns by a lock on
+// its folder, so that neither removes what the other has made instead.
 func bindFile(fd int, path string) (Address, *socketFile, error) {
-	f := &socketFile{path: path}
+	addr := Address{Path: path}
+	if strings.HasPrefix(path, "@") {
+		return addr, nil, bindPath(fd, path)
+	}
+	f := &socketFile{folder: -1}
 	if path == "*" {
 		folder, err := os.MkdirTemp("", "zlink-")
 		if err != nil {
-			return Address{Path: path}, nil, err
+			return addr, nil, err
 		}
-		f.folder, f.path = folder, filepath.Join(folder, "socket")
+		f.made = absolute(folder)
+		addr.Path = filepath.Join(f.made, "socket")
 	}
-	addr := Address{Path: f.path}
-	sa, _ := addr.sockaddr()
-	err := unix.Bind(fd, sa)
-	if err == unix.EADDRINUSE && leftBehind(f.path) && os.Remove(f.path) == nil {
-		err = unix.Bind(fd, sa)
+	err := f.openFolder(addr.Path)
+	if err == nil {
+		err = f.bind(fd, addr.Path)
 	}
-	if err != nil || strings.HasPrefix(path, "@") {
-		f.removeFolder()
+	if err != nil {
+		f.forget()
 		return addr, nil, err
 	}
+	return addr, f, nil
+}
+
+func (f *socketFile) bind(fd int, path string) error {
+	defer lockFolder(f.folder, bindLock)()
+	err := bindPath(fd, path)
+	if err == unix.EADDRINUSE && leftBehind(path) && unix.Unlinkat(f.folder, f.name, 0) == nil {
+		err = bindPath(fd, path)
+	}
+	if err != nil {
+		return err
+	}
 	var stat unix.Stat_t
-	if err := unix.Lstat(f.path, &stat); err == nil {
+	if unix.Fstatat(f.folder, f.name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil {
 		f.dev, f.ino = stat.Dev, stat.Ino
 	}
-	return addr, f, nil
+	return nil
+}
+
+func bindPath(fd int, path string) error {
+	if len(path) > maxPath {
+		return unix.ENAMETOOLONG
+	}
+	return unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+}
+
+// openFolder opens the folder of a path. One that cannot be read cannot be locked.
+func (f *socketFile) openFolder(path string) (err error) {
+	var folder string
+	if folder, f.name = filepath.Split(path); folder == "" {
+		folder = "."
+	}
+	f.folder, err = unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.EACCES {
+		f.folder, err = unix.Open(folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	return err
+}
+
+// lockFolder keeps other servers of this library from binding and removing in a
+// folder until unlock is called; after limit, or where there are no such locks, it
+// does not.
+func lockFolder(folder int, limit time.Duration) (unlock func()) {
+	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		switch err := unix.Flock(folder, unix.LOCK_EX|unix.LOCK_NB); {
+		case err == nil:
+			return func() { _ = unix.Flock(folder, unix.LOCK_UN) }
+		case err == unix.EINTR:
+		case err != unix.EWOULDBLOCK || time.Now().After(end):
+			return func() {}
+		}
+	}
 }
 
 // leftBehind tells whether a path is a socket that no process has. It asks with
@@ -64,21 +132,46 @@ func leftBehind(path string) bool {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == unix.ECONNREFUSED
 }
 
-// remove removes the file; nil, or a file that another server has made since, is
-// left alone.
+// remove removes the file, once; nil, or a file that another server has made
+// since, is left alone. Any thread.
 func (f *socketFile) remove() {
 	if f == nil {
 		return
 	}
-	var stat unix.Stat_t
-	if unix.Lstat(f.path, &stat) == nil && stat.Dev == f.dev && stat.Ino == f.ino {
-		_ = os.Remove(f.path)
-	}
-	f.removeFolder()
+	f.once.Do(func() {
+		unlock := lockFolder(f.folder, removeLock)
+		var stat unix.Stat_t
+		if unix.Fstatat(f.folder, f.name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+			stat.Dev == f.dev && stat.Ino == f.ino {
+			_ = unix.Unlinkat(f.folder, f.name, 0)
+		}
+		unlock()
+		f.forget()
+	})
 }
 
-func (f *socketFile) removeFolder() {
-	if f.folder != "" {
-		_ = os.Remove(f.folder)
+// forget closes the folder, and removes one that was made for the file.
+func (f *socketFile) forget() {
+	if f.folder >= 0 {
+		_ = unix.Close(f.folder)
 	}
+	if f.made != "" {
+		_ = os.Remove(f.made)
+	}
+}
+
+// absolute makes a path hold wherever the process goes: it puts the present folder
+// in front. It leaves a path alone that would be too long then, or is no file's.
+func absolute(path string) string {
+	if strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@") {
+		return path
+	}
+	folder, err := unix.Getwd()
+	if err != nil || !strings.HasPrefix(folder, "/") {
+		return path
+	}
+	if whole := strings.TrimSuffix(folder, "/") + "/" + path; len(whole) <= maxPath {
+		return whole
+	}
+	return path
 }
