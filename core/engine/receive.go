@@ -228,18 +228,28 @@ func (s *Session) throttled() bool {
 
 // park stops reading until the receiver catches up: it marks what it waits for
 // and looks once more, and the receiver, after it took something, looks for
-// the mark.
+// the mark. A reason that shows only in that look is marked and looked at again:
+// what the first one waited for may be over for good. Checked by
+// tests/model/parking.pml.
 func (s *Session) park() {
 	s.parked = true
 	s.shard.parked = append(s.shard.parked, s)
-	if s.room() <= 0 {
-		atomic.StoreUint32(&s.Shared.RxStalled, 1)
-	} else {
-		atomic.StoreUint32(&s.Shared.Sock.RxLow, throttleBytes/2)
-		atomic.StoreUint32(&s.Shared.Sock.RxThrottled, 1)
-	}
-	if s.room() > 0 && !s.throttled() {
-		s.shard.unpark.Store(true)
+	stalled, throttled := false, false // marked
+	for {
+		switch full, much := s.room() <= 0, s.throttled(); {
+		case full && !stalled:
+			stalled = true
+			atomic.StoreUint32(&s.Shared.RxStalled, 1)
+		case much && !throttled:
+			throttled = true
+			atomic.StoreUint32(&s.Shared.Sock.RxLow, throttleBytes/2)
+			atomic.StoreUint32(&s.Shared.Sock.RxThrottled, 1)
+		case full || much: // and was marked before this look
+			return
+		default:
+			s.shard.unpark.Store(true)
+			return
+		}
 	}
 }
 

@@ -49,13 +49,8 @@ func repack(head uint64, p unsafe.Pointer) uint64 {
 // pop returns a free block or nil.
 func (p *Pool) pop() unsafe.Pointer {
 	for {
-		head := atomic.LoadUint64(&p.head)
-		block := unpack(head)
-		if block == nil {
-			return nil
-		}
-		next := atomic.LoadPointer((*unsafe.Pointer)(block))
-		if atomic.CompareAndSwapUint64(&p.head, head, repack(head, next)) {
+		head, next := p.look()
+		if block := unpack(head); block == nil || p.replace(head, next) {
 			return block
 		}
 	}
@@ -66,10 +61,25 @@ func (p *Pool) push(block unsafe.Pointer) {
 	for {
 		head := atomic.LoadUint64(&p.head)
 		atomic.StorePointer((*unsafe.Pointer)(block), unpack(head))
-		if atomic.CompareAndSwapUint64(&p.head, head, repack(head, block)) {
+		if p.replace(head, block) {
 			return
 		}
 	}
+}
+
+// look returns the head and what follows its block. Until replace, which tests
+// put other operations in front of, others may take both away.
+func (p *Pool) look() (head uint64, next unsafe.Pointer) {
+	head = atomic.LoadUint64(&p.head)
+	if block := unpack(head); block != nil {
+		next = atomic.LoadPointer((*unsafe.Pointer)(block))
+	}
+	return head, next
+}
+
+// replace makes block the first one if head is still what the pool has.
+func (p *Pool) replace(head uint64, block unsafe.Pointer) bool {
+	return atomic.CompareAndSwapUint64(&p.head, head, repack(head, block))
 }
 
 // Pools are the process's free blocks, by class. They are in mapped memory

@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,49 @@ func TestPoolTag(t *testing.T) {
 	})
 }
 
+func TestPoolABA(t *testing.T) {
+	Convey("A pop that was interrupted for as long as it takes", t, func() {
+		var p Pool
+		region := mapPages(3 * PageSize)
+		defer unmapPages(region, 3*PageSize)
+		a, b, c := region, unsafe.Add(region, PageSize), unsafe.Add(region, 2*PageSize)
+		for _, block := range []unsafe.Pointer{a, b, c} {
+			p.push(block)
+		}
+		head, next := p.look()
+		So(unpack(head) == c, ShouldBeTrue)
+		So(next == b, ShouldBeTrue)
+		Convey("takes the block when nothing happened", func() {
+			So(p.replace(head, next), ShouldBeTrue)
+			So(p.pop() == b, ShouldBeTrue)
+		})
+		Convey("does not when the block was taken and given back, and what followed it is in use", func() {
+			p.pop()
+			p.pop()
+			p.push(c)
+			So(p.replace(head, next), ShouldBeFalse)
+			So(p.pop() == c, ShouldBeTrue)
+			So(p.pop() == a, ShouldBeTrue)
+			So(p.pop() == nil, ShouldBeTrue)
+		})
+		Convey("does not when the block alone was taken and given back", func() {
+			p.push(p.pop())
+			So(p.replace(head, next), ShouldBeFalse)
+		})
+	})
+}
+
+// slowPop is pop for a thread that loses its processor in the middle of it.
+func slowPop(p *Pool) unsafe.Pointer {
+	for {
+		head, next := p.look()
+		runtime.Gosched()
+		if block := unpack(head); block == nil || p.replace(head, next) {
+			return block
+		}
+	}
+}
+
 // TestPoolStress marks the blocks it holds: a block that two hold at a time, or
 // one that is lost, shows.
 func TestPoolStress(t *testing.T) {
@@ -70,7 +114,11 @@ func TestPoolStress(t *testing.T) {
 			defer wg.Done()
 			var mine []unsafe.Pointer
 			for n := range rounds {
-				if block := p.pop(); block == nil {
+				pop := p.pop
+				if n%4 == g {
+					pop = func() unsafe.Pointer { return slowPop(&p) }
+				}
+				if block := pop(); block == nil {
 					dry.Add(1)
 				} else {
 					if held[index(block)].Add(1) != 1 {

@@ -1,4 +1,6 @@
 // spin: -DSAFETY
+// mutate: a caller leaves without a look at who rests: s/:: resting -> signal_ = true/:: false -> skip/
+// mutate: the thread looks before it says that it rests: s/^ *resting = true;//; s/drives == now -> signal_;/drives == now -> resting = true; signal_;/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The driver role of core/engine/driver.go: the shard's thread and a caller
  * that drives now and then, sleeps in the kernel while it does, and at some

@@ -7,6 +7,10 @@
 #
 # A model passes when its whole state space was searched without an error, and
 # when every statement of it was reached: what never runs proves nothing.
+#
+# A line "// mutate: WHAT: SED" breaks the model: the commands of sed are applied
+# to a copy of it, and the verifier has to find an error in that. It says that the
+# model would notice the same fault in the code. WHAT has no colon.
 set -euo pipefail
 
 models=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,9 +20,10 @@ work=$(cd "$work" && pwd)
 
 time_limit_s=300
 
-# verify MODEL: leaves the verifier's report in pan.log of the current folder.
+# verify MODEL [OPTIMIZE]: leaves the verifier's report in pan.log of the current
+# folder.
 verify() {
-    local model=$1 flag flags cc_flags=() pan_flags=()
+    local model=$1 optimize=${2:--O2} flag flags cc_flags=() pan_flags=()
     flags=$(sed -n 's|^// spin: *||p' "$model" | head -n 1)
     for flag in ${flags:--DSAFETY}; do
         case $flag in
@@ -27,7 +32,7 @@ verify() {
         esac
     done
     spin -a "$model" &&
-        "${CC:-gcc}" -O2 -w "${cc_flags[@]}" -o pan pan.c &&
+        "${CC:-gcc}" "$optimize" -w "${cc_flags[@]}" -o pan pan.c &&
         timeout "$time_limit_s" ./pan -m1000000 "${pan_flags[@]}" >pan.log 2>&1
 }
 
@@ -65,6 +70,42 @@ check() {
         return 1
     fi
     printf '%s: ok, %s states\n' "$name" "$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' pan.log)"
+    check_mutants "$model" "$name"
+}
+
+check_mutants() {
+    local model=$1 name=$2 line what reason count=0 lived=0
+    while IFS= read -r line; do
+        what=${line%%:*}
+        count=$((count + 1))
+        mkdir "mutant$count"
+        reason=$(cd "mutant$count" && try_mutant "$model" "${line#*: }")
+        [ -z "$reason" ] || {
+            printf '%s: FAILED: mutant %d, %s: %s\n' "$name" "$count" "$what" "$reason"
+            lived=$((lived + 1))
+        }
+    done < <(sed -n 's|^// mutate: *||p' "$model")
+    [ "$count" -eq 0 ] ||
+        printf '%s: the verifier found %d of %d mutants\n' "$name" $((count - lived)) "$count"
+    [ "$lived" -eq 0 ]
+}
+
+# An error is found soon, so that the compiler's work would cost more than it saves.
+# try_mutant MODEL SED: nothing when the verifier finds the error, else the reason.
+# The lines of mutations are left out, as sed would change them too.
+try_mutant() {
+    grep -v '^// mutate:' "$1" >plain.pml
+    sed -e "$2" plain.pml >mutant.pml || {
+        echo "sed does not take it"
+        return
+    }
+    if cmp -s plain.pml mutant.pml; then
+        echo "it changes nothing"
+    elif ! verify mutant.pml -O0 >mutant.log 2>&1; then
+        echo "spin, the compiler or the verifier failed: $(tail -n 1 mutant.log)"
+    elif ! grep -qE 'errors: [1-9]' pan.log; then
+        echo "the verifier found no error"
+    fi
 }
 
 found=0

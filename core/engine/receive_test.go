@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// ownerStub is a socket without an application.
+type ownerStub struct {
+	Owner
+	shared *shm.Socket
+}
+
+func (o *ownerStub) Shared() *shm.Socket           { return o.shared }
+func (o *ownerStub) Attach(*Session, []byte) error { return nil }
+func (o *ownerStub) Detach(s *Session)             { s.Detached() }
+func (o *ownerStub) Gone(any)                      {}
+func (o *ownerStub) WakeReaders() bool             { return false }
+func (o *ownerStub) WakeSenders()                  {}
+func (o *ownerStub) Observed() bool                { return false }
+func (o *ownerStub) waiting() int64                { return atomic.LoadInt64(&o.shared.RxWaiting) }
+func (o *ownerStub) origin(rcvHwm uint32) *origin {
+	return &origin{owner: o, transport: &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
+		limits: Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}}
+}
+
+// takeAll gives every run back, as a receiver does, and looks for no mark.
+func (o *ownerStub) takeAll() {
+	for o.shared.NextRun() {
+		r := o.shared.RxRun
+		o.shared.EndRun()
+		if r.Kind == shm.RunData {
+			atomic.AddInt32(&r.Session.RxQueued, -int32(r.Msgs))
+			atomic.AddInt64(&o.shared.RxWaiting, -int64(r.Size))
+			r.Slab.Release()
+		}
+	}
+}
+
+// driven returns a shard that the test drives, and a socket on it.
+func driven(t *testing.T) (*Shard, *ownerStub) {
+	sh := newShard(t)
+	o := &ownerStub{shared: shm.NewSocket()}
+	drive(t, sh)
+	Reset(func() {
+		for fd := range sh.byFd {
+			if s, ok := sh.byFd[fd].handler.(*Session); ok {
+				s.Abort(ReasonLocal)
+			}
+		}
+		sh.Leave()
+		sh.Stop()
+		shm.FreeSocket(o.shared)
+	})
+	return sh, o
+}
+
+// adopted returns a session of the shard and the peer's descriptor.
+func adopted(t *testing.T, sh *Shard, from *origin) (*Session, int) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Reset(func() { _ = unix.Close(fds[1]) })
+	sh.sessions.Add(1)
+	s := sh.adopt(connection{origin: from, fd: fds[0]}, nil)
+	if s == nil {
+		t.Fatal("the shard refused the connection")
+	}
+	return s, fds[1]
+}
+
+// fill puts at least size bytes, in frames with this body, into a connection.
+func fill(t *testing.T, fd, size, body int) {
+	for sent := 0; sent < size; {
+		n, err := unix.Write(fd, frames(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent += n
+	}
+}
+
+// TestRounds: what one session has for the shard keeps the others waiting for a
+// bounded number of bytes and reads only.
+func TestRounds(t *testing.T) {
+	Convey("A shard", t, func() {
+		sh, o := driven(t)
+		from := o.origin(0)
+		Convey("ends a round of reading when a round's bytes have come", func() {
+			const peers = 12
+			for range peers {
+				_, fd := adopted(t, sh, from)
+				fill(t, fd, readMin, 8<<10)
+			}
+			So(sh.poll(), ShouldBeNil)
+			So(sh.pending.len(), ShouldEqual, peers)
+			sh.readPending()
+			So(o.waiting(), ShouldBeGreaterThan, 0)
+			So(o.waiting(), ShouldBeLessThanOrEqualTo, roundBytes+shm.SlabSize)
+			So(sh.pending.len(), ShouldBeGreaterThan, peers/2)
+		})
+		Convey("looks at the kernel although its ready list is never empty", func() {
+			busy, _ := adopted(t, sh, from)
+			other, fd := adopted(t, sh, from)
+			So(sh.poll(), ShouldBeNil)
+			fill(t, fd, 1, 1)
+			for n := 0; other.Received.Load() == 0; n++ {
+				So(n, ShouldBeLessThan, 2*pollEvery)
+				busy.wantRead()
+				So(sh.step(nil, false, time.Time{}), ShouldBeNil)
+			}
+		})
+	})
+}
+
+func TestPark(t *testing.T) {
+	Convey("A session that is parked", t, func() {
+		sh, o := driven(t)
+		s, fd := adopted(t, sh, o.origin(1))
+		other, otherFd := adopted(t, sh, o.origin(0))
+		sh.unpark.Store(false)
+		fill(t, fd, 20, 1)
+		read := func(s *Session, n int) {
+			for range n {
+				s.receive()
+			}
+		}
+		throttle := func() {
+			for !s.throttled() {
+				fill(t, otherFd, 64<<10, 8<<10)
+				read(other, 1)
+			}
+		}
+		Convey("is read on when the receiver caught up before the mark", func() {
+			s.park()
+			So(sh.unpark.Load(), ShouldBeTrue)
+		})
+		Convey("waits for its own messages, and is marked", func() {
+			read(s, 2)
+			So(s.parked, ShouldBeTrue)
+			So(sh.unpark.Load(), ShouldBeFalse)
+			So(s.Shared.RxStalled, ShouldEqual, 1)
+			So(o.shared.RxThrottled, ShouldEqual, 0)
+		})
+		Convey("waits for the socket's, and that is marked", func() {
+			throttle()
+			s.receive()
+			So(s.parked, ShouldBeTrue)
+			So(sh.unpark.Load(), ShouldBeFalse)
+			So(s.Shared.RxStalled, ShouldEqual, 0)
+			So(o.shared.RxThrottled, ShouldEqual, 1)
+		})
+		Convey("has every reason marked that holds, as one of them may be over unseen", func() {
+			read(s, 1)
+			throttle()
+			s.receive()
+			So(s.Shared.RxStalled, ShouldEqual, 1)
+			So(o.shared.RxThrottled, ShouldEqual, 1)
+			So(sh.unpark.Load(), ShouldBeFalse)
+		})
+		Convey("is read when the shard is told to, with its mark gone", func() {
+			read(s, 2)
+			o.takeAll()
+			sh.Resume()
+			So(sh.step(nil, false, time.Time{}), ShouldBeNil)
+			So(s.Received.Load(), ShouldEqual, 2)
+		})
+	})
+}

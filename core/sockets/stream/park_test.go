@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core"
+)
+
+// flood writes count frames with bodies of size bytes that begin with their
+// number.
+func (p peer) flood(count, size int) {
+	var batch []byte
+	body := make([]byte, size)
+	for n := range count {
+		binary.BigEndian.PutUint32(body, uint32(n))
+		batch = append(batch, frame(string(body))...)
+		if len(batch) >= 32<<10 || n == count-1 {
+			if _, err := p.Write(batch); err != nil {
+				return // the receiver tells
+			}
+			batch = batch[:0]
+		}
+	}
+}
+
+// takeFlood receives what peers flood: every frame of each, in order. It looks
+// for messages all the time, as a receiver that is asleep is no rival of a shard
+// that parks.
+func takeFlood(k *Socket, peers, count int) error {
+	next := map[string]int{}
+	over := time.Now().Add(patience)
+	for left := peers * count; left > 0; {
+		if !k.Readable() {
+			if time.Now().After(over) {
+				return fmt.Errorf("%d messages are missing", left)
+			}
+			continue
+		}
+		m, err := receive(k)
+		if err != nil {
+			return err
+		}
+		over = time.Now().Add(patience)
+		if m.body == connected {
+			continue
+		}
+		if got := int(binary.BigEndian.Uint32([]byte(m.body))); got != next[m.id] {
+			return fmt.Errorf("message %d of %x, not %d", got, m.id, next[m.id])
+		}
+		next[m.id]++
+		left--
+	}
+	return nil
+}
+
+// TestParkStress has a receiver that catches up all the time while shards park
+// their sessions: in the window between a shard's look at the counts and its mark.
+// One peer alone is never read again once that went wrong; of several, each has
+// the others read too.
+func TestParkStress(t *testing.T) {
+	cases := []struct {
+		name                      string
+		peers, hwm, size, perPeer int
+	}{
+		{"of one peer, with an RCVHWM of one message", 1, 1, 4, 40_000},
+		{"of one peer, with an RCVHWM of three messages", 1, 3, 4, 40_000},
+		{"of one peer, when the socket has enough to read", 1, 0, throttle, 200},
+		{"of eight peers, for both reasons", 8, 2, throttle / 3, 40},
+	}
+	Convey("No parked session is forgotten", t, func() {
+		for _, c := range cases {
+			Convey(c.name, func() {
+				const threads = 4
+				k := newSocket(t, newContext(t, core.OptIOThreads, threads))
+				setInt64(t, k, OptAffinity, 1<<threads-1)
+				set(t, k, OptRcvHwm, c.hwm)
+				endpoint := bind(t, k)
+				for range threads { // so that the receiver drives none of them
+					accept(t, k, endpoint)
+				}
+				if raceBuild {
+					c.perPeer /= 8 // the detector is slow
+				}
+				for range c.peers {
+					p := dial(t, endpoint)
+					go p.flood(c.perPeer, c.size)
+				}
+				So(takeFlood(k, c.peers, c.perPeer), ShouldBeNil)
+				So(shardsOf(k), ShouldEqual, threads)
+			})
+		}
+	})
+}
+
+// throttle is what may wait in a socket before its shards stop reading.
+const throttle = 1 << 20
