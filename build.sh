@@ -72,7 +72,9 @@ go_tests() {
     go test ./capi
 }
 
-go_race_tests() { CGO_ENABLED=1 go test -race ./core/...; }
+go_race_tests() {
+    CGO_ENABLED=1 go test -race "-ldflags=-X=github.com/zlink/zlink/core.testThreads=$test_threads" ./core/...
+}
 
 # Tests that find what they need missing say "skipped"; the reasons are in CTest's
 # log, also when they pass.

@@ -49,6 +49,10 @@ set(zlink_godebug
 list(TRANSFORM zlink_godebug REPLACE "=.*" "" OUTPUT_VARIABLE zlink_godebug_names)
 string(JOIN "," zlink_godebug ${zlink_godebug})
 set(zlink_ldflags "-X=runtime.godebugDefault=${zlink_godebug}")
+if(ZLINK_TEST_THREADS)
+  string(APPEND zlink_ldflags
+    " -X=github.com/zlink/zlink/core.testThreads=${ZLINK_TEST_THREADS}")
+endif()
 string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 
 # Go with a runtime without what a host would notice of it; `go vet ./...` passes by

@@ -11,6 +11,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -44,6 +45,11 @@ const (
 	maxCPUs        = 1024 // that the kernel's set of processors can name
 )
 
+// testThreads is for builds that test the library ("-X …/core.testThreads=4"): so
+// many io threads has a context whose IO_THREADS was not set, and every context
+// spreads connections over all that it has, however few processors there are.
+var testThreads string
+
 // Socket is what the context asks of a socket.
 type Socket interface {
 	// Terminate makes every blocked and later call fail with ETERM.
@@ -55,6 +61,7 @@ type Socket interface {
 type Context struct {
 	mu         sync.Mutex
 	ioThreads  int
+	threadsSet bool // ioThreads is not the default
 	maxSockets int
 	maxMsgSize int
 	blocky     bool
@@ -99,7 +106,7 @@ func (c *Context) Set(option, value int) error {
 		if value < 0 || c.shards != nil {
 			return bad
 		}
-		c.ioThreads = value
+		c.ioThreads, c.threadsSet = value, true
 	case OptMaxSockets:
 		if value < 1 || value > socketLimit {
 			return bad
@@ -297,7 +304,19 @@ func (c *Context) DefaultIPv6() bool {
 // shards than that only take turns with each other and with the caller;
 // doc/performance.md has the numbers.
 func (c *Context) spread() int {
-	return min(max(1, c.ioThreads), maxIOThreads, max(1, runtime.NumCPU()/2))
+	if testThreads != "" {
+		return c.threads()
+	}
+	return min(c.threads(), max(1, runtime.NumCPU()/2))
+}
+
+// threads is how many io threads there may be.
+func (c *Context) threads() int {
+	count := c.ioThreads
+	if n, err := strconv.Atoi(testThreads); err == nil && !c.threadsSet {
+		count = n
+	}
+	return min(max(1, count), maxIOThreads)
 }
 
 // Shard returns the least busy shard that may serve a socket with this
@@ -305,7 +324,7 @@ func (c *Context) spread() int {
 func (c *Context) Shard(affinity uint64) (*engine.Shard, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	count := min(max(1, c.ioThreads), maxIOThreads)
+	count := c.threads()
 	if affinity == 0 {
 		affinity = 1<<c.spread() - 1
 	}

@@ -189,10 +189,19 @@ func TestShards(t *testing.T) {
 			So(errno.Of(err), ShouldEqual, errno.EMTHREAD)
 		})
 		Convey("serve connections on at most half of the processors", func() {
+			defer func(was string) { testThreads = was }(testThreads)
+			testThreads = ""
 			So(c.Set(OptIOThreads, 64), ShouldBeNil)
 			So(c.spread(), ShouldEqual, min(64, max(1, runtime.NumCPU()/2)))
 			So(c.Set(OptIOThreads, 1), ShouldBeNil)
 			So(c.spread(), ShouldEqual, 1)
+		})
+		Convey("serve connections on all of them in a build for tests", func() {
+			defer func(was string) { testThreads = was }(testThreads)
+			testThreads = "3"
+			So(c.spread(), ShouldEqual, 3)
+			So(c.Set(OptIOThreads, 5), ShouldBeNil)
+			So(c.spread(), ShouldEqual, 5)
 		})
 		Convey("have a processor of Go's scheduler each, and two more", func() {
 			So(c.Set(OptIOThreads, 6), ShouldBeNil)

@@ -202,6 +202,7 @@ static void affinity (void)
     void *ctx = zt_ctx (), *s = zt_socket (ctx);
     uint64_t mask = 4;
 
+    CHECK_OK (zlink_ctx_set (ctx, ZLINK_IO_THREADS, 2));
     CHECK_OK (zlink_ctx_set (ctx, ZLINK_THREAD_NAME_PREFIX, 48));
     CHECK_OK (zlink_setsockopt (s, ZLINK_AFFINITY, &mask, sizeof mask));
     CHECK_FAIL (zlink_bind (s, "tcp://127.0.0.1:*"), EMTHREAD);
