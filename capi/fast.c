@@ -167,14 +167,13 @@ static size_t put_some (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
         n = LOCKED_MAX;
     size_t i = 0;
     lock (s);
-    if (ZL_LIKELY (names (s, k, rid)))
+    if (ZL_LIKELY (names (s, handle, rid)))
         while (i < n && ordinary (&msgs[i], rid)
                && put (s, data_of (of (&msgs[i])), size_of (of (&msgs[i]))))
             i++;
     if (i > 0)
-        put_done (handle, s);
-    else
-        unlock (s);
+        owe (s);
+    unlock (s);
     release_sent (msgs, i);
     return i;
 }

@@ -133,11 +133,13 @@ static bool append (void *handle, zl_socket *k, const void *buf, size_t len)
 {
     zl_session *s = k->tx_session;
     lock (s);
-    if (ZL_UNLIKELY (!names (s, k, k->tx_rid) || !put (s, buf, len))) {
+    if (ZL_UNLIKELY (!names (s, handle, k->tx_rid) || !put (s, buf, len))) {
         unlock (s);
         return false;
     }
-    put_done (handle, s);
+    owe (s);
+    k->tx_phase = ZL_PHASE_ID; /* with the lock: k is this socket still */
+    unlock (s);
     flush_last (handle, k);
     return true;
 }
@@ -150,11 +152,9 @@ static bool send_hot (void *handle, const void *buf, size_t len, int flags)
         return false;
     if (k->tx_phase == ZL_PHASE_BODY) {
         if (ZL_UNLIKELY (len > ZL_LARGE_CAP - 4
-                         || (len == 1 && *(const uint8_t *) buf == 0))
-            || !append (handle, k, buf, len))
+                         || (len == 1 && *(const uint8_t *) buf == 0)))
             return false;
-        k->tx_phase = ZL_PHASE_ID;
-        return true;
+        return append (handle, k, buf, len);
     }
     if (ZL_UNLIKELY (len != 4 || !(flags & ZLINK_SNDMORE)
                      || k->tx_phase == ZL_PHASE_FAST))

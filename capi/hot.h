@@ -80,6 +80,14 @@ typedef struct zl_frame
 /* Waits for the next frame as flags say; 0, or -1 with errno. */
 int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *frame);
 
+/* The rest of taking a session's lock, and of giving it back to one who waits
+ * (core/shm/lock.go). */
+void zl_lock_slow (zl_session *session);
+void zl_wake_waiter (zl_session *session);
+
+/* Ends the sleep of a shard's driver (Shard.Wake). Leaves errno alone. */
+void zl_wake_shard (zl_shard *shard);
+
 /* Gives a run back to its shard. */
 void zl_finish_run (void *handle, zl_socket *socket, zl_run *run);
 

@@ -93,12 +93,14 @@ struct zl_session
 {
     uint32_t rid;
     _Atomic uint32_t tx_lock;
-    uint32_t tx_state;
+    _Atomic uint32_t tx_waiters;
     uint32_t tx_hwm;
     uint32_t tx_queued;
     _Atomic uint32_t tx_done;
-    uint32_t tx_dirty;
-    uint32_t tx_hint;
+    uint8_t tx_state;
+    uint8_t tx_dirty;
+    uint8_t tx_hint;
+    uint8_t pad0[5];
     zl_chunk *tx_head;
     zl_chunk *tx_tail;
     zl_shard *shard;
@@ -111,7 +113,7 @@ struct zl_session
     _Atomic uint32_t rx_stalled;
     int32_t rx_low;
     _Atomic int32_t refs;
-    zl_socket *sock;
+    uint64_t owner;
     uint8_t *id;
     uint8_t id4[4];
     int32_t fd;
@@ -136,7 +138,9 @@ struct zl_socket
     _Atomic uint64_t handle;
     _Atomic (zl_table *) table;
     zl_shard *shard;
-    uint8_t pad0[40];
+    uint64_t serial;
+    uint32_t last_id;
+    uint8_t pad0[28];
 
     zl_run *rx_run;
     zl_run *rx_list;
@@ -167,7 +171,8 @@ struct zl_shard
 {
     zl_inbox dirty;
     _Atomic uint32_t driver;
-    uint8_t pad[52];
+    int32_t wake_fd;
+    uint8_t pad[48];
 };
 
 /* The free blocks of a class; see core/shm/pool.go. */

@@ -274,13 +274,6 @@ func zgo_no_frames(handle C.uintptr_t) C.int {
 	return result(err)
 }
 
-//export zgo_wake
-func zgo_wake(handle C.uintptr_t, s unsafe.Pointer) {
-	if k, err := socketOf(uintptr(handle)); err == nil {
-		k.Wake((*shm.Session)(s))
-	}
-}
-
 //export zgo_flush
 func zgo_flush(handle C.uintptr_t) {
 	if k, err := socketOf(uintptr(handle)); err == nil {

@@ -7,7 +7,6 @@
 #ifndef ZLINK_QUEUE_H
 #define ZLINK_QUEUE_H
 
-#include <sched.h>
 #include <string.h>
 
 #include "hot.h"
@@ -160,21 +159,28 @@ static inline bool may_view (const zl_slab *slab)
 
 /* ----------------------------------------------------------------- sending */
 
-static inline void lock (zl_session *s)
+static inline bool try_lock (zl_session *s)
 {
     uint32_t free_ = 0;
-    for (int spins = 0; !atomic_compare_exchange_weak_explicit (
-           &s->tx_lock, &free_, 1, memory_order_acquire, memory_order_relaxed);
-         spins++) {
-        free_ = 0;
-        if (spins >= 64)
-            sched_yield ();
-    }
+    return atomic_compare_exchange_strong_explicit (
+      &s->tx_lock, &free_, 1, memory_order_acquire, memory_order_relaxed);
 }
 
+static inline void lock (zl_session *s)
+{
+    if (ZL_UNLIKELY (!try_lock (s)))
+        zl_lock_slow (s);
+}
+
+/* No fence lies between the store and the look: a waiter has all threads pass
+ * one after it has counted itself. The compiler must keep the order. */
 static inline void unlock (zl_session *s)
 {
     atomic_store_explicit (&s->tx_lock, 0, memory_order_release);
+    atomic_signal_fence (memory_order_seq_cst);
+    if (ZL_UNLIKELY (
+          atomic_load_explicit (&s->tx_waiters, memory_order_relaxed)))
+        zl_wake_waiter (s);
 }
 
 static inline bool has_room (zl_session *s)
@@ -239,20 +245,24 @@ static inline bool put (zl_session *s, const void *buf, size_t len)
     return true;
 }
 
-/* Ends what put began: gives the lock back, and has the shard flush. */
-static inline void put_done (void *handle, zl_session *s)
+/* Session.owe: has the shard flush what was put; TxLock is held. */
+static inline void owe (zl_session *s)
 {
-    bool first = !s->tx_dirty;
+    if (s->tx_dirty)
+        return;
     s->tx_dirty = 1;
-    unlock (s);
-    if (first && push_dirty (s))
-        zgo_wake ((uintptr_t) handle, s);
+    if (ZL_UNLIKELY (push_dirty (s)))
+        zl_wake_shard (s->shard);
 }
 
-/* Whether s is still the session of this socket that rid named. */
-static inline bool names (zl_session *s, zl_socket *k, uint32_t rid)
+/* Whether s is the session that the socket of this handle calls rid; TxLock is
+ * held. What was found without it (socket, table, session) may be another's by
+ * now; from here until the lock is given back the connection is there, and with it
+ * its socket and its shard. */
+static inline bool names (const zl_session *s, const void *handle, uint32_t rid)
 {
-    return s->rid == rid && s->sock == k && s->tx_state == ZL_TX_OPEN;
+    return s->rid == rid && s->owner == (uintptr_t) handle
+           && s->tx_state == ZL_TX_OPEN;
 }
 
 /* The last answer before the receiver waits for more: if it has driven the

@@ -190,7 +190,7 @@ func (s *Session) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) 
 	s.Received.Add(uint64(frames))
 	s.ReceivedBytes.Add(uint64(size))
 	atomic.AddInt32(&s.Shared.RxQueued, int32(frames))
-	atomic.AddInt64(&s.Shared.Sock.RxWaiting, int64(size))
+	atomic.AddInt64(&s.queues.RxWaiting, int64(size))
 	s.push(r)
 }
 
@@ -223,7 +223,7 @@ func (s *Session) room() int {
 
 // throttled tells whether the socket has enough to read.
 func (s *Session) throttled() bool {
-	return atomic.LoadInt64(&s.Shared.Sock.RxWaiting) >= throttleBytes
+	return atomic.LoadInt64(&s.queues.RxWaiting) >= throttleBytes
 }
 
 // park stops reading until the receiver catches up: it marks what it waits for
@@ -242,8 +242,8 @@ func (s *Session) park() {
 			atomic.StoreUint32(&s.Shared.RxStalled, 1)
 		case much && !throttled:
 			throttled = true
-			atomic.StoreUint32(&s.Shared.Sock.RxLow, throttleBytes/2)
-			atomic.StoreUint32(&s.Shared.Sock.RxThrottled, 1)
+			atomic.StoreUint32(&s.queues.RxLow, throttleBytes/2)
+			atomic.StoreUint32(&s.queues.RxThrottled, 1)
 		case full || much: // and was marked before this look
 			return
 		default:

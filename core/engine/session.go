@@ -113,7 +113,7 @@ func (sh *Shard) adopt(c connection, l *link) *Session {
 // that failed, and the descriptor is closed.
 func (sh *Shard) newSession(c connection, l *link) *Session {
 	s := &Session{origin: c.origin, fd: int32(c.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
-	s.Shared = shm.NewSession(c.owner.Shared(), sh.Shared)
+	s.Shared = shm.NewSession(c.queues, sh.Shared)
 	if s.Shared == nil {
 		_ = unix.Close(c.fd)
 		return nil
@@ -171,12 +171,12 @@ func (s *Session) wantRead() {
 
 // push hands a run to the socket and wakes its receiver if that sleeps.
 func (s *Session) push(r *shm.Run) {
-	switch s.Shared.Sock.PushRun(r) {
+	switch s.queues.PushRun(r) {
 	case shm.Refused:
 		s.drop(r)
 	case shm.MustWake:
 		if s.owner.WakeReaders() && s.shard.Users.Load() == 1 {
-			s.shard.handOver = s.Shared.Sock
+			s.shard.handOver = s.queues
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (s *Session) drop(r *shm.Run) {
 	switch {
 	case r.Kind == shm.RunData:
 		atomic.AddInt32(&s.Shared.RxQueued, -int32(r.Msgs))
-		atomic.AddInt64(&s.Shared.Sock.RxWaiting, -int64(r.Size))
+		atomic.AddInt64(&s.queues.RxWaiting, -int64(r.Size))
 		r.Slab.Release()
 	case r.Kind == shm.RunDisconnected:
 		s.Shared.Release()
@@ -237,10 +237,10 @@ func (s *Session) closeBy(deadline time.Time) {
 	end.deadline = s.shard.timers.after(time.Until(deadline), s.close)
 }
 
-// FinishSession is Finish, without a deadline, for the session that rid names
-// in the socket k if it still does; it is not dialled again. Driver only.
-func (sh *Shard) FinishSession(shared *shm.Session, rid uint32, k *shm.Socket) {
-	if !shared.Closing(k, rid) {
+// FinishSession is Finish, without a deadline, for the session that the socket
+// with this serial calls rid if it still does; it is not dialled again. Driver only.
+func (sh *Shard) FinishSession(shared *shm.Session, serial uint64, rid uint32) {
+	if !shared.Closing(serial, rid) {
 		return
 	}
 	s := sh.byFd[shared.Fd].handler.(*Session)
@@ -396,11 +396,11 @@ func (s *Session) close() {
 	s.dropBig()
 	s.dropFlush()
 	s.dropRest()
-	s.Shared.Release()
 	if s.dialer != nil {
 		s.dialer.lost()
 	}
-	s.owner.Gone(s)
+	s.owner.Gone(s) // reads what the session counted
+	s.Shared.Release()
 }
 
 func (s *Session) unlistParked() {

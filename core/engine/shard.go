@@ -110,7 +110,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := shm.NewShard()
+	shared := shm.NewShard(poller.WakeFd())
 	if shared == nil {
 		poller.Close()
 		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")

@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/shm"
 )
 
 // origin is what made a connection, a listener or a dialer: what all
 // connections of it have in common. It does not change once there is one.
 type origin struct {
 	owner     Owner
+	queues    *shm.Socket // the owner's
 	transport *Transport
 	limits    Limits
 	dialer    *Dialer // nil: a listener

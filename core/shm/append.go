@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // AppendResult says what became of a message.
@@ -13,7 +15,7 @@ type AppendResult int
 
 const (
 	Appended     AppendResult = iota
-	AppendedWake              // appended; the caller must wake the shard
+	AppendedWake              // appended, and the shard, which slept, was woken
 	AppendGone                // the peer is no longer there
 	AppendFull                // the peer's queue is at SNDHWM
 	AppendNoMemory
@@ -24,21 +26,28 @@ const (
 // lengthSize is the length field in front of every body.
 const lengthSize = 4
 
-// Append queues one message to the peer that rid named when the caller found
-// s, which may have become another socket's session since. With owner the
+// Senders hold a session's lock and no more. What they found before (socket,
+// table, session) may have been freed and become another's, so under the lock
+// they compare socket's serial and routing id, of which no two are ever the same. From there
+// until they give the lock back the connection is there, and so are its socket
+// and shard, as a connection ends (Detach) under this lock. So all that a send does
+// to a shard is done under the lock: what comes after it belongs to nobody.
+
+// Append queues one message to the peer that rid named in the socket with this
+// serial when the caller found s, and wakes the shard if it sleeps. With owner the
 // bytes at body are not copied: they stay until ReleaseOwner gets owner. Any
 // thread. capi/queue.h has the copying path once more in C.
-func (s *Session) Append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
+func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
 	need := uint64(lengthSize)
 	if owner == nil {
 		need += uint64(len(body))
 	}
 	if need > LargeChunkSize-HeaderSize {
-		return s.appendLong(k, rid, body)
+		return s.appendLong(serial, rid, body)
 	}
 	var spare *Chunk
 	s.Lock()
-	result := s.append(k, rid, body, owner, need, &spare)
+	result := s.append(serial, rid, body, owner, need, &spare)
 	if result == appendNeedsChunk {
 		class := s.nextClass()
 		s.Unlock() // the system may have to be asked for memory
@@ -46,27 +55,43 @@ func (s *Session) Append(k *Socket, rid uint32, body []byte, owner unsafe.Pointe
 			return AppendNoMemory
 		}
 		s.Lock()
-		result = s.append(k, rid, body, owner, need, &spare)
+		result = s.append(serial, rid, body, owner, need, &spare)
 	}
-	first := result == Appended && s.TxDirty == 0
-	if first {
-		s.TxDirty = 1
+	if result == Appended {
+		result = s.owe()
 	}
-	shard := s.Shard
 	s.Unlock()
 	if spare != nil { // room came up meanwhile, or the peer went
 		FreeChunk(spare)
 	}
-	if first && shard.PushDirty(s) == MustWake {
-		return AppendedWake
-	}
 	return result
 }
 
+// owe puts the session, whose main queue is not empty, on its shard's list, and
+// wakes the shard if it sleeps. TxLock is held, and the session is open.
+func (s *Session) owe() AppendResult {
+	if s.TxDirty != 0 {
+		return Appended
+	}
+	s.TxDirty = 1
+	if s.Shard.PushDirty(s) != MustWake {
+		return Appended
+	}
+	s.Shard.Wake()
+	return AppendedWake
+}
+
+// Wake ends the sleep of the shard's driver. The caller knows that the shard is
+// not stopped.
+func (sh *Shard) Wake() {
+	one := uint64(1)
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(sh.WakeFd), uintptr(unsafe.Pointer(&one)), 8)
+}
+
 // check says whether a message for rid may be queued now; TxLock is held.
-func (s *Session) check(k *Socket, rid uint32) AppendResult {
+func (s *Session) check(serial uint64, rid uint32) AppendResult {
 	switch {
-	case !s.names(k, rid):
+	case !s.names(serial, rid):
 		return AppendGone
 	case !s.HasRoom():
 		return AppendFull
@@ -79,7 +104,7 @@ func (s *Session) nextClass() uint32 {
 	if tail := (*Chunk)(s.TxTail); tail != nil {
 		return min(tail.Class+1, ClassLarge)
 	}
-	return s.TxHint
+	return uint32(s.TxHint)
 }
 
 // chunkFor returns the chunk that takes need more bytes of the main queue: the
@@ -107,9 +132,9 @@ func (s *Session) chunkFor(need uint64, spare **Chunk) *Chunk {
 
 // appendLong is Append for a body that no single chunk can hold. It is copied
 // into chunks of its own without the lock.
-func (s *Session) appendLong(k *Socket, rid uint32, body []byte) AppendResult {
+func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResult {
 	s.Lock()
-	result := s.check(k, rid)
+	result := s.check(serial, rid)
 	s.Unlock()
 	if result != Appended {
 		return result
@@ -119,8 +144,8 @@ func (s *Session) appendLong(k *Socket, rid uint32, body []byte) AppendResult {
 		return AppendNoMemory
 	}
 	s.Lock()
-	if result = s.check(k, rid); result != Appended {
-		s.Unlock()
+	defer s.Unlock()
+	if result = s.check(serial, rid); result != Appended {
 		freeChain(head)
 		return result
 	}
@@ -133,14 +158,7 @@ func (s *Session) appendLong(k *Socket, rid uint32, body []byte) AppendResult {
 	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1)
 	s.TxBytes += lengthSize + uint64(len(body))
 	atomic.AddInt64(&s.Held, held)
-	first := s.TxDirty == 0
-	s.TxDirty = 1
-	shard := s.Shard
-	s.Unlock()
-	if first && shard.PushDirty(s) == MustWake {
-		return AppendedWake
-	}
-	return Appended
+	return s.owe()
 }
 
 // newChain copies a frame into large chunks, of which the last one has the
@@ -180,41 +198,40 @@ func freeChain(c *Chunk) {
 
 // AppendMany queues the messages that next yields, under one lock and copied,
 // until it has no more (false) or one does not go in at once. It returns how
-// many it queued, and whether the caller must wake the shard. Any thread.
-func (s *Session) AppendMany(k *Socket, rid uint32, next func(i int) (body []byte, ok bool)) (n int, wake bool) {
+// many it queued, and what Append would have. Any thread.
+func (s *Session) AppendMany(serial uint64, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
 	s.Lock()
+	defer s.Unlock()
 	for ; ; n++ {
 		body, ok := next(n)
 		if !ok || uint64(len(body)) > LargeChunkSize {
 			break
 		}
 		var spare *Chunk
-		if s.append(k, rid, body, nil, lengthSize+uint64(len(body)), &spare) != Appended {
+		if result = s.append(serial, rid, body, nil, lengthSize+uint64(len(body)), &spare); result != Appended {
 			break
 		}
 	}
-	first := n > 0 && s.TxDirty == 0
-	if first {
-		s.TxDirty = 1
+	if n > 0 {
+		result = s.owe()
 	}
-	shard := s.Shard
-	s.Unlock()
-	return n, first && shard.PushDirty(s) == MustWake
+	return n, result
 }
 
-// Is tells whether s is now the session that the socket k calls rid, and open.
-func (s *Session) Is(k *Socket, rid uint32) bool {
+// Is tells whether s is now the session that the socket with this serial calls
+// rid, and open.
+func (s *Session) Is(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
-	return s.names(k, rid)
+	return s.names(serial, rid)
 }
 
-// BeginClose ends what senders may queue for the session that k calls rid.
-// false: it is not open. Any thread.
-func (s *Session) BeginClose(k *Socket, rid uint32) bool {
+// BeginClose ends what senders may queue for the session that the socket with
+// this serial calls rid. false: it is not open. Any thread.
+func (s *Session) BeginClose(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
-	if !s.names(k, rid) {
+	if !s.names(serial, rid) {
 		return false
 	}
 	s.TxState = TxClosing
@@ -222,14 +239,14 @@ func (s *Session) BeginClose(k *Socket, rid uint32) bool {
 }
 
 // Closing tells whether s is still the session that BeginClose was called for.
-func (s *Session) Closing(k *Socket, rid uint32) bool {
+func (s *Session) Closing(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
-	return s.Rid == rid && s.Sock == k && s.TxState == TxClosing
+	return s.Rid == rid && s.Owner == serial && s.TxState == TxClosing
 }
 
-func (s *Session) names(k *Socket, rid uint32) bool {
-	return s.Rid == rid && s.Sock == k && s.TxState == TxOpen
+func (s *Session) names(serial uint64, rid uint32) bool {
+	return s.Rid == rid && s.Owner == serial && s.TxState == TxOpen
 }
 
 // HasRoom tells whether SNDHWM lets one more message through. Any thread; with
@@ -238,8 +255,8 @@ func (s *Session) HasRoom() bool {
 	return s.TxHwm == 0 || atomic.LoadUint32(&s.TxQueued)-atomic.LoadUint32(&s.TxDone) < s.TxHwm
 }
 
-func (s *Session) append(k *Socket, rid uint32, body []byte, owner unsafe.Pointer, need uint64, spare **Chunk) AppendResult {
-	if result := s.check(k, rid); result != Appended {
+func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer, need uint64, spare **Chunk) AppendResult {
+	if result := s.check(serial, rid); result != Appended {
 		return result
 	}
 	c := s.chunkFor(need, spare)

@@ -75,7 +75,7 @@ func TestFlushListStress(t *testing.T) {
 	if raceBuild {
 		each = 3_000
 	}
-	k, sh := NewSocket(), NewShard()
+	k, sh := NewSocket(), NewShard(-1)
 	d := &driver{t: t, sh: sh, sinks: map[*Session]*sink{}, wake: make(chan struct{}, 1)}
 	var all []*Session
 	for i := range sessions {
@@ -98,7 +98,7 @@ func TestFlushListStress(t *testing.T) {
 				binary.BigEndian.PutUint32(body, uint32(id))
 				binary.BigEndian.PutUint32(body[4:], numbers[to])
 			again:
-				switch all[to].Append(k, uint32(to+1), body[:size], nil) {
+				switch all[to].Append(k.Serial, uint32(to+1), body[:size], nil) {
 				case Appended:
 				case AppendedWake:
 					d.wake <- struct{}{} // only the pusher that found it asleep: never blocks long

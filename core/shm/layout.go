@@ -118,15 +118,17 @@ type Chunk struct {
 // Session is the part of a connection that other threads see: three lines of the
 // cache, of which messages need two.
 type Session struct {
-	// Senders. Guarded by TxLock, except TxDone.
+	// Senders. Guarded by TxLock, except TxWaiters and TxDone.
 	Rid       uint32 // routing id; 0: the slot is free
-	TxLock    uint32
-	TxState   uint32
-	TxHwm     uint32         // most messages queued; 0: no limit
-	TxQueued  uint32         // messages ever appended, modulo 2^32
-	TxDone    uint32         // messages ever written; stored by the shard, atomic
-	TxDirty   uint32         // on the shard's list of sessions to flush
-	TxHint    uint32         // class of the chunk that the last batch would have fitted
+	TxLock    uint32 // lock.go
+	TxWaiters uint32 // threads that wait for TxLock; atomic
+	TxHwm     uint32 // most messages queued; 0: no limit
+	TxQueued  uint32 // messages ever appended, modulo 2^32
+	TxDone    uint32 // messages ever written; stored by the shard, atomic
+	TxState   uint8
+	TxDirty   uint8 // on the shard's list of sessions to flush
+	TxHint    uint8 // class of the chunk that the last batch would have fitted
+	_         [5]byte
 	TxHead    unsafe.Pointer // *Chunk, the main queue
 	TxTail    unsafe.Pointer // *Chunk
 	Shard     *Shard
@@ -139,8 +141,8 @@ type Session struct {
 	RxQueued  int32  // messages pushed and not yet taken; atomic
 	RxStalled uint32 // the shard waits for RxQueued <= RxLow; atomic
 	RxLow     int32
-	Refs      int32 // the engine and the unread disconnect event; atomic
-	Sock      *Socket
+	Refs      int32          // the engine and the unread disconnect event; atomic
+	Owner     uint64         // Serial of the socket; 0: the slot is free; under TxLock
 	ID        unsafe.Pointer // the id frame: IDLen bytes
 	ID4       [4]byte        // the id frame of a session without an alias
 	Fd        int32          // valid while TxState is not TxClosed; the driver
@@ -170,7 +172,9 @@ type Socket struct {
 	Handle uint64         // what the caller holds; 0 once closed or shut down; atomic
 	Table  unsafe.Pointer // *Table; atomic
 	Shard  *Shard         // the shard a receive call may drive, or nil
-	_      [40]byte
+	Serial uint64         // names the socket as no other one: its handle, or of a Go program's a small number
+	LastID uint32         // the routing id given last; the slot's next socket goes on from it
+	_      [28]byte
 
 	// Private to the receiving thread.
 	RxRun   *Run           // being read; nil: none
@@ -215,5 +219,6 @@ const (
 type Shard struct {
 	Dirty  Inbox  // sessions to flush; asleep while the driver waits in the kernel
 	Driver uint32 // atomic
-	_      [52]byte
+	WakeFd int32  // an eventfd: a write ends the driver's sleep
+	_      [48]byte
 }

@@ -173,7 +173,7 @@ func (s *Session) TakeMain() (head, tail *Chunk) {
 	if head != nil {
 		s.TxHint = ClassLarge
 		if head == tail {
-			s.TxHint = fittingClass(tail.End)
+			s.TxHint = uint8(fittingClass(tail.End))
 		}
 	}
 	return head, tail

@@ -66,7 +66,7 @@ func NewSession(k *Socket, sh *Shard) *Session {
 	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
 	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
 	atomic.StoreInt64(&s.Held, 0)
-	s.Shard, s.Sock = sh, k
+	s.Shard, s.Owner = sh, k.Serial
 	s.Unlock()
 	atomic.StoreInt32(&s.RxQueued, 0)
 	atomic.StoreUint32(&s.RxStalled, 0)
@@ -87,7 +87,7 @@ func (s *Session) Release() {
 	}
 }
 
-// FreeSession frees a slot whose last reference is gone.
+// FreeSession frees a slot whose last reference is gone. It is closed for senders.
 func FreeSession(s *Session) {
 	if s.ID != nil && s.ID != unsafe.Pointer(&s.ID4) {
 		aliasSlots.put(s.ID)
@@ -120,6 +120,9 @@ func (s *Session) Rid4() uint32 { return binary.BigEndian.Uint32(s.ID4[:]) }
 // IDFrame returns the id frame. It must not be kept or changed.
 func (s *Session) IDFrame() []byte { return unsafe.Slice((*byte)(s.ID), s.IDLen) }
 
+// serials counts the sockets of Go programs. Handles of C have bits above.
+var serials atomic.Uint64
+
 // NewSocket returns a cleared socket with an empty routing table, or nil.
 func NewSocket() *Socket {
 	k := (*Socket)(socketSlots.get())
@@ -127,6 +130,7 @@ func NewSocket() *Socket {
 		return nil
 	}
 	atomic.StoreUint64(&k.Handle, 0)
+	k.Serial = serials.Add(1)
 	k.RxRun, k.RxList, k.RxPos, k.RxLeft, k.RxPhase, k.RxMore = nil, nil, nil, 0, 0, 0
 	atomic.StoreUint32(&k.RxHand, 0)
 	k.TxSession, k.TxRid, k.TxPhase, k.Shard = nil, 0, 0, nil
@@ -175,10 +179,12 @@ func (k *Socket) Waiting() bool { return atomic.LoadUint32(&k.RxHand) != 0 || !k
 // FreeSocket gives the socket's slot back.
 func FreeSocket(k *Socket) { socketSlots.put(unsafe.Pointer(k)) }
 
-// NewShard returns a cleared shard, or nil.
-func NewShard() *Shard {
+// NewShard returns a cleared shard whose driver a write to the eventfd wakeFd
+// wakes, or nil.
+func NewShard(wakeFd int) *Shard {
 	sh := (*Shard)(shardSlots.get())
 	if sh != nil {
+		sh.WakeFd = int32(wakeFd)
 		atomic.StorePointer(&sh.Dirty.head, nil)
 		atomic.StoreUint32(&sh.Driver, DriverNone)
 	}

@@ -37,7 +37,7 @@ func TestSlots(t *testing.T) {
 
 func TestSession(t *testing.T) {
 	Convey("A session slot", t, func() {
-		k, sh := NewSocket(), NewShard()
+		k, sh := NewSocket(), NewShard(-1)
 		defer FreeSocket(k)
 		defer FreeShard(sh)
 		s := NewSession(k, sh)
@@ -81,7 +81,7 @@ func TestSession(t *testing.T) {
 			s.Release()
 			again := NewSession(k, sh)
 			So(again == s, ShouldBeTrue)
-			So([]uint32{s.Rid, s.TxState, s.TxHwm, s.TxQueued, s.TxDone, s.TxDirty, uint32(s.RxQueued), s.RxStalled},
+			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued, s.TxDone, uint32(s.TxDirty), uint32(s.RxQueued), s.RxStalled},
 				ShouldResemble, make([]uint32, 8))
 			So(s.TxHint, ShouldEqual, ClassTiny)
 			again.Release()
@@ -105,11 +105,11 @@ func TestSocketAndShardSlots(t *testing.T) {
 		FreeSocket(k)
 	})
 	Convey("A shard's slot comes back clean", t, func() {
-		sh := NewShard()
+		sh := NewShard(-1)
 		sh.Dirty.Sleep()
 		sh.Driver = DriverCaller
 		FreeShard(sh)
-		again := NewShard()
+		again := NewShard(-1)
 		So(again == sh, ShouldBeTrue)
 		So(sh.Dirty.Asleep(), ShouldBeFalse)
 		So(sh.Driver, ShouldEqual, DriverNone)
@@ -119,7 +119,7 @@ func TestSocketAndShardSlots(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	Convey("A socket finds its sessions", t, func() {
-		k, sh := NewSocket(), NewShard()
+		k, sh := NewSocket(), NewShard(-1)
 		defer FreeSocket(k)
 		defer FreeShard(sh)
 		put := func(rid uint32) *Session {

@@ -1,111 +1,174 @@
-// spin: -DSAFETY
+// spin: -DSAFETY -DCOLLAPSE
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The list of sessions to flush (core/engine/send.go, core/shm/append.go): two
- * senders append to two sessions, the driver takes the list and flushes.
+/* The list of sessions to flush (core/engine/send.go, core/shm/append.go), with
+ * connections that end and slots that come back: two senders append to the
+ * connections that they know by slot and id, the driver takes the list and
+ * flushes, ends a connection at any time, puts another socket's into its slot,
+ * and stops when no connection is left.
  *
- * Shown: a session is never put on the list while it is on it (which would
- * make the list a ring), and when all is over every message was written. */
+ * Shown: a session is never on the list twice (which would make the list a ring);
+ * a slot is not reused while it is on the list; what a sender appends goes to the
+ * connection that it meant, or is refused; the shard is woken only before
+ * it is stopped; and when all is over every message was written. */
 
-#define SESSIONS 2
+#define SLOTS 2
 #define NIL 0
 #define ASLEEP 9
+#define REUSES 1 /* connections that come into a slot again */
+#define SENDS 2  /* of each sender */
 
 byte head = NIL;
-byte link_[SESSIONS + 1];
-bool dirty[SESSIONS + 1];
-bool locked[SESSIONS + 1];
-byte queue[SESSIONS + 1];
-byte written = 0;
+byte link_[SLOTS + 1];
+bool dirty[SLOTS + 1];
+bool locked[SLOTS + 1];
+byte id[SLOTS + 1];    /* the connection in the slot: socket's serial and routing id in one */
+bool open[SLOTS + 1];
+byte queue[SLOTS + 1];
+byte refs[SLOTS + 1];
 byte wakes = 0;
-bool listed[SESSIONS + 1]; /* what the list really holds */
-
-#define MESSAGES 4
+byte appended = 0, written = 0;
+bool listed[SLOTS + 1]; /* what the list really holds */
+bool stopped = false;
+byte senders = 2;
 
 inline lock (s) { atomic { !locked[s]; locked[s] = true } }
 inline unlock (s) { locked[s] = false }
 
+/* meant: the id of the connection that the sender found in slot s before. */
 proctype sender (byte a; byte b)
 {
-    byte s = a, old, sent = 0;
-    bool first;
+    byte s = a, meant, old, sent = 0;
     do
-    :: sent < 2 ->
+    :: sent < SENDS ->
+        meant = s; /* the first connection of the slot, which may be gone */
         lock (s);
-        queue[s]++;
-        first = !dirty[s];
-        dirty[s] = true;
-        unlock (s);
         if
-        :: first ->
-            do
-            :: old = head;
-                if
-                :: old == ASLEEP -> link_[s] = NIL
-                :: else -> link_[s] = old
-                fi;
-                atomic {
-                    if
-                    :: head == old ->
-                        assert (!listed[s]);
-                        listed[s] = true;
-                        head = s;
-                        break
-                    :: else
-                    fi
-                }
-            od;
+        :: id[s] == meant && open[s] -> /* names */
+            atomic { assert (id[s] == meant); queue[s]++; appended++ };
             if
-            :: old == ASLEEP -> wakes++
+            :: !dirty[s] ->
+                dirty[s] = true;
+                do
+                :: old = head;
+                    if
+                    :: old == ASLEEP -> link_[s] = NIL
+                    :: else -> link_[s] = old
+                    fi;
+                    atomic {
+                        if
+                        :: head == old ->
+                            assert (!listed[s]);
+                            listed[s] = true;
+                            head = s;
+                            break
+                        :: else
+                        fi
+                    }
+                od;
+                if
+                :: old == ASLEEP ->
+                    assert (!stopped);
+                    wakes++
+                :: else
+                fi
             :: else
             fi
-        :: else
+        :: else -> skip /* refused */
         fi;
+        unlock (s);
         sent++;
         s = b
+    :: else -> break
+    od;
+    senders--
+}
+
+/* flushDirty: takes the list and flushes each. */
+inline flushDirty ()
+{
+    atomic { list = head; head = NIL };
+    do
+    :: list != NIL ->
+        s = list;
+        list = link_[s]; /* before the mark goes */
+        lock (s);
+        atomic { dirty[s] = false; listed[s] = false };
+        if
+        :: !open[s] -> refs[s]-- /* detach kept it for the list */
+        :: else ->
+            atomic { written = written + queue[s]; queue[s] = 0 }
+        fi;
+        unlock (s)
     :: else -> break
     od
 }
 
-active proctype driver ()
+proctype driver ()
 {
-    byte list, s;
+    byte list, s, reuses = 0;
     bool sleep = false;
     do
-    :: written == MESSAGES -> break
-    :: else ->
+    :: !open[1] && !open[2] && refs[1] == 0 && refs[2] == 0 && reuses == REUSES -> break
+    :: head != NIL && head != ASLEEP -> flushDirty ()
+    :: open[1] || open[2] -> /* a connection ends: detach, then release */
         if
-        :: head != NIL && head != ASLEEP ->
-            atomic { list = head; head = NIL };
-            do
-            :: list != NIL ->
-                s = list;
-                list = link_[s]; /* before the mark goes */
-                lock (s);
-                atomic { dirty[s] = false; listed[s] = false };
-                written = written + queue[s];
-                queue[s] = 0;
-                unlock (s)
-            :: else -> break
-            od
-        :: else ->
-            atomic {
-                if
-                :: head == NIL -> head = ASLEEP; sleep = true
-                :: else
-                fi
-            };
+        :: open[1] -> s = 1
+        :: open[2] -> s = 2
+        fi;
+        lock (s);
+        open[s] = false;
+        atomic { written = written + queue[s]; queue[s] = 0 }; /* takeMain: the rest goes out */
+        if
+        :: dirty[s] -> refs[s]++
+        :: else
+        fi;
+        unlock (s);
+        refs[s]--
+    :: reuses < REUSES && (refs[1] == 0 || refs[2] == 0) -> /* a free slot gets another connection */
+        if
+        :: refs[1] == 0 -> s = 1
+        :: refs[2] == 0 -> s = 2
+        fi;
+        assert (!listed[s]);
+        lock (s);
+        atomic { id[s] = s + 4; open[s] = true; dirty[s] = false; refs[s] = 1; reuses++ };
+        unlock (s)
+    :: head == NIL && senders > 0 ->
+        atomic {
             if
-            :: sleep -> wakes > 0; wakes--; sleep = false
+            :: head == NIL -> head = ASLEEP; sleep = true
             :: else
             fi
+        };
+        if
+        :: sleep ->
+            do
+            :: wakes > 0 -> wakes--; break
+            :: true -> break /* something else of the kernel's */
+            od;
+            sleep = false;
+            atomic {
+                if
+                :: head == ASLEEP -> head = NIL
+                :: else
+                fi
+            }
+        :: else
         fi
     od;
-    assert (queue[1] == 0 && queue[2] == 0)
+    /* All parts of the sockets are gone: Stop. */
+    stopped = true;
+    senders == 0;
+    assert (head == NIL);
+    assert (appended == written)
 }
 
 init
 {
     atomic {
+        id[1] = 1; open[1] = true; refs[1] = 1;
+        id[2] = 2; open[2] = true; refs[2] = 1;
+        run driver ();
         run sender (1, 2);
         run sender (2, 1)
     }

@@ -1,12 +1,13 @@
 // spin: -DSAFETY
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The inbox of core/shm/inbox.go: two threads push nodes, one takes the whole
- * list and sleeps when there is none. Each step below is one atomic operation
- * of the code.
+ * list, sleeps when there is none, and closes it at any time. Each step below is
+ * one atomic operation of the code.
  *
- * Shown: every node is taken exactly once, nobody is woken who has not said
- * that he sleeps, and the taker never sleeps for ever while a node is there (a
- * lost wake-up would be an invalid end state). */
+ * Shown: every node is taken exactly once or refused, and none stays in a closed
+ * inbox; nobody is woken who has not said that he sleeps, and the taker never
+ * sleeps for ever while a node is there (a lost wake-up would be an invalid end
+ * state). */
 
 #define PUSHERS 2
 #define EACH 2
@@ -14,10 +15,13 @@
 
 #define NIL 0
 #define ASLEEP 9
+#define CLOSED 10
 
 byte head = NIL;
 byte next[NODES + 1];
 bool taken[NODES + 1];
+bool refused[NODES + 1];
+byte done = 0;  /* nodes that were taken or refused */
 byte wakes = 0; /* the futex or eventfd: a counter of wake-ups sent */
 bool sleeping = false;
 
@@ -29,6 +33,9 @@ proctype pusher (byte first)
         do
         :: old = head;
             if
+            :: old == CLOSED ->
+                atomic { assert (!taken[node]); refused[node] = true; done++ };
+                break
             :: old == ASLEEP -> next[node] = NIL
             :: else -> next[node] = old
             fi;
@@ -48,23 +55,38 @@ proctype pusher (byte first)
     od
 }
 
+inline walk ()
+{
+    do
+    :: list != NIL ->
+        atomic {
+            assert (!taken[list] && !refused[list]);
+            taken[list] = true;
+            done++;
+            list = next[list]
+        }
+    :: else -> break
+    od
+}
+
 active proctype taker ()
 {
-    byte list, count = 0;
+    byte list;
     do
-    :: count == NODES -> break
-    :: else ->
+    :: done == NODES -> break
+    :: true -> /* closeInbox, when the socket is closed */
+        atomic { list = head; head = CLOSED };
+        if
+        :: list == ASLEEP -> list = NIL
+        :: else
+        fi;
+        walk ();
+        break
+    :: done < NODES ->
         if
         :: head != NIL && head != ASLEEP ->
             atomic { list = head; head = NIL };
-            do
-            :: list != NIL ->
-                assert (!taken[list]);
-                taken[list] = true;
-                count++;
-                list = next[list]
-            :: else -> break
-            od
+            walk ()
         :: else ->
             /* Sleep: mark, which looks once more, then wait. */
             atomic {
@@ -83,6 +105,14 @@ active proctype taker ()
             fi
         fi
     od
+}
+
+/* When nothing moves any more. */
+active proctype judge ()
+{
+    timeout;
+    assert (done == NODES);
+    assert (head == NIL || head == CLOSED)
 }
 
 init

@@ -45,6 +45,9 @@ func Open() (*Poller, error) {
 	return p, nil
 }
 
+// WakeFd is the eventfd that Wake writes to.
+func (p *Poller) WakeFd() int { return p.wakeFd }
+
 // Close closes the poller's descriptors.
 func (p *Poller) Close() {
 	_ = unix.Close(p.wakeFd)

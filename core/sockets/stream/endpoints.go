@@ -14,9 +14,10 @@ import (
 // Bind listens on an endpoint. The errors are those of endpoint.Parse and of
 // the system: EADDRINUSE, EADDRNOTAVAIL, ENODEV …
 func (k *Socket) Bind(text string) error {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return err
 	}
+	defer k.leave()
 	err := k.bind(text)
 	if err != nil && k.Observed() {
 		k.Observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
@@ -79,7 +80,11 @@ func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engi
 // Unbind stops listening on an endpoint, named as in Bind or by LAST_ENDPOINT.
 // Accepted connections stay. ENOENT: there is no such one.
 func (k *Socket) Unbind(text string) error {
-	if err := k.checkText(text); err != nil {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	if _, err := endpoint.Parse(text); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -96,9 +101,10 @@ func (k *Socket) Unbind(text string) error {
 
 // Connect dials an endpoint now and whenever the connection is lost.
 func (k *Socket) Connect(text string) error {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return err
 	}
+	defer k.leave()
 	ep, err := endpoint.Parse(text)
 	if err != nil {
 		return err
@@ -134,7 +140,11 @@ func (k *Socket) Connect(text string) error {
 // Disconnect ends a dialled endpoint and its connection, after what is queued
 // for it. For one that is over it does nothing, once. ENOENT: there is no such one.
 func (k *Socket) Disconnect(text string) error {
-	if err := k.checkText(text); err != nil {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	if _, err := endpoint.Parse(text); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -152,14 +162,6 @@ func (k *Socket) Disconnect(text string) error {
 		return errno.New(errno.ENOENT, "the socket has not connected to %q", text)
 	}
 	return nil
-}
-
-func (k *Socket) checkText(text string) error {
-	if err := k.state(); err != nil {
-		return err
-	}
-	_, err := endpoint.Parse(text)
-	return err
 }
 
 // reserve keeps a name for a dialer's first connection. EINVAL: it is in use.

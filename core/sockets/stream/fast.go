@@ -108,11 +108,15 @@ func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
 	if len(msgs) == 0 {
 		return 0, errno.New(errno.EINVAL, "a batch has room for at least one message")
 	}
+	if err := k.enter(); err != nil {
+		return 0, err
+	}
+	defer k.leave()
 	if err := k.enterRecv(); err != nil {
 		return 0, err
 	}
 	defer k.leaveRecv()
-	if err := k.state(); err != nil {
+	if err := k.state(); err != nil { // Close may have looked for a receive before
 		return 0, err
 	}
 	q := k.shared
@@ -212,6 +216,10 @@ func (k *Socket) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait
 }
 
 func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w waiting) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
 	s, err := k.findPeer(peer)
 	if err != nil {
 		return err
@@ -221,7 +229,7 @@ func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w waitin
 
 // findPeer returns the session that a routing id names in the mode FAST.
 func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
-	if err := k.state(); err != nil {
+	if err := k.state(); err != nil { // it may have changed since the call began
 		return nil, err
 	}
 	if k.shared.TxPhase != shm.PhaseFast {
@@ -255,6 +263,10 @@ func (k *Socket) sendBatch(msgs []Message, w waiting) (sent int, err error) {
 	if len(msgs) == 0 {
 		return 0, errno.New(errno.EINVAL, "a batch has at least one message")
 	}
+	if err := k.enter(); err != nil {
+		return 0, err
+	}
+	defer k.leave()
 	for sent < len(msgs) {
 		s, err := k.findPeer(msgs[sent].Peer)
 		if err != nil {
@@ -273,7 +285,7 @@ func (k *Socket) sendBatch(msgs []Message, w waiting) (sent int, err error) {
 // the first, found to be s; all that its queue has room for, but at least one.
 func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error) {
 	peer := msgs[0].Peer
-	n, wake := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
+	n, result := s.AppendMany(k.serial, peer, func(i int) ([]byte, bool) {
 		if i == len(msgs) || msgs[i].Peer != peer || msgs[i].slab != nil && len(msgs[i].Body) >= ownedMin {
 			return nil, false
 		}
@@ -282,9 +294,7 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error
 	for i := range n {
 		msgs[i].Release()
 	}
-	if wake {
-		k.shard(s).Wake()
-	} else if n > 0 && !k.shared.Waiting() {
+	if n > 0 && result == shm.Appended && !k.shared.Waiting() {
 		k.flush(s, false)
 	}
 	if n > 0 {
@@ -311,6 +321,10 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error
 // goroutine, as Send. What was received before is still delivered, and then
 // Disconnected; a dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
 func (k *Socket) ClosePeer(peer uint32) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
 	s, err := k.findPeer(peer)
 	if err != nil {
 		return err

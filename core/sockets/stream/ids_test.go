@@ -29,15 +29,16 @@ func accept(t testing.TB, k *Socket, endpoint string) (peer, string) {
 func setNextID(k *Socket, n uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.nextID = n
+	k.shared.LastID = n
 }
 
 func TestIDs(t *testing.T) {
 	Convey("Routing ids", t, func() {
 		k := newSocket(t, newContext(t))
 		endpoint := bind(t, k)
+		setNextID(k, 0)
 
-		Convey("count up from 1, and none comes back soon", func() {
+		Convey("count up, and none comes back soon", func() {
 			for n := range uint32(40) {
 				p, got := accept(t, k, endpoint)
 				So(got, ShouldEqual, id(n+1))
@@ -64,6 +65,16 @@ func TestIDs(t *testing.T) {
 			setNextID(k, 8)
 			_, got := accept(t, k, endpoint)
 			So(got, ShouldEqual, id(10)) // 9 shares a slot with 1
+		})
+		Convey("go on where those of the last socket ended whose place this one has", func() {
+			_, last := accept(t, k, endpoint)
+			place := k.shared
+			check(t, k.Close(), "close")
+			eventually(t, "nothing is left of the socket", func() bool { return k.holds.Load() == 0 })
+			next := newSocket(t, newContext(t))
+			So(next.shared == place, ShouldBeTrue)
+			_, got := accept(t, next, bind(t, next))
+			So(binary.BigEndian.Uint32([]byte(got)), ShouldEqual, binary.BigEndian.Uint32([]byte(last))+1)
 		})
 		Convey("of ended connections reach nobody, also when their slot is taken again", func() {
 			p, old := accept(t, k, endpoint)
@@ -157,8 +168,8 @@ func TestAlias(t *testing.T) {
 		})
 		Convey("of four bytes may not be the number of a peer", func() {
 			So(connect(""), ShouldBeNil)
-			So(want(t, client, connected), ShouldEqual, id(1))
-			So(connect(id(1)), shouldBeErrno, errno.EINVAL)
+			number := want(t, client, connected)
+			So(connect(number), shouldBeErrno, errno.EINVAL)
 		})
 		Convey("of four bytes is left out by the numbers", func() {
 			So(connect(id(3)), ShouldBeNil)

@@ -41,9 +41,10 @@ type Monitor struct {
 // to be ended with Close. EventStopped always comes. Any number of monitors may
 // watch a socket.
 func (k *Socket) Monitor(kinds engine.EventKind) (*Monitor, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return nil, err
 	}
+	defer k.leave()
 	m := &Monitor{socket: k, kinds: kinds | engine.EventStopped, rcvTimeout: -1, linger: -1}
 	if err := k.ctx.AddMonitor(m); err != nil {
 		return nil, err

@@ -190,9 +190,10 @@ func badOption(opt Option, format string, args ...any) error {
 // or uint64 of 8, or bytes. EINVAL: unknown option, wrong size or value;
 // nothing changes.
 func (k *Socket) SetOption(opt Option, value []byte) error {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return err
 	}
+	defer k.leave()
 	o := &k.opt
 	if takes, ok := intOptions[opt]; ok {
 		if len(value) != 4 {
@@ -277,9 +278,10 @@ func (k *Socket) setMode(value []byte) error {
 // Option stores an option's value in C's form at the start of buf and returns
 // its length. EINVAL: unknown option, or buf is too small.
 func (k *Socket) Option(opt Option, buf []byte) (int, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return 0, err
 	}
+	defer k.leave()
 	value, err := k.option(opt)
 	if err != nil {
 		return 0, err

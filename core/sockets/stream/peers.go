@@ -28,9 +28,10 @@ func peerOf(s *engine.Session) Peer {
 
 // PeerCount returns how many peers are connected.
 func (k *Socket) PeerCount() (int, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return 0, err
 	}
+	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	count := 0
@@ -45,9 +46,10 @@ func (k *Socket) PeerCount() (int, error) {
 // Peers returns up to limit connected peers (negative: all), in no special
 // order; the order is stable as long as no peer comes or goes.
 func (k *Socket) Peers(limit int) ([]Peer, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return nil, err
 	}
+	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var peers []Peer
@@ -65,9 +67,10 @@ func (k *Socket) Peers(limit int) ([]Peer, error) {
 // PeerID returns the routing id of the peer at index of Peers. EINVAL: there
 // is no such index.
 func (k *Socket) PeerID(index int) ([]byte, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return nil, err
 	}
+	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	left := index
@@ -86,9 +89,10 @@ func (k *Socket) PeerID(index int) ([]byte, error) {
 // Peer returns the peer with a routing id: of a Message's peer its 4 bytes, big
 // endian, or its name. EHOSTUNREACH: none has it.
 func (k *Socket) Peer(id []byte) (Peer, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return Peer{}, err
 	}
+	defer k.leave()
 	if len(id) == 0 || len(id) > shm.MaxID {
 		return Peer{}, errno.New(errno.EINVAL, "a routing id has 1 to %d bytes, not %d", shm.MaxID, len(id))
 	}

@@ -21,6 +21,10 @@ var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
 // EAGAIN. In a C program EINTR: a signal handler ran. ETERM, ENOTSOCK. ENOTSUP:
 // the socket is in the mode FAST.
 func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err error) {
+	if err := k.enter(); err != nil {
+		return 0, false, err
+	}
+	defer k.leave()
 	frame, more, done, err := k.next(dontWait)
 	if err != nil {
 		return 0, false, err
@@ -35,9 +39,6 @@ func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err 
 // next returns the next frame; done is the run to finish after its use.
 func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, err error) {
 	q := k.shared
-	if err := k.state(); err != nil {
-		return nil, false, nil, err
-	}
 	if q.RxPhase == shm.PhaseFast {
 		return nil, false, nil, errno.New(errno.ENOTSUP, "a socket in the mode FAST has no frames to receive")
 	}
@@ -47,7 +48,7 @@ func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, er
 		return frame, false, done, nil
 	}
 	if q.RxRun == nil && !q.NextRun() {
-		if err := k.AwaitRun(dontWait); err != nil {
+		if err := k.await(waiting{not: dontWait}); err != nil {
 			return nil, false, nil, err
 		}
 		q.NextRun()
@@ -111,7 +112,12 @@ func (k *Socket) resume() {
 
 // Resume lets the shards read on after the C layer gave a run back. The
 // receiving thread.
-func (k *Socket) Resume() { k.resume() }
+func (k *Socket) Resume() {
+	if k.hold() {
+		defer k.leave()
+		k.resume()
+	}
+}
 
 // Readable tells whether a receive finds something that was taken in before. It
 // does not look at the kernel; Poll does.
@@ -122,7 +128,13 @@ func (k *Socket) Readable() bool {
 
 // AwaitRun blocks until a run is in the inbox; see RecvFrame for the errors.
 // The receiving thread, when it has nothing of its own left.
-func (k *Socket) AwaitRun(dontWait bool) error { return k.await(waiting{not: dontWait}) }
+func (k *Socket) AwaitRun(dontWait bool) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	return k.await(waiting{not: dontWait})
+}
 
 func (k *Socket) await(w waiting) error {
 	deadline := w.deadline(k.opt.rcvTimeout.Load())
@@ -163,6 +175,10 @@ func (k *Socket) ctxWatch() *ctxWatch {
 
 // wakeReceiver makes a receive call look again why it waits.
 func (k *Socket) wakeReceiver() {
+	if !k.hold() {
+		return
+	}
+	defer k.leave()
 	k.readers.Signal()
 	if sh := k.soleShard(); sh != nil {
 		sh.Wake() // it may be driving

@@ -85,26 +85,29 @@ func (k *Socket) Gone(part any) {
 	over := k.parts == 0
 	k.mu.Unlock()
 	if over {
-		k.free()
+		k.leave()
 	}
 }
 
 func (k *Socket) table() *shm.Table { return (*shm.Table)(atomic.LoadPointer(&k.shared.Table)) }
 
 // takeID counts to the next id whose slot is free, so that an id finds its
-// session without a search, and that no alias of four bytes equals it.
+// session without a search, and that no alias of four bytes equals it. The count
+// goes on from one socket of the slot to the next: an id that a caller kept for too
+// long names nobody.
 func (k *Socket) takeID() uint32 {
 	for {
-		k.nextID++
-		if k.nextID == 0 || *k.table().Slot(k.nextID) != nil {
+		k.shared.LastID++
+		id := k.shared.LastID
+		if id == 0 || *k.table().Slot(id) != nil {
 			continue
 		}
 		if len(k.aliases) > 0 {
-			if _, used := k.aliases[string(binary.BigEndian.AppendUint32(nil, k.nextID))]; used {
+			if _, used := k.aliases[string(binary.BigEndian.AppendUint32(nil, id))]; used {
 				continue
 			}
 		}
-		return k.nextID
+		return id
 	}
 }
 
@@ -132,14 +135,18 @@ func (k *Socket) growTable() error {
 	return nil
 }
 
-// find returns the live session that an id frame names, or nil.
-func (k *Socket) find(id []byte) *shm.Session {
+// find returns the live session that an id frame names, and its number, or nil.
+func (k *Socket) find(id []byte) (*shm.Session, uint32) {
 	if len(id) == 4 {
-		if s := k.shared.Find(binary.BigEndian.Uint32(id)); s != nil {
-			return s
+		rid := binary.BigEndian.Uint32(id)
+		if s := k.shared.Find(rid); s != nil {
+			return s, rid
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.aliases[string(id)].session // nil too while the alias is only reserved
+	if s := k.aliases[string(id)].session; s != nil { // nil too while the alias is only reserved
+		return s, s.Rid
+	}
+	return nil, 0
 }

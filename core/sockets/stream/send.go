@@ -22,15 +22,23 @@ import (
 // in a C program, likewise.
 // ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode FAST.
 func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
-	return k.send(frame, nil, more, dontWait)
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	return k.sendFrame(frame, nil, more, dontWait)
 }
 
 // SendFrameOwned, for the C layer, is SendFrame for a body that is not copied: engine.ReleaseOwner gets
 // owner when the bytes are in the kernel or dropped. On an error the frame
 // stays the caller's. An id is copied, and owner is not used: false.
 func (k *Socket) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
+	if err := k.enter(); err != nil {
+		return false, err
+	}
+	defer k.leave()
 	body := k.expectsBody(more)
-	err = k.send(frame, owner, more, dontWait)
+	err = k.sendFrame(frame, owner, more, dontWait)
 	return err == nil && body, err
 }
 
@@ -42,10 +50,7 @@ func (k *Socket) expectsBody(more bool) bool {
 	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more
 }
 
-func (k *Socket) send(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
-	if err := k.state(); err != nil {
-		return err
-	}
+func (k *Socket) sendFrame(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
 	if k.shared.TxPhase == shm.PhaseFast {
 		return errno.New(errno.ENOTSUP, "a socket in the mode FAST sends no frames, but messages with a routing id")
 	}
@@ -64,23 +69,23 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 	if len(id) == 0 {
 		return errno.New(errno.EINVAL, "a routing id has at least one byte")
 	}
-	s := k.find(id)
+	s, rid := k.find(id)
 	if s == nil {
 		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
 	}
 	if dontWait && !s.HasRoom() {
 		k.flush(s, true)
 		if !s.HasRoom() {
-			return k.errFull(id)
+			return k.errFull(rid)
 		}
 	}
-	q.TxSession, q.TxRid, q.TxPhase = s, s.Rid, shm.PhaseBody
+	q.TxSession, q.TxRid, q.TxPhase = s, rid, shm.PhaseBody
 	return nil
 }
 
-func (k *Socket) errFull(id []byte) error {
+func (k *Socket) errFull(rid uint32) error {
 	k.refused.Add(1)
-	return errno.New(errno.EAGAIN, "the send queue of peer %x is full (SNDHWM)", id)
+	return errno.New(errno.EAGAIN, "the send queue of peer %d is full (SNDHWM)", rid)
 }
 
 func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) error {
@@ -108,9 +113,8 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 	}
 	var deadline time.Time
 	for started := false; ; {
-		switch s.Append(k.shared, rid, body, owner) {
+		switch s.Append(k.serial, rid, body, owner) {
 		case shm.AppendedWake:
-			k.shard(s).Wake()
 			return nil
 		case shm.Appended:
 			if !k.shared.Waiting() {
@@ -130,7 +134,7 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 		}
 		if err := k.awaitRoom(s, rid, deadline, w); err != nil {
 			if err == errno.EAGAIN {
-				err = k.errFull(s.IDFrame())
+				err = k.errFull(rid)
 			}
 			return err
 		}
@@ -153,7 +157,7 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit
 	}
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
-	for !s.HasRoom() && s.Is(k.shared, rid) {
+	for !s.HasRoom() && s.Is(k.serial, rid) {
 		if err := k.state(); err != nil {
 			return err
 		}
@@ -180,11 +184,11 @@ func (k *Socket) WakeSenders() {
 
 // closePeer ends a connection after what is queued for it.
 func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
-	if !s.BeginClose(k.shared, rid) {
+	if !s.BeginClose(k.serial, rid) {
 		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
 	}
 	sh := k.shard(s)
-	sh.Post(func() { sh.FinishSession(s, rid, k.shared) })
+	sh.Post(func() { sh.FinishSession(s, k.serial, rid) })
 	k.flush(s, false)
 	return nil
 }
@@ -197,21 +201,30 @@ func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }
 // Flush writes what is queued when the shard of this socket has no driver. The
 // C layer calls it after a send that found nothing more to receive.
 func (k *Socket) Flush() {
+	if !k.hold() {
+		return
+	}
+	defer k.leave()
 	if sh := k.soleShard(); sh != nil {
 		sh.TryFlush(false)
 	}
 }
 
-// Wake wakes the shard of a session that the C layer queued a message for.
-func (k *Socket) Wake(s *shm.Session) { k.shard(s).Wake() }
-
+// shard returns the one that serves a session, which some call of this socket
+// found. Of a session that is another socket's by now it is any of this one's.
 func (k *Socket) shard(s *shm.Session) *engine.Shard {
+	if sole := k.soleShard(); sole != nil {
+		return sole
+	}
+	s.Lock()
+	shared := s.Shard
+	s.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, sh := range k.shards {
-		if sh.Shared == s.Shard {
+		if sh.Shared == shared {
 			return sh
 		}
 	}
-	return k.shards[0] // s became another socket's: a harmless wake-up
+	return k.shards[0]
 }

@@ -20,6 +20,8 @@ import (
 type Socket struct {
 	ctx    *core.Context
 	shared *shm.Socket
+	serial uint64       // of shared; what sessions are compared with
+	holds  atomic.Int64 // calls in progress, and one for all parts; 0: shared may be another socket's
 
 	readers wait.List // who waits for RxInbox
 	senders wait.List // who waits for room in a send queue
@@ -44,13 +46,11 @@ type Socket struct {
 	mu        sync.Mutex
 	shards    []*engine.Shard
 	listeners []*listening
-	dialers   []*dialing // that may dial again, or have a connection; a dialer knows its index
-	over      []string   // endpoints of dialers that ended by themselves, oldest first
-	parts     int        // the open socket, its receiver, and listeners, dialers and sessions not yet gone
-	freed     bool
+	dialers   []*dialing        // that may dial again, or have a connection; a dialer knows its index
+	over      []string          // endpoints of dialers that ended by themselves, oldest first
+	parts     int               // the open socket, its receiver, and listeners, dialers and sessions not yet gone
 	sessions  []*engine.Session // attached; a session knows its index
 	aliases   map[string]aliasUse
-	nextID    uint32
 	oldTables []*shm.Table // replaced by a larger one; a sender may still look
 	past      past
 	gone      chan struct{} // closed when nothing of the socket is left; nil: nobody waits for that
@@ -68,7 +68,8 @@ func New(ctx *core.Context) (*Socket, error) {
 	if shared == nil {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
-	k := &Socket{ctx: ctx, shared: shared, parts: 2}
+	k := &Socket{ctx: ctx, shared: shared, serial: shared.Serial, parts: 2}
+	k.holds.Store(1)
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k); err != nil {
 		shm.FreeSocket(shared)
@@ -86,19 +87,58 @@ func (k *Socket) Shared() *shm.Socket { return k.shared }
 func (k *Socket) Open(handle uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.serial, k.shared.Serial = handle, handle
 	if !k.terminated.Load() {
 		atomic.StoreUint64(&k.shared.Handle, handle)
+	}
+}
+
+// Every call holds the socket from its start to its end: what a call uses
+// (queues, shards, their pollers) stays the socket's until the last one has left,
+// also when another thread closes the socket and ends its context meanwhile.
+// Senders of the C layer do without; see shm.Session.Append.
+
+// enter begins a call: ENOTSOCK, ETERM. leave follows when it succeeds.
+func (k *Socket) enter() error {
+	if !k.hold() {
+		return errno.ENOTSOCK
+	}
+	err := k.state()
+	if err != nil {
+		k.leave()
+	}
+	return err
+}
+
+// hold is enter in any state of the socket; false: nothing of it is left.
+func (k *Socket) hold() bool {
+	for {
+		n := k.holds.Load()
+		if n == 0 {
+			return false
+		}
+		if k.holds.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave ends a call, and the socket with the last one.
+func (k *Socket) leave() {
+	if k.holds.Add(-1) == 0 {
+		k.free()
 	}
 }
 
 // Terminate makes blocked and later calls fail with ETERM; the context's Shutdown
 // calls it. Any thread.
 func (k *Socket) Terminate() {
+	if !k.hold() {
+		return
+	}
+	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.freed {
-		return // its queues may be another socket's by now
-	}
 	atomic.StoreUint64(&k.shared.Handle, 0) // the C layer's short ways end
 	k.terminated.Store(true)
 	k.readers.Signal()
@@ -154,7 +194,6 @@ func (k *Socket) Close() error {
 	k.listeners, k.dialers = nil, nil
 	for _, sh := range k.shards {
 		sh.Post(func() { k.finishSessions(sh, reason, now, deadline) })
-		sh.Wake() // a sender that owes the shard this no longer finds the socket
 		sh.Users.Add(-1)
 	}
 	return nil
@@ -229,18 +268,17 @@ func (k *Socket) dropReceived() {
 			list = next
 		}
 	}
-	q.RxRun, q.RxList, q.RxLeft, q.RxPhase, q.TxPhase = nil, nil, 0, shm.PhaseID, shm.PhaseID
+	q.RxRun, q.RxList, q.RxLeft = nil, nil, 0
 	k.resume()
 }
 
-// free ends the socket when nothing of it is left.
+// free ends the socket: no part is left, and no call is in progress.
 func (k *Socket) free() {
 	k.mu.Lock()
 	tables := k.oldTables
 	if t := (*shm.Table)(k.shared.Table); t != k.shared.InlineTable() {
 		tables = append(tables, t)
 	}
-	k.freed = true
 	if k.gone != nil {
 		close(k.gone)
 	}

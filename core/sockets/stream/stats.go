@@ -45,9 +45,10 @@ const sessionSize = uint64(unsafe.Sizeof(shm.Session{}) + unsafe.Sizeof(engine.S
 
 // Stats returns the counters. It looks at every connection.
 func (k *Socket) Stats() (Stats, error) {
-	if err := k.state(); err != nil {
+	if err := k.enter(); err != nil {
 		return Stats{}, err
 	}
+	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p := &k.past
