@@ -13,6 +13,9 @@ import (
 
 // Pollable is a *Socket or a *Monitor.
 type Pollable interface {
+	// pollHold keeps what the other calls use until pollLeave; false: it is closed.
+	pollHold() bool
+	pollLeave()
 	pollReaders() *wait.List
 	pollState() error
 	// pollReadable tells whether a receive would not block. With mark it also
@@ -37,7 +40,9 @@ type PollItem struct {
 func Poll(items []PollItem, timeout time.Duration) (int, error) {
 	p := poll{items: items, w: wait.New()}
 	defer p.close()
-	p.collect()
+	if err := p.collect(); err != nil {
+		return 0, err
+	}
 	if timeout == 0 || p.fdsReady() {
 		if ready, err := p.look(false); ready > 0 || err != nil || timeout == 0 {
 			return ready, err
@@ -70,16 +75,22 @@ type poll struct {
 	items []PollItem
 	w     *wait.Waiter
 	fds   []unix.PollFd // of the items that are descriptors, then the waiter's
+	held  int           // items whose sockets are held, or that are descriptors
 	added bool          // w is in the sockets' lists
 }
 
-// collect prepares the descriptors.
-func (p *poll) collect() {
+// collect prepares the descriptors, and holds the sockets.
+func (p *poll) collect() error {
 	for i := range p.items {
-		if item := &p.items[i]; item.Socket == nil {
+		item := &p.items[i]
+		if item.Socket == nil {
 			p.fds = append(p.fds, unix.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
+		} else if !item.Socket.pollHold() {
+			return errno.ENOTSOCK
 		}
+		p.held++
 	}
+	return nil
 }
 
 // fdsReady looks at the descriptors before arm opens one more, which may get the
@@ -119,6 +130,11 @@ func (p *poll) close() {
 		}
 	}
 	p.w.CloseFd()
+	for _, item := range p.items[:p.held] {
+		if item.Socket != nil {
+			item.Socket.pollLeave()
+		}
+	}
 }
 
 // look stores what is ready. With mark it also marks the sockets' inboxes, so
@@ -159,6 +175,8 @@ func (item *PollItem) lookSocket(mark bool) error {
 	return nil
 }
 
+func (k *Socket) pollHold() bool          { return k.hold() }
+func (k *Socket) pollLeave()              { k.leave() }
 func (k *Socket) pollReaders() *wait.List { return &k.readers }
 func (k *Socket) pollState() error        { return k.state() }
 func (k *Socket) pollWritable() bool      { return true }
