@@ -51,7 +51,7 @@ func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, lim
 	if d.target.Transport == endpoint.IPC {
 		d.path = absolute(d.target.Path)
 	}
-	d.origin = origin{owner: owner, queues: owner.Shared(), transport: transport, limits: limits, dialer: d}
+	d.origin = newOrigin(owner, transport, limits, d)
 	return d
 }
 

@@ -51,7 +51,8 @@ func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPO
 }
 
 func newListener(sh *Shard, transport *Transport, owner Owner, limits Limits, place func() *Shard) *Listener {
-	return &Listener{origin: &origin{owner: owner, queues: owner.Shared(), transport: transport, limits: limits}, shard: sh, place: place}
+	from := newOrigin(owner, transport, limits, nil)
+	return &Listener{origin: &from, shard: sh, place: place}
 }
 
 // Transport is that of its connections.

@@ -29,8 +29,9 @@ func (o *ownerStub) WakeSenders()                  {}
 func (o *ownerStub) Observed() bool                { return false }
 func (o *ownerStub) waiting() int64                { return atomic.LoadInt64(&o.shared.RxWaiting) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {
-	return &origin{owner: o, transport: &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
-		limits: Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}}
+	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
+		Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}, nil)
+	return &from
 }
 
 // takeAll gives every run back, as a receiver does, and looks for no mark.

@@ -23,6 +23,10 @@ type origin struct {
 	dialer    *Dialer // nil: a listener
 }
 
+func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin {
+	return origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer}
+}
+
 // Transport is how the connections of one listener or dialer carry bytes.
 type Transport struct {
 	Endpoint      endpoint.Endpoint
