@@ -53,6 +53,9 @@ const (
 	// backOften is how often a caller starts or ends to drive in a watchTick
 	// when it comes back all the time.
 	backOften = 16
+
+	// flushRounds is how often a flusher writes for those who came meanwhile.
+	flushRounds = 4
 )
 
 // timerSlackNs is the kernel's default.
@@ -81,6 +84,9 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			sh.thread.wanted.Store(false)
 			for !sh.stopping.Load() && sh.handOver == nil {
 				_ = sh.step(nil, true, time.Time{})
+				if sh.unwritten.len() > 0 {
+					sh.handOver = nil // the receiver may stay away with it
+				}
 			}
 			to := sh.handOver
 			sh.giveUp()
@@ -138,7 +144,7 @@ func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
 
 // giveUp gives the role back.
 func (sh *Shard) giveUp() {
-	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0
+	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0 || sh.unwritten.len() > 0
 	if owing != sh.owing.Load() {
 		sh.owing.Store(owing)
 	}
@@ -253,8 +259,11 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 // A sender puts its session on the dirty list and then looks for a driver; who
 // gives the role up looks at the list afterwards. So one of the two sees the
 // other, and no message waits for a tick. Checked by tests/model/direct.pml.
+//
+// It writes for other senders too, but not for ever: what goes beyond a few rounds
+// is the shard's thread's.
 func (sh *Shard) TryFlush(look bool) {
-	for atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverFlusher) {
+	for rounds := 1; atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverFlusher); rounds++ {
 		sh.flushDirty()
 		if sh.hasMail.Load() {
 			sh.runMail()
@@ -263,11 +272,16 @@ func (sh *Shard) TryFlush(look bool) {
 			_ = sh.poll()
 			look = false
 		}
+		more := sh.unwritten.len() > 0
 		sh.giveUp()
-		if sh.thread.wanted.Swap(false) {
+		if sh.thread.wanted.Swap(false) || more {
 			sh.Summon()
 		}
-		if !sh.leftWork() {
+		if more || !sh.leftWork() {
+			return
+		}
+		if rounds == flushRounds {
+			sh.Summon()
 			return
 		}
 	}

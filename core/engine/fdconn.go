@@ -35,6 +35,8 @@ type fdConn struct {
 	drained bool   // the last read took all there was, and no report came since
 	ending  bool   // the kernel has reported the end: a read says whether it is there
 	out     []byte // written and not yet given to the kernel
+	turn    int    // bytes that may still be read before others have their turn, prices included
+	short   bool   // the kernel had no memory for the last call
 	alert   uint8  // number of the alert in the clear that the last read of a handshake brought; 0: none
 
 	mu      sync.Mutex
@@ -118,22 +120,29 @@ func clearAlert(data []byte) uint8 {
 }
 
 func (c *fdConn) readNow(buf []byte) (int, error) {
-	if c.drained {
+	if c.drained || c.settled && c.turn <= 0 {
 		return 0, errAgain
+	}
+	if c.settled {
+		buf = buf[:min(len(buf), c.turn)]
 	}
 	for {
 		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
 			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 		switch {
 		case e == unix.EINTR:
-		case e == unix.EAGAIN:
+		case e == unix.EAGAIN, shortOfMemory(e):
+			c.short = e != unix.EAGAIN
 			return 0, errAgain
 		case e != 0:
 			return 0, fmt.Errorf("read: %w", e) // wrapped: no net.Error that crypto/tls may take for temporary
 		case n == 0:
 			return 0, io.EOF
 		default:
-			c.drained = c.settled && !c.ending && int(n) < len(buf)
+			if c.settled {
+				c.turn -= int(n)
+				c.drained = !c.ending && int(n) < len(buf)
+			}
 			return int(n), nil
 		}
 	}
@@ -143,16 +152,18 @@ func (c *fdConn) readNow(buf []byte) (int, error) {
 func (c *fdConn) Write(data []byte) (int, error) {
 	if c.settled {
 		c.out = append(c.out, data...)
+		c.turn -= recordPrice
 		return len(data), nil
 	}
 	done := 0
 	for done < len(data) {
 		n, err := c.await(func() (int, error) {
 			n, e := send(c.fd, data[done:])
-			switch e {
-			case 0:
+			switch {
+			case e == 0:
 				return n, nil
-			case unix.EAGAIN, unix.EINTR:
+			case e == unix.EAGAIN, e == unix.EINTR, shortOfMemory(e):
+				c.short = e != unix.EAGAIN
 				return 0, errAgain
 			}
 			return 0, fmt.Errorf("write: %w", e)
@@ -176,6 +187,10 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 		n, err := call()
 		if err != errAgain {
 			return n, err
+		}
+		if c.short { // of that, no report will tell
+			c.short = false
+			time.AfterFunc(shortPause, c.signal)
 		}
 		c.changed.Wait()
 	}

@@ -31,10 +31,12 @@ type link struct {
 	rest   *shm.Chunk // sealed; the kernel has not taken it
 	err    error      // nothing more is read
 	ended  bool       // the end of the stream is sealed: nothing follows
+	paused bool       // not read until the peer takes what it is owed
+	held   int64      // bytes of memory that are counted for it
 }
 
 // readLink is read for a session with a link: all that there is, as far as it
-// fits. more: there may be more, or the end is to be told.
+// fits and one turn goes. more: there may be more, or the end is to be told.
 func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 	l := s.link
 	switch {
@@ -45,31 +47,83 @@ func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 		s.linkEnded(l.err)
 		return 0, false, false
 	}
+	if s.owesTooMuch() {
+		return 0, false, false
+	}
 	if s.hangup {
 		l.conn.ending, l.conn.drained = true, false
 	}
 	n, err := l.read(buf)
+	s.shard.roundRead += readTurn - l.conn.turn
 	if err != nil && err != errAgain {
 		l.err = err
 	}
-	if !s.blocked && l.owes() {
+	if !s.blocked && !s.broken && l.owes() {
 		s.write() // may end the session
 	}
-	switch {
-	case s.fd < 0:
+	if s.fd < 0 {
 		return 0, false, false
+	}
+	s.countLink()
+	if l.conn.short {
+		l.conn.short = false
+		s.readAgain()
+	}
+	turnOver := l.conn.turn <= 0
+	if turnOver { // it may have taken long for its bytes
+		s.shard.rounds = pollEvery
+	}
+	switch {
 	case n > 0:
-		s.shard.roundRead += n
-		return n, n == len(buf) || l.err != nil, true
+		return n, n == len(buf) || turnOver || l.err != nil, true
 	case l.err != nil:
 		s.linkEnded(l.err)
+	case turnOver:
+		s.wantRead()
 	}
 	return 0, false, false
 }
 
-// read fills buf with bytes of the stream; errAgain: that is all there is now.
+// owesTooMuch tells whether the peer has to take answers before it is read on.
+// Who never takes them, but asks for more, would own the memory of this side.
+func (s *Session) owesTooMuch() bool {
+	l := s.link
+	if s.broken { // nobody will ever take them
+		l.conn.out = nil
+	}
+	if len(l.conn.out) <= answersMax {
+		return false
+	}
+	l.paused = true
+	if s.hangup { // it has ended its side, and that would never be read
+		s.watchStall(halfClosedTime)
+	}
+	return true
+}
+
+// countLink counts what the link holds as the session's.
+func (s *Session) countLink() {
+	l := s.link
+	if now := int64(cap(l.conn.out) + cap(l.early)); now != l.held {
+		s.held(now - l.held)
+		l.held = now
+	}
+}
+
+// dropLink frees what the link holds.
+func (s *Session) dropLink() {
+	if s.link != nil {
+		s.dropRest()
+		s.link.conn.out, s.link.early = nil, nil
+		s.countLink()
+	}
+}
+
+// read fills buf with bytes of the stream, as far as a turn goes; errAgain: that is
+// all for now.
 func (l *link) read(buf []byte) (n int, err error) {
-	for n < len(buf) {
+	l.conn.turn = readTurn
+	for n < len(buf) && l.conn.turn > 0 {
 		got, readErr := l.readWire(buf[n:])
 		if got > 0 && l.web != nil {
 			got, err = l.web.decode(buf[n : n+got])
@@ -92,10 +146,13 @@ func (l *link) readWire(buf []byte) (int, error) {
 		if l.early = l.early[n:]; len(l.early) == 0 {
 			l.early = nil
 		}
+		l.conn.turn -= n
 		return n, nil
 	}
 	if l.secure != nil {
-		return l.secure.Read(buf)
+		n, err := l.secure.Read(buf)
+		l.conn.turn -= max(0, recordPrice-n)
+		return n, err
 	}
 	return l.conn.Read(buf)
 }
@@ -154,6 +211,7 @@ func (s *Session) drain() {
 		s.shard.plain = make([]byte, 0, 1<<12)
 	}
 	s.link.conn.ending, s.link.conn.drained = true, false
+	s.link.conn.turn = readTurn
 	n, err := s.link.conn.readNow(s.shard.plain[:cap(s.shard.plain)])
 	switch {
 	case n > 0:
@@ -169,30 +227,41 @@ func (s *Session) awaitsPeer() bool {
 	return s.link != nil && s.link.web != nil && !s.hangup && !s.link.web.peerClosed
 }
 
-// writeLink is write for a session with a link.
-func (s *Session) writeLink() {
+// writeLink is write for a session with a link; the turn ends when no more than end
+// bytes of the round are left.
+func (s *Session) writeLink(end int) {
 	l := s.link
 	for {
-		switch e := s.writeRest(); e {
-		case 0:
-		case unix.EAGAIN:
-			s.setBlocked(true)
+		if e := s.writeRest(); e != 0 {
+			s.refused(e)
 			return
-		default:
-			s.writeFailed()
+		}
+		if s.shard.roundLeft <= end && s.hasToSeal() {
+			s.writeLater()
 			return
 		}
 		sealed := s.seal()
-		if len(sealed) == 0 {
-			break
-		}
+		s.shard.roundLeft -= len(sealed) + writePrice
 		if !s.writeSealed(sealed) {
 			return
 		}
+		if l.paused {
+			l.paused = false
+			s.wantRead()
+		}
+		if len(sealed) == 0 {
+			break
+		}
 	}
+	s.countLink()
 	if s.finishing && l.ended {
 		s.written()
 	}
+}
+
+// hasToSeal tells whether seal would return anything.
+func (s *Session) hasToSeal() bool {
+	return s.flushHead != nil || s.link.owes() || s.finishing && !s.link.ended
 }
 
 // writeRest writes what was sealed earlier.
@@ -220,8 +289,11 @@ func (s *Session) writeSealed(data []byte) bool {
 		n, e := send(int(s.fd), data)
 		switch {
 		case e == unix.EINTR:
-		case e == unix.EAGAIN:
-			return s.keepSealed(data)
+		case e == unix.EAGAIN, shortOfMemory(e):
+			if s.keepSealed(data) {
+				s.refused(e)
+			}
+			return false
 		case e != 0:
 			s.writeFailed()
 			return false
@@ -232,19 +304,20 @@ func (s *Session) writeSealed(data []byte) bool {
 	return true
 }
 
+// keepSealed keeps what is sealed; false: there is no memory.
 func (s *Session) keepSealed(data []byte) bool {
-	s.setBlocked(true)
 	if s.link.rest = shm.NewChunk(uint64(len(data)), shm.ClassTiny); s.link.rest == nil {
 		s.Abort(ReasonTransport)
 		return false
 	}
 	s.held(int64(s.link.rest.Size))
 	s.link.rest.End = uint32(copy(s.link.rest.Bytes(), data))
-	return false
+	s.countLink() // what was owed is in it
+	return true
 }
 
 func (s *Session) dropRest() {
-	if s.link != nil && s.link.rest != nil {
+	if s.link.rest != nil {
 		s.free(s.link.rest)
 		s.link.rest = nil
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	acceptBatch = 128                    // connections taken per report
+	acceptBatch = 32                     // connections taken per report
 	acceptPause = 100 * time.Millisecond // when the process is out of descriptors
 )
 

@@ -93,6 +93,9 @@ func (s *Session) outcome(n int, e unix.Errno) (int, bool) {
 	switch {
 	case e == unix.EAGAIN:
 		return 0, false
+	case shortOfMemory(e):
+		s.readAgain()
+		return 0, false
 	case e != 0:
 		s.Abort(ReasonTransport)
 		return 0, false
@@ -342,8 +345,8 @@ func (s *Session) dropBig() {
 	}
 }
 
-// receiveBig reads on with a long frame, and, in the same system call, what
-// follows it.
+// receiveBig reads on with a long frame, and, in the same system call as its end,
+// what follows it.
 func (s *Session) receiveBig(room int) {
 	before := s.big.size()
 	dst := s.big.free()
@@ -353,6 +356,7 @@ func (s *Session) receiveBig(room int) {
 		s.Abort(ReasonTransport)
 		return
 	}
+	dst = dst[:min(len(dst), longRead)]
 	want := readMin
 	if room < slabFrames {
 		want = shm.SmallChunkSize

@@ -18,16 +18,23 @@ import (
 type ownerStub struct {
 	Owner
 	shared *shm.Socket
+	rid    uint32 // of the last connection
 }
 
-func (o *ownerStub) Shared() *shm.Socket           { return o.shared }
-func (o *ownerStub) Attach(*Session, []byte) error { return nil }
-func (o *ownerStub) Detach(s *Session)             { s.Detached() }
-func (o *ownerStub) Gone(any)                      {}
-func (o *ownerStub) WakeReaders() bool             { return false }
-func (o *ownerStub) WakeSenders()                  {}
-func (o *ownerStub) Observed() bool                { return false }
-func (o *ownerStub) waiting() int64                { return atomic.LoadInt64(&o.shared.RxWaiting) }
+func (o *ownerStub) Shared() *shm.Socket { return o.shared }
+func (o *ownerStub) Attach(s *Session, _ []byte) error {
+	o.rid++
+	s.Shared.Lock()
+	defer s.Shared.Unlock()
+	s.Shared.Rid, s.Shared.TxState = o.rid, shm.TxOpen
+	return nil
+}
+func (o *ownerStub) Detach(s *Session) { s.Detached() }
+func (o *ownerStub) Gone(any)          {}
+func (o *ownerStub) WakeReaders() bool { return false }
+func (o *ownerStub) WakeSenders()      {}
+func (o *ownerStub) Observed() bool    { return false }
+func (o *ownerStub) waiting() int64    { return atomic.LoadInt64(&o.shared.RxWaiting) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {
 	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
 		Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}, nil)

@@ -47,24 +47,32 @@ func (s *Session) takeMain() {
 	s.flushTail = tail
 }
 
-// write gives the kernel what it takes of the flush queue, in gathered writes.
+// write gives the kernel what it takes of the flush queue in one turn, in gathered
+// writes. Not while the kernel takes no more.
 func (s *Session) write() {
+	if s.unwritten { // its turn comes
+		return
+	}
+	sh := s.shard
+	end := max(0, sh.roundLeft-writeTurn)
 	if s.link != nil {
-		s.writeLink()
+		s.writeLink(end)
 		return
 	}
 	for s.flushHead != nil {
+		if sh.roundLeft <= end {
+			s.writeLater()
+			return
+		}
 		n, e := s.writeOnce()
 		switch {
 		case e == unix.EINTR:
 			continue
-		case e == unix.EAGAIN:
-			s.setBlocked(true)
-			return
 		case e != 0:
-			s.writeFailed()
+			s.refused(e)
 			return
 		}
+		sh.roundLeft -= int(n) + writePrice
 		s.advance(n)
 	}
 	if s.finishing {
@@ -83,7 +91,7 @@ func (s *Session) setBlocked(blocked bool) {
 	s.blocked = blocked
 }
 
-// writeOnce does one send of everything that fits a system call.
+// writeOnce does one send of what fits a turn.
 func (s *Session) writeOnce() (uint64, unix.Errno) {
 	head := s.flushHead
 	if head.Next == nil && head.Ext == 0 {
@@ -91,17 +99,20 @@ func (s *Session) writeOnce() (uint64, unix.Errno) {
 		return uint64(n), e
 	}
 	iov := &s.shard.iov
-	count := 0
-	for c := head; c != nil && count+2 <= len(iov); c = (*shm.Chunk)(c.Next) {
+	count, room := 0, uint64(writeTurn)
+	for c := head; c != nil && room > 0 && count+2 <= len(iov); c = (*shm.Chunk)(c.Next) {
 		if c.Start < c.End {
+			size := min(uint64(c.End-c.Start), room)
 			iov[count].Base = &c.Bytes()[c.Start]
-			iov[count].SetLen(int(c.End - c.Start))
+			iov[count].SetLen(int(size))
 			count++
+			room -= size
 		}
-		if c.Ext != 0 && c.ExtLen > 0 {
+		if size := min(c.ExtLen, room); c.Ext != 0 && size > 0 {
 			iov[count].Base = (*byte)(c.ExtPointer())
-			iov[count].SetLen(int(c.ExtLen))
+			iov[count].SetLen(int(size))
 			count++
+			room -= size
 		}
 	}
 	msg := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(count)}

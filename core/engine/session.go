@@ -55,6 +55,7 @@ type Session struct {
 	failed    bool // the kernel reported an error; after the peer's end a read does not tell it
 	backlog   bool // stash holds whole frames that RCVHWM keeps back
 	blocked   bool // the kernel takes no more until EPOLLOUT
+	unwritten bool // on the shard's list of sessions whose turn to write ended early
 	broken    bool // the kernel takes nothing any more
 	detached  bool // senders no longer find it; stored by the owner's Detach
 	announced bool // the disconnect event is pushed
@@ -384,6 +385,7 @@ func (s *Session) close() {
 	}
 	s.shard.closeFd(int(s.fd))
 	s.fd = -1
+	s.shard.roundRead += closePrice
 	s.setBlocked(false)
 	s.shard.sessions.Add(-1)
 	if s.end != nil {
@@ -395,7 +397,7 @@ func (s *Session) close() {
 	s.freeStash()
 	s.dropBig()
 	s.dropFlush()
-	s.dropRest()
+	s.dropLink()
 	if s.dialer != nil {
 		s.dialer.lost()
 	}

@@ -33,8 +33,9 @@ const (
 	// each costs both sides more than to accept it.
 	acceptLinger = 50 * time.Microsecond
 	// pollEvery bounds how many rounds of a never empty ready list may pass
-	// without a look at the kernel.
+	// without a look at the kernel. pollBytes of them count as one more.
 	pollEvery = 16
+	pollBytes = 16 << 10
 )
 
 // Compact, if it is set, gives back what the process holds and does not need: a
@@ -69,9 +70,12 @@ type Shard struct {
 	// Only the driver touches these.
 	byFd    []registration
 	nextTag int32
-	pending ring       // sessions with something to read
-	parked  []*Session // sessions not read until the receiver catches up
-	timers  timers
+	pending ring // sessions with something to read
+	// unwritten are the sessions that have something to write and would not be
+	// blocked.
+	unwritten ring
+	parked    []*Session // sessions not read until the receiver catches up
+	timers    timers
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
 	plain      []byte // of a link, being sealed; sealed is the same as it goes out
@@ -82,7 +86,9 @@ type Shard struct {
 	compacted  int32     // sessions when Compact was last called
 	warm       bool      // buffers were used, or connections came, since the last trim
 	rounds     int       // since the last look at the kernel
-	roundRead  int       // bytes read in this round
+	roundRead  int       // bytes read from the wire in this round, and prices
+	roundLeft  int       // bytes that may still be written in this round, prices included
+	calls      []func()  // taken out of the mail and not yet run
 	blocked    int       // sessions that are blocked
 	accepted   time.Time // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
@@ -132,7 +138,9 @@ func (sh *Shard) Stop() {
 	<-sh.thread.done
 	// What was still on its way to the driver: this thread is the last one.
 	sh.flushDirty()
-	sh.runMail()
+	for sh.hasMail.Load() {
+		sh.runMail()
+	}
 	sh.mail.Lock()
 	sh.mail.closed = true // from here on Post touches nothing that is freed
 	sh.mail.Unlock()
@@ -179,7 +187,7 @@ func (sh *Shard) Nudge() {
 // and for one who changed what the driver waits for.
 func (sh *Shard) Wake() { sh.poller.Wake() }
 
-// step does one round of the loop: flush, mail, timers, reading, and, when
+// step does one round of the loop: writing, mail, timers, reading, and, when
 // there is nothing else to do, a wait in the kernel until the deadline (zero:
 // none). With until set it returns to let the caller take what was read.
 // EINTR: a signal handler of the process ran.
@@ -196,8 +204,8 @@ func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error
 		worked = true
 	}
 	if sh.pending.len() > 0 && sh.rounds < pollEvery {
-		sh.rounds++
 		sh.readPending()
+		sh.rounds += 1 + sh.roundRead/pollBytes
 		return nil
 	}
 	sh.rounds = 0
@@ -312,22 +320,36 @@ func (sh *Shard) closeFd(fd int) {
 	_ = unix.Close(fd)
 }
 
+// runMail runs what was posted, in order, as far as a round goes.
 func (sh *Shard) runMail() {
 	sh.hasMail.Store(false)
 	sh.mail.Lock()
-	calls := sh.mail.calls
+	if len(sh.calls) == 0 {
+		sh.calls = sh.mail.calls
+	} else {
+		sh.calls = append(sh.calls, sh.mail.calls...)
+	}
 	sh.mail.calls = nil
 	sh.mail.Unlock()
-	for _, call := range calls {
+	now := sh.calls[:min(len(sh.calls), mailBatch)]
+	sh.calls = sh.calls[len(now):]
+	if len(sh.calls) > 0 {
+		sh.hasMail.Store(true)
+	}
+	for i, call := range now {
+		now[i] = nil
 		call()
 	}
 }
 
-// flushDirty writes what senders queued and tells whether there was anything.
+// flushDirty begins a round of writing: what is left of earlier ones, and then what
+// senders queued since. It tells whether there was anything.
 func (sh *Shard) flushDirty() bool {
+	sh.roundLeft = writeRound
+	worked := sh.writeOn()
 	shared := sh.Shared.TakeDirty()
 	if shared == nil {
-		return false
+		return worked
 	}
 	for shared != nil {
 		// The link first: once the mark is off, a sender may set it anew.
@@ -346,6 +368,7 @@ func (sh *Shard) readPending() {
 	for range sh.pending.len() {
 		s := sh.pending.pop()
 		s.pending = false
+		sh.roundRead += lookPrice
 		s.receive()
 		if sh.roundRead >= roundBytes {
 			return

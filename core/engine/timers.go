@@ -53,14 +53,13 @@ func (t *timers) cancel(tm *timer) {
 	}
 }
 
-// run fires what is due and tells whether anything was.
+// run fires what is due, as far as a round goes, and tells whether anything was.
 func (t *timers) run(now time.Time) bool {
-	fired := false
-	for len(*t) > 0 && !(*t)[0].at.After(now) {
+	fired := 0
+	for ; fired < timerBatch && len(*t) > 0 && !(*t)[0].at.After(now); fired++ {
 		heap.Pop(t).(*timer).fire()
-		fired = true
 	}
-	return fired
+	return fired > 0
 }
 
 // next returns when the next timer is due; the zero time: never.

@@ -65,7 +65,8 @@ func TestTimers(t *testing.T) {
 					cancelled++
 				}
 			}
-			list.run(time.Now().Add(time.Hour))
+			for list.run(time.Now().Add(time.Hour)) {
+			}
 			So(len(fired), ShouldEqual, 500-cancelled)
 			for i := 1; i < len(fired); i++ {
 				if fired[i] < fired[i-1] {

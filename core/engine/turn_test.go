@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	. "github.com/smartystreets/goconvey/convey"
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/shm"
+)
+
+// frameOf is a frame of zlink.
+func frameOf(body string) string {
+	return string(binary.BigEndian.AppendUint32(nil, uint32(len(body)))) + body
+}
+
+// again repeats text to about 64 KiB.
+func again(text string) []byte { return bytes.Repeat([]byte(text), 1+(64<<10)/len(text)) }
+
+// webAgain is again for a frame of WebSocket.
+func webAgain(op ws.OpCode, fin bool, payload string) []byte {
+	return again(string(masked(op, fin, payload)))
+}
+
+// once gives first once, and then next for ever.
+func once(first, next []byte) func() []byte {
+	return func() []byte {
+		wire := first
+		if first = nil; wire == nil {
+			return next
+		}
+		return wire
+	}
+}
+
+// longFrame begins a frame of a GiB.
+var longFrame = []byte{0x40, 0, 0, 0}
+
+// longWebFrame is the header of a masked frame of WebSocket of 4 GiB, key 0.
+var longWebFrame = []byte{0x82, 0xFF, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0}
+
+// floods are the ways to keep a shard busy with few bytes of the stream.
+func floods(secure, web bool) map[string]func() func() []byte {
+	always := func(wire []byte) func() func() []byte {
+		return func() func() []byte { return func() []byte { return wire } }
+	}
+	zeros := make([]byte, 64<<10)
+	if !web {
+		return map[string]func() func() []byte{
+			"large frames": func() func() []byte { return once(longFrame, zeros) },
+			"small frames": always(again(frameOf("x"))),
+			"empty frames": always(again(frameOf(""))),
+		}
+	}
+	begin := masked(ws.OpBinary, false, "")
+	return map[string]func() func() []byte{
+		"large frames":      func() func() []byte { return once(append(bytes.Clone(longWebFrame), longFrame...), zeros) },
+		"small frames":      always(webAgain(ws.OpBinary, true, frameOf("x"))),
+		"empty frames":      always(webAgain(ws.OpBinary, true, "")),
+		"empty pings":       always(webAgain(ws.OpPing, true, "")),
+		"long pings":        always(webAgain(ws.OpPing, true, strings.Repeat("p", 125))),
+		"pongs":             always(webAgain(ws.OpPong, true, "p")),
+		"fragments":         func() func() []byte { return once(begin, webAgain(ws.OpContinuation, false, "")) },
+		"fragments of 1":    func() func() []byte { return once(begin, webAgain(ws.OpContinuation, false, "\x00")) },
+		"messages and ping": always(again(string(masked(ws.OpBinary, true, frameOf("x"))) + string(masked(ws.OpPing, true, "")))),
+	}
+}
+
+// beside drives the shard with a flood, and a quiet peer that sends one message at
+// a time, and returns the most bytes of the flood that the shard read between two
+// of them.
+func beside(g *stage, flooder *Session, f *flood) (worst int) {
+	quiet, fd := g.plain()
+	f.offer()
+	for range 40 {
+		before := quiet.Received.Load()
+		_, e := send(fd, []byte(frameOf("hello")))
+		So(e, ShouldEqual, unix.Errno(0))
+		handled := 0
+		for rounds := 0; quiet.Received.Load() == before; rounds++ {
+			if rounds > 100 {
+				g.t.Fatal("the quiet peer is not served at all")
+			}
+			had := unread(int(flooder.fd))
+			g.step()
+			So(flooder.fd, ShouldBeGreaterThanOrEqualTo, 0)
+			handled += had - unread(int(flooder.fd))
+			g.owner.takeAll()
+			swallow(f.fd)
+			f.offer()
+		}
+		worst = max(worst, handled)
+	}
+	So(flooder.detached, ShouldBeFalse)
+	return worst
+}
+
+// pollTurns is how many turns a flooder may have until the shard looks at the kernel
+// again and sees the quiet peer's bytes, before it reads them, and after that in the
+// same round.
+const pollTurns = 3
+
+func TestTurnsOfReading(t *testing.T) {
+	try := func(name string, turn int, connect func(g *stage) (*Session, int, func() []byte)) {
+		Convey(name, func() {
+			g := newStage(t)
+			s, fd, next := connect(g)
+			g.step()
+			g.owner.takeAll()
+			worst := beside(g, s, &flood{fd: fd, next: next})
+			So(worst, ShouldBeGreaterThan, 0)
+			So(worst, ShouldBeLessThanOrEqualTo, pollTurns*turn)
+			// One turn alone: the kernel has more than that.
+			s.parked, s.pending = false, false
+			g.sh.flushDirty()
+			had := unread(int(s.fd))
+			s.receive()
+			So(had, ShouldBeGreaterThan, turn)
+			So(had-unread(int(s.fd)), ShouldBeLessThanOrEqualTo, turn)
+			So(had-unread(int(s.fd)), ShouldBeGreaterThan, 0)
+		})
+	}
+	Convey("A flooder of tcp has a turn at a time:", t, func() {
+		for name, flood := range floods(false, false) {
+			try(name, longRead, func(g *stage) (*Session, int, func() []byte) {
+				s, fd := g.plain()
+				return s, fd, flood()
+			})
+		}
+	})
+	Convey("A flooder of ws has a turn at a time:", t, func() {
+		for name, flood := range floods(false, true) {
+			try(name, readTurn, func(g *stage) (*Session, int, func() []byte) {
+				s, fd, _ := g.linked(false, true)
+				return s, fd, flood()
+			})
+		}
+	})
+	for kind, web := range map[string]bool{"tls": false, "wss": true} {
+		Convey("A flooder of "+kind+" has a turn at a time:", t, func() {
+			for name, flood := range floods(true, web) {
+				for _, size := range []int{1, 16 << 10} {
+					try(fmt.Sprintf("%s in records of %d", name, size), readTurn, func(g *stage) (*Session, int, func() []byte) {
+						s, fd, peer := g.linked(true, web)
+						plain, rest := flood(), []byte(nil)
+						return s, fd, func() []byte {
+							if len(rest) == 0 {
+								rest = plain()
+							}
+							part := rest[:min(len(rest), 2048*min(size, 8))]
+							rest = rest[len(part):]
+							return peer.records(part, size)
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// TestRecords counts what a turn has of records that hold a byte each.
+func TestRecords(t *testing.T) {
+	Convey("A turn has few records, however small they are", t, func() {
+		g := newStage(t)
+		s, fd, peer := g.linked(true, false)
+		(&flood{fd: fd, next: func() []byte { return peer.records(make([]byte, 1000), 1) }}).offer()
+		buf := make([]byte, 1000)
+		for range 3 {
+			n, err := s.link.read(buf)
+			So(err, ShouldBeNil)
+			So(n, ShouldBeGreaterThan, 0)
+			So(n, ShouldBeLessThanOrEqualTo, readTurn/(recordPrice-1)+1)
+		}
+	})
+}
+
+// TestKeyUpdates counts what changes of keys cost, as their bytes are few.
+func TestKeyUpdates(t *testing.T) {
+	const each = 27
+	for _, web := range []bool{false, true} {
+		for _, answer := range []bool{false, true} {
+			Convey(fmt.Sprintf("Changes of keys, answer %v, web %v: a turn has few, and what they make grow is bounded and counted", answer, web), t, func() {
+				g := newStage(t)
+				s, fd, peer := g.linked(true, web)
+				data := []byte(frameOf(strings.Repeat("x", 1<<20)))
+				if web {
+					data = append(bytes.Clone(longWebFrame), data...)
+				}
+				f := &flood{fd: fd, next: func() []byte {
+					var wire []byte
+					for range 100 {
+						for range 14 {
+							wire = append(wire, peer.keyUpdate(answer)...)
+						}
+						wire = append(wire, peer.record(23, data[:1])...)
+						data = data[1:]
+					}
+					return wire
+				}}
+				So(beside(g, s, f), ShouldBeLessThanOrEqualTo, pollTurns*readTurn)
+
+				for i := 0; i < 3000 && !s.link.paused && (answer || i < 100); i++ { // the peer takes nothing from here on
+					g.step()
+					f.offer()
+					So(len(s.link.conn.out), ShouldBeLessThanOrEqualTo, answersMax+each*(readTurn/recordPrice+17))
+					g.owner.takeAll()
+				}
+				if !answer {
+					So(s.link.paused, ShouldBeFalse)
+					return
+				}
+				So(s.blocked, ShouldBeTrue)
+				So(s.link.paused, ShouldBeTrue)
+				So(s.Traffic().Held, ShouldBeGreaterThanOrEqualTo, uint64(cap(s.link.conn.out)))
+				had := unread(int(s.fd))
+				_ = g.sh.poll()
+				s.wantRead()
+				g.step()
+				So(unread(int(s.fd)), ShouldEqual, had) // nothing more is read
+				for swallow(fd) > 0 {
+					g.step()
+				}
+				for range 100 {
+					g.step()
+					swallow(fd)
+				}
+				So(s.link.paused, ShouldBeFalse)
+				So(unread(int(s.fd)), ShouldBeLessThan, had)
+				So(s.fd, ShouldBeGreaterThanOrEqualTo, 0)
+			})
+		}
+	}
+}
+
+// queue appends a message for the session, as its socket does.
+func (g *stage) queue(s *Session, body string) {
+	if result := s.Shared.Append(g.owner.shared.Serial, s.Shared.Rid, []byte(body), nil); result != shm.Appended && result != shm.AppendedWake {
+		g.t.Fatalf("not queued: %v", result)
+	}
+}
+
+func TestTurnsOfWriting(t *testing.T) {
+	const message, count = 32 << 10, 256 // 8 MiB
+	body := strings.Repeat("x", message)
+	slack := map[bool]int{false: 0, true: sealBytes + 8<<10} // a link seals that much more
+	for _, c := range []struct {
+		name        string
+		link        bool
+		secure, web bool
+	}{{"tcp", false, false, false}, {"ws", true, false, true}, {"tls", true, true, false}, {"wss", true, true, true}} {
+		Convey("A fast reader of a long queue over "+c.name+" has a turn at a time, and waits for no report", t, func() {
+			g := newStage(t)
+			var s *Session
+			var fd int
+			if c.link {
+				s, fd, _ = g.linked(c.secure, c.web)
+			} else {
+				s, fd = g.plain()
+			}
+			for range count {
+				g.queue(s, body)
+			}
+			quiet, quietFd := g.plain()
+			total, rounds, cut := 0, 0, 0
+			for ; total < count*message; rounds++ {
+				if rounds > 1000 {
+					g.t.Fatalf("only %d bytes came", total)
+				}
+				g.queue(quiet, "hello")
+				g.step()
+				So(swallow(quietFd), ShouldBeGreaterThan, 0) // it is written in the same round
+				if s.unwritten {
+					cut++
+					So(s.blocked, ShouldBeFalse)
+				}
+				n := swallow(fd)
+				So(n, ShouldBeLessThanOrEqualTo, writeTurn+slack[c.link])
+				total += n
+			}
+			So(cut, ShouldBeGreaterThan, count*message/writeTurn/2)
+			for range 2 {
+				swallow(fd)
+				g.step()
+			}
+			So(s.flushHead == nil, ShouldBeTrue)
+			So(s.unwritten, ShouldBeFalse)
+		})
+	}
+	Convey("One round writes for a few hundred sessions, and the next ones for the rest", t, func() {
+		g := newStage(t)
+		var all []*Session
+		var fds []int
+		for range 600 {
+			s, fd := g.plain()
+			all, fds = append(all, s), append(fds, fd)
+		}
+		for _, s := range all {
+			g.queue(s, "hello")
+		}
+		written := func() (n int) {
+			for _, fd := range fds {
+				if unread(fd) > 0 {
+					n++
+				}
+			}
+			return n
+		}
+		g.sh.flushDirty()
+		So(written(), ShouldBeGreaterThan, 100)
+		So(written(), ShouldBeLessThanOrEqualTo, writeRound/writePrice)
+		for range 10 {
+			g.step()
+		}
+		So(written(), ShouldEqual, len(all))
+	})
+	Convey("A session that ends, or is blocked, while its turn is to come", t, func() {
+		g := newStage(t)
+		s, fd := g.plain()
+		for range count {
+			g.queue(s, body)
+		}
+		g.step()
+		So(s.unwritten, ShouldBeTrue)
+		Convey("is written to its end first", func() {
+			s.Finish(ReasonLocal, noTime)
+			total := swallow(fd)
+			for range 1000 {
+				g.step()
+				total += swallow(fd)
+			}
+			So(total, ShouldEqual, count*(message+lengthSize))
+		})
+		Convey("is forgotten when it is aborted", func() {
+			s.Abort(ReasonLocal)
+			g.step()
+			So(g.sh.unwritten.len(), ShouldEqual, 0)
+			So(s.fd, ShouldEqual, -1)
+		})
+		Convey("waits for the kernel's report", func() {
+			for !s.blocked {
+				g.step()
+			}
+			So(g.sh.unwritten.len(), ShouldEqual, 0)
+			total := 0
+			for range 1000 {
+				total += swallow(fd)
+				g.step()
+			}
+			So(total, ShouldEqual, count*(message+lengthSize))
+		})
+	})
+}
+
+// TestFlusherLeaves lets a sender write for a fast reader while nobody drives: what
+// it leaves is the shard's thread's, at once.
+func TestFlusherLeaves(t *testing.T) {
+	Convey("A flusher writes a turn and leaves the rest to the shard's thread", t, func() {
+		g := newStage(t)
+		s, fd := g.plain()
+		for range 64 {
+			g.queue(s, strings.Repeat("x", 32<<10))
+		}
+		for !g.sh.thread.resting.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(20 * watchTick)
+		// The thread rests, and only a signal wakes it.
+		g.sh.thread.wanted.Store(false)
+		atomic.StoreUint32(&g.sh.Shared.Driver, shm.DriverNone)
+		g.sh.TryFlush(false)
+		total := 0
+		watchdog(t, "the rest of the queue", func() bool {
+			total += swallow(fd)
+			return total == 64*(32<<10+lengthSize)
+		})
+		drive(t, g.sh)
+		So(s.unwritten, ShouldBeFalse)
+	})
+}
+
+func TestNoSleepBeforeTurns(t *testing.T) {
+	Convey("A driver does not sleep while a session waits for its turn to write", t, func() {
+		g := newStage(t)
+		s, _ := g.plain()
+		g.step() // the kernel's reports that it takes bytes
+		for range 12 {
+			g.queue(s, strings.Repeat("x", 32<<10))
+		}
+		g.step()
+		So(s.unwritten, ShouldBeTrue)
+		g.sh.warm = false
+		done := make(chan struct{})
+		go func() {
+			for s.unwritten {
+				_ = g.sh.step(nil, true, time.Now().Add(time.Hour))
+			}
+			close(done)
+		}()
+		received(t, done, "the rest of the queue")
+		So(s.flushHead == nil, ShouldBeTrue)
+	})
+}
+
+// TestShortOfMemory says that the kernel has no memory for a call, as it would.
+func TestShortOfMemory(t *testing.T) {
+	for _, e := range []unix.Errno{unix.ENOBUFS, unix.ENOMEM} {
+		Convey(fmt.Sprintf("%v is no end of a connection: the call is made again", e), t, func() {
+			g := newStage(t)
+			Convey("when it was a write", func() {
+				s, fd := g.plain()
+				g.step()         // the kernel reports that it takes bytes
+				s.blocked = true // so that the queue waits
+				g.sh.blocked++
+				g.queue(s, "hello")
+				g.step()
+				s.setBlocked(false)
+				s.refused(e)
+				So(s.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(s.blocked, ShouldBeTrue)
+				watchdog(t, "the queue", func() bool {
+					g.step()
+					return unread(fd) == 9
+				})
+				So(s.blocked, ShouldBeFalse)
+			})
+			Convey("when it was a write of a link", func() {
+				s, fd, _ := g.linked(false, true)
+				g.step()
+				So(s.keepSealed([]byte("sealed")), ShouldBeTrue)
+				s.refused(e)
+				watchdog(t, "what was sealed", func() bool {
+					g.step()
+					return unread(fd) == len("sealed")
+				})
+			})
+			Convey("when it was a read", func() {
+				s, fd := g.plain()
+				g.step()
+				_, _ = send(fd, []byte(frameOf("hello")))
+				_, ok := s.outcome(-1, e)
+				So(ok, ShouldBeFalse)
+				So(s.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(len(g.sh.timers), ShouldEqual, 1)
+				watchdog(t, "the message", func() bool {
+					g.step()
+					return s.Received.Load() == 1
+				})
+			})
+		})
+	}
+}
+
+func TestRoundOfMail(t *testing.T) {
+	Convey("A round runs a part of what is posted, in order, and the next ones the rest", t, func() {
+		g := newStage(t)
+		var got []int
+		for i := range 3 * mailBatch {
+			g.sh.Post(func() { got = append(got, i) })
+		}
+		g.step()
+		So(len(got), ShouldEqual, mailBatch)
+		g.sh.Post(func() { got = append(got, 3*mailBatch) })
+		for range 4 {
+			g.step()
+		}
+		So(len(got), ShouldEqual, 3*mailBatch+1)
+		for i, n := range got {
+			So(n, ShouldEqual, i)
+		}
+	})
+}
