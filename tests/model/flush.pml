@@ -1,4 +1,8 @@
 // spin: -DSAFETY -DCOLLAPSE
+// mutate: detach does not hold a session that is on the list: s/:: dirty\[s\] -> refs\[s\]++/:: dirty[s] -> skip/
+// mutate: senders compare no serial and id: s/:: id\[s\] == meant .. open\[s\] ->/:: open[s] ->/
+// mutate: the push comes after the lock was given back: s/^                dirty\[s\] = true;/                dirty[s] = true; unlock (s);/; s/^        unlock (s);/        if :: locked[s] -> unlock (s) :: else fi;/
+// mutate: the mark goes before the link is read: s/^        list = link_\[s\];.*//; s/^        unlock (s)$/        unlock (s); list = link_[s]/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The list of sessions to flush (core/engine/send.go, core/shm/append.go), with
  * connections that end and slots that come back: two senders append to the

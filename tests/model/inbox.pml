@@ -1,4 +1,7 @@
 // spin: -DSAFETY
+// mutate: the taker sleeps without a look: s/:: head == NIL -> head = ASLEEP; sleeping = true/:: true -> head = ASLEEP; sleeping = true/
+// mutate: a push that replaces asleep wakes nobody: s/:: old == ASLEEP -> wakes++/:: old == ASLEEP -> skip/
+// mutate: a closed inbox takes on: s/atomic { list = head; head = CLOSED }/atomic { list = head; head = NIL }/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The inbox of core/shm/inbox.go: two threads push nodes, one takes the whole
  * list, sleeps when there is none, and closes it at any time. Each step below is

@@ -1,4 +1,7 @@
 // spin: -DSAFETY
+// mutate: a waiter has no barrier: s/:: t < THREADS -> drain (t); t++/:: t < THREADS -> t++/
+// mutate: unlock looks at the waiters before it stores: s/kept.me. = true; .. unlock.*/t = waiters; kept[me] = true;/; s/:: waiters > 0 ->/:: t > 0 ->/
+// mutate: a waiter does not look again before it sleeps: s/:: word == 1 -> asleep/:: true -> asleep/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* A session's lock (core/shm/lock.go, capi/lock.c): threads that take it in turn,
  * each with a processor that keeps its last store back for as long as it likes,
