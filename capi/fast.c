@@ -188,7 +188,7 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
     size_t size = size_of (m);
     void *owner = size >= OWNED_MIN ? owner_of (m) : NULL;
     int result = zgo_send_to ((uintptr_t) handle, m->routing_id, data_of (m),
-                              size, flags, owner);
+                              for_go (size), flags, owner);
     if (result < 0)
         return zl_result (result);
     if (owner) { /* the reference went with the bytes */

@@ -169,26 +169,13 @@ static bool send_hot (void *handle, const void *buf, size_t len, int flags)
     return true;
 }
 
-/* Refuses a body that the length field cannot tell; an id is next. */
-static int too_long (void *handle)
-{
-    zl_socket *k = lookup (handle);
-    if (!k)
-        return zl_fail (ENOTSOCK);
-    if (k->tx_phase != ZL_PHASE_FAST)
-        k->tx_phase = ZL_PHASE_ID;
-    return zl_fail (EMSGSIZE);
-}
-
 int zlink_send (void *handle, const void *buf, size_t len, int flags)
 {
     if (ZL_UNLIKELY (!buf && len > 0))
         return zl_fail (EFAULT);
-    if (ZL_UNLIKELY (len > UINT32_MAX))
-        return too_long (handle);
     if (ZL_UNLIKELY (!send_hot (handle, buf, len, flags))) {
         ZL_ENTER (-1);
-        int result = zgo_send ((uintptr_t) handle, (void *) buf, len, flags);
+        int result = zgo_send ((uintptr_t) handle, (void *) buf, for_go (len), flags);
         if (result < 0)
             return zl_result (result);
     }

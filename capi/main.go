@@ -16,6 +16,7 @@ package main
 import "C"
 
 import (
+	"math"
 	"runtime/debug"
 	"time"
 	"unsafe"
@@ -281,6 +282,11 @@ func zgo_flush(handle C.uintptr_t) {
 	}
 }
 
+// duration is a time-out in ms (negative: none); one of centuries is cut.
+func duration(ms int64) time.Duration {
+	return time.Duration(max(-1, min(ms, math.MaxInt64/int64(time.Millisecond)))) * time.Millisecond
+}
+
 //export zgo_poll
 func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
 	items := unsafe.Slice((*C.zl_pollitem)(first), count)
@@ -296,11 +302,7 @@ func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
 		}
 		poll[i].Socket = c
 	}
-	timeout := time.Duration(timeoutMs)
-	if timeout > 0 {
-		timeout *= time.Millisecond
-	}
-	ready, err := stream.Poll(poll, timeout)
+	ready, err := stream.Poll(poll, duration(int64(timeoutMs)))
 	if err != nil {
 		return result(err)
 	}

@@ -51,16 +51,16 @@ static int copy_to (zlink_msg_t *frame, void *capture, int more)
 static int forward (void *from, void *to, void *capture, side *in, side *out)
 {
     zlink_msg_t frame;
-    int more = 1, sent = 1, bytes = 0;
+    int more = 1, sent = 1;
+    uint64_t bytes = 0; /* what zlink_msg_recv returns is cut at INT_MAX */
     zlink_msg_init (&frame);
     for (int first = 1; more; first = 0) {
-        int size = zlink_msg_recv (&frame, from, ZLINK_DONTWAIT);
-        if (size < 0) {
+        if (zlink_msg_recv (&frame, from, ZLINK_DONTWAIT) < 0) {
             zlink_msg_close (&frame);
             return first && errno == EAGAIN ? 0 : -1;
         }
         more = zlink_msg_more (&frame);
-        bytes += size;
+        bytes += zlink_msg_size (&frame);
         if (copy_to (&frame, capture, more) < 0
             || (sent > 0 && (sent = pass (&frame, to, more)) < 0)) {
             zlink_msg_close (&frame);
@@ -69,9 +69,9 @@ static int forward (void *from, void *to, void *capture, side *in, side *out)
     }
     zlink_msg_close (&frame);
     in->msgs_in++;
-    in->bytes_in += (uint64_t) bytes;
+    in->bytes_in += bytes;
     out->msgs_out += sent > 0;
-    out->bytes_out += sent > 0 ? (uint64_t) bytes : 0;
+    out->bytes_out += sent > 0 ? bytes : 0;
     return 1;
 }
 

@@ -44,6 +44,13 @@ static inline void store_be32 (uint8_t *p, uint32_t v)
     memcpy (p, &v, 4);
 }
 
+/* The size of a frame as Go is told it: Go refuses any that the length field
+ * cannot tell, and must not make a slice that goes beyond the address space. */
+static inline size_t for_go (size_t size)
+{
+    return size > UINT32_MAX ? (size_t) UINT32_MAX + 1 : size;
+}
+
 /* ---------------------------------------------------------------- inboxes */
 
 static inline bool inbox_is_node (zl_inbox *inbox, void *head)

@@ -206,7 +206,7 @@ func (d *Dialer) start(to Address) {
 		sa = &unix.SockaddrUnix{Name: d.path}
 	}
 	err = unix.Connect(fd, sa)
-	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d, false) != nil {
+	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d) != nil {
 		d.observe(EventClosed, uint64(fd))
 		_ = unix.Close(fd)
 		d.failed()

@@ -54,7 +54,7 @@ func (sh *Shard) welcome(c connection) {
 	}
 	sh.handshakes[h] = struct{}{}
 	h.observe(c.cameUp(), uint64(c.fd))
-	if err := sh.register(c.fd, h, false); err != nil {
+	if err := sh.register(c.fd, h); err != nil {
 		h.end(ReasonTransport)
 		return
 	}

@@ -28,6 +28,7 @@ type Listener struct {
 	fd    int
 	shard *Shard
 	place func() *Shard
+	tag   int32               // of its events
 	peer  unix.RawSockaddrAny // of the last accept
 	file  *socketFile         // of ipc; nil: none to remove
 
@@ -76,6 +77,9 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	if err == nil {
 		local, err = unix.Getsockname(fd)
 	}
+	if err == nil {
+		err = l.shard.poller.Reserve(fd)
+	}
 	if err != nil {
 		_ = unix.Close(fd)
 		l.file.remove()
@@ -117,6 +121,9 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 	if err == nil { // accepted connections take it on, so that the port can be bound anew
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	}
+	if err == nil {
+		err = sh.poller.Reserve(fd)
+	}
 	if err != nil {
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
@@ -155,8 +162,9 @@ func (l *Listener) start() {
 	growDescriptorTable.Do(func() { growTable(fd) })
 	l.observe(EventListening, uint64(fd)) // before any of its connections
 	l.shard.Post(func() {
-		if l.shard.register(fd, l, true) != nil {
-			l.close()
+		if l.fd >= 0 {
+			l.tag = l.shard.enroll(fd, l)
+			l.shard.poller.Level(fd, l.tag, true)
 		}
 	})
 }
@@ -217,7 +225,7 @@ func (l *Listener) close() {
 	if fd >= 0 {
 		l.file.remove()
 		l.observe(EventClosed, uint64(fd))
-		l.shard.closeFd(fd) // also when it could not be registered
+		l.shard.closeFd(fd)
 		l.owner.Gone(l)
 	}
 }
@@ -277,10 +285,10 @@ func (l *Listener) hand(fd int, remote Address) {
 // pause looks away for a while: a level triggered report of a connection that
 // cannot be accepted would come again at once.
 func (l *Listener) pause() {
-	l.shard.unregister(l.fd)
+	l.shard.poller.Level(l.fd, l.tag, false)
 	l.shard.timers.after(acceptPause, func() {
-		if l.fd >= 0 && l.shard.register(l.fd, l, true) != nil {
-			l.close()
+		if l.fd >= 0 {
+			l.shard.poller.Level(l.fd, l.tag, true)
 		}
 	})
 }

@@ -123,7 +123,7 @@ func (sh *Shard) newSession(c connection, l *link) *Session {
 	s.Shared.TxHwm = c.limits.SndHwm
 	s.Shared.RxLow = int32(c.limits.RcvHwm / 2)
 	s.Shared.IP, s.Shared.IPKind, s.Shared.Port, s.Shared.Zone = c.remote.ip()
-	if err := sh.register(c.fd, s, false); err != nil {
+	if err := sh.register(c.fd, s); err != nil {
 		s.Shared.Release()
 		_ = unix.Close(c.fd)
 		return nil

@@ -267,6 +267,9 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 	}
 	for i := range n {
 		ev := &sh.events[i]
+		if ev.Pad == epoll.NoTag {
+			continue // its listener has not begun
+		}
 		if reg := sh.byFd[ev.Fd]; reg.handler != nil && reg.tag == ev.Pad {
 			reg.handler.ready(ev.Events)
 		}
@@ -290,22 +293,22 @@ func (sh *Shard) trim() {
 }
 
 // register starts the reports for a descriptor.
-func (sh *Shard) register(fd int, h handler, level bool) error {
-	for len(sh.byFd) <= fd {
-		sh.byFd = append(sh.byFd, registration{})
-	}
-	sh.nextTag++
-	sh.byFd[fd] = registration{h, sh.nextTag}
-	var err error
-	if level {
-		err = sh.poller.AddLevel(fd, sh.nextTag)
-	} else {
-		err = sh.poller.AddEdge(fd, sh.nextTag)
-	}
+func (sh *Shard) register(fd int, h handler) error {
+	err := sh.poller.AddEdge(fd, sh.enroll(fd, h))
 	if err != nil {
 		sh.byFd[fd].handler = nil
 	}
 	return err
+}
+
+// enroll makes h the handler of a descriptor and returns the tag of its events.
+func (sh *Shard) enroll(fd int, h handler) int32 {
+	for len(sh.byFd) <= fd {
+		sh.byFd = append(sh.byFd, registration{})
+	}
+	sh.nextTag = max(1, sh.nextTag+1) // never epoll.NoTag, also when it wraps
+	sh.byFd[fd] = registration{h, sh.nextTag}
+	return sh.nextTag
 }
 
 // unregister ends the reports; the descriptor is still open.

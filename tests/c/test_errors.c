@@ -283,6 +283,41 @@ static void disconnect (void)
     close_fixture (&f);
 }
 
+/* Sizes that the length field cannot tell, up to such as no memory has. */
+static void sizes_beyond_the_length_field (void)
+{
+    static const size_t sizes[] = {(size_t) UINT32_MAX + 1, SIZE_MAX / 2 + 2,
+                                   SIZE_MAX - 3, SIZE_MAX};
+    static uint8_t byte;
+    zlink_msg_t msg;
+    fixture_t f = open_fixture ();
+    void *fast = zt_socket (f.ctx);
+    zlink_routing_id_t id;
+
+    zt_set_int (fast, ZLINK_STREAM_MODE, ZLINK_STREAM_MODE_FAST);
+    zt_connect (fast, f.port);
+    zt_expect_connect (f.server, &id);
+    CHECK_OK (zlink_msg_init (&msg));
+    CHECK_EQ (zlink_msg_recv (&msg, fast, 0), 0); /* it came up */
+    uint32_t server = zlink_msg_routing_id (&msg);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        CHECK_EQ (zlink_send (f.server, f.id.data, 4, ZLINK_SNDMORE), 4);
+        CHECK_FAIL (zlink_send (f.server, &byte, sizes[i], 0), EMSGSIZE);
+        CHECK_FAIL (zlink_send (f.server, "afresh", 6, 0), EINVAL);
+
+        CHECK_OK (zlink_msg_init_data (&msg, &byte, sizes[i], NULL, NULL));
+        CHECK_EQ (zlink_send (f.server, f.id.data, 4, ZLINK_SNDMORE), 4);
+        CHECK_FAIL (zlink_msg_send (&msg, f.server, 0), EMSGSIZE);
+        CHECK_OK (zlink_msg_set_routing_id (&msg, server));
+        CHECK_FAIL (zlink_msg_send (&msg, fast, 0), EMSGSIZE);
+        CHECK_FAIL (zlink_stream_send_batch (fast, &msg, 1, 0), EMSGSIZE);
+        CHECK_EQ (zlink_msg_size (&msg), sizes[i]);
+        CHECK_OK (zlink_msg_close (&msg));
+    }
+    zt_close (fast);
+    close_fixture (&f);
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (unknown_peers),
   ZT_CASE (gone_peer),
@@ -293,6 +328,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (detail_of_the_last_failure),
   ZT_CASE (unbind),
   ZT_CASE (disconnect),
+  ZT_CASE (sizes_beyond_the_length_field),
 };
 
 ZT_MAIN (cases)

@@ -2,6 +2,7 @@
 /* zlink_poll over sockets and descriptors. */
 #include "ztest.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 #define POLLED_SOCKETS 1000
@@ -91,6 +92,41 @@ static void timeouts (void)
     CHECK_EQ (zlink_poll (items, 0, TIMEOUT_MS), 0);
     CHECK_RANGE (zt_now_ms () - start, TIMEOUT_LOW_MS, TIMEOUT_HIGH_MS);
     CHECK_EQ (zlink_poll (items, 0, 0), 0);
+    close (ends[0]);
+    close (ends[1]);
+    zt_close (s);
+    zt_term (ctx);
+}
+
+static void *write_after_100_ms (void *fd)
+{
+    zt_pause_ms (100);
+    CHECK_EQ (write (*(int *) fd, "x", 1), 1);
+    return NULL;
+}
+
+/* Times that no clock can tell, of any unit on the way, are long ones. */
+static void long_timeouts (void)
+{
+    static const long timeouts_ms[] = {
+      INT_MAX, (long) UINT_MAX + 1, 9223372036854L, 9223372036855L,
+      18446744073710L /* 2^64 ns and a little */, LONG_MAX};
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    int ends[2];
+    char byte;
+
+    CHECK_OK (pipe (ends));
+    zlink_pollitem_t items[] = {
+      {s, 0, ZLINK_POLLIN, 0},
+      {NULL, ends[0], ZLINK_POLLIN, 0},
+    };
+    for (size_t i = 0; i < sizeof timeouts_ms / sizeof *timeouts_ms; i++) {
+        pthread_t writer = zt_thread (write_after_100_ms, &ends[1]);
+        CHECK_EQ (zlink_poll (items, 2, timeouts_ms[i]), 1);
+        zt_join (writer);
+        CHECK_EQ (read (ends[0], &byte, 1), 1);
+    }
     close (ends[0]);
     close (ends[1]);
     zt_close (s);
@@ -337,6 +373,7 @@ static void errors (void)
 static const zt_case_t cases[] = {
   ZT_CASE (sockets_and_descriptors),
   ZT_CASE (timeouts),
+  ZT_CASE (long_timeouts),
   ZT_CASE (woken_by_other_threads),
   ZT_CASE (pollout),
   ZT_CASE (between_two_frames),

@@ -60,10 +60,23 @@ func (p *Poller) AddEdge(fd int, tag int32) error {
 	return p.ctl(unix.EPOLL_CTL_ADD, fd, edge, tag)
 }
 
-// AddLevel reports a listening descriptor as long as it has connections.
-func (p *Poller) AddLevel(fd int, tag int32) error {
-	return p.ctl(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, tag)
+// Reserve takes what the kernel needs to report a listening descriptor, which is
+// all that can fail: ENOSPC, ENOMEM. Any thread.
+func (p *Poller) Reserve(fd int) error { return p.ctl(unix.EPOLL_CTL_ADD, fd, 0, NoTag) }
+
+// Level reports a reserved descriptor as long as it has connections, or, when off,
+// not at all.
+func (p *Poller) Level(fd int, tag int32, on bool) {
+	events := uint32(0)
+	if on {
+		events = unix.EPOLLIN
+	}
+	_ = p.ctl(unix.EPOLL_CTL_MOD, fd, events, tag)
 }
+
+// NoTag is that of a descriptor which is only reserved; the kernel may report
+// its end.
+const NoTag = -1
 
 // Remove forgets a descriptor. Closing it has the same effect.
 func (p *Poller) Remove(fd int) { _ = p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }

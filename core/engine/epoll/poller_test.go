@@ -57,8 +57,21 @@ func TestPoller(t *testing.T) {
 			_ = unix.Shutdown(b, unix.SHUT_WR)
 			So(wait(-1)[0].Events&unix.EPOLLRDHUP, ShouldNotEqual, 0)
 		})
-		Convey("reports a level triggered descriptor as long as it is readable", func() {
-			So(p.AddLevel(a, 5), ShouldBeNil)
+		level := func(tag int32) {
+			So(p.Reserve(a), ShouldBeNil)
+			p.Level(a, tag, true)
+		}
+		Convey("reports nothing of a descriptor that is only reserved, but its end", func() {
+			So(p.Reserve(a), ShouldBeNil)
+			put()
+			So(wait(0), ShouldBeEmpty)
+			_ = unix.Shutdown(a, unix.SHUT_RDWR)
+			ev := wait(0)
+			So(len(ev), ShouldEqual, 1)
+			So(ev[0].Pad, ShouldEqual, NoTag)
+		})
+		Convey("reports a level triggered descriptor as long as it is readable, when on", func() {
+			level(5)
 			So(wait(0), ShouldBeEmpty)
 			put()
 			for range 3 {
@@ -66,22 +79,27 @@ func TestPoller(t *testing.T) {
 				So(len(ev), ShouldEqual, 1)
 				So(ev[0].Pad, ShouldEqual, 5)
 			}
+			p.Level(a, 5, false)
+			So(wait(0), ShouldBeEmpty)
+			p.Level(a, 5, true)
+			So(len(wait(0)), ShouldEqual, 1)
 		})
 		Convey("forgets a removed descriptor, which can be added again", func() {
-			So(p.AddLevel(a, 5), ShouldBeNil)
-			So(p.AddLevel(a, 5), ShouldNotBeNil)
+			level(5)
+			So(p.Reserve(a), ShouldNotBeNil)
 			put()
 			p.Remove(a)
 			So(wait(0), ShouldBeEmpty)
-			So(p.AddLevel(a, 6), ShouldBeNil)
+			level(6)
 			So(wait(0)[0].Pad, ShouldEqual, 6)
 			p.Remove(b) // was never there
 		})
 		Convey("refuses a descriptor that is not open", func() {
 			So(p.AddEdge(1<<20, 0), ShouldNotBeNil)
+			So(p.Reserve(1<<20), ShouldNotBeNil)
 		})
 		Convey("stores no more events than fit", func() {
-			So(p.AddLevel(a, 1), ShouldBeNil)
+			level(1)
 			So(p.AddEdge(b, 2), ShouldBeNil)
 			put()
 			n, err := p.Wait(events[:1], 0)
@@ -109,7 +127,7 @@ func TestPoller(t *testing.T) {
 			}
 		})
 		Convey("reports events that come together with a wake-up", func() {
-			So(p.AddLevel(a, 5), ShouldBeNil)
+			level(5)
 			for range 20 {
 				put()
 				p.Wake()

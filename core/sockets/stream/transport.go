@@ -90,6 +90,9 @@ func (o *options) authorities() (*x509.CertPool, error) {
 	return certs.Authorities(o.strings[OptTLSCA], o.int(OptTLSTrustSystem) == 1)
 }
 
+// readCertificate is certs.Certificate; a test makes it slow.
+var readCertificate = certs.Certificate
+
 // reloadTLS gives listeners that are there a new certificate, once certificate
 // and key fit; until both are set the old one stays. EINVAL: the file of opt
 // cannot be used.
@@ -97,20 +100,14 @@ func (k *Socket) reloadTLS(opt Option) error {
 	if opt != OptTLSCert && opt != OptTLSKey {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var secure []*engine.Transport
-	for _, l := range k.listeners {
-		if l.Transport().Endpoint.Transport.Secure() {
-			secure = append(secure, l.Transport())
-		}
-	}
+	secure := k.secureListeners()
 	if len(secure) == 0 {
 		return nil
 	}
+	// Without the lock: a disk that is slow must not stop the io threads.
 	var err error
 	if opt == OptTLSCert {
-		_, err = certs.Certificate(k.opt.strings[OptTLSCert])
+		_, err = readCertificate(k.opt.strings[OptTLSCert])
 	} else {
 		_, err = certs.Key(k.opt.strings[OptTLSKey], k.opt.strings[OptTLSPassword])
 	}
@@ -127,4 +124,16 @@ func (k *Socket) reloadTLS(opt Option) error {
 		t.TLS.Store(config)
 	}
 	return nil
+}
+
+// secureListeners returns the transports of listeners with TLS.
+func (k *Socket) secureListeners() (secure []*engine.Transport) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.listeners {
+		if l.Transport().Endpoint.Transport.Secure() {
+			secure = append(secure, l.Transport())
+		}
+	}
+	return secure
 }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	. "github.com/smartystreets/goconvey/convey"
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/engine/epoll"
+	"github.com/zlink/zlink/core/shm"
+)
+
+func TestListenReportsWhatEpollRefuses(t *testing.T) {
+	Convey("A listener that the kernel would not report is not there", t, func() {
+		poller, err := epoll.Open()
+		So(err, ShouldBeNil)
+		poller.Close() // from here on it refuses everything
+		sh := &Shard{poller: poller}
+		owner := &ownerStub{shared: shm.NewSocket()}
+		Reset(func() { shm.FreeSocket(owner.shared) })
+		transport := func(kind endpoint.Transport) *Transport {
+			return &Transport{Endpoint: endpoint.Endpoint{Transport: kind}}
+		}
+
+		Convey("for a port, which is free again", func() {
+			at := netip.MustParseAddrPort("127.0.0.1:0")
+			l, err := Listen(sh, transport(endpoint.TCP), Address{AddrPort: at}, owner, TCPOptions{}, Limits{}, nil)
+			So(l, ShouldBeNil)
+			So(err, ShouldNotBeNil)
+		})
+		Convey("for a path, whose file is removed", func() {
+			path := filepath.Join(t.TempDir(), "server")
+			l, err := Listen(sh, transport(endpoint.IPC), Address{Path: path}, owner, TCPOptions{}, Limits{}, nil)
+			So(l, ShouldBeNil)
+			So(err, ShouldNotBeNil)
+			_, err = os.Lstat(path)
+			So(os.IsNotExist(err), ShouldBeTrue)
+		})
+		Convey("for a descriptor that was given, which stays the caller's", func() {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			So(err, ShouldBeNil)
+			file, err := l.(*net.TCPListener).File()
+			So(err, ShouldBeNil)
+			_, err = ListenOn(sh, int(file.Fd()), transport(endpoint.TCP), owner, TCPOptions{}, Limits{}, nil)
+			So(err, ShouldNotBeNil)
+			_, err = unix.FcntlInt(file.Fd(), unix.F_GETFD, 0)
+			So(err, ShouldBeNil)
+			_ = file.Close()
+			_ = l.Close()
+		})
+	})
+}
