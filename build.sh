@@ -30,6 +30,8 @@ usage: ./build.sh COMMAND [-v]
                        said before.
   newcomer             run both commands of the README, in order, in a bare Debian
                        that is made for it and removed (as root, with debootstrap)
+  mutate [NAME...]     put faults into a copy of the library, one at a time, and expect
+                       the tests to fail (tests/mutation); not part of test
   clean                remove build/
   help                 show this text
 
@@ -221,11 +223,18 @@ cmd_lib() {
     ls -l build/lib/libzlink.so*
 }
 
+cmd_mutate() {
+    need_build_tools
+    install_missing
+    exec tests/mutation/run.sh "$@"
+}
+
 case ${1-help} in
     lib) cmd_lib "${@:2}" ;;
     run) cmd_run "${@:2}" ;;
     test) cmd_test "${@:2}" ;;
     bench-check) cmd_bench_check "${@:2}" ;;
+    mutate) cmd_mutate "${@:2}" ;;
     newcomer) exec scripts/newcomer.sh "${@:2}" ;;
     clean) rm -rf build ;;
     help | -h | --help) usage ;;

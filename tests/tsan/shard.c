@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "shard.h"
+#include "queue.h"
+#include "zlink.h"
+
+enum
+{
+    SLAB_SIZE = 256 << 10,
+    SOCKETS = 4,
+    THIRST = 64 /* blocks that a pool gets at a time */
+};
+
+/* A session and what only its shard knows of it. */
+typedef struct peer
+{
+    zl_session *session;
+    zl_socket *socket;
+    zl_chunk *head; /* the flush queue */
+    zl_chunk *tail;
+    bool parked;
+} peer;
+
+typedef struct owner
+{
+    zl_socket *socket;
+    sem_t runs; /* posted for a receiver that sleeps */
+} owner;
+
+static _Atomic (zl_socket *) slots[1 << ZL_SLOT_BITS];
+_Atomic (zl_socket *) *zl_slots = slots;
+static zl_pool pools[ZL_CLASS_DEDICATED];
+zl_pool *zl_pools = pools;
+bool zl_forked;
+
+static zl_shard shard;
+static peer peers[SOCKETS * PEER_MAX];
+static int peer_count;
+static owner owners[SOCKETS];
+static int owner_count;
+static pthread_t thread;
+static atomic_bool unpark, over;
+static zl_slab *filled;
+static uint64_t fill_pos;
+atomic_long shard_taken, shard_resumes, shard_parks, shard_slow_sends;
+
+void require (bool what, const char *sentence)
+{
+    if (what)
+        return;
+    fprintf (stderr, "%s\n", sentence);
+    _exit (EXIT_FAILURE);
+}
+
+/* ------------------------------------------------------- what api.c has */
+
+int zl_fail (int error)
+{
+    errno = error;
+    return -1;
+}
+
+int zl_result (int result)
+{
+    return result < 0 ? zl_fail (-result) : result;
+}
+
+void zl_prepare_thread (void) {}
+
+void shard_gap (void)
+{
+    static _Thread_local unsigned n;
+    if (++n % 16 == 0)
+        sched_yield ();
+}
+
+/* ------------------------------------------------------------------ pools */
+
+static size_t block_size (uint32_t class_)
+{
+    static const size_t sizes[] = {1 << 10, 4 << 10, 16 << 10, 64 << 10, SLAB_SIZE};
+    return sizes[class_];
+}
+
+/* Gives a pool new blocks, as `get` of core/shm does. */
+static void *mapped (uint32_t class_)
+{
+    size_t size = block_size (class_);
+    uint8_t *region = mmap (NULL, THIRST * size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    require (region != MAP_FAILED, "no memory");
+    for (int i = THIRST - 1; i >= 0; i--) {
+        void *block = region + (size_t) i * size;
+        if (class_ == ZL_CLASS_SLAB) {
+            ((zl_slab *) block)->class_ = class_;
+            ((zl_slab *) block)->size = size;
+        } else {
+            ((zl_chunk *) block)->class_ = class_;
+            ((zl_chunk *) block)->cap = (uint32_t) (size - ZL_HEADER_SIZE);
+            ((zl_chunk *) block)->size = size;
+        }
+        if (i > 0)
+            pool_push (&pools[class_], block);
+    }
+    return region;
+}
+
+static zl_slab *new_slab (void)
+{
+    zl_slab *slab = pool_pop (&pools[ZL_CLASS_SLAB]);
+    if (!slab)
+        slab = mapped (ZL_CLASS_SLAB);
+    atomic_fetch_add (&pools[ZL_CLASS_SLAB].out, 1);
+    atomic_store (&slab->next, NULL);
+    atomic_store (&slab->refs, 1);
+    return slab;
+}
+
+/* --------------------------------------------------------------- receiving */
+
+static owner *owner_of_socket (const zl_socket *k)
+{
+    for (int i = 0; i < owner_count; i++)
+        if (owners[i].socket == k)
+            return &owners[i];
+    return NULL;
+}
+
+/* Inbox.Push of a run; wakes the receiver that it finds asleep. */
+static void push_run (zl_socket *k, zl_run *r)
+{
+    void *old = atomic_load (&k->rx_inbox);
+    bool asleep;
+    do {
+        asleep = old == (void *) &k->rx_inbox;
+        __atomic_store_n (&r->event.next, asleep ? NULL : old, __ATOMIC_RELAXED);
+    } while (!atomic_compare_exchange_weak (&k->rx_inbox, &old, r));
+    if (asleep)
+        sem_post (&owner_of_socket (k)->runs);
+}
+
+/* The shard's slab with room for need bytes behind the header of a run. */
+static uint8_t *space (size_t need)
+{
+    if (filled && atomic_load (&filled->refs) == 1)
+        fill_pos = 0; /* all of it was taken */
+    if (!filled || SLAB_SIZE - ZL_HEADER_SIZE - fill_pos < ZL_HEADER_SIZE + need) {
+        if (filled)
+            zl_slab_release (filled, 1);
+        filled = new_slab ();
+        fill_pos = 0;
+    }
+    return (uint8_t *) filled + ZL_HEADER_SIZE + fill_pos;
+}
+
+static bool has_rx_room (const peer *p)
+{
+    return atomic_load (&p->session->rx_queued) < RCVHWM;
+}
+
+static bool throttled (const peer *p)
+{
+    return atomic_load (&p->socket->rx_waiting) >= THROTTLE;
+}
+
+/* Session.park. */
+static void park (peer *p)
+{
+    bool stalled = false, low = false;
+    p->parked = true;
+    atomic_fetch_add (&shard_parks, 1);
+    for (;;) {
+        bool full = !has_rx_room (p), much = throttled (p);
+        if (full && !stalled) {
+            stalled = true;
+            atomic_store (&p->session->rx_stalled, 1);
+        } else if (much && !low) {
+            low = true;
+            atomic_store (&p->socket->rx_low, THROTTLE / 2);
+            atomic_store (&p->socket->rx_throttled, 1);
+        } else {
+            if (!full && !much)
+                atomic_store (&unpark, true);
+            return;
+        }
+    }
+}
+
+/* Hands the frames of a chunk to the receiver, as one run. */
+static void deliver (peer *p, const zl_chunk *c)
+{
+    uint8_t *at = space (c->end);
+    zl_run *r = (zl_run *) at;
+    memcpy (at + ZL_HEADER_SIZE, (const uint8_t *) c + ZL_HEADER_SIZE, c->end);
+    r->event.session = p->session;
+    r->event.msgs = c->msgs;
+    r->event.kind = ZL_RUN_DATA;
+    r->slab = filled;
+    r->data = at + ZL_HEADER_SIZE;
+    r->size = c->end;
+    fill_pos += (ZL_HEADER_SIZE + c->end + 63) & ~(uint64_t) 63;
+    atomic_fetch_add (&filled->refs, 1);
+    atomic_fetch_add (&p->session->rx_queued, (int32_t) c->msgs);
+    atomic_fetch_add (&p->socket->rx_waiting, (int64_t) c->end);
+    push_run (p->socket, r);
+}
+
+/* ----------------------------------------------------------------- sending */
+
+/* Shard.flush: takes the main queue. */
+static void take_main (peer *p)
+{
+    zl_session *s = p->session;
+    lock (s);
+    s->tx_dirty = 0;
+    zl_chunk *head = s->tx_head, *tail = s->tx_tail;
+    s->tx_head = s->tx_tail = NULL;
+    s->tx_hint = head == tail && head && head->end < ZL_TINY_CAP ? ZL_CLASS_TINY
+                                                                 : ZL_CLASS_MID;
+    unlock (s);
+    if (!head)
+        return;
+    if (p->tail)
+        atomic_store (&p->tail->next, head);
+    else
+        p->head = head;
+    p->tail = tail;
+}
+
+/* "Writes" the flush queue: the peer sends all of it back. */
+static void write_out (peer *p)
+{
+    while (p->head && !p->parked) {
+        zl_chunk *c = p->head;
+        if (!has_rx_room (p) || throttled (p)) {
+            park (p);
+            return;
+        }
+        deliver (p, c);
+        p->head = atomic_load (&c->next);
+        if (!p->head)
+            p->tail = NULL;
+        atomic_store (&p->session->tx_done,
+                      atomic_load (&p->session->tx_done) + c->msgs);
+        atomic_fetch_add (&shard_taken, c->msgs);
+        atomic_fetch_sub (&p->session->held, (int64_t) c->size);
+        pool_push (&pools[c->class_], c);
+    }
+}
+
+static peer *peer_of (const zl_session *s)
+{
+    for (int i = 0; i < peer_count; i++)
+        if (peers[i].session == s)
+            return &peers[i];
+    return NULL;
+}
+
+/* Shard.TakeDirty and a flush of each. */
+static bool flush_dirty (void)
+{
+    if (inbox_empty (&shard.dirty))
+        return false;
+    zl_session *s = atomic_exchange (&shard.dirty, NULL);
+    while (s) {
+        zl_session *next = __atomic_load_n (&s->dirty_next, __ATOMIC_SEQ_CST);
+        take_main (peer_of (s));
+        write_out (peer_of (s));
+        s = next;
+    }
+    return true;
+}
+
+static void read_parked (void)
+{
+    for (int i = 0; i < peer_count; i++)
+        if (peers[i].parked) {
+            peers[i].parked = false;
+            atomic_store (&peers[i].session->rx_stalled, 0);
+            write_out (&peers[i]);
+        }
+}
+
+/* Shard.sleep. */
+static void sleep_in_kernel (void)
+{
+    void *awake = NULL;
+    uint64_t count;
+    if (!atomic_compare_exchange_strong (&shard.dirty, &awake, &shard.dirty))
+        return;
+    if (!atomic_load (&unpark) && !atomic_load (&over))
+        require (read (shard.wake_fd, &count, sizeof count) == sizeof count,
+                 "no eventfd");
+    void *asleep = &shard.dirty;
+    atomic_compare_exchange_strong (&shard.dirty, &asleep, NULL);
+}
+
+static void *run (void *arg)
+{
+    while (!atomic_load (&over)) {
+        bool worked = flush_dirty ();
+        if (atomic_exchange (&unpark, false)) {
+            read_parked ();
+            worked = true;
+        }
+        if (!worked)
+            sleep_in_kernel ();
+    }
+    return arg;
+}
+
+static void nudge (void)
+{
+    void *asleep = &shard.dirty;
+    if (atomic_compare_exchange_strong (&shard.dirty, &asleep, NULL))
+        zl_wake_shard (&shard);
+}
+
+/* ------------------------------------------------------------------ set-up */
+
+void shard_begin (void)
+{
+    shard.wake_fd = eventfd (0, EFD_CLOEXEC);
+    atomic_store (&shard.driver, ZL_DRIVER_NONE + 1);
+}
+
+void shard_start (void)
+{
+    require (pthread_create (&thread, NULL, run, NULL) == 0, "no thread");
+}
+
+void shard_end (void)
+{
+    atomic_store (&over, true);
+    nudge ();
+    pthread_join (thread, NULL);
+}
+
+void *shard_socket (bool fast, int count)
+{
+    static uint64_t generation = 5;
+    zl_socket *k = calloc (1, sizeof *k);
+    zl_table *t = calloc (1, sizeof *t + PEER_MAX * sizeof t->slots[0]);
+    uint32_t at = (uint32_t) owner_count + 1;
+    uint64_t handle = ++generation << ZL_SLOT_BITS | at;
+    t->mask = PEER_MAX - 1;
+    k->shard = &shard;
+    k->rx_phase = k->tx_phase = fast ? ZL_PHASE_FAST : ZL_PHASE_ID;
+    for (uint32_t rid = 1; rid <= (uint32_t) count; rid++) {
+        zl_session *s = calloc (1, sizeof *s);
+        s->rid = rid;
+        s->owner = handle;
+        s->shard = &shard;
+        s->tx_state = ZL_TX_OPEN;
+        s->tx_hwm = SNDHWM;
+        s->rx_low = RCVHWM / 2;
+        store_be32 (s->id4, rid);
+        s->id = s->id4;
+        s->id_len = 4;
+        atomic_store (&t->slots[rid & t->mask], s);
+        peers[peer_count++] = (peer){s, k, NULL, NULL, false};
+    }
+    atomic_store (&k->table, t);
+    atomic_store (&k->handle, handle);
+    sem_init (&owners[owner_count].runs, 0, 0);
+    owners[owner_count++].socket = k;
+    atomic_store (&slots[at], k);
+    return (void *) (uintptr_t) handle;
+}
+
+zl_session *shard_session (void *handle, uint32_t rid)
+{
+    zl_table *t = atomic_load (&lookup (handle)->table);
+    return atomic_load (&t->slots[rid & t->mask]);
+}
+
+/* ---------------------------------------------------------- what Go answers */
+
+int zgo_await (uintptr_t handle, int dont_wait)
+{
+    zl_socket *k = lookup ((void *) handle);
+    void *awake = NULL;
+    if (!inbox_empty (&k->rx_inbox))
+        return 0;
+    if (dont_wait)
+        return -EAGAIN;
+    if (atomic_compare_exchange_strong (&k->rx_inbox, &awake, &k->rx_inbox))
+        while (sem_wait (&owner_of_socket (k)->runs) != 0)
+            ;
+    return 0;
+}
+
+void zgo_resume (uintptr_t handle)
+{
+    atomic_fetch_add (&shard_resumes, 1);
+    atomic_store (&lookup ((void *) handle)->rx_throttled, 0);
+    atomic_store (&unpark, true);
+    nudge ();
+}
+
+/* Puts a message into a queue, however long that takes. */
+static int send_slowly (void *handle, uint32_t rid, const void *data, size_t size)
+{
+    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_MID_CAP, ZL_LARGE_CAP};
+    uint32_t class_ = ZL_CLASS_TINY;
+    zl_session *s = shard_session (handle, rid);
+    while (class_ < ZL_CLASS_LARGE && cap[class_] < 4 + size)
+        class_++;
+    atomic_fetch_add (&shard_slow_sends, 1);
+    for (;; sched_yield ()) {
+        bool done = false, dry = false;
+        lock (s);
+        if (!names (s, handle, rid)) {
+            unlock (s);
+            return -EHOSTUNREACH;
+        }
+        if (put (s, data, size)) {
+            owe (s);
+            done = true;
+        } else
+            dry = has_room (s);
+        unlock (s);
+        if (done)
+            return (int) size;
+        if (dry)
+            pool_push (&pools[class_], mapped (class_));
+    }
+}
+
+int zgo_send_to (uintptr_t handle, uint32_t rid, void *data, size_t size,
+                 int flags, void *owner)
+{
+    (void) flags;
+    int result = send_slowly ((void *) handle, rid, data, size);
+    if (result >= 0 && owner)
+        zl_owner_release (owner);
+    return result;
+}
+
+int zgo_send (uintptr_t handle, void *data, size_t size, int flags)
+{
+    zl_socket *k = lookup ((void *) handle);
+    if (k->tx_phase == ZL_PHASE_BODY) {
+        k->tx_phase = ZL_PHASE_ID;
+        return send_slowly ((void *) handle, k->tx_rid, data, size);
+    }
+    require (size == 4 && (flags & ZLINK_SNDMORE), "no id frame");
+    k->tx_rid = load_be32 (data);
+    k->tx_session = shard_session ((void *) handle, k->tx_rid);
+    k->tx_phase = ZL_PHASE_BODY;
+    return (int) size;
+}
+
+/* What this shard's sockets never need. */
+static int unused (void)
+{
+    require (false, "a call of Go that nobody here needs");
+    return -1;
+}
+int zgo_state (uintptr_t h) { return (void) h, unused (); }
+int zgo_no_frames (uintptr_t h) { return (void) h, unused (); }
+int zgo_no_messages (uintptr_t h) { return (void) h, unused (); }
+void zgo_flush (uintptr_t h) { (void) h, unused (); }
+void zgo_free_session (void *s) { (void) s, unused (); }
+int zgo_poll (void *items, int n, long ms) { return (void) items, (void) n, (void) ms, unused (); }
+int zgo_close_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
+int zgo_stats (uintptr_t h, size_t size, uint64_t *out) { return (void) h, (void) size, (void) out, unused (); }
+int zgo_getsockopt (uintptr_t h, int option, void *value, size_t size)
+{
+    return (void) h, (void) option, (void) value, (void) size, unused ();
+}
+int zgo_send_owned (uintptr_t h, void *data, size_t size, int flags, void *owner)
+{
+    return (void) h, (void) data, (void) size, (void) flags, (void) owner, unused ();
+}
