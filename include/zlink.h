@@ -21,6 +21,7 @@
 #define ZLINK_H_INCLUDED
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -5,6 +5,13 @@
  */
 #include <zlink.h>
 
+#ifdef ZLINK_SERVICES_H_INCLUDED
+#error zlink.h includes zlink_services.h
+#endif
+
+#include <zlink_services.h>
+#include <zlink_utils.h>
+
 #if defined(__cplusplus) && __cplusplus >= 201103L
 #define EXPECT(cond) static_assert ((cond), #cond)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -20,6 +27,8 @@ EXPECT (EINVAL > 0);
 EXPECT (sizeof (uint8_t) == 1);
 EXPECT (sizeof (size_t) == sizeof (void *));
 EXPECT (BUFSIZ > 0);
+EXPECT (SIGINT > 0);
+EXPECT (sizeof (sig_atomic_t) > 0);
 
 /* Version. */
 EXPECT (ZLINK_VERSION_MAJOR == 1);

@@ -80,6 +80,26 @@ func TestEveryFunctionIsDocumentedOnce(t *testing.T) {
 	report(t, bad)
 }
 
+// doc/api/services.md names what zlink_services.h declares, and what returns NULL.
+func TestServicesAreDocumented(t *testing.T) {
+	services := comment.ReplaceAllString(read(t, filepath.Join(root, "include/zlink_services.h")), "")
+	said := map[string]bool{} // and whether it returns NULL
+	for _, m := range regexp.MustCompile("`(zlink_\\w+)`( \\(NULL\\))?").FindAllStringSubmatch(pages(t, "doc/api/services.md")[0].text, -1) {
+		said[m[1]] = m[2] != ""
+	}
+	var bad []string
+	declared := declaration.FindAllStringSubmatch(services, -1)
+	for _, m := range declared {
+		if null, ok := said[m[2]]; !ok || null != strings.HasPrefix(m[1], "void") {
+			bad = append(bad, "doc/api/services.md: nothing, or something else, about "+m[2])
+		}
+	}
+	if len(declared) != 63 {
+		bad = append(bad, fmt.Sprintf("zlink_services.h declares %d functions", len(declared)))
+	}
+	report(t, bad)
+}
+
 func TestEveryFunctionHasAnExample(t *testing.T) {
 	var bad []string
 	for _, p := range pages(t, "doc/api/*.md") {
