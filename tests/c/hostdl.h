@@ -35,6 +35,9 @@ typedef struct hd_case_t
         return hd_main (argc, argv, cases, sizeof (cases) / sizeof (*cases));  \
     }
 
+/* Ends the case, in its process: it cannot run here. */
+void hd_skip (const char *reason);
+
 /* PROGRAM LIBRARY [CASE...] */
 int hd_main (int argc, char **argv, const hd_case_t *cases, size_t count);
 

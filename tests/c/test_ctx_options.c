@@ -183,7 +183,7 @@ static void io_threads (void)
               && CPU_COUNT (&set) == 1);
     CHECK (CPU_ISSET (last, &set));
     if (geteuid () != 0) {
-        printf ("policy and priority: skipped, they need root\n");
+        zt_skip ("policy and priority need root");
     } else {
         ZT_UNTIL (sched_getscheduler (thread) == SCHED_RR);
         CHECK_OK (sched_getparam (thread, &param));

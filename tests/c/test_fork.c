@@ -315,7 +315,7 @@ static void *fork_and_return (void *arg)
 static void threads_that_fork (void)
 {
 #ifdef __SANITIZE_ADDRESS__
-    printf ("skipped: AddressSanitizer does not free its locks in a child\n");
+    zt_skip ("AddressSanitizer does not free its locks in a child");
     return;
 #endif
     traffic_t t = start_traffic ();

@@ -267,7 +267,7 @@ static void a_decimal_comma (void)
             expect_no_change ();
             return;
         }
-    printf ("skipped a_decimal_comma: no such locale is installed\n");
+    hd_skip ("no such locale is installed");
 }
 
 /* Standard streams that do not block stay so, nobody waits for them on the

@@ -115,12 +115,12 @@ static void ids_come_again (void)
 
 static void bodies_need_no_memory (void)
 {
-    printf ("skipped: malloc belongs to the sanitizer\n");
+    zt_skip ("malloc belongs to the sanitizer");
 }
 
 static void ids_come_again (void)
 {
-    printf ("skipped: malloc belongs to the sanitizer\n");
+    zt_skip ("malloc belongs to the sanitizer");
 }
 
 #endif

@@ -258,7 +258,7 @@ static void backlog (void)
     CHECK (file && fscanf (file, "%d", &most) == 1);
     fclose (file);
     if (system ("ss -V >/dev/null 2>&1") != 0) {
-        printf ("skipped: no ss here (iproute2)\n");
+        zt_skip ("no ss here (iproute2)");
     } else {
         CHECK_EQ (backlog_of (zt_bind (s)), most < 65536 ? most : 65536);
         zt_set_int (s, ZLINK_BACKLOG, 7);

@@ -154,7 +154,7 @@ bool zt_has_ipv6 (void)
     if (fd >= 0)
         close (fd);
     if (!has)
-        printf ("skipped: IPv6, there is no ::1 here\n");
+        zt_skip ("IPv6, there is no ::1 here");
     return has;
 }
 

@@ -2,6 +2,7 @@
 #include "ztest.h"
 
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -50,6 +51,19 @@ static bool selected (const char *name, int argc, char **argv)
     return argc < 2;
 }
 
+static atomic_bool skipped;
+
+void zt_skip (const char *format, ...)
+{
+    char reason[256];
+    va_list arguments;
+    va_start (arguments, format);
+    vsnprintf (reason, sizeof reason, format, arguments);
+    va_end (arguments);
+    printf ("skipped %s: %s\n", watched_case ? watched_case : "a part", reason);
+    atomic_store (&skipped, true);
+}
+
 int zt_main (int argc, char **argv, const zt_case_t *cases, size_t count)
 {
     int ran = 0;
@@ -61,9 +75,11 @@ int zt_main (int argc, char **argv, const zt_case_t *cases, size_t count)
             continue;
         double start = zt_now_ms ();
         watch (cases[i].name);
+        atomic_store (&skipped, false);
         cases[i].run ();
         watch (NULL);
-        printf ("ok %s (%.0f ms)\n", cases[i].name, zt_now_ms () - start);
+        if (!atomic_load (&skipped))
+            printf ("ok %s (%.0f ms)\n", cases[i].name, zt_now_ms () - start);
         ran++;
     }
     if (ran == 0)

@@ -41,6 +41,10 @@ typedef struct zt_case_t
 /* Runs the cases, or those named by the arguments, each under the watchdog. */
 int zt_main (int argc, char **argv, const zt_case_t *cases, size_t count);
 
+/* Says that the case, or a part of it, cannot run here, and why: it does not count
+ * as passed. The caller returns, or goes on with the rest. */
+void zt_skip (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+
 #define ZT_MAIN(cases)                                                         \
     int main (int argc, char **argv)                                           \
     {                                                                          \

@@ -21,6 +21,7 @@ var (
 	ctestName = regexp.MustCompile(`^\d+/\d+ Test: (\w+)$`)
 	casePass  = regexp.MustCompile(`^ok ([\w-]+)`)
 	goPass    = regexp.MustCompile(`^--- PASS: (Test\w+) `)
+	skipCase  = regexp.MustCompile(`^skipped (\w+): (.*)`)
 	skipLine  = regexp.MustCompile(`^skipped(?: [\w-]+)?: (.*)`)
 	goPackage = regexp.MustCompile(`^(?:ok|FAIL)\s+github.com/zlink/zlink/(\S+)`)
 )
@@ -42,9 +43,12 @@ type ran struct {
 	skipped map[string]string
 }
 
-// skip is why a test did not run; a program without one case that passed says so
-// for all of them.
+// skip is why a test, or a part of it, did not run; a program without one case that
+// passed says so for all of them.
 func (r ran) skip(test string) (string, bool) {
+	if reason, ok := r.skipped[test]; ok {
+		return reason, true
+	}
 	program, _, _ := strings.Cut(test, ":")
 	reason, ok := r.skipped[program]
 	return reason, ok
@@ -52,18 +56,25 @@ func (r ran) skip(test string) (string, bool) {
 
 // ctests reads CTest's log.
 func (r ran) ctests(log []string) {
-	program, reason, cases := "", "", []string{}
+	program, reason, cases, missing := "", "", []string{}, map[string]string{}
 	for _, line := range log {
 		switch {
 		case ctestName.MatchString(line):
 			program, reason, cases = ctestName.FindStringSubmatch(line)[1], "", nil
+			clear(missing)
 		case casePass.MatchString(line):
 			cases = append(cases, casePass.FindStringSubmatch(line)[1])
+		case skipCase.MatchString(line):
+			m := skipCase.FindStringSubmatch(line)
+			missing[m[1]] = m[2]
 		case skipLine.MatchString(line):
 			reason = skipLine.FindStringSubmatch(line)[1]
 		case line == "Test Passed." && reason != "" && len(cases) == 0:
 			r.skipped[program] = reason
 		case line == "Test Passed.":
+			for c, why := range missing {
+				r.skipped[program+":"+c] = why
+			}
 			r.passed[program] = true
 			for _, c := range cases {
 				r.passed[program+":"+c] = true
@@ -128,7 +139,7 @@ func TestRulesHaveTestsThatPassed(t *testing.T) {
 func TestSkippedTestsAreTold(t *testing.T) {
 	log := `1/5 Test: c_here
 ok first (1 ms)
-skipped: a part of this case
+skipped here: a part of this case
 ok second (1 ms)
 Test Passed.
 2/5 Test: c_absent
@@ -145,8 +156,11 @@ Test Failed.`
 	r := ran{map[string]bool{}, map[string]string{}}
 	r.ctests(strings.Split(log, "\n"))
 	var bad []string
-	if reason, ok := r.skip("c_absent:any"); !ok || reason != "no name server" || len(r.skipped) != 1 {
+	if reason, ok := r.skip("c_absent:any"); !ok || reason != "no name server" || len(r.skipped) != 2 {
 		bad = append(bad, fmt.Sprint("skipped: ", r.skipped))
+	}
+	if _, ok := r.skip("c_here:second"); ok || r.skipped["c_here:here"] == "" {
+		bad = append(bad, "a case that is skipped is not told from others")
 	}
 	if !r.passed["c_here:second"] || !r.passed["c_whole"] || len(r.passed) != 4 {
 		bad = append(bad, fmt.Sprint("passed: ", r.passed))

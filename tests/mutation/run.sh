@@ -18,7 +18,7 @@ if [ "${1-}" = -w ]; then
 fi
 wanted=("$@")
 tree=$work/tree
-time_limit_s=180 # a test that hangs has failed
+time_limit_s=90 # a test that hangs has failed
 
 copy_tree() {
     mkdir -p "$tree"

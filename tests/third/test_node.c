@@ -17,7 +17,7 @@ static bool has_websocket (void)
                 sizeof output)
         != NO_WEBSOCKET)
         return true;
-    printf ("skipped: this node has no WebSocket\n");
+    zt_skip ("this node has no WebSocket");
     return false;
 }
 
