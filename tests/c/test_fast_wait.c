@@ -109,14 +109,13 @@ static void receive_timeouts (void)
     zlink_msg_t msg;
 
     CHECK_OK (zlink_msg_init (&msg));
-    double start = zt_now_ms ();
+    zt_set_int (f.s, ZLINK_RCVTIMEO, ZT_TOO_LONG_MS);
     CHECK_FAIL (zlink_msg_recv (&msg, f.s, ZLINK_DONTWAIT), EAGAIN);
-    CHECK_RANGE (zt_now_ms () - start, 0, 5000);
     zt_set_int (f.s, ZLINK_RCVTIMEO, TIMEOUT_MS);
-    start = zt_now_ms ();
+    double start = zt_now_ms ();
     CHECK_FAIL (zlink_msg_recv (&msg, f.s, 0), EAGAIN);
     CHECK_FAIL (zlink_stream_recv_batch (f.s, &msg, 1, 0), EAGAIN);
-    CHECK_RANGE (zt_now_ms () - start, 2 * TIMEOUT_MS - 20, 8000);
+    CHECK_WAITED (start, 2 * TIMEOUT_MS - 20);
     zt_set_int (f.s, ZLINK_RCVTIMEO, 0);
     CHECK_FAIL (zlink_msg_recv (&msg, f.s, 0), EAGAIN);
     CHECK_OK (zlink_msg_close (&msg));
@@ -132,7 +131,7 @@ static void sndhwm_refuses (void)
     zt_set_int (f.s, ZLINK_SNDTIMEO, TIMEOUT_MS);
     double start = zt_now_ms ();
     CHECK_FAIL (send_number (&f, sent), EAGAIN);
-    CHECK_RANGE (zt_now_ms () - start, TIMEOUT_MS - 10, 8000);
+    CHECK_WAITED (start, TIMEOUT_MS - 10);
     zt_set_int (f.s, ZLINK_SNDTIMEO, 0);
     CHECK_FAIL (send_number (&f, sent), EAGAIN);
     CHECK (strlen (zlink_error_detail ()) > 0);

@@ -77,7 +77,7 @@ static void fill_queue (fixture_t *f)
             continue;
         }
         CHECK_EQ (errno, EAGAIN);
-        CHECK_RANGE (zt_now_ms () - start, TIMEOUT_MS - 10, 2000);
+        CHECK_WAITED (start, TIMEOUT_MS - 10);
         refused++;
     }
     CHECK_RANGE (f->accepted, HWM_MESSAGES, MAX_ACCEPTED);
@@ -109,13 +109,10 @@ static void sndhwm_refuses (void)
 
     send_until_refused (&f, ZLINK_DONTWAIT);
     fill_queue (&f);
-    double start = zt_now_ms ();
+    zt_set_int (f.server, ZLINK_SNDTIMEO, ZT_TOO_LONG_MS);
     send_until_refused (&f, ZLINK_DONTWAIT);
-    CHECK_RANGE (zt_now_ms () - start, 0, TIMEOUT_MS - 10);
     zt_set_int (f.server, ZLINK_SNDTIMEO, 0);
-    start = zt_now_ms ();
     send_until_refused (&f, 0);
-    CHECK_RANGE (zt_now_ms () - start, 0, TIMEOUT_MS - 10);
 
     uint32_t refused_at = f.accepted;
     read_accepted (&f, 0, refused_at);

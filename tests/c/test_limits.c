@@ -7,7 +7,6 @@
 #define HOSTILE_PEERS 50
 #define TIMEOUT_MS 200
 #define TIMEOUT_LOW_MS 190
-#define TIMEOUT_HIGH_MS 2000
 
 static void *server_with_max (void *ctx, int64_t max_bytes)
 {
@@ -219,13 +218,12 @@ static void rcvtimeo (void)
     zt_set_int (server, ZLINK_RCVTIMEO, TIMEOUT_MS);
     double start = zt_now_ms ();
     CHECK_FAIL (zlink_recv (server, buf, sizeof buf, 0), EAGAIN);
-    CHECK_RANGE (zt_now_ms () - start, TIMEOUT_LOW_MS, TIMEOUT_HIGH_MS);
+    CHECK_WAITED (start, TIMEOUT_LOW_MS);
 
-    start = zt_now_ms ();
+    zt_set_int (server, ZLINK_RCVTIMEO, ZT_TOO_LONG_MS);
     CHECK_FAIL (zlink_recv (server, buf, sizeof buf, ZLINK_DONTWAIT), EAGAIN);
     zt_set_int (server, ZLINK_RCVTIMEO, 0);
     CHECK_FAIL (zlink_recv (server, buf, sizeof buf, 0), EAGAIN);
-    CHECK_RANGE (zt_now_ms () - start, 0, TIMEOUT_LOW_MS);
 
     /* A message that comes in time ends the wait. */
     zt_set_int (server, ZLINK_RCVTIMEO, 30000);

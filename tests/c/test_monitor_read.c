@@ -244,7 +244,7 @@ static void options (void)
     CHECK_EQ (zt_get_int (monitor, ZLINK_RCVTIMEO), 50);
     double start = zt_now_ms ();
     CHECK_FAIL (zlink_monitor_recv (monitor, &e, 0), EAGAIN);
-    CHECK_RANGE (zt_now_ms () - start, 49, 10000);
+    CHECK_WAITED (start, 49);
     CHECK_FAIL (zlink_setsockopt (monitor, ZLINK_RCVTIMEO, &value, sizeof value),
                 EINVAL);
     CHECK_FAIL (zlink_setsockopt (monitor, ZLINK_RCVTIMEO, &value, 3), EINVAL);

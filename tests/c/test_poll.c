@@ -8,7 +8,6 @@
 #define POLLED_SOCKETS 1000
 #define TIMEOUT_MS 200
 #define TIMEOUT_LOW_MS 190
-#define TIMEOUT_HIGH_MS 2000
 
 static void sockets_and_descriptors (void)
 {
@@ -74,23 +73,21 @@ static void timeouts (void)
       {s, 0, ZLINK_POLLIN, 0},
       {NULL, ends[0], ZLINK_POLLIN, 0},
     };
-    double start = zt_now_ms ();
     CHECK_EQ (zlink_poll (items, 2, 0), 0);
-    CHECK_RANGE (zt_now_ms () - start, 0, TIMEOUT_LOW_MS);
-    start = zt_now_ms ();
+    double start = zt_now_ms ();
     CHECK_EQ (zlink_poll (items, 1, TIMEOUT_MS), 0);
-    CHECK_RANGE (zt_now_ms () - start, TIMEOUT_LOW_MS, TIMEOUT_HIGH_MS);
+    CHECK_WAITED (start, TIMEOUT_LOW_MS);
     start = zt_now_ms ();
     CHECK_EQ (zlink_poll (items + 1, 1, TIMEOUT_MS), 0);
-    CHECK_RANGE (zt_now_ms () - start, TIMEOUT_LOW_MS, TIMEOUT_HIGH_MS);
+    CHECK_WAITED (start, TIMEOUT_LOW_MS);
     start = zt_now_ms ();
     CHECK_EQ (zlink_poll (items, 2, TIMEOUT_MS), 0);
-    CHECK_RANGE (zt_now_ms () - start, TIMEOUT_LOW_MS, TIMEOUT_HIGH_MS);
+    CHECK_WAITED (start, TIMEOUT_LOW_MS);
 
     /* No items: a sleep. */
     start = zt_now_ms ();
     CHECK_EQ (zlink_poll (items, 0, TIMEOUT_MS), 0);
-    CHECK_RANGE (zt_now_ms () - start, TIMEOUT_LOW_MS, TIMEOUT_HIGH_MS);
+    CHECK_WAITED (start, TIMEOUT_LOW_MS);
     CHECK_EQ (zlink_poll (items, 0, 0), 0);
     close (ends[0]);
     close (ends[1]);
@@ -193,9 +190,7 @@ static void woken_by_other_threads (void)
 
     /* Data within a finite time-out. */
     thread = zt_thread (write_later, &peer);
-    double start = zt_now_ms ();
-    CHECK_EQ (zlink_poll (items, 2, 30000), 1);
-    CHECK_RANGE (zt_now_ms () - start, 0, 10000);
+    CHECK_EQ (zlink_poll (items, 2, ZT_TOO_LONG_MS), 1);
     zt_expect (server, &id, "hello", 5);
     zt_join (thread);
 

@@ -180,10 +180,8 @@ static size_t read_to_end (int fd)
 static void linger_of_zero_discards (void)
 {
     linger_t l = open_linger (0);
-    double start = zt_now_ms ();
     zt_close (l.server);
     zt_term (l.ctx);
-    CHECK_RANGE (zt_now_ms () - start, 0, 2000);
     CHECK (read_to_end (l.fd)
            < (size_t) LINGER_MESSAGES * (4 + LINGER_BODY_BYTES));
     close (l.fd);
@@ -199,9 +197,7 @@ static void linger_of_minus_one_delivers (void)
 {
     static uint8_t body[LINGER_BODY_BYTES];
     linger_t l = open_linger (-1);
-    double start = zt_now_ms ();
     zt_close (l.server);
-    CHECK_RANGE (zt_now_ms () - start, 0, 1000);
     pthread_t thread = zt_thread (term, l.ctx);
     for (uint32_t i = 0; i < LINGER_MESSAGES; i++) {
         if (i % 10 == 0)
@@ -219,9 +215,8 @@ static void linger_is_bounded (void)
     linger_t l = open_linger (300);
     double start = zt_now_ms ();
     zt_close (l.server);
-    CHECK_RANGE (zt_now_ms () - start, 0, 250);
     zt_term (l.ctx);
-    CHECK_RANGE (zt_now_ms () - start, 280, 3000);
+    CHECK_WAITED (start, 280);
     CHECK (read_to_end (l.fd)
            < (size_t) LINGER_MESSAGES * (4 + LINGER_BODY_BYTES));
     close (l.fd);
@@ -232,14 +227,12 @@ static void linger_is_bounded (void)
 static void linger_ends_with_the_delivery (void)
 {
     linger_t l = open_linger (0);
-    zt_set_int (l.server, ZLINK_LINGER, 30000);
-    double start = zt_now_ms ();
+    zt_set_int (l.server, ZLINK_LINGER, ZT_TOO_LONG_MS);
     zt_close (l.server);
     pthread_t thread = zt_thread (term, l.ctx);
     CHECK_EQ (read_to_end (l.fd),
               (size_t) LINGER_MESSAGES * (4 + LINGER_BODY_BYTES));
     zt_join (thread);
-    CHECK_RANGE (zt_now_ms () - start, 0, 15000);
     close (l.fd);
 }
 

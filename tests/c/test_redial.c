@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 
 #define LONG_MS 60000
-#define SOON_MS 10000
 /* A pause may look shorter by as much as one end's clock lags. */
 #define SLACK_MS 5
 
@@ -33,11 +32,9 @@ static dialer_t open_dialer (int interval_ms, int max_ms)
 
 static void close_dialer (dialer_t *d)
 {
-    double start = zt_now_ms ();
     zt_close (d->socket);
     zt_close (d->monitor);
     zt_term (d->ctx);
-    CHECK_RANGE (zt_now_ms () - start, 0, SOON_MS);
 }
 
 /* The next event is this one; returns its value. */
@@ -83,7 +80,7 @@ static void expect_pauses (int interval_ms, int max_ms, const int *pauses_ms,
     zt_connect (d.socket, zt_free_port ());
     for (size_t i = 0; i < count; i++) {
         CHECK_EQ (expect_failed_try (&d), pauses_ms[i]);
-        CHECK_RANGE (zt_now_ms () - start, total_ms - SLACK_MS, LONG_MS);
+        CHECK_WAITED (start, total_ms - SLACK_MS);
         total_ms += pauses_ms[i];
     }
     zt_expect_silence (d.socket, 0);
@@ -123,7 +120,7 @@ static void success_starts_the_pauses_anew (void)
     for (int i = 0; i < 4; i++) {
         int fd = zt_accept (listener);
         if (i > 0)
-            CHECK_RANGE (zt_now_ms () - closed, pause_ms - SLACK_MS, LONG_MS);
+            CHECK_WAITED (closed, pause_ms - SLACK_MS);
         zt_expect_connect (d.socket, &id);
         CHECK (zt_id_number (&id) > last_id);
         last_id = zt_id_number (&id);
@@ -257,8 +254,7 @@ static void connect_timeout_ends_a_try (void)
     zt_connect (d.socket, deaf.port);
     for (int i = 0; i < 3; i++) {
         CHECK_EQ (expect_failed_try (&d), 20);
-        CHECK_RANGE (zt_now_ms () - start, (i + 1) * timeout_ms - SLACK_MS,
-                     LONG_MS);
+        CHECK_WAITED (start, (i + 1) * timeout_ms - SLACK_MS);
     }
 
     /* It goes on until it is heard. */

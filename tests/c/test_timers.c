@@ -45,10 +45,10 @@ static void fire_again_and_again (void)
     CHECK_OK (zlink_timers_execute (firing.timers));
     CHECK (firing.count == 0 || zt_now_ms () - start >= 49);
     run_until (&firing, 3);
-    CHECK_RANGE (zt_now_ms () - start, 149, 10000);
+    CHECK_WAITED (start, 149);
 
-    CHECK_OK (zlink_timers_set_interval (firing.timers, firing.id, 50000));
-    CHECK_RANGE (zlink_timers_timeout (firing.timers), 30000, 50000);
+    CHECK_OK (zlink_timers_set_interval (firing.timers, firing.id, ZT_TOO_LONG_MS));
+    CHECK_RANGE (zlink_timers_timeout (firing.timers), 1, ZT_TOO_LONG_MS);
     zt_pause_ms (60);
     CHECK_OK (zlink_timers_execute (firing.timers));
     CHECK_EQ (firing.count, 3);
@@ -67,7 +67,7 @@ static void the_earliest_counts (void)
     firing_t late = {zlink_timers_new (), 0, 0, false};
     firing_t soon = {late.timers, 0, 0, true};
 
-    late.id = zlink_timers_add (late.timers, 30000, on_timer, &late);
+    late.id = zlink_timers_add (late.timers, ZT_TOO_LONG_MS, on_timer, &late);
     soon.id = zlink_timers_add (late.timers, 20, on_timer, &soon);
     CHECK (late.id != soon.id);
     CHECK_RANGE (zlink_timers_timeout (late.timers), 0, 20);
@@ -76,7 +76,7 @@ static void the_earliest_counts (void)
 
     /* The handler has cancelled its own timer. */
     CHECK_FAIL (zlink_timers_cancel (late.timers, soon.id), EINVAL);
-    CHECK_RANGE (zlink_timers_timeout (late.timers), 10000, 30000);
+    CHECK_RANGE (zlink_timers_timeout (late.timers), 21, ZT_TOO_LONG_MS);
     CHECK_OK (zlink_timers_destroy (&late.timers));
 }
 

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #define NO_LIMIT (-1)
-#define LONG_MS 60000
 
 #define START "GET / HTTP/1.1\r\n"
 #define HOST "Host: 127.0.0.1\r\n"
@@ -348,7 +347,7 @@ static void silent_client_is_cut (void)
     int fd = zt_client (port);
     for (char byte; read (fd, &byte, 1) == 1;) {
     }
-    CHECK_RANGE (zt_now_ms () - start, 140, LONG_MS);
+    CHECK_WAITED (start, 140);
     expect_failed (&w, ZLINK_EVENT_HANDSHAKE_FAILED_NO_DETAIL, ETIMEDOUT,
                    false);
     close (fd);
@@ -360,11 +359,9 @@ static void slow_client_is_cut (void)
 {
     zws_t w = zws_open (NO_LIMIT);
     int port = bind_hasty (&w, 200);
-    double start = zt_now_ms ();
     int fd = zt_client (port);
     zt_write (fd, START HOST "X: ", strlen (START HOST "X: "));
     while (send (fd, "x", 1, MSG_NOSIGNAL) == 1) {
-        CHECK (zt_now_ms () - start < LONG_MS);
         zt_pause_ms (20);
     }
     expect_failed (&w, ZLINK_EVENT_HANDSHAKE_FAILED_NO_DETAIL, ETIMEDOUT,

@@ -88,6 +88,14 @@ void zt_poll_pause (const char *file, int line, const char *expr);
     zt_check_fail ((call) == NULL, err, __FILE__, __LINE__,                    \
                    #call " is NULL with " #err)
 
+/* A wait since start_ms took its time; that it ended is the watchdog's matter. */
+#define CHECK_WAITED(start_ms, least_ms)                                       \
+    zt_check (zt_now_ms () - (start_ms) >= (least_ms), __FILE__, __LINE__,     \
+              "waited for " #least_ms " ms at least")
+
+/* Longer than the watchdog waits: who waits for all of it does not pass. */
+#define ZT_TOO_LONG_MS 600000
+
 /* Waits until a condition holds; the watchdog names it when it never does. */
 #define ZT_UNTIL(cond)                                                         \
     do {                                                                       \

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#define LONG_MS 60000
 #define PROTOCOL ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL
 #define NO_DETAIL ZLINK_EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
@@ -159,7 +158,7 @@ static void silent_client_is_cut (void)
     double start = zt_now_ms ();
     int fd = zt_client (port);
     drain (fd);
-    CHECK_RANGE (zt_now_ms () - start, 140, LONG_MS);
+    CHECK_WAITED (start, 140);
     ztls_expect_failed (&t, NO_DETAIL, ETIMEDOUT);
     ztls_end (&t);
 }

@@ -106,9 +106,7 @@ func TestReceiveWhileAnotherShardJoins(t *testing.T) {
 				return k.soleShard().Shared.Dirty.Asleep()
 			})
 			p := dial(t, endpoint) // goes to the second shard, the less busy one
-			start := time.Now()
 			So(<-result, ShouldBeNil)
-			So(time.Since(start), ShouldBeLessThan, 2*time.Second)
 			So(shardsOf(k), ShouldEqual, 2)
 			p.send("hello")
 			want(t, k, "hello")
@@ -125,19 +123,19 @@ func TestLatencyOfSeveralShards(t *testing.T) {
 	p, _ := accept(t, k, endpoint)
 	accept(t, k, endpoint)
 	serve(t, k)
-	const rounds = 300
-	slow := 0
-	for range rounds {
+	const enough = 50
+	quick := 0
+	for over := time.Now().Add(patience); quick < enough && time.Now().Before(over); {
 		start := time.Now()
 		p.send("ping")
 		p.want("ping")
-		if time.Since(start) > 800*time.Microsecond {
-			slow++
+		if time.Since(start) < 800*time.Microsecond {
+			quick++
 		}
 	}
 	Convey("An answer of a socket with two shards does not wait for the watch tick", t, func() {
 		So(shardsOf(k), ShouldEqual, 2)
-		So(slow, ShouldBeLessThan, rounds/2)
+		So(quick, ShouldEqual, enough) // with the tick in it none is; a busy machine takes longer
 	})
 }
 

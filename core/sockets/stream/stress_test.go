@@ -17,23 +17,24 @@ import (
 	"github.com/zlink/zlink/core"
 )
 
-// client talks to an echo socket over connection after connection until over,
-// with batches of random sizes, and verifies every answer.
+// client talks to an echo socket over connection after connection, with as many
+// batches of random sizes as there are left, and verifies every answer.
 type client struct {
 	address string
+	batches int
 	rng     *rand.Rand
 	echoed  *atomic.Int64
 	closed  *atomic.Int64
 }
 
-func (c client) run(over time.Time) error {
-	for time.Now().Before(over) {
+func (c *client) run() error {
+	for c.batches > 0 {
 		conn, err := net.DialTimeout("tcp", c.address, patience)
 		if err != nil {
 			return err
 		}
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		err = c.talk(conn, over)
+		err = c.talk(conn)
 		_ = conn.Close()
 		if err != nil {
 			return err
@@ -42,7 +43,7 @@ func (c client) run(over time.Time) error {
 	return nil
 }
 
-func (c client) size() int {
+func (c *client) size() int {
 	switch c.rng.IntN(40) {
 	case 0:
 		return c.rng.IntN(2 << 20)
@@ -53,9 +54,9 @@ func (c client) size() int {
 }
 
 // talk ends the connection at random: after an answer, or in the middle of one.
-func (c client) talk(conn net.Conn, over time.Time) error {
+func (c *client) talk(conn net.Conn) error {
 	p := peer{Conn: conn}
-	for time.Now().Before(over) {
+	for ; c.batches > 0; c.batches-- {
 		var bodies []string
 		var all []byte
 		for range 1 + c.rng.IntN(20) {
@@ -77,6 +78,7 @@ func (c client) talk(conn net.Conn, over time.Time) error {
 				c.closed.Add(1)
 				_ = conn.Close()
 				<-wrote
+				c.batches--
 				return nil
 			}
 			got, err := p.body()
@@ -94,7 +96,7 @@ func (c client) talk(conn net.Conn, over time.Time) error {
 
 func TestEchoStress(t *testing.T) {
 	for _, threads := range []int{1, 4} {
-		const clients = 8
+		const clients, batches = 8, 24
 		ctx := core.NewContext()
 		check(t, ctx.Set(core.OptIOThreads, threads), "IO_THREADS")
 		k := newSocket(t, ctx)
@@ -108,12 +110,12 @@ func TestEchoStress(t *testing.T) {
 		var echoed, closed atomic.Int64
 		errs := make([]error, clients)
 		var wg sync.WaitGroup
-		over := time.Now().Add(time.Second)
 		for i := range clients {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				errs[i] = client{address, rand.New(rand.NewPCG(uint64(i), 7)), &echoed, &closed}.run(over)
+				c := client{address, batches, rand.New(rand.NewPCG(uint64(i), 7)), &echoed, &closed}
+				errs[i] = c.run()
 			}()
 		}
 		wg.Wait()
@@ -122,7 +124,7 @@ func TestEchoStress(t *testing.T) {
 			for _, err := range errs {
 				So(err, ShouldBeNil)
 			}
-			So(echoed.Load(), ShouldBeGreaterThan, 100)
+			So(echoed.Load(), ShouldBeGreaterThan, clients*batches) // the random numbers are the same each time
 			So(closed.Load(), ShouldBeGreaterThan, 0)
 			within(t, patience, "the echo loop", func() { <-served })
 			set := k.Close()
