@@ -87,6 +87,7 @@ function(zlink_add_go_program name folder)
   add_custom_command(
     OUTPUT "${output}"
     COMMAND ${CMAKE_COMMAND} -E env CGO_ENABLED=0
+      GOOS=linux GOARCH=${zlink_goarch}
       ${ZLINK_GO} build -trimpath -buildvcs=false -o "${output}" "./${folder}"
     DEPENDS ${own} ${zlink_sources}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
@@ -106,7 +107,7 @@ add_custom_command(
     "-DGODEBUG_NAMES=${zlink_godebug_names}" "-DGO_VARIABLES=${ZLINK_GO_VARIABLES}"
     -P "${zlink_cmake_sources}/GoRuntime.cmake"
   COMMAND ${CMAKE_COMMAND} -E env
-    "GOROOT=${zlink_goroot}" GOTOOLCHAIN=local
+    "GOROOT=${zlink_goroot}" GOTOOLCHAIN=local GOOS=linux GOARCH=${zlink_goarch}
     CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
     "${zlink_goroot}/bin/go" build ${zlink_go_flags} -o "${zlink_go_output}"
     "-ldflags=${zlink_ldflags}" ./capi
@@ -132,6 +133,7 @@ add_dependencies(zlink_file zlink_lib)
 # as a system one, and warnings in zlink.h would go unseen.
 add_library(zlink INTERFACE)
 add_library(zlink::zlink ALIAS zlink)
+add_library(libzlink ALIAS zlink) # what callers of the C++ library say
 target_include_directories(zlink INTERFACE "${PROJECT_SOURCE_DIR}/include")
 target_link_libraries(zlink INTERFACE zlink_file)
 if(ZLINK_SANITIZE)

@@ -2,6 +2,8 @@
 /* The least a caller does: the header and the library agree, a context lives
  * and ends. */
 #include <zlink.h>
+#include <zlink_services.h>
+#include <zlink_utils.h>
 
 int main (void)
 {

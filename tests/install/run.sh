@@ -15,10 +15,19 @@ fail() {
     exit 1
 }
 
+# The build remembers one install, which may be the user's.
+keep_manifest() {
+    local manifest=$build/install_manifest.txt
+    if [ -e "$manifest" ]; then
+        cp "$manifest" "$work/manifest"
+        trap 'cp "$work/manifest" "$build/install_manifest.txt"' EXIT
+    else
+        trap 'rm -f "$build/install_manifest.txt"' EXIT
+    fi
+}
+
 # Installed in one place and used in another: the tree must be movable.
 install_and_move() {
-    rm -rf "$work"
-    mkdir -p "$work"
     "${CMAKE:-cmake}" --install "$build" --prefix "$work/first" >"$work/install.log"
     mv "$work/first" "$work/prefix"
     libdir=$(dirname "$(find "$work/prefix" -name libzlink.so)")
@@ -37,14 +46,18 @@ check_library() {
 }
 
 use_pkg_config() {
-    local flags
+    local flags name
     if ! command -v pkg-config >/dev/null; then
         echo "pkg-config: SKIPPED, there is no pkg-config here"
         return
     fi
     export PKG_CONFIG_PATH="$libdir/pkgconfig"
-    [ "$(pkg-config --modversion zlink)" = 1.3.0 ] || fail "pkg-config: wrong version"
-    read -ra flags <<<"$(pkg-config --cflags --libs zlink)"
+    for name in zlink libzlink; do
+        [ "$(pkg-config --modversion $name)" = 1.3.0 ] || fail "pkg-config: wrong version of $name"
+    done
+    [ "$(pkg-config --cflags --libs libzlink)" = "$(pkg-config --cflags --libs zlink)" ] ||
+        fail "pkg-config: libzlink is not zlink"
+    read -ra flags <<<"$(pkg-config --cflags --libs libzlink)"
     compile_and_run "$cc" c99 "$here/consumer.c" "${flags[@]}"
     if [ -n "${CXX-}" ]; then
         compile_and_run "$CXX" c++98 "$here/consumer.cpp" "${flags[@]}"
@@ -70,11 +83,38 @@ use_find_package() {
         -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/configure.log"
     "${CMAKE:-cmake}" --build "$work/cmake" >"$work/build.log"
     "$work/cmake/consumer_c"
+    "$work/cmake/consumer_target"
+    "$work/cmake/consumer_variables"
     [ -z "${CXX-}" ] || "$work/cmake/consumer_cpp"
     echo "find_package, $languages: ok"
 }
 
+# As packagers install: stripped, and below a folder that is no part of the paths.
+strip_and_uninstall() {
+    local root=$work/root library left
+    DESTDIR=$root "${CMAKE:-cmake}" --install "$build" --prefix /opt/x --strip >"$work/strip.log"
+    library=$(find "$root" -name 'libzlink.so.5.*')
+    [ "$(stat -c %s "$library")" -lt "$(stat -L -c %s "$libdir/libzlink.so")" ] || fail "--strip strips nothing"
+    ! readelf -S "$library" | grep '\.debug_' >/dev/null || fail "--strip leaves what is for debuggers"
+    LD_LIBRARY_PATH=$(dirname "$library") "$work/consumer-c99" || fail "a stripped library does not work"
+    echo "strip: ok"
+
+    mkdir -p "$root/opt/x/include"
+    : >"$root/opt/x/include/other.h"
+    DESTDIR=$root "${CMAKE:-cmake}" --build "$build" --target uninstall >"$work/uninstall.log"
+    left=$(find "$root" ! -type d)
+    [ "$left" = "$root/opt/x/include/other.h" ] || fail "uninstall leaves: $left"
+    [ -z "$(find "$root" -type d -name zlink)" ] || fail "uninstall leaves a folder"
+    ! "${CMAKE:-cmake}" --build "$build" --target uninstall >"$work/twice.log" 2>&1 ||
+        fail "a second uninstall says nothing"
+    echo "uninstall: ok"
+}
+
+rm -rf "$work"
+mkdir -p "$work"
+keep_manifest
 install_and_move
 check_library
 use_pkg_config
 use_find_package
+strip_and_uninstall
