@@ -27,6 +27,8 @@ enum
     ZL_RUN_CONNECTED = 1,
     ZL_RUN_DISCONNECTED = 2,
     ZL_TX_OPEN = 1,
+    ZL_DIRTY_LISTED = 1,
+    ZL_DIRTY_HELD = 2,
     ZL_DRIVER_NONE = 0,
     ZL_PHASE_ID = 0,
     ZL_PHASE_BODY = 1,
@@ -82,9 +84,10 @@ struct zl_chunk
     uint32_t start;
     uint32_t end;
     uint32_t msgs;
-    uint32_t cold;
+    uint32_t open;
     void *ext;
-    uint64_t ext_len;
+    uint32_t ext_len;
+    uint32_t ext_all;
     void *owner;
     uint64_t size;
 };
@@ -100,7 +103,8 @@ struct zl_session
     uint8_t tx_state;
     uint8_t tx_dirty;
     uint8_t tx_hint;
-    uint8_t pad0[5];
+    uint8_t pad0;
+    uint32_t tx_room;
     zl_chunk *tx_head;
     zl_chunk *tx_tail;
     zl_shard *shard;

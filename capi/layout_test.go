@@ -57,6 +57,8 @@ var constants = map[string]int{
 	"ZL_RUN_CONNECTED":    shm.RunConnected,
 	"ZL_RUN_DISCONNECTED": shm.RunDisconnected,
 	"ZL_TX_OPEN":          shm.TxOpen,
+	"ZL_DIRTY_LISTED":     shm.DirtyListed,
+	"ZL_DIRTY_HELD":       shm.DirtyHeld,
 	"ZL_DRIVER_NONE":      shm.DriverNone,
 	"ZL_PHASE_ID":         shm.PhaseID,
 	"ZL_PHASE_BODY":       shm.PhaseBody,

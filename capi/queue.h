@@ -217,19 +217,22 @@ static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
     return pool_pop (&zl_pools[class_]);
 }
 
-/* The chunk that takes need more bytes of the main queue, or NULL. */
+/* The chunk that takes need more bytes of the main queue, or NULL. A queue that
+ * is held grows by Go's rules (core/shm/held.go). */
 static inline zl_chunk *room_for (zl_session *s, size_t need)
 {
     zl_chunk *tail = s->tx_tail;
     if (ZL_LIKELY (tail && !tail->ext && tail->cap - tail->end >= need))
         return tail;
+    if (ZL_UNLIKELY (s->tx_dirty & ZL_DIRTY_HELD))
+        return NULL;
     zl_chunk *c = new_chunk (need, tail ? tail->class_ + 1 : s->tx_hint);
     if (!c)
         return NULL;
     atomic_store_explicit (&c->next, NULL, memory_order_relaxed);
-    c->start = c->end = c->msgs = c->cold = 0;
+    c->start = c->end = c->msgs = c->open = 0;
     c->ext = NULL;
-    c->ext_len = 0;
+    c->ext_len = c->ext_all = 0;
     c->owner = NULL;
     if (tail)
         atomic_store_explicit (&tail->next, c, memory_order_relaxed);
@@ -263,7 +266,7 @@ static inline void owe (zl_session *s)
 {
     if (s->tx_dirty)
         return;
-    s->tx_dirty = 1;
+    s->tx_dirty = ZL_DIRTY_LISTED;
     if (ZL_UNLIKELY (push_dirty (s)))
         zl_wake_shard (s->shard);
 }

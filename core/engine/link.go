@@ -14,8 +14,7 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// sealBytes is how much of a send queue is sealed at a time; with all headers it
-// fits one chunk.
+// sealBytes is how much of a send queue is sealed at a time.
 const sealBytes = 60 << 10
 
 // link is what lies between a session's descriptor and its frames: TLS,
@@ -28,7 +27,7 @@ type link struct {
 	secure *tls.Conn  // nil: not encrypted
 	web    *webSocket // nil: no WebSocket
 	early  []byte     // came behind the handshake, still encoded
-	rest   *shm.Chunk // sealed; the kernel has not taken it
+	rest   *shm.Chunk // sealed, a chain; the kernel has not taken it
 	err    error      // nothing more is read
 	ended  bool       // the end of the stream is sealed: nothing follows
 	paused bool       // not read until the peer takes what it is owed
@@ -233,6 +232,7 @@ func (s *Session) writeLink(end int) {
 	l := s.link
 	for {
 		if e := s.writeRest(); e != 0 {
+			s.packRest()
 			s.refused(e)
 			return
 		}
@@ -276,7 +276,9 @@ func (s *Session) writeRest() unix.Errno {
 			return e
 		}
 		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
-			s.dropRest()
+			done := l.rest
+			l.rest = (*shm.Chunk)(done.Next)
+			s.free(done)
 		}
 	}
 	return 0
@@ -306,19 +308,29 @@ func (s *Session) writeSealed(data []byte) bool {
 
 // keepSealed keeps what is sealed; false: there is no memory.
 func (s *Session) keepSealed(data []byte) bool {
-	if s.link.rest = shm.NewChunk(uint64(len(data)), shm.ClassTiny); s.link.rest == nil {
+	if s.link.rest = shm.NewPacked(data); s.link.rest == nil {
 		s.Abort(ReasonTransport)
 		return false
 	}
-	s.held(int64(s.link.rest.Size))
-	s.link.rest.End = uint32(copy(s.link.rest.Bytes(), data))
+	s.held(s.link.rest.ChainSize())
 	s.countLink() // what was owed is in it
 	return true
 }
 
+// packRest gives back what rest takes more than its bytes are worth.
+func (s *Session) packRest() {
+	rest := s.link.rest
+	if !shm.Sparse(int64(rest.ChainLen()), rest.ChainSize(), nil) {
+		return
+	}
+	more := int64(0)
+	s.link.rest, _, more = shm.Pack(rest)
+	s.held(more)
+}
+
 func (s *Session) dropRest() {
 	if s.link.rest != nil {
-		s.free(s.link.rest)
+		s.freeChain(s.link.rest)
 		s.link.rest = nil
 	}
 }
@@ -373,14 +385,14 @@ func (s *Session) sealWeb(dst []byte) []byte {
 	return dst
 }
 
-// wholeFrames returns the bytes of the first chunks of the flush queue, about
-// sealBytes, that end with a frame.
+// wholeFrames returns the bytes at the start of the flush queue, about sealBytes,
+// that end with a frame.
 func (s *Session) wholeFrames() (size uint64) {
 	whole := uint64(0)
 	for c := s.flushHead; c != nil && whole < sealBytes; c = (*shm.Chunk)(c.Next) {
-		size += uint64(c.End-c.Start) + c.ExtLen
-		if c.Msgs > 0 { // a frame ends in a chunk only with it
-			whole = size
+		size += uint64(c.End-c.Start) + uint64(c.ExtLen)
+		if c.Msgs > 0 {
+			whole = size - uint64(c.Open)
 		}
 	}
 	return whole
@@ -394,7 +406,7 @@ func (s *Session) gather(dst []byte, limit uint64) []byte {
 		part = part[:min(uint64(len(part)), limit)]
 		dst = append(dst, part...)
 		limit -= uint64(len(part))
-		if n := min(c.ExtLen, limit); n > 0 {
+		if n := min(uint64(c.ExtLen), limit); n > 0 {
 			dst = append(dst, c.ExtBytes()[:n]...)
 			limit -= n
 		}

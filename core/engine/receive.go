@@ -113,7 +113,7 @@ func (s *Session) outcome(n int, e unix.Errno) (int, bool) {
 // closed.
 func (s *Session) digest(buf []byte, head, n, room int) bool {
 	if head > 0 {
-		copy(buf, s.stash.Bytes()[:head])
+		s.stash.CopyChain(buf)
 	}
 	total := head + n
 	found := scan(buf[:total], room, s.limits.MaxMsgSize)
@@ -258,28 +258,24 @@ func (s *Session) park() {
 
 // stashed returns how many bytes wait in the stash.
 func (s *Session) stashed() int {
-	if s.stash == nil {
-		return 0
-	}
-	return int(s.stash.End)
+	return s.stash.ChainLen()
 }
 
 // keep stores rest, the start of a frame or frames above RCVHWM, in the stash.
 func (s *Session) keep(rest []byte) bool {
-	if s.stash == nil || int(s.stash.Cap) < len(rest) {
-		s.freeStash()
-		if s.stash = shm.NewChunk(uint64(len(rest)), shm.ClassTiny); s.stash == nil {
-			return false
-		}
-		s.held(int64(s.stash.Size))
+	if c := s.stash; c != nil && c.Next == nil && c.Size == shm.TinyChunkSize && len(rest) <= int(c.Cap) {
+		c.End = uint32(copy(c.Bytes(), rest))
+		return true
 	}
-	s.stash.End = uint32(copy(s.stash.Bytes(), rest))
-	return true
+	s.freeStash()
+	s.stash = shm.NewPacked(rest)
+	s.held(s.stash.ChainSize())
+	return s.stash != nil
 }
 
 func (s *Session) freeStash() {
 	if s.stash != nil {
-		s.free(s.stash)
+		s.freeChain(s.stash)
 		s.stash = nil
 	}
 }
@@ -289,7 +285,7 @@ func (s *Session) freeStash() {
 func (s *Session) deliverBacklog() {
 	s.backlog = false
 	if buf := s.shard.space(s.stashed()); buf != nil {
-		head := copy(buf, s.stash.Bytes()[:s.stashed()])
+		head := s.stash.CopyChain(buf)
 		if found := scan(buf[:head], math.MaxInt32, s.limits.MaxMsgSize); found.frames > 0 {
 			s.pushFrames(found.used, found.frames)
 		}

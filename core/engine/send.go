@@ -18,24 +18,30 @@ var ReleaseOwner func(owner unsafe.Pointer)
 // flush moves a session's main queue to the one being written and writes.
 func (sh *Shard) flush(shared *shm.Session) {
 	shared.Lock()
-	shared.TxDirty = 0
+	shared.TxDirty &^= shm.DirtyListed
 	if shared.TxState == shm.TxClosed {
 		shared.Unlock()
 		shared.Release() // detach kept it for this list
 		return
 	}
 	s := sh.byFd[shared.Fd].handler.(*Session)
+	if s.blocked { // it is held until the kernel takes bytes again
+		shared.Unlock()
+		return
+	}
 	s.takeMain()
 	shared.Unlock()
-	if !s.blocked {
-		s.write()
-	}
+	s.write()
 }
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
 func (s *Session) takeMain() {
 	s.sent.Add(uint64(s.Shared.TxQueued - uint32(s.sent.Load())))
-	head, tail := s.Shared.TakeMain()
+	s.addFlush(s.Shared.TakeMain())
+}
+
+// addFlush puts chunks behind the flush queue.
+func (s *Session) addFlush(head, tail *shm.Chunk) {
 	switch {
 	case head == nil:
 		return
@@ -89,6 +95,9 @@ func (s *Session) setBlocked(blocked bool) {
 		s.shard.blocked--
 	}
 	s.blocked = blocked
+	if blocked {
+		s.hold()
+	}
 }
 
 // writeOnce does one send of what fits a turn.
@@ -108,7 +117,7 @@ func (s *Session) writeOnce() (uint64, unix.Errno) {
 			count++
 			room -= size
 		}
-		if size := min(c.ExtLen, room); c.Ext != 0 && size > 0 {
+		if size := min(uint64(c.ExtLen), room); c.Ext != 0 && size > 0 {
 			iov[count].Base = (*byte)(c.ExtPointer())
 			iov[count].SetLen(int(size))
 			count++
@@ -136,9 +145,9 @@ func (s *Session) advance(n uint64) {
 		inline := min(n, uint64(c.End-c.Start))
 		c.Start += uint32(inline)
 		n -= inline
-		ext := min(n, c.ExtLen)
+		ext := min(n, uint64(c.ExtLen))
 		if ext > 0 {
-			c.Ext, c.ExtLen = c.Ext+uintptr(ext), c.ExtLen-ext
+			c.Ext, c.ExtLen = c.Ext+uintptr(ext), c.ExtLen-uint32(ext)
 			n -= ext
 		}
 		if c.Start < c.End || c.ExtLen > 0 {
@@ -160,6 +169,7 @@ func (s *Session) popFlush() {
 		s.flushTail = nil
 	}
 	if owner := c.OwnerPointer(); owner != nil {
+		s.held(-int64(c.ExtAll))
 		ReleaseOwner(owner)
 	}
 	s.free(c)
@@ -189,6 +199,12 @@ func (s *Session) writeFailed() {
 func (s *Session) free(c *shm.Chunk) {
 	s.held(-int64(c.Size))
 	shm.FreeChunk(c)
+}
+
+// freeChain frees chunks that the session held.
+func (s *Session) freeChain(c *shm.Chunk) {
+	s.held(-c.ChainSize())
+	shm.FreeChain(c)
 }
 
 // held notes that the session holds more, or less, memory.

@@ -151,8 +151,7 @@ func (s *Session) ready(events uint32) {
 		s.failed = true
 	}
 	if events&unix.EPOLLOUT != 0 && s.blocked {
-		s.setBlocked(false)
-		s.write()
+		s.unblock()
 	}
 	if s.fd >= 0 && events&^unix.EPOLLOUT != 0 {
 		if s.link != nil {
@@ -310,7 +309,7 @@ func (s *Session) detach(reason Reason) {
 	shared.Lock()
 	shared.TxState = shm.TxClosed
 	s.takeMain()
-	if shared.TxDirty != 0 {
+	if shared.TxDirty&shm.DirtyListed != 0 {
 		shared.Hold() // the list of sessions to flush still has it
 	}
 	shared.Unlock()
@@ -369,7 +368,7 @@ func (s *Session) unsent() int {
 	var n int32
 	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
 	if s.link != nil && s.link.rest != nil {
-		n += int32(s.link.rest.End - s.link.rest.Start)
+		n += int32(s.link.rest.ChainLen())
 	}
 	return int(n)
 }

@@ -89,13 +89,5 @@ func (s *Session) refused(e unix.Errno) {
 	}
 }
 
-// unblock writes on.
-func (s *Session) unblock() {
-	if s.fd >= 0 && s.blocked {
-		s.setBlocked(false)
-		s.write()
-	}
-}
-
 // readAgain reads on after the kernel had no memory.
 func (s *Session) readAgain() { s.shard.timers.after(shortPause, s.wantRead) }

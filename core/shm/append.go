@@ -45,25 +45,25 @@ func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 	if need > LargeChunkSize-HeaderSize {
 		return s.appendLong(serial, rid, body)
 	}
-	var spare *Chunk
+	var spare spares
 	s.Lock()
-	result := s.append(serial, rid, body, owner, need, &spare)
-	if result == appendNeedsChunk {
-		class := s.nextClass()
+	result, class := s.append(serial, rid, body, owner, need, &spare)
+	for result == appendNeedsChunk {
 		s.Unlock() // the system may have to be asked for memory
-		if spare = NewChunk(need, class); spare == nil {
+		c := NewChunk(0, class)
+		if c == nil {
+			spare.free()
 			return AppendNoMemory
 		}
+		spare.add(c)
 		s.Lock()
-		result = s.append(serial, rid, body, owner, need, &spare)
+		result, class = s.append(serial, rid, body, owner, need, &spare)
 	}
 	if result == Appended {
 		result = s.owe()
 	}
 	s.Unlock()
-	if spare != nil { // room came up meanwhile, or the peer went
-		FreeChunk(spare)
-	}
+	spare.free() // room came up meanwhile, or the peer went
 	return result
 }
 
@@ -73,7 +73,7 @@ func (s *Session) owe() AppendResult {
 	if s.TxDirty != 0 {
 		return Appended
 	}
-	s.TxDirty = 1
+	s.TxDirty = DirtyListed
 	if s.Shard.PushDirty(s) != MustWake {
 		return Appended
 	}
@@ -99,35 +99,68 @@ func (s *Session) check(serial uint64, rid uint32) AppendResult {
 	return Appended
 }
 
-// nextClass is the class of the next chunk of the main queue; TxLock is held.
-func (s *Session) nextClass() uint32 {
-	if tail := (*Chunk)(s.TxTail); tail != nil {
-		return min(tail.Class+1, ClassLarge)
+// nextClass is the class of the next chunk of a main queue that is not held, for
+// need bytes; TxLock is held.
+func (s *Session) nextClass(need uint64) uint32 {
+	tail := (*Chunk)(s.TxTail)
+	switch {
+	case tail != nil && tail.Ext != 0:
+		return fittingClass(uint32(need))
+	case tail != nil:
+		return max(min(tail.Class+1, ClassLarge), fittingClass(uint32(need)))
 	}
-	return uint32(s.TxHint)
+	return max(uint32(s.TxHint), fittingClass(uint32(need)))
 }
 
 // chunkFor returns the chunk that takes need more bytes of the main queue: the
-// last one, spare, or a free one; nil: none is at hand. TxLock is held.
-func (s *Session) chunkFor(need uint64, spare **Chunk) *Chunk {
+// last one, a spare, or a free one; nil: none of that class is at hand. TxLock is
+// held.
+func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class uint32) {
 	tail := (*Chunk)(s.TxTail)
-	if tail != nil && tail.Ext == 0 && uint64(tail.Cap-tail.End) >= need {
-		return tail
+	if tail != nil && uint64(tail.room()) >= need {
+		return tail, 0
 	}
-	c := *spare
-	if *spare = nil; c == nil {
-		if c = freeChunk(need, s.nextClass()); c == nil {
-			return nil
-		}
+	if class = ClassTiny; !owned { // else nothing goes behind the length
+		class = s.nextClass(need)
 	}
-	if tail == nil {
-		s.TxHead = unsafe.Pointer(c)
+	if c = sp.take(); c != nil && uint64(c.Cap) < need {
+		FreeChunk(c) // of a time when the queue was held
+		c = nil
+	}
+	if c == nil {
+		c = freeChunk(need, class)
+	}
+	if c != nil {
+		s.link(c, c, int64(c.Size))
+	}
+	return c, class
+}
+
+// link puts chunks of so many bytes behind the main queue. TxLock is held.
+func (s *Session) link(head, tail *Chunk, blocks int64) {
+	lost := uint32(0)
+	if last := (*Chunk)(s.TxTail); last == nil {
+		s.TxHead = unsafe.Pointer(head)
 	} else {
-		tail.Link(c)
+		lost = last.room()
+		last.Link(head)
 	}
-	s.TxTail = unsafe.Pointer(c)
-	atomic.AddInt64(&s.Held, int64(c.Size))
-	return c
+	if s.TxDirty&DirtyHeld != 0 {
+		added := int64(tail.room()) - int64(lost)
+		for c := head; c != nil; c = (*Chunk)(c.Next) {
+			added += int64(c.End)
+		}
+		s.allow(int64(s.TxRoom) + 2*added - blocks)
+	}
+	s.TxTail = unsafe.Pointer(tail)
+	atomic.AddInt64(&s.Held, blocks)
+}
+
+// appended counts a message whose last byte is in c. TxLock is held.
+func (s *Session) appended(c *Chunk, body int) {
+	c.Msgs++
+	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1) // HasRoom looks without the lock
+	s.TxBytes += lengthSize + uint64(body)
 }
 
 // appendLong is Append for a body that no single chunk can hold. It is copied
@@ -146,30 +179,27 @@ func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResul
 	s.Lock()
 	defer s.Unlock()
 	if result = s.check(serial, rid); result != Appended {
-		freeChain(head)
+		FreeChain(head)
 		return result
 	}
-	if s.TxTail == nil {
-		s.TxHead = unsafe.Pointer(head)
-	} else {
-		(*Chunk)(s.TxTail).Link(head)
-	}
-	s.TxTail = unsafe.Pointer(tail)
-	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1)
-	s.TxBytes += lengthSize + uint64(len(body))
-	atomic.AddInt64(&s.Held, held)
+	s.link(head, tail, held)
+	s.appended(tail, len(body))
 	return s.owe()
 }
 
-// newChain copies a frame into large chunks, of which the last one has the
-// message; nil when there is no memory. held is what they take.
+// newChain copies a frame into large chunks, but for what is left at its end; nil
+// when there is no memory. held is what they take.
 func newChain(body []byte) (head, tail *Chunk, held int64) {
 	var length [lengthSize]byte
 	binary.BigEndian.PutUint32(length[:], uint32(len(body)))
 	for part := length[:]; len(part) > 0; {
-		c := NewChunk(lengthSize, ClassLarge)
+		class := uint32(ClassLarge)
+		if tail != nil {
+			class = fittingClass(uint32(min(len(part), LargeChunkSize)))
+		}
+		c := NewChunk(0, class)
 		if c == nil {
-			freeChain(head)
+			FreeChain(head)
 			return nil, nil, 0
 		}
 		if tail == nil {
@@ -184,31 +214,24 @@ func newChain(body []byte) (head, tail *Chunk, held int64) {
 		part, tail = part[n:], c
 		held += int64(c.Size)
 	}
-	tail.Msgs = 1
 	return head, tail, held
-}
-
-func freeChain(c *Chunk) {
-	for c != nil {
-		next := (*Chunk)(c.Next)
-		FreeChunk(c)
-		c = next
-	}
 }
 
 // AppendMany queues the messages that next yields, under one lock and copied,
 // until it has no more (false) or one does not go in at once. It returns how
 // many it queued, and what Append would have. Any thread.
 func (s *Session) AppendMany(serial uint64, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
+	var spare spares
+	defer func() { spare.free() }()
 	s.Lock()
 	defer s.Unlock()
 	for ; ; n++ {
 		body, ok := next(n)
-		if !ok || uint64(len(body)) > LargeChunkSize {
+		need := lengthSize + uint64(len(body))
+		if !ok || need > LargeChunkSize-HeaderSize {
 			break
 		}
-		var spare *Chunk
-		if result = s.append(serial, rid, body, nil, lengthSize+uint64(len(body)), &spare); result != Appended {
+		if result, _ = s.append(serial, rid, body, nil, need, &spare); result != Appended {
 			break
 		}
 	}
@@ -255,24 +278,38 @@ func (s *Session) HasRoom() bool {
 	return s.TxHwm == 0 || atomic.LoadUint32(&s.TxQueued)-atomic.LoadUint32(&s.TxDone) < s.TxHwm
 }
 
-func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer, need uint64, spare **Chunk) AppendResult {
+// append is Append with the lock, and with the chunks that are at hand.
+// appendNeedsChunk: one of that class is missing.
+func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer, need uint64, sp *spares) (AppendResult, uint32) {
 	if result := s.check(serial, rid); result != Appended {
-		return result
+		return result, 0
 	}
-	c := s.chunkFor(need, spare)
+	tail := (*Chunk)(s.TxTail)
+	if owner == nil && s.TxDirty&DirtyHeld != 0 && (tail == nil || uint64(tail.room()) < need) {
+		return s.appendHeld(body, sp)
+	}
+	c, class := s.chunkFor(need, owner != nil, sp)
 	if c == nil {
-		return appendNeedsChunk
+		return appendNeedsChunk, class
 	}
 	free := c.Bytes()[c.End:]
 	binary.BigEndian.PutUint32(free, uint32(len(body)))
+	c.End += uint32(need)
 	if owner == nil {
 		copy(free[lengthSize:], body)
 	} else {
-		c.Ext, c.ExtLen, c.Owner = uintptr(unsafe.Pointer(&body[0])), uint64(len(body)), uintptr(owner)
+		s.own(c, body, owner)
 	}
-	c.End += uint32(need)
-	c.Msgs++
-	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1) // HasRoom looks without the lock
-	s.TxBytes += lengthSize + uint64(len(body))
-	return Appended
+	s.appended(c, len(body))
+	return Appended, 0
+}
+
+// own puts a body that is not copied behind what is in c, which is full then.
+func (s *Session) own(c *Chunk, body []byte, owner unsafe.Pointer) {
+	size := uint32(len(body))
+	if s.TxDirty&DirtyHeld != 0 { // its own memory, and twice that allowed
+		s.allow(int64(s.TxRoom) + int64(size) - 2*int64(c.room()))
+	}
+	c.Ext, c.ExtLen, c.ExtAll, c.Owner = uintptr(unsafe.Pointer(&body[0])), size, size, uintptr(owner)
+	atomic.AddInt64(&s.Held, int64(size))
 }

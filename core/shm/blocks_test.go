@@ -48,7 +48,7 @@ func TestNewChunk(t *testing.T) {
 			chunk := NewChunk(8, ClassTiny)
 			other := NewChunk(8, ClassTiny)
 			chunk.Next, chunk.Ext, chunk.Owner = unsafe.Pointer(other), 1, 1
-			chunk.Start, chunk.End, chunk.Msgs, chunk.ExtLen, chunk.Cold = 1, 2, 3, 4, 1
+			chunk.Start, chunk.End, chunk.Msgs, chunk.ExtLen, chunk.Open = 1, 2, 3, 4, 1
 			FreeChunk(chunk)
 			again := NewChunk(8, ClassTiny)
 			So(again == chunk, ShouldBeTrue)
@@ -182,7 +182,6 @@ func TestTrim(t *testing.T) {
 		}
 		Trim()
 		for _, c := range chunks {
-			So(c.Cold, ShouldEqual, 0)
 			So(isFilled(c.Bytes()), ShouldBeTrue)
 		}
 	})

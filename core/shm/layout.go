@@ -52,6 +52,12 @@ const (
 	TxClosing = 2 // told to close after what is queued: EHOSTUNREACH
 )
 
+// Bits of TxDirty.
+const (
+	DirtyListed = 1 // on the shard's list of sessions to flush
+	DirtyHeld   = 2 // the kernel takes nothing: the driver takes the queue when it does again
+)
+
 // Driver states of a shard.
 const (
 	DriverNone    = 0 // nobody runs the shard's loop
@@ -107,10 +113,11 @@ type Chunk struct {
 	Cap    uint32 // bytes of data
 	Start  uint32 // written up to here; moved by the shard only
 	End    uint32
-	Msgs   uint32 // frames that end in this chunk
-	Cold   uint32
+	Msgs   uint32  // frames that end in this chunk
+	Open   uint32  // of the last bytes: they begin a frame that ends in a later chunk
 	Ext    uintptr // bytes that are sent from where they are
-	ExtLen uint64
+	ExtLen uint32  // of those, not yet written
+	ExtAll uint32
 	Owner  uintptr // released when Ext is written or dropped
 	Size   uint64  // of the block, header included
 }
@@ -126,9 +133,10 @@ type Session struct {
 	TxQueued  uint32 // messages ever appended, modulo 2^32
 	TxDone    uint32 // messages ever written; stored by the shard, atomic
 	TxState   uint8
-	TxDirty   uint8 // on the shard's list of sessions to flush
+	TxDirty   uint8 // DirtyListed, DirtyHeld; 0: a sender has to put it on the list
 	TxHint    uint8 // class of the chunk that the last batch would have fitted
-	_         [5]byte
+	_         uint8
+	TxRoom    uint32         // bytes of blocks that a held queue may take on: held.go
 	TxHead    unsafe.Pointer // *Chunk, the main queue
 	TxTail    unsafe.Pointer // *Chunk
 	Shard     *Shard

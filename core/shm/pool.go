@@ -165,14 +165,15 @@ func fittingClass(size uint32) uint32 {
 	return ClassLarge
 }
 
-// TakeMain removes and returns a session's main queue; TxLock is held. The next
-// one starts with a chunk that this one would have fitted.
+// TakeMain removes and returns a session's main queue, which is held no longer;
+// TxLock is held. The next one starts with a chunk that this one would have fitted.
 func (s *Session) TakeMain() (head, tail *Chunk) {
 	head, tail = (*Chunk)(s.TxHead), (*Chunk)(s.TxTail)
 	s.TxHead, s.TxTail = nil, nil
+	s.TxDirty &^= DirtyHeld
 	if head != nil {
 		s.TxHint = ClassLarge
-		if head == tail {
+		if head == tail || tail.Ext != 0 {
 			s.TxHint = uint8(fittingClass(tail.End))
 		}
 	}
@@ -182,8 +183,8 @@ func (s *Session) TakeMain() (head, tail *Chunk) {
 func resetChunk(c *Chunk) *Chunk {
 	if c != nil {
 		c.Link(nil)
-		c.Start, c.End, c.Msgs, c.Cold = 0, 0, 0, 0
-		c.Ext, c.ExtLen, c.Owner = 0, 0, 0
+		c.Start, c.End, c.Msgs, c.Open = 0, 0, 0, 0
+		c.Ext, c.ExtLen, c.ExtAll, c.Owner = 0, 0, 0, 0
 	}
 	return c
 }
@@ -304,19 +305,16 @@ func Trim() {
 	}
 }
 
-// chill drops a block's pages, once; the page of the header stays.
+// chill drops a block's pages, a slab's once; the page of the header stays.
 func chill(class uint32, block unsafe.Pointer) {
-	size := blockSize[class]
-	var cold *uint32
-	if class <= ClassLarge {
-		cold = &(*Chunk)(block).Cold
-	} else {
-		cold = &(*Slab)(block).Cold
+	if class > ClassLarge {
+		slab := (*Slab)(block)
+		if slab.Cold != 0 {
+			return
+		}
+		slab.Cold = 1
 	}
-	if *cold == 0 {
-		dropPages(unsafe.Add(block, PageSize), size-PageSize)
-		*cold = 1
-	}
+	dropPages(unsafe.Add(block, PageSize), blockSize[class]-PageSize)
 }
 
 func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

@@ -3,12 +3,14 @@
 // mutate: senders compare no serial and id: s/:: id\[s\] == meant .. open\[s\] ->/:: open[s] ->/
 // mutate: the push comes after the lock was given back: s/^                dirty\[s\] = true;/                dirty[s] = true; unlock (s);/; s/^        unlock (s);/        if :: locked[s] -> unlock (s) :: else fi;/
 // mutate: the mark goes before the link is read: s/^        list = link_\[s\];.*//; s/^        unlock (s)$/        unlock (s); list = link_[s]/
+// mutate: the mark stays when the queue is held: s/atomic { dirty.s. = false; listed/atomic { dirty[s] = held[s]; listed/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The list of sessions to flush (core/engine/send.go, core/shm/append.go), with
  * connections that end and slots that come back: two senders append to the
  * connections that they know by slot and id, the driver takes the list and
  * flushes, ends a connection at any time, puts another socket's into its slot,
- * and stops when no connection is left.
+ * and stops when no connection is left. The kernel may take nothing of a connection:
+ * then its queue is held (core/engine/hold.go), and senders put it on no list.
  *
  * Shown: a session is never on the list twice (which would make the list a ring);
  * a slot is not reused while it is on the list; what a sender appends goes to the
@@ -24,6 +26,8 @@
 byte head = NIL;
 byte link_[SLOTS + 1];
 bool dirty[SLOTS + 1];
+bool held[SLOTS + 1];
+byte refusals = 1; /* of the kernel, to come */
 bool locked[SLOTS + 1];
 byte id[SLOTS + 1];    /* the connection in the slot: socket's serial and routing id in one */
 bool open[SLOTS + 1];
@@ -50,7 +54,7 @@ proctype sender (byte a; byte b)
         :: id[s] == meant && open[s] -> /* names */
             atomic { assert (id[s] == meant); queue[s]++; appended++ };
             if
-            :: !dirty[s] ->
+            ::  !dirty[s] && !held[s] ->
                 dirty[s] = true;
                 do
                 :: old = head;
@@ -99,8 +103,9 @@ inline flushDirty ()
         atomic { dirty[s] = false; listed[s] = false };
         if
         :: !open[s] -> refs[s]-- /* detach kept it for the list */
-        :: else ->
+        :: open[s] && !held[s] ->
             atomic { written = written + queue[s]; queue[s] = 0 }
+        :: open[s] && held[s] -> skip /* until the kernel takes bytes again */
         fi;
         unlock (s)
     :: else -> break
@@ -120,7 +125,7 @@ proctype driver ()
         :: open[2] -> s = 2
         fi;
         lock (s);
-        open[s] = false;
+        atomic { open[s] = false; held[s] = false };
         atomic { written = written + queue[s]; queue[s] = 0 }; /* takeMain: the rest goes out */
         if
         :: dirty[s] -> refs[s]++
@@ -128,6 +133,22 @@ proctype driver ()
         fi;
         unlock (s);
         refs[s]--
+    :: refusals > 0 && (open[1] || open[2]) -> /* it took nothing of what was written */
+        if
+        :: open[1] -> s = 1
+        :: open[2] -> s = 2
+        fi;
+        lock (s);
+        atomic { refusals--; held[s] = true };
+        unlock (s)
+    :: held[1] || held[2] -> /* the kernel takes bytes again */
+        if
+        :: held[1] -> s = 1
+        :: held[2] -> s = 2
+        fi;
+        lock (s);
+        atomic { held[s] = false; written = written + queue[s]; queue[s] = 0 };
+        unlock (s)
     :: reuses < REUSES && (refs[1] == 0 || refs[2] == 0) -> /* a free slot gets another connection */
         if
         :: refs[1] == 0 -> s = 1
