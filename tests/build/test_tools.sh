@@ -28,7 +28,7 @@ else
     echo "skipped: there is no C++ compiler"
 fi
 
-# shellcheck source=../../scripts/compile.sh
+# shellcheck source=scripts/compile.sh
 . scripts/compile.sh
 if command -v gcc >/dev/null && command -v clang >/dev/null; then
     CC=gcc configure "$work/cc"
