@@ -36,9 +36,9 @@ die() {
 [ "$(id -u)" -eq 0 ] || skip "only root can make a root"
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || die "missing: go"
-# The first process of the namespace ends with this one, and all others with it.
-in_namespace() { setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child "$@"; }
-in_namespace mount --make-rprivate / 2>/dev/null || skip "no mount namespace can be had here"
+# The first process of such a namespace ends with this one, and all others with it.
+namespace=(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child)
+"${namespace[@]}" mount --make-rprivate / 2>/dev/null || skip "no mount namespace can be had here"
 command -v debootstrap >/dev/null || {
     command -v apt-get >/dev/null || skip "neither debootstrap nor apt-get is here"
     export DEBIAN_FRONTEND=noninteractive
@@ -92,7 +92,8 @@ trap 'exit 143' TERM
 # inside COMMAND...: runs it in the namespace, and can be interrupted.
 inside() {
     local rc=0
-    in_namespace "$@" {lock}<&- </dev/null &
+    # No function, which would be a process between the two.
+    "${namespace[@]}" "$@" {lock}<&- </dev/null &
     child=$!
     wait "$child" || rc=$?
     child=
