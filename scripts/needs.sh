@@ -14,6 +14,7 @@ packages_of() {
         gcc) echo gcc libc6-dev ;;
         node) echo nodejs ;;
         certutil) echo libnss3-tools ;;
+        ss) echo iproute2 ;;
         *) echo "$1" ;;
     esac
 }
@@ -69,7 +70,7 @@ want_stacks() {
 # What apt-get would do with the packages: "94 packages, 75 MB to load, 270 MB on
 # disk". The package lists may be missing or out of date.
 installation_of() {
-    apt_get install --assume-no --no-install-recommends "$@" 2>/dev/null | awk '
+    { apt_get install --assume-no --no-install-recommends "$@" 2>/dev/null || true; } | awk '
         / newly installed/ { n = $3 }
         /^Need to get/ { load = $4 " " $5; sub(/.*\//, "", load) }
         /^After this operation/ { disk = $4 " " $5 }

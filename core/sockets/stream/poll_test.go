@@ -131,12 +131,14 @@ func TestPollManySockets(t *testing.T) {
 		}
 		for round := range rounds {
 			i := round * 37 % sockets
-			go func() { _ = send(server, toClient[i], "ping") }()
+			sent := make(chan error, 1) // one sends at a time
+			go func() { sent <- send(server, toClient[i], "ping") }()
 			n, err := Poll(items, patience)
 			So(err, ShouldBeNil)
 			So(n, ShouldEqual, 1)
 			So(items[i].Revents, ShouldEqual, PollIn)
 			want(t, items[i].Socket.(*Socket), "ping")
+			So(<-sent, ShouldBeNil)
 		}
 	})
 }
