@@ -58,12 +58,13 @@ mapfile -t commands < <(awk '/^## Two commands/ { there = 1 }
 mkdir -p "$dir"
 for old in "$dir"/root.*; do
     # One that nobody holds was left by a process that was killed.
-    [ ! -d "$old" ] || flock --nonblock "$old" rm -rf --one-file-system "$old" || true
+    [ ! -d "$old" ] || flock --nonblock "$old" rm -rf --one-file-system "$old" "$old.log" || true
 done
 root=$(mktemp -d "$dir/root.XXXXXX")
 exec {lock}<"$root"
 flock "$lock"
 chmod 755 "$root"
+log=$root.log
 child=
 
 # shellcheck disable=SC2317 # called by the trap
@@ -77,6 +78,7 @@ finish() {
         echo "kept: $root"
         return
     fi
+    rm -f "$log"
     # What was just killed may still be ending.
     for _ in 1 2 3 4 5; do
         rm -rf --one-file-system "$root" 2>/dev/null && break
@@ -113,13 +115,11 @@ sources=$(debian_sources)
 mapfile -t source_lines <<<"$sources"
 mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
 say "a bare Debian ($suite) with $packages in $root"
-log=$dir/debootstrap.log
 # shellcheck disable=SC2086 # without a mirror debootstrap has its own
 inside debootstrap --variant=minbase --include="$packages" "$suite" "$root" $mirror >"$log" 2>&1 || {
-    tail -n 5 "$log" >&2
-    die "debootstrap failed (log: $log)"
+    tail -n 20 "$log" >&2
+    die "debootstrap failed"
 }
-rm -f "$log"
 
 # How this machine reaches its package archives, and whom it trusts.
 [ -z "$sources" ] || printf 'deb %s\n' "${source_lines[@]}" >"$root/etc/apt/sources.list"
