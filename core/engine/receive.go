@@ -36,7 +36,11 @@ func (s *Session) receive() {
 	}
 	room := s.room()
 	if room <= 0 || s.throttled() {
-		s.park()
+		if s.overUnread() {
+			s.readEnd()
+		} else {
+			s.park()
+		}
 		return
 	}
 	if s.big.slab != nil {
@@ -222,38 +226,6 @@ func (s *Session) room() int {
 		return math.MaxInt32
 	}
 	return int(s.limits.RcvHwm) - int(atomic.LoadInt32(&s.Shared.RxQueued))
-}
-
-// throttled tells whether the socket has enough to read.
-func (s *Session) throttled() bool {
-	return atomic.LoadInt64(&s.queues.RxWaiting) >= throttleBytes
-}
-
-// park stops reading until the receiver catches up: it marks what it waits for
-// and looks once more, and the receiver, after it took something, looks for
-// the mark. A reason that shows only in that look is marked and looked at again:
-// what the first one waited for may be over for good. Checked by
-// tests/model/parking.pml.
-func (s *Session) park() {
-	s.parked = true
-	s.shard.parked = append(s.shard.parked, s)
-	stalled, throttled := false, false // marked
-	for {
-		switch full, much := s.room() <= 0, s.throttled(); {
-		case full && !stalled:
-			stalled = true
-			atomic.StoreUint32(&s.Shared.RxStalled, 1)
-		case much && !throttled:
-			throttled = true
-			atomic.StoreUint32(&s.queues.RxLow, throttleBytes/2)
-			atomic.StoreUint32(&s.queues.RxThrottled, 1)
-		case full || much: // and was marked before this look
-			return
-		default:
-			s.shard.unpark.Store(true)
-			return
-		}
-	}
 }
 
 // stashed returns how many bytes wait in the stash.

@@ -179,9 +179,70 @@ func TestPark(t *testing.T) {
 		Convey("is read when the shard is told to, with its mark gone", func() {
 			read(s, 2)
 			o.takeAll()
-			sh.Resume()
+			sh.Resume(o.shared)
 			So(sh.step(nil, false, time.Time{}), ShouldBeNil)
 			So(s.Received.Load(), ShouldEqual, 2)
+		})
+	})
+}
+
+func TestReadParked(t *testing.T) {
+	Convey("A receiver that caught up", t, func() {
+		sh, o := driven(t)
+		elsewhere := &ownerStub{shared: shm.NewSocket()}
+		Reset(func() { shm.FreeSocket(elsewhere.shared) })
+		park := func(o *ownerStub, rcvHwm uint32, n int) (sessions []*Session) {
+			for range n {
+				s, fd := adopted(t, sh, o.origin(rcvHwm))
+				fill(t, fd, 20, 1)
+				s.receive()
+				s.receive()
+				sessions = append(sessions, s)
+			}
+			return sessions
+		}
+		stillParked := func(sessions []*Session) (n int) {
+			for _, s := range sessions {
+				if s.parked {
+					n++
+				}
+			}
+			return n
+		}
+		mine, others := park(o, 1, 5), park(elsewhere, 1, 5)
+		So(stillParked(mine)+stillParked(others), ShouldEqual, 10)
+
+		Convey("has the sessions of its own socket looked at, and no others", func() {
+			o.takeAll()
+			elsewhere.takeAll()
+			sh.Resume(o.shared)
+			sh.Resume(o.shared)
+			sh.readParked()
+			So(stillParked(mine), ShouldEqual, 0)
+			So(stillParked(others), ShouldEqual, 5)
+			sh.readParked()
+			So(stillParked(others), ShouldEqual, 5)
+		})
+		Convey("leaves those that wait for messages of their own", func() {
+			atomic.AddInt32(&mine[2].Shared.RxQueued, -1)
+			sh.Resume(o.shared)
+			sh.readParked()
+			So(stillParked(mine), ShouldEqual, 4)
+			So(mine[2].parked, ShouldBeFalse)
+			So(mine[1].Shared.RxStalled, ShouldEqual, 1)
+		})
+		Convey("does not meet those that ended meanwhile", func() {
+			for _, i := range []int{0, 4, 2} {
+				mine[i].Abort(ReasonLocal)
+			}
+			So(len(*sh.parked[o.shared]), ShouldEqual, 2)
+			o.takeAll()
+			sh.Resume(o.shared)
+			sh.readParked()
+			So(stillParked(mine), ShouldEqual, 0)
+			So(len(*sh.parked[o.shared]), ShouldEqual, 0)
+			sh.dropParkedLists()
+			So(len(sh.parked), ShouldEqual, 1)
 		})
 	})
 }

@@ -38,6 +38,7 @@ type Session struct {
 	sinceMs       int64         // since 1970
 	Index         int32         // the owner's
 	fd            int32         // -1: closed
+	parkedAt      int32         // its place on the socket's list, while it is parked
 
 	// Receiving.
 	stash *shm.Chunk // bytes received and not yet handed on
@@ -50,7 +51,7 @@ type Session struct {
 
 	Oversize  bool // it is cut for a message above MaxMsgSize; before Detach
 	pending   bool // on the shard's ready list
-	parked    bool // on the shard's list of sessions that wait for the receiver
+	parked    bool // waits for the receiver; parking.go
 	hangup    bool // the kernel reported the end: read until it shows
 	failed    bool // the kernel reported an error; after the peer's end a read does not tell it
 	backlog   bool // stash holds whole frames that RCVHWM keeps back
@@ -158,6 +159,9 @@ func (s *Session) ready(events uint32) {
 			s.link.conn.drained = false
 		}
 		s.wantRead()
+		if s.parked && s.hangup {
+			s.overWhileParked()
+		}
 	}
 }
 
@@ -391,7 +395,7 @@ func (s *Session) close() {
 		s.shard.timers.cancel(s.end.deadline)
 	}
 	if s.parked {
-		s.unlistParked()
+		s.unpark()
 	}
 	s.freeStash()
 	s.dropBig()
@@ -402,15 +406,4 @@ func (s *Session) close() {
 	}
 	s.owner.Gone(s) // reads what the session counted
 	s.Shared.Release()
-}
-
-func (s *Session) unlistParked() {
-	for i, other := range s.shard.parked {
-		if other == s {
-			last := len(s.shard.parked) - 1
-			s.shard.parked[i] = s.shard.parked[last]
-			s.shard.parked = s.shard.parked[:last]
-			return
-		}
-	}
 }

@@ -21,6 +21,8 @@ const (
 	// throttleBytes is how much may wait unread in a socket before its shards
 	// stop reading for it: what waits, waits in the kernel. About a cache-full.
 	throttleBytes = 1 << 20
+	// endedBytes is the same for connections that are over.
+	endedBytes = 4 * throttleBytes
 	// roundBytes is how much is read in one round before what the application
 	// answered is written: it is still in the cache, and answers do not pile up.
 	roundBytes = 64 << 10
@@ -74,8 +76,11 @@ type Shard struct {
 	// unwritten are the sessions that have something to write and would not be
 	// blocked.
 	unwritten ring
-	parked    []*Session // sessions not read until the receiver catches up
 	timers    timers
+	// parked are the sessions that are not read until the receiver catches up, by
+	// socket; parking.go. caughtUpSpare is mail.caughtUp with other memory.
+	parked        map[*shm.Socket]*[]*Session
+	caughtUpSpare []*shm.Socket
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
 	plain      []byte // of a link, being sealed; sealed is the same as it goes out
@@ -97,11 +102,12 @@ type Shard struct {
 	// Any thread.
 	mail struct {
 		sync.Mutex
-		calls  []func()
-		closed bool
+		calls    []func()
+		caughtUp []*shm.Socket // whose receivers did
+		closed   bool
 	}
 	hasMail  atomic.Bool
-	unpark   atomic.Bool  // a receiver caught up
+	unpark   atomic.Bool  // mail.caughtUp is not empty
 	owing    atomic.Bool  // the last driver left something to see to: driver.go
 	Users    atomic.Int32 // sockets with endpoints here
 	sessions atomic.Int32
@@ -168,12 +174,6 @@ func (sh *Shard) Post(call func()) {
 	if sh.idle() { // else the driver looks, at the latest when it gives the role up
 		sh.hurry()
 	}
-}
-
-// Resume lets the shard read on for a receiver that caught up. Any thread.
-func (sh *Shard) Resume() {
-	sh.unpark.Store(true)
-	sh.Nudge()
 }
 
 // Nudge makes a sleeping driver look at its lists again. Any thread.
@@ -285,6 +285,7 @@ func (sh *Shard) trim() {
 		go Compact()
 	}
 	sh.plain, sh.sealed = nil, nil
+	sh.dropParkedLists()
 	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
 		sh.slab.Release()
 		sh.slab = nil
@@ -377,17 +378,6 @@ func (sh *Shard) readPending() {
 			return
 		}
 	}
-}
-
-// readParked gives every session that waited for the receiver another turn.
-func (sh *Shard) readParked() {
-	for _, s := range sh.parked {
-		s.parked = false
-		atomic.StoreUint32(&s.Shared.RxStalled, 0)
-		s.wantRead()
-	}
-	clear(sh.parked)
-	sh.parked = sh.parked[:0] // kept, as throttled sockets fill it again and again
 }
 
 // ring is a first-in-first-out queue of sessions.

@@ -120,7 +120,10 @@ func TestTurnsOfReading(t *testing.T) {
 			So(worst, ShouldBeGreaterThan, 0)
 			So(worst, ShouldBeLessThanOrEqualTo, pollTurns*turn)
 			// One turn alone: the kernel has more than that.
-			s.parked, s.pending = false, false
+			if s.parked {
+				s.unpark()
+			}
+			s.pending = false
 			g.sh.flushDirty()
 			had := unread(int(s.fd))
 			s.receive()

@@ -9,8 +9,9 @@
 /* Parking: a shard stops reading a session that has RCVHWM messages waiting
  * (RxStalled), and every session of a socket that has much waiting
  * (RxThrottled); the receiver, when it has caught up, has them read again.
- * Shard: park in core/engine/receive.go, readParked, sleep and Resume in
- * core/engine/shard.go. Receiver: release and resume in
+ * Shard: park, readParked and Resume in core/engine/parking.go, sleep in
+ * core/engine/shard.go; what unpark says there is of which sockets, and here is
+ * one. Receiver: release and resume in
  * core/sockets/stream/recv.go, and zl_finish_run in capi/hot.c, which does the
  * same steps in the same order. Each step below is one atomic operation.
  *
@@ -76,8 +77,10 @@ proctype shard (byte sh; byte first; byte last)
     :: unpark[sh] -> unpark[sh] = false;
         s = first; /* readParked */
         do
-        :: s <= last -> atomic { parked[s] = false; stalled[s] = false; s++ }
-        :: else -> break /* turn over */
+        :: s <= last && stalled[s] && !room (s) -> s++ /* stays: its mark is there */
+        :: s <= last && !(stalled[s] && !room (s)) ->
+            atomic { parked[s] = false; stalled[s] = false; s++ }
+        :: s > last -> break /* turn over */
         od;
         s = 0
     :: readable (first) || readable (last) ->

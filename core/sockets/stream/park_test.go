@@ -5,6 +5,8 @@ package stream
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,3 +103,93 @@ func TestParkStress(t *testing.T) {
 
 // throttle is what may wait in a socket before its shards stop reading.
 const throttle = 1 << 20
+
+// attached tells how many connections of the socket have a descriptor.
+func attached(k *Socket) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.sessions)
+}
+
+// TestDeadWhileParked: an application that does not receive keeps no descriptors
+// of connections that are over and have nothing more to give.
+func TestDeadWhileParked(t *testing.T) {
+	const dead = 20
+	end := map[string]func(p peer, i int){
+		"close": func(p peer, _ int) { _ = p.Close() },
+		"reset": func(p peer, _ int) {
+			_ = p.Conn.(*net.TCPConn).SetLinger(0)
+			_ = p.Close()
+		},
+	}
+	for how, finish := range end {
+		Convey("While nothing is received, peers that "+how, t, func() {
+			k := newSocket(t, newContext(t))
+			set(t, k, OptRcvHwm, 1)
+			endpoint := bind(t, k)
+			var peers []peer
+			for range dead {
+				peers = append(peers, dial(t, endpoint))
+			}
+			eventually(t, "all are there", func() bool { return attached(k) == dead })
+
+			Convey("leave no descriptor once they are read", func() {
+				for _, p := range peers {
+					p.send("one")
+				}
+				eventually(t, "all has come", func() bool { s, _ := k.Stats(); return s.MsgsIn == dead })
+				for i, p := range peers {
+					finish(p, i)
+				}
+				eventually(t, "their descriptors are closed", func() bool { return attached(k) == 0 })
+				for range dead {
+					id := want(t, k, connected)
+					So(id, ShouldNotBeEmpty)
+				}
+				got := map[string]int{}
+				for range 2 * dead {
+					m, err := receive(k)
+					So(err, ShouldBeNil)
+					got[m.body]++
+				}
+				So(got, ShouldResemble, map[string]int{"one": dead, disconnected: dead})
+			})
+			Convey("lose nothing that the system has of them", func() {
+				for _, p := range peers {
+					p.send("one", "two", "three")
+				}
+				eventually(t, "the first ones have come", func() bool { s, _ := k.Stats(); return s.MsgsIn >= dead })
+				for i, p := range peers {
+					finish(p, i)
+				}
+				got := map[string]int{}
+				for range 5 * dead {
+					m, err := receive(k)
+					So(err, ShouldBeNil)
+					got[m.body]++
+				}
+				So(got, ShouldResemble, map[string]int{connected: dead, "one": dead, "two": dead, "three": dead,
+					disconnected: dead})
+			})
+		})
+	}
+	for _, scheme := range []string{"tcp", "tls", "ws"} {
+		Convey("So do idle peers of a throttled socket over "+scheme, t, func() {
+			ctx := newContext(t)
+			k, client := newSocket(t, ctx), newSocket(t, ctx)
+			newIdentity(t, "one").use(t, k, client)
+			flooder := dial(t, bind(t, k))
+			check(t, k.Bind(scheme+"://127.0.0.1:*"), "Bind")
+			for range dead {
+				check(t, client.Connect(lastEndpoint(t, k)), "Connect")
+			}
+			eventually(t, "all are there", func() bool { return attached(k) == dead+1 })
+			go flooder.flood(3000, 1000) // more than may wait
+			eventually(t, "the socket is throttled", func() bool {
+				return atomic.LoadInt64(&k.shared.RxWaiting) >= 1<<20
+			})
+			check(t, client.Disconnect(lastEndpoint(t, k)), "Disconnect")
+			eventually(t, "their descriptors are closed", func() bool { return attached(k) == 1 })
+		})
+	}
+}

@@ -106,7 +106,7 @@ func (k *Socket) resume() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, sh := range k.shards {
-		sh.Resume()
+		sh.Resume(k.shared)
 	}
 }
 
