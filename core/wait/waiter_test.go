@@ -12,7 +12,7 @@ import (
 	"github.com/zlink/zlink/core/errno"
 )
 
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // startWait waits on a goroutine of its own.
 func startWait(w *Waiter, deadline time.Time) chan error {

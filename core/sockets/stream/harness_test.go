@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for something that must happen.
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // message is a routing id and a body.
 type message struct{ id, body string }

@@ -33,7 +33,6 @@ func (c *client) run() error {
 		if err != nil {
 			return err
 		}
-		_ = conn.SetDeadline(time.Now().Add(patience))
 		err = c.talk(conn)
 		_ = conn.Close()
 		if err != nil {
@@ -57,6 +56,7 @@ func (c *client) size() int {
 func (c *client) talk(conn net.Conn) error {
 	p := peer{Conn: conn}
 	for ; c.batches > 0; c.batches-- {
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		var bodies []string
 		var all []byte
 		for range 1 + c.rng.IntN(20) {
