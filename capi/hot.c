@@ -187,6 +187,13 @@ int zlink_send_const (void *handle, const void *buf, size_t len, int flags)
     return zlink_send (handle, buf, len, flags);
 }
 
+/* Callers with an int64_t for an int expect its other half to be 0. */
+static void zero_rest (void *optval, size_t used, size_t size)
+{
+    size_t room = size < ZL_OPTION_MAX ? size : ZL_OPTION_MAX;
+    memset ((char *) optval + used, 0, room - used);
+}
+
 int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
 {
     if (ZL_UNLIKELY (!optval || !optvallen))
@@ -196,6 +203,8 @@ int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
         if (ZL_LIKELY (k != NULL)) {
             int more = (int) k->rx_more;
             memcpy (optval, &more, sizeof more);
+            if (ZL_UNLIKELY (*optvallen > sizeof more))
+                zero_rest (optval, sizeof more, *optvallen);
             *optvallen = sizeof more;
             return 0;
         }

@@ -178,10 +178,13 @@ int zlink_msg_more (const zlink_msg_t *msg)
     return zlink_msg_get (msg, ZLINK_MORE);
 }
 
+/* Data without a free function is somebody else's: shared, also by one message. */
 static bool shared (const message *m)
 {
-    if (m->kind == KIND_CONTENT)
-        return atomic_load (&m->u.content->refs) > 1;
+    if (m->kind == KIND_CONTENT) {
+        content *c = m->u.content;
+        return atomic_load (&c->refs) > 1 || (!c->ffn && c->data != c + 1);
+    }
     return m->kind == KIND_SLAB && (m->flags & FLAG_SHARED);
 }
 

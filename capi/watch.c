@@ -39,9 +39,10 @@ int zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags)
 
 int zlink_socket_monitor (void *socket, const char *addr, int events)
 {
-    (void) addr;
     (void) events;
     ZL_ENTER (-1);
+    if (!addr)
+        return zl_result (zgo_monitors_stop ((uintptr_t) socket));
     int count = zgo_peer_count ((uintptr_t) socket); /* is it a socket? */
     return count < 0 ? zl_result (count) : zl_fail (ENOTSUP);
 }

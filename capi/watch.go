@@ -38,6 +38,15 @@ func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t
 	return C.uintptr_t(monitor)
 }
 
+//export zgo_monitors_stop
+func zgo_monitors_stop(handle C.uintptr_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.StopMonitors()
+	}
+	return result(err)
+}
+
 // eventAll is ZLINK_EVENT_ALL.
 const eventAll = 0xFFFF
 

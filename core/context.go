@@ -108,10 +108,10 @@ func (c *Context) Set(option, value int) error {
 		}
 		c.ioThreads, c.threadsSet = value, true
 	case OptMaxSockets:
-		if value < 1 || value > socketLimit {
+		if value < 1 {
 			return bad
 		}
-		c.maxSockets = value
+		c.maxSockets = min(value, socketLimit)
 	case OptMaxMsgSize:
 		if value < 0 {
 			return bad

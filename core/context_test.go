@@ -32,7 +32,7 @@ func TestContextOptions(t *testing.T) {
 		good, bad []int
 	}{
 		{"IO_THREADS", 1, 2, []int{0, 1, 4, 1000}, []int{-1}},
-		{"MAX_SOCKETS", 2, 1023, []int{1, 65535}, []int{0, -1, 65536}},
+		{"MAX_SOCKETS", 2, 1023, []int{1, 65535}, []int{0, -1}},
 		{"THREAD_PRIORITY", 3, none, []int{0, 1, 99}, []int{-1}},
 		{"THREAD_SCHED_POLICY", 4, -1, []int{0, 1, 2}, []int{-1}},
 		{"MAX_MSGSZ", 5, math.MaxInt32, []int{0, 1000}, []int{-1}},
@@ -70,6 +70,15 @@ func TestContextOptions(t *testing.T) {
 				So(after, ShouldEqual, before)
 			})
 		}
+		Convey("MAX_SOCKETS above SOCKET_LIMIT is cut to it", func() {
+			for _, v := range []int{65536, 1_000_000, math.MaxInt32} {
+				So(c.Set(OptMaxSockets, 1), ShouldBeNil)
+				So(c.Set(OptMaxSockets, v), ShouldBeNil)
+				got, err := c.Get(OptMaxSockets)
+				So(err, ShouldBeNil)
+				So(got, ShouldEqual, 65535)
+			}
+		})
 		Convey("SOCKET_LIMIT and MSG_T_SIZE can only be read", func() {
 			limit, err := c.Get(OptSocketLimit)
 			So(err, ShouldBeNil)

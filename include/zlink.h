@@ -224,7 +224,8 @@ ZLINK_EXPORT int zlink_msg_close (zlink_msg_t *msg);
 ZLINK_EXPORT int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src);
 
 /* dst gets a copy of src; long contents are shared, not copied, and must not
- * be written to while ZLINK_SHARED is 1. */
+ * be written to while ZLINK_SHARED is 1. That it also is, always, for data without
+ * a free function. */
 ZLINK_EXPORT int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src);
 
 /* The content and its size; valid until the message is sent or closed. */
@@ -352,7 +353,8 @@ ZLINK_EXPORT void *zlink_socket (void *context, int type);
 ZLINK_EXPORT int zlink_close (void *socket);
 
 /* Sets or reads an option. EINVAL: unknown, wrong size or wrong value; nothing
- * changes. zlink_getsockopt stores the length used in *optvallen. */
+ * changes. zlink_getsockopt stores the length used in *optvallen; behind an int
+ * it fills the buffer with zeros. */
 ZLINK_EXPORT int zlink_setsockopt (void *socket,
                                    int option,
                                    const void *optval,
@@ -551,7 +553,9 @@ ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);
 
-/* Needs a PAIR socket, which this library does not have: ENOTSUP. */
+/* With an addr it needs a PAIR socket, which this library does not have: ENOTSUP.
+ * With NULL it ends the socket's monitors with MONITOR_STOPPED; they are still to
+ * be closed. */
 ZLINK_EXPORT int
 zlink_socket_monitor (void *socket, const char *addr, int events);
 

@@ -48,6 +48,8 @@ namespace Zlink
         Ipv6 = 42,
         Tos = 57,
         HandshakeInterval = 66,
+        HeartbeatInterval = 75,
+        HeartbeatTimeout = 77,
         ConnectTimeout = 79,
         TcpMaxRetransmit = 80,
         BindToDevice = 92, // string

@@ -62,12 +62,26 @@ static void ranges (void)
         CHECK_OK (zlink_ctx_set (ctx, option, max));
         check_refused (ctx, option, min - 1);
         check_refused (ctx, option, INT_MIN);
-        if (max < INT_MAX)
+        if (max < INT_MAX && option != ZLINK_MAX_SOCKETS)
             check_refused (ctx, option, max + 1);
         if (readable)
             CHECK_EQ (get (ctx, option), max);
         zt_term (ctx);
     }
+}
+
+/* More sockets than there can be is as many as there can be. */
+static void max_sockets_is_cut (void)
+{
+    static const int more[] = {65536, 100000, INT_MAX};
+    void *ctx = zt_ctx ();
+
+    for (size_t i = 0; i < COUNT (more); i++) {
+        CHECK_OK (zlink_ctx_set (ctx, ZLINK_MAX_SOCKETS, 1));
+        CHECK_OK (zlink_ctx_set (ctx, ZLINK_MAX_SOCKETS, more[i]));
+        CHECK_EQ (get (ctx, ZLINK_MAX_SOCKETS), 65535);
+    }
+    zt_term (ctx);
 }
 
 /* Number 3 is SOCKET_LIMIT when read and THREAD_PRIORITY when set. */
@@ -218,7 +232,8 @@ static void affinity (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (ranges),          ZT_CASE (other_options),
+  ZT_CASE (ranges),
+  ZT_CASE (max_sockets_is_cut),          ZT_CASE (other_options),
   ZT_CASE (unknown_options), ZT_CASE (defaults_of_sockets),
   ZT_CASE (io_threads),      ZT_CASE (affinity),
 };

@@ -45,6 +45,44 @@ static void masks (void)
     zt_term (ctx);
 }
 
+static void *read_until_stopped (void *monitor)
+{
+    zt_monitor_end (monitor);
+    return NULL;
+}
+
+/* zlink_socket_monitor (s, NULL, 0) ends the monitors that there are, also one that
+ * is being read; the socket goes on, and can be watched again. */
+static void stopped_by_the_socket (void)
+{
+    void *ctx = zt_ctx (), *server = zt_socket (ctx);
+    void *first = zt_monitor (server, ZLINK_EVENT_ALL);
+    void *read = zt_monitor (server, ZLINK_EVENT_ALL);
+    pthread_t reader = zt_thread (read_until_stopped, read);
+    zlink_routing_id_t id;
+
+    CHECK_OK (zlink_socket_monitor (server, NULL, 0));
+    zt_event (first, ZLINK_EVENT_MONITOR_STOPPED);
+    zt_close (first);
+    first = zt_monitor (server, ZLINK_EVENT_ALL);
+
+    int port = zt_bind (server);
+    zt_event (first, ZLINK_EVENT_LISTENING);
+    CHECK_OK (zlink_socket_monitor (server, NULL, 0));
+    CHECK_OK (zlink_socket_monitor (server, NULL, 0)); /* there is none */
+    int fd = zt_client (port);
+    zt_expect_connect (server, &id);
+    void *later = zt_monitor (server, ZLINK_EVENT_ALL);
+    drop (server, fd, &id);
+    zt_event (later, ZLINK_EVENT_DISCONNECTED);
+    zt_monitor_end (first);
+    zt_close (server);
+    zt_event (later, ZLINK_EVENT_CLOSED);
+    zt_monitor_end (later);
+    zt_join (reader);
+    zt_term (ctx);
+}
+
 /* Each has all events for itself, until it is closed. */
 static void two_monitors (void)
 {
@@ -306,11 +344,13 @@ static void wrong_handles (void)
     CHECK_NULL (zlink_socket_monitor_open (s, 0x10000), EINVAL);
     CHECK_FAIL (zlink_socket_monitor (s, "inproc://m", ZLINK_EVENT_ALL),
                 ENOTSUP);
-    CHECK_FAIL (zlink_socket_monitor (s, NULL, 0), ENOTSUP);
+    CHECK_FAIL (zlink_socket_monitor (monitor, NULL, 0), ENOTSOCK);
+    CHECK_FAIL (zlink_socket_monitor (NULL, NULL, 0), ENOTSOCK);
     CHECK_FAIL (zlink_socket_monitor (NULL, "inproc://m", 1), ENOTSOCK);
 
     CHECK_OK (zlink_ctx_shutdown (ctx));
     CHECK_NULL (zlink_socket_monitor_open (s, ZLINK_EVENT_ALL), ETERM);
+    CHECK_FAIL (zlink_socket_monitor (s, NULL, 0), ETERM);
     zt_close (s);
     zt_event (monitor, ZLINK_EVENT_MONITOR_STOPPED);
     zt_close (monitor);
@@ -320,6 +360,7 @@ static void wrong_handles (void)
 static const zt_case_t cases[] = {
   ZT_CASE (masks),
   ZT_CASE (two_monitors),
+  ZT_CASE (stopped_by_the_socket),
   ZT_CASE (opened_late),
   ZT_CASE (outlives_socket_and_context),
   ZT_CASE (polled_with_others),

@@ -293,6 +293,43 @@ static void shared_until_alone (void)
     CHECK_OK (zlink_msg_close (&msg));
 }
 
+static void free_nothing (void *data, void *hint)
+{
+    (void) data;
+    (void) hint;
+}
+
+/* Data without a free function is the caller's and counts as shared, however short,
+ * and whatever becomes of the message. */
+static void shared_without_free (void)
+{
+    static char text[LONG_BYTES] = "constant";
+    static const size_t sizes[] = {0, 1, sizeof "constant", LONG_BYTES};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        zlink_msg_t msg, other;
+        CHECK_OK (zlink_msg_init_data (&msg, text, sizes[i], NULL, NULL));
+        CHECK_OK (zlink_msg_init (&other));
+        CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 1);
+        CHECK_OK (zlink_msg_copy (&other, &msg));
+        CHECK_OK (zlink_msg_close (&msg));
+        CHECK_EQ (zlink_msg_get (&other, ZLINK_SHARED), 1);
+        CHECK_OK (zlink_msg_init (&msg));
+        CHECK_OK (zlink_msg_move (&msg, &other));
+        CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 1);
+        CHECK_EQ (zlink_msg_get (&other, ZLINK_SHARED), 0);
+        CHECK_OK (zlink_msg_close (&msg));
+        CHECK_OK (
+          zlink_msg_init_data (&msg, text, sizes[i], free_nothing, NULL));
+        CHECK_EQ (zlink_msg_get (&msg, ZLINK_SHARED), 0);
+        CHECK_OK (zlink_msg_close (&msg));
+    }
+    zlink_msg_t none;
+    CHECK_OK (zlink_msg_init_data (&none, NULL, 0, NULL, NULL));
+    CHECK_EQ (zlink_msg_get (&none, ZLINK_SHARED), 1);
+    CHECK_OK (zlink_msg_close (&none));
+}
+
 static void properties (void)
 {
     zlink_msg_t msg;
@@ -342,6 +379,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (no_messages),
   ZT_CASE (onto_itself),
   ZT_CASE (shared_until_alone),
+  ZT_CASE (shared_without_free),
   ZT_CASE (properties),
   ZT_CASE (msgv_close),
 };

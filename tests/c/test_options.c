@@ -38,6 +38,17 @@ static const int_option_t int_options[] = {
   {OPTION (TLS_VERIFY), 1, 0, 1},
   {OPTION (TLS_TRUST_SYSTEM), 1, 0, 1},
   {OPTION (TLS_REQUIRE_CLIENT_CERT), 0, 0, 1},
+  {OPTION (HEARTBEAT_IVL), 0, 0, INT_MAX},
+  {OPTION (HEARTBEAT_TTL), 0, 0, 65535 * 100 + 99},
+  {OPTION (RATE), 100, 1, INT_MAX},
+  {OPTION (RECOVERY_IVL), 10000, 0, INT_MAX},
+  {OPTION (MULTICAST_HOPS), 1, 1, INT_MAX},
+  {OPTION (MULTICAST_MAXTPDU), 1500, 1, INT_MAX},
+  {OPTION (CONFLATE), 0, 0, 1},
+  {OPTION (INVERT_MATCHING), 0, 0, 1},
+  {OPTION (REQUEST_TIMEOUT), 5000, -1, INT_MAX},
+  {OPTION (REQUEST_CORRELATE), 1, 0, 1},
+  {OPTION (ZMP_METADATA), 0, 0, 1},
 };
 
 typedef struct text_option_t
@@ -84,7 +95,7 @@ static void check_refused (void *s, int option, const void *value, size_t size)
 
 static void check_int_option (void *s, const int_option_t *o)
 {
-    const int valid[] = {o->min, o->max, 0, 1, o->min};
+    const int valid[] = {o->min, o->max, o->min > 0 ? o->min : 0, 1, o->min};
     uint8_t wide[16];
     size_t size = sizeof wide;
     int below = o->min - 1, above = o->max + (o->max < INT_MAX);
@@ -112,7 +123,8 @@ static void check_int_option (void *s, const int_option_t *o)
     memset (wide, '#', sizeof wide);
     CHECK_OK (zlink_getsockopt (s, o->option, wide, &size));
     CHECK_EQ (size, sizeof (int));
-    CHECK_EQ (wide[sizeof (int)], '#');
+    for (size_t i = sizeof (int); i < sizeof wide; i++)
+        CHECK_EQ (wide[i], 0);
     check_small_buffers (s, o->option, sizeof (int));
 }
 
@@ -284,6 +296,7 @@ static void applicable (bool applies[300])
       ZLINK_AFFINITY, ZLINK_ROUTING_ID,    ZLINK_RCVMORE,
       ZLINK_FD,       ZLINK_EVENTS,        ZLINK_TYPE,
       ZLINK_MAXMSGSIZE, ZLINK_LAST_ENDPOINT, ZLINK_CONNECT_ROUTING_ID,
+      ZLINK_HEARTBEAT_TIMEOUT,
     };
     for (size_t i = 0; i < COUNT (int_options); i++)
         applies[int_options[i].option] = true;
@@ -315,12 +328,85 @@ static void inapplicable_options (void)
     bool applies[300] = {false};
 
     applicable (applies);
-    CHECK (!applies[ZLINK_RATE] && !applies[ZLINK_BLOCKY]);
+    CHECK (!applies[ZLINK_ROUTER_MANDATORY] && !applies[ZLINK_BLOCKY]);
     for (size_t i = 0; i < COUNT (far); i++)
         check_unknown (s, far[i]);
     for (int option = 0; option < 300; option++)
         if (!applies[option])
             check_unknown (s, option);
+    zt_close (s);
+    zt_term (ctx);
+}
+
+/* As long as HEARTBEAT_IVL until it is set. */
+static void heartbeat_timeout (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    int below = -1;
+
+    CHECK_EQ (zt_get_int (s, ZLINK_HEARTBEAT_TIMEOUT), 0);
+    zt_set_int (s, ZLINK_HEARTBEAT_IVL, 500);
+    CHECK_EQ (zt_get_int (s, ZLINK_HEARTBEAT_TIMEOUT), 500);
+    check_refused (s, ZLINK_HEARTBEAT_TIMEOUT, &below, sizeof below);
+    zt_set_int (s, ZLINK_HEARTBEAT_TIMEOUT, 0);
+    CHECK_EQ (zt_get_int (s, ZLINK_HEARTBEAT_TIMEOUT), 0);
+    zt_set_int (s, ZLINK_HEARTBEAT_TIMEOUT, INT_MAX);
+    CHECK_EQ (zt_get_int (s, ZLINK_HEARTBEAT_TIMEOUT), INT_MAX);
+    check_small_buffers (s, ZLINK_HEARTBEAT_TIMEOUT, sizeof (int));
+    zt_close (s);
+    zt_term (ctx);
+}
+
+/* An int into an int64_t that was not cleared, before and inside a message; other
+ * values leave what is behind them alone. */
+static void ints_in_longer_buffers (void)
+{
+    static const int options[] = {ZLINK_TYPE, ZLINK_EVENTS, ZLINK_FD,
+                                  ZLINK_STREAM_MODE, ZLINK_SNDHWM};
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    void *monitor = zlink_socket_monitor_open (s, ZLINK_EVENT_ALL);
+    int64_t more = -1;
+    size_t size = sizeof more;
+    char buf[64];
+
+    for (size_t i = 0; i < COUNT (options); i++) {
+        int64_t value = -1;
+        size = sizeof value;
+        CHECK_OK (zlink_getsockopt (s, options[i], &value, &size));
+        CHECK_EQ (size, sizeof (int));
+        CHECK_EQ (value, zt_get_int (s, options[i]));
+    }
+    more = -1;
+    size = sizeof more;
+    CHECK_OK (zlink_getsockopt (monitor, ZLINK_TYPE, &more, &size));
+    CHECK_EQ (size, sizeof (int));
+    CHECK_EQ (more, ZLINK_PAIR);
+
+    int fd = zt_client (zt_bind (s));
+    CHECK_EQ (zlink_recv (s, buf, sizeof buf, 0), 4);
+    more = -1;
+    size = sizeof more;
+    CHECK_OK (zlink_getsockopt (s, ZLINK_RCVMORE, &more, &size));
+    CHECK_EQ (size, sizeof (int));
+    CHECK_EQ (more, 1);
+    CHECK_EQ (zlink_recv (s, buf, sizeof buf, 0), 1);
+    memset (buf, '#', sizeof buf);
+    size = sizeof buf - 1;
+    CHECK_OK (zlink_getsockopt (s, ZLINK_RCVMORE, buf, &size));
+    CHECK_EQ (size, sizeof (int));
+    for (size_t i = 0; i < sizeof buf - 1; i++)
+        CHECK_EQ (buf[i], 0);
+    CHECK_EQ (buf[sizeof buf - 1], '#');
+
+    CHECK_OK (zlink_setsockopt (s, ZLINK_ROUTING_ID, "four", 4));
+    memset (buf, '#', sizeof buf);
+    size = sizeof buf;
+    CHECK_OK (zlink_getsockopt (s, ZLINK_ROUTING_ID, buf, &size));
+    CHECK_EQ (buf[4], '#');
+    close (fd);
+    zt_close (monitor);
     zt_close (s);
     zt_term (ctx);
 }
@@ -413,6 +499,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (options_of_eight_bytes),  ZT_CASE (routing_ids),
   ZT_CASE (get_only_options),        ZT_CASE (inapplicable_options),
   ZT_CASE (events),                  ZT_CASE (connect_routing_id),
+  ZT_CASE (heartbeat_timeout),       ZT_CASE (ints_in_longer_buffers),
 };
 
 ZT_MAIN (cases)

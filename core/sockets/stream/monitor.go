@@ -74,6 +74,17 @@ func (k *Socket) Observe(e engine.Event) {
 	}
 }
 
+// StopMonitors ends the socket's monitors with EventStopped; they are still to be
+// closed, and new ones may be made.
+func (k *Socket) StopMonitors() error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	k.stopMonitors()
+	return nil
+}
+
 // stopMonitors ends the monitors with their last event.
 func (k *Socket) stopMonitors() {
 	k.monitors.Lock()

@@ -73,7 +73,9 @@ func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
 	if len(buf) < 4 {
 		return 0, badOption(opt, "needs 4 bytes, not %d", len(buf))
 	}
-	return copy(buf, cInt(value)), nil
+	n := copy(buf, cInt(value))
+	clear(buf[n:])
+	return n, nil
 }
 
 // openFd is as that of a socket.

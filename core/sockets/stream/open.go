@@ -192,6 +192,14 @@ func WithConnectTimeout(d time.Duration) Setting { return msSetting(OptConnectTi
 // no limit.
 func WithHandshakeTimeout(d time.Duration) Setting { return msSetting(OptHandshakeIvl, d) }
 
+// WithHeartbeat has a server of ws or wss ping each peer at an interval (0: never), and
+// give up one that takes longer to answer than the timeout (0: never).
+func WithHeartbeat(interval, timeout time.Duration) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(msSetting(OptHeartbeatIvl, interval), msSetting(OptHeartbeatTimeout, timeout))
+	}}
+}
+
 // WithKeepAlive switches TCP keep-alive on, with the idle time, the interval (in
 // whole seconds, rounded up) and the count of its probes; 0: the system's.
 func WithKeepAlive(idle, interval time.Duration, probes int) Setting {

@@ -23,6 +23,8 @@ type Option int
 const (
 	OptAffinity         Option = 4
 	OptRoutingID        Option = 5
+	OptRate             Option = 8
+	OptRecoveryIvl      Option = 9
 	OptSndBuf           Option = 11
 	OptRcvBuf           Option = 12
 	OptRcvMore          Option = 13
@@ -36,6 +38,7 @@ const (
 	OptMaxMsgSize       Option = 22
 	OptSndHwm           Option = 23
 	OptRcvHwm           Option = 24
+	OptMulticastHops    Option = 25
 	OptRcvTimeo         Option = 27
 	OptSndTimeo         Option = 28
 	OptLastEndpoint     Option = 32
@@ -45,12 +48,20 @@ const (
 	OptKeepAliveIntvl   Option = 37
 	OptImmediate        Option = 39
 	OptIPv6             Option = 42
+	OptConflate         Option = 54
 	OptTOS              Option = 57
 	OptConnectRoutingID Option = 61
 	OptHandshakeIvl     Option = 66
+	OptInvertMatching   Option = 74
+	OptHeartbeatIvl     Option = 75
+	OptHeartbeatTTL     Option = 76
+	OptHeartbeatTimeout Option = 77
 	OptConnectTimeout   Option = 79
 	OptMaxRT            Option = 80
+	OptMulticastMaxTPDU Option = 84
 	OptUseFd            Option = 89
+	OptRequestTimeout   Option = 90
+	OptRequestCorrelate Option = 91
 	OptBindToDevice     Option = 92
 	OptTLSCert          Option = 95
 	OptTLSKey           Option = 96
@@ -60,6 +71,7 @@ const (
 	OptTLSHostname      Option = 100
 	OptTLSTrustSystem   Option = 101
 	OptTLSPassword      Option = 102
+	OptZMPMetadata      Option = 117
 	OptMode             Option = 300 // ModeCompat or ModeFast; until the first bind or connect
 )
 
@@ -125,6 +137,22 @@ var intOptions = map[Option]intOption{
 	OptTLSVerify:       {1, 0, 1},
 	OptTLSClientCert:   {0, 0, 1},
 	OptTLSTrustSystem:  {1, 0, 1},
+
+	OptHeartbeatIvl:     {0, 0, most},                    // ms
+	OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
+	OptHeartbeatTimeout: {0, 0, most},                    // ms; not set: as OptHeartbeatIvl
+
+	// These mean something to other socket types. Here they are kept, so that a
+	// set-up for all types does not fail.
+	OptRate:             {100, 1, most},   // kbit/s
+	OptRecoveryIvl:      {10000, 0, most}, // ms
+	OptMulticastHops:    {1, 1, most},
+	OptConflate:         {0, 0, 1},
+	OptInvertMatching:   {0, 0, 1},
+	OptMulticastMaxTPDU: {1500, 1, most},  // bytes
+	OptRequestTimeout:   {5000, -1, most}, // ms
+	OptRequestCorrelate: {1, 0, 1},
+	OptZMPMetadata:      {0, 0, 1},
 }
 
 // stringOptions are the options of text and their longest value in bytes.
@@ -167,6 +195,9 @@ func (o *options) int(opt Option) int32 {
 	}
 	if v, set := o.ints[opt]; set {
 		return v
+	}
+	if opt == OptHeartbeatTimeout {
+		return o.int(OptHeartbeatIvl)
 	}
 	return intOptions[opt].dflt
 }
@@ -276,7 +307,7 @@ func (k *Socket) setMode(value []byte) error {
 }
 
 // Option stores an option's value in C's form at the start of buf and returns
-// its length. EINVAL: unknown option, or buf is too small.
+// its length; behind an int it fills buf with zeros. EINVAL: unknown option, or buf is too small.
 func (k *Socket) Option(opt Option, buf []byte) (int, error) {
 	if err := k.enter(); err != nil {
 		return 0, err
@@ -289,7 +320,21 @@ func (k *Socket) Option(opt Option, buf []byte) (int, error) {
 	if len(value) > len(buf) {
 		return 0, badOption(opt, "needs %d bytes, not %d", len(value), len(buf))
 	}
-	return copy(buf, value), nil
+	n := copy(buf, value)
+	if opt.isInt() {
+		clear(buf[n:])
+	}
+	return n, nil
+}
+
+// isInt tells whether the option is of C's type int.
+func (opt Option) isInt() bool {
+	switch opt {
+	case OptType, OptMode, OptRcvMore, OptFd, OptEvents:
+		return true
+	}
+	_, is := intOptions[opt]
+	return is
 }
 
 func (k *Socket) option(opt Option) ([]byte, error) {

@@ -55,6 +55,18 @@ func TestIntOptions(t *testing.T) {
 		{"TLS_VERIFY", 98, 1, []int{0, 1}, []int{-1, 2}},
 		{"TLS_REQUIRE_CLIENT_CERT", 99, 0, []int{0, 1}, []int{-1, 2}},
 		{"TLS_TRUST_SYSTEM", 101, 1, []int{0, 1}, []int{-1, 2}},
+		{"HEARTBEAT_IVL", 75, 0, []int{0, 1, big}, []int{-1}},
+		{"HEARTBEAT_TTL", 76, 0, []int{0, 1, 6_553_599}, []int{-1, 6_553_600}},
+		{"HEARTBEAT_TIMEOUT", 77, 0, []int{0, 1, big}, []int{-1}},
+		{"RATE", 8, 100, []int{1, big}, []int{0, -1}},
+		{"RECOVERY_IVL", 9, 10_000, []int{0, 1, big}, []int{-1}},
+		{"MULTICAST_HOPS", 25, 1, []int{1, 255, big}, []int{0, -1}},
+		{"CONFLATE", 54, 0, []int{0, 1}, []int{-1, 2}},
+		{"INVERT_MATCHING", 74, 0, []int{0, 1}, []int{-1, 2}},
+		{"MULTICAST_MAXTPDU", 84, 1500, []int{1, big}, []int{0, -1}},
+		{"REQUEST_TIMEOUT", 90, 5000, []int{-1, 0, big}, []int{-2}},
+		{"REQUEST_CORRELATE", 91, 1, []int{0, 1}, []int{-1, 2}},
+		{"ZMP_METADATA", 117, 0, []int{0, 1}, []int{-1, 2}},
 	}
 	Convey("There is a case for every int option", t, func() { So(len(cases), ShouldEqual, len(intOptions)) })
 	Convey("The int option", t, func() {
@@ -78,9 +90,11 @@ func TestIntOptions(t *testing.T) {
 				So(getInt(t, k, c.opt), ShouldEqual, last)
 				_, err := k.Option(c.opt, make([]byte, 3))
 				So(err, shouldBeErrno, errno.EINVAL)
-				n, err := k.Option(c.opt, make([]byte, 9))
+				wide := []byte("123456789")
+				n, err := k.Option(c.opt, wide)
 				So(err, ShouldBeNil)
 				So(n, ShouldEqual, 4)
+				So(string(wide[4:]), ShouldEqual, "\x00\x00\x00\x00\x00")
 			})
 		}
 	})
@@ -180,7 +194,7 @@ func TestOtherOptions(t *testing.T) {
 			}
 		})
 		Convey("that is unknown is EINVAL", func() {
-			for _, opt := range []Option{0, 1, 6, 7, 25, 33, 60, 94, 150, 9999, -1} {
+			for _, opt := range []Option{0, 1, 6, 7, 33, 60, 94, 150, 9999, -1} {
 				So(k.SetOption(opt, cInt(1)), shouldBeErrno, errno.EINVAL)
 				_, err := get(k, opt)
 				So(err, shouldBeErrno, errno.EINVAL)
