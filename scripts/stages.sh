@@ -67,7 +67,12 @@ failed_in() {
     found=$(awk '
         # CTest: "12/98 Test #12: c_lookup ...***Failed", and what the program said.
         /Test +#[0-9]+: .*(\*\*\*|Failed)/ { show($4 ":" ($0 ~ /Timeout/ ? " timed out" : "")) }
-        /: failed: |not done after [0-9]+ s|^FAIL[: ]|^FAILED|ERROR: AddressSanitizer|runtime error:|DATA RACE/ { show($0) }
+        # A race: the two places, three calls of each.
+        /DATA RACE/ { race = 1 }
+        race && /^(Read|Write|Previous|  Read|  Write|  Previous)/ { show($0); place = 6; next }
+        race && place-- > 0 { if ($0 ~ /^ *$/) place = 0; else show($0); next }
+        race && /created (at|by)|^=====/ { race = $0 ~ /DATA RACE/ }
+        /: failed: |not done after [0-9]+ s|^FAIL[: ]|^FAILED|ERROR: [A-Za-z]*Sanitizer|^SUMMARY: |runtime error:|DATA RACE/ { show($0) }
         /^found |^byte [0-9]+ of |, expected / { show($0) }
         # Go, and GoConvey with its lines up to an empty one.
         /--- FAIL: |^panic: |^fatal error: |_test\.go:[0-9]+: / { show($0) }
