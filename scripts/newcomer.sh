@@ -179,6 +179,17 @@ passed=0
 failed=0
 results=()
 
+# The root goes, and what it says about a failure stays.
+keep_logs() {
+    local logs=$project/build/newcomer-logs name
+    rm -rf "$logs"
+    mkdir -p "$logs"
+    for name in logs apt.log build.log configure.log go-test.log doc-test.log Testing/Temporary/LastTest.log; do
+        cp -r "$root/root/zlink/build/$name" "$logs" 2>/dev/null || true
+    done
+    echo "the logs are kept in $logs"
+}
+
 # check NAME COMMAND...
 check() {
     local name=$1 start=$SECONDS verdict=passed
@@ -187,6 +198,7 @@ check() {
     if "$@"; then passed=$((passed + 1)); else
         failed=$((failed + 1))
         verdict=FAILED
+        keep_logs
     fi
     results+=("$verdict, $((SECONDS - start)) s: $name")
 }

@@ -84,6 +84,9 @@ typedef struct hd_server_t
     int client;
 } hd_server_t;
 
+/* Set by a case whose signal handlers run while the library waits. */
+extern bool hd_handlers_run;
+
 hd_server_t hd_open (void);
 hd_server_t hd_open_in (void *ctx);
 /* One message from the client and back. */

@@ -194,6 +194,7 @@ static void profiling_signals (void)
     hd_load (RTLD_NOW);
     hd_server_t server = hd_open ();
     set_handler (SIGPROF, SA_RESTART);
+    hd_handlers_run = true;
     CHECK (setitimer (ITIMER_PROF, &every, NULL) == 0);
     for (int last = 0; handled < 30;) {
         hd_exchange (&server);
