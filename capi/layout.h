@@ -69,8 +69,7 @@ struct zl_slab
     _Atomic int32_t refs;
     uint32_t class_;
     uint64_t size;
-    uint32_t cold;
-    uint32_t pad0;
+    uint8_t pad0[8];
     uint64_t have;
     uint64_t need;
     uint8_t pad1[16];

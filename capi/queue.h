@@ -125,6 +125,27 @@ static inline uint64_t repack (uint64_t head, void *block)
 #define ZL_GAP() ((void) 0)
 #endif
 
+/* In a build with a memory checker nobody touches a free block, but for the word
+ * that links it. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+
+static inline size_t block_size (const zl_pool *pool)
+{
+    static const size_t sizes[] = {1 << 10,  4 << 10,   16 << 10,
+                                   64 << 10, 256 << 10, 1088 << 10};
+    return sizes[pool - zl_pools];
+}
+#define POISON(pool, block)                                                    \
+    __asan_poison_memory_region ((char *) (block) + sizeof (void *),           \
+                                 block_size (pool) - sizeof (void *))
+#define UNPOISON(pool, block)                                                  \
+    __asan_unpoison_memory_region (block, block_size (pool))
+#else
+#define POISON(pool, block) ((void) 0)
+#define UNPOISON(pool, block) ((void) 0)
+#endif
+
 static inline void *pool_pop (zl_pool *pool)
 {
     uint64_t head = atomic_load (&pool->head);
@@ -135,13 +156,16 @@ static inline void *pool_pop (zl_pool *pool)
         void *next = atomic_load ((_Atomic (void *) *) block);
         ZL_GAP ();
         if (atomic_compare_exchange_weak (&pool->head, &head,
-                                          repack (head, next)))
+                                          repack (head, next))) {
+            UNPOISON (pool, block);
             return block;
+        }
     }
 }
 
 static inline void pool_push (zl_pool *pool, void *block)
 {
+    POISON (pool, block);
     uint64_t head = atomic_load (&pool->head);
     do
         atomic_store ((_Atomic (void *) *) block,

@@ -143,6 +143,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 // reported takes the goroutine's result.
 func (h *handshake) reported(l *link, err error) {
 	h.running = false
+	leaves(leftHandshake)
 	switch {
 	case h.over:
 		h.forget()

@@ -397,6 +397,10 @@ func (s *Session) close() {
 	if s.parked {
 		s.unpark()
 	}
+	if s.link != nil {
+		leaves(leftLink)
+	}
+	leaves(leftSession)
 	s.freeStash()
 	s.dropBig()
 	s.dropFlush()

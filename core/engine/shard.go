@@ -40,14 +40,6 @@ const (
 	pollBytes = 16 << 10
 )
 
-// Compact, if it is set, gives back what the process holds and does not need: a
-// shard that is idle after a crowd has come or gone calls it, on a goroutine. It
-// is not for a library to do that to a Go program.
-var Compact func()
-
-// crowd is how many connections more, or less, are worth a Compact.
-const crowd = 1000
-
 // handler is what a descriptor of the shard belongs to.
 type handler interface {
 	// ready is called with the EPOLL bits that the kernel reported.
@@ -277,12 +269,13 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 	return n, nil
 }
 
-// trim gives memory back that a busy time left behind.
+// trim gives buffers back that a busy time left behind; what free blocks are not
+// needed goes back to the system by itself (core/shm/reserve.go).
 func (sh *Shard) trim() {
 	sh.warm = false
-	if n := sh.sessions.Load(); Compact != nil && max(n-sh.compacted, sh.compacted-n) >= crowd {
+	if n := sh.sessions.Load(); max(n-sh.compacted, sh.compacted-n) >= crowd {
 		sh.compacted = n
-		go Compact()
+		compact()
 	}
 	sh.plain, sh.sealed = nil, nil
 	sh.dropParkedLists()
@@ -290,7 +283,6 @@ func (sh *Shard) trim() {
 		sh.slab.Release()
 		sh.slab = nil
 	}
-	shm.Trim()
 }
 
 // register starts the reports for a descriptor.

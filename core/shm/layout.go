@@ -96,8 +96,7 @@ type Slab struct {
 	Refs  int32
 	Class uint32
 	Size  uint64 // header included
-	Cold  uint32 // in the pool, with its pages given back
-	_     uint32
+	_     [8]byte
 	Have  uint64 // of a single long frame, while it comes: bytes that are there
 	Need  uint64 // of that frame: all its bytes
 	_     [16]byte

@@ -3,7 +3,6 @@
 package shm
 
 import (
-	"sync"
 	"sync/atomic"
 	"unsafe"
 )
@@ -56,6 +55,16 @@ func (p *Pool) pop() unsafe.Pointer {
 	}
 }
 
+// takeAll empties the pool and returns its newest block, which leads to the others.
+func (p *Pool) takeAll() unsafe.Pointer {
+	for {
+		head := atomic.LoadUint64(&p.head)
+		if block := unpack(head); block == nil || p.replace(head, nil) {
+			return block
+		}
+	}
+}
+
 // push gives a block back.
 func (p *Pool) push(block unsafe.Pointer) {
 	for {
@@ -92,33 +101,6 @@ var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, MidChunkS
 // growStep is how many bytes a pool takes from the system at a time.
 var growStep = [ClassDedicated]uintptr{64 << 10, 128 << 10, 256 << 10, 512 << 10, SlabSize, BigSlabSize}
 
-var growMutex sync.Mutex
-
-// get pops a block or maps new ones; nil when the system has no memory.
-func get(class uint32) unsafe.Pointer {
-	if block := Pools[class].pop(); block != nil {
-		return block
-	}
-	growMutex.Lock()
-	defer growMutex.Unlock()
-	if block := Pools[class].pop(); block != nil {
-		return block
-	}
-	step := growStep[class]
-	region := mapPages(step)
-	if region == nil {
-		return nil
-	}
-	size := blockSize[class]
-	for at := step - size; at > 0; at -= size {
-		block := unsafe.Add(region, at)
-		initBlock(class, block, size)
-		Pools[class].push(block)
-	}
-	initBlock(class, region, size)
-	return region
-}
-
 func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
 	if class <= ClassLarge {
 		c := (*Chunk)(block)
@@ -133,7 +115,11 @@ func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
 func freeChunk(need uint64, class uint32) *Chunk {
 	for ; class <= ClassLarge; class++ {
 		if need <= uint64(blockSize[class]-HeaderSize) {
-			return resetChunk((*Chunk)(Pools[class].pop()))
+			c := Pools[class].pop()
+			if c != nil {
+				unpoison(c, blockSize[class])
+			}
+			return resetChunk((*Chunk)(c))
 		}
 	}
 	return nil
@@ -211,7 +197,13 @@ func FreeChunk(c *Chunk) {
 		unmapPages(unsafe.Pointer(c), uintptr(c.Size))
 		return
 	}
-	Pools[c.Class].push(unsafe.Pointer(c))
+	give(c.Class, unsafe.Pointer(c))
+}
+
+// give puts a block into its pool.
+func give(class uint32, block unsafe.Pointer) {
+	poison(unsafe.Add(block, linkSize), blockSize[class]-linkSize)
+	Pools[class].push(block)
 }
 
 // Bytes returns the chunk's data, all Cap bytes of it.
@@ -239,7 +231,6 @@ func NewSlab(need uint64) *Slab {
 			atomic.AddInt64(&Pools[ClassSlab].Out, 1)
 		}
 		atomic.StorePointer(&s.Next, nil)
-		s.Cold = 0
 		atomic.StoreInt32(&s.Refs, 1)
 	}
 	return s
@@ -282,39 +273,7 @@ func (s *Slab) Release() {
 	if s.Class == ClassSlab {
 		atomic.AddInt64(&Pools[ClassSlab].Out, -1)
 	}
-	Pools[s.Class].push(unsafe.Pointer(s))
-}
-
-// keepWarm is how many free blocks of a class Trim leaves their pages.
-var keepWarm = [ClassDedicated]int{0, 64, 16, 8, 4, 0}
-
-// Trim gives the pages of long free blocks back to the system. Meant for a
-// shard that has nothing to do.
-func Trim() {
-	for class := ClassSmall; class < ClassDedicated; class++ { // a tiny block is less than a page
-		var all []unsafe.Pointer
-		for block := Pools[class].pop(); block != nil; block = Pools[class].pop() {
-			all = append(all, block)
-		}
-		for i := len(all) - 1; i >= 0; i-- {
-			if i >= keepWarm[class] && blockSize[class] > PageSize {
-				chill(uint32(class), all[i])
-			}
-			Pools[class].push(all[i])
-		}
-	}
-}
-
-// chill drops a block's pages, a slab's once; the page of the header stays.
-func chill(class uint32, block unsafe.Pointer) {
-	if class > ClassLarge {
-		slab := (*Slab)(block)
-		if slab.Cold != 0 {
-			return
-		}
-		slab.Cold = 1
-	}
-	dropPages(unsafe.Add(block, PageSize), blockSize[class]-PageSize)
+	give(s.Class, unsafe.Pointer(s))
 }
 
 func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

@@ -12,9 +12,10 @@ import (
 // slots hands out structs of one size and takes them back; the memory stays
 // theirs for ever, so stale pointers find a struct of the same kind.
 type slots struct {
-	mu   sync.Mutex
-	size uintptr
-	free []unsafe.Pointer
+	mu    sync.Mutex
+	size  uintptr
+	stale uintptr // what is behind this many bytes is nobody's while the slot is free; 0: size
+	free  []unsafe.Pointer
 }
 
 // slotStep is how much memory slots take from the system at a time.
@@ -37,17 +38,21 @@ func (s *slots) get() unsafe.Pointer {
 	}
 	p := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
+	unpoison(p, s.size)
 	return p
 }
 
 func (s *slots) put(p unsafe.Pointer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stale > 0 {
+		poison(unsafe.Add(p, s.stale), s.size-s.stale)
+	}
 	s.free = append(s.free, p)
 }
 
 var (
-	sessionSlots = slots{size: unsafe.Sizeof(Session{})}
+	sessionSlots = slots{size: unsafe.Sizeof(Session{}), stale: unsafe.Offsetof(Session{}.IP)}
 	socketSlots  = slots{size: unsafe.Sizeof(Socket{})}
 	shardSlots   = slots{size: unsafe.Sizeof(Shard{})}
 	aliasSlots   = slots{size: MaxID + 1}

@@ -3,6 +3,8 @@
 #include "ztest.h"
 #include "zfast.h"
 
+#include <stdio.h>
+
 enum
 {
     BATCH = 7,
@@ -158,10 +160,52 @@ static void lost_peer (void)
     zt_term (q.f.ctx);
 }
 
+static long resident_kib (void)
+{
+    long pages = 0;
+    FILE *f = fopen ("/proc/self/statm", "re");
+    CHECK (f != NULL);
+    CHECK_EQ (fscanf (f, "%*d %ld", &pages), 1);
+    fclose (f);
+    return pages * (sysconf (_SC_PAGESIZE) / 1024);
+}
+
+/* What a flood took goes back while another peer is busy all the time. */
+static void memory_comes_back (void)
+{
+    enum { flood_kib = 64 << 10, most_kib = 16 << 10, size = 100 };
+    static uint8_t body[60000];
+    open_queue ();
+    int busy = zt_client (q.f.port);
+    uint32_t peer = zt_fast_event (q.f.s, ZLINK_STREAM_CONNECTED);
+    long before = resident_kib ();
+    block ();
+    while (stats_of (q.f.s).bytes_queued < flood_kib * 1024ull / 2)
+        CHECK (zt_fast_try (q.f.s, q.f.peer, body, size + q.sent % 20000, 0) > 0);
+    for (int i = 0; i < 20000; i++)
+        CHECK (zt_fast_try (q.f.s, q.f.peer, body, size, 0) > 0);
+#if ZT_SCALE == 1
+    CHECK (resident_kib () > before + flood_kib / 2);
+#endif
+    zt_reset (q.f.fd);
+    CHECK_EQ (zt_fast_event (q.f.s, ZLINK_STREAM_DISCONNECTED), q.f.peer);
+    do { /* the watchdog ends it */
+        for (int i = 0; i < 100; i++) {
+            zt_fast_send (q.f.s, peer, body, size);
+            CHECK_EQ (zt_read_frame (busy, body, sizeof body), size);
+        }
+        zt_pause_ms (1);
+    } while (ZT_SCALE == 1 && resident_kib () > before + most_kib);
+    close (busy);
+    zt_close (q.f.s);
+    zt_term (q.f.ctx);
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (each_size),
   ZT_CASE (slow_reader),
   ZT_CASE (lost_peer),
+  ZT_CASE (memory_comes_back),
 };
 
 ZT_MAIN (cases)

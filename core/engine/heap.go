@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Go's heap after a crowd
+//
+// What ended connections and handshakes leave behind in Go's heap stays resident
+// until a collection that nothing asks for any more, two minutes later, and then
+// goes back slowly. So what they leave is added up, and when a flood of them is over
+// one collection is made for it. While they go on coming and going, collections come
+// by themselves and none is added.
+
+// Compact, if it is set, gives back what the process holds and does not need. It is
+// called on a goroutine. It is not for a library to do that to a Go program.
+var Compact func()
+
+const (
+	// crowd is how many connections more, or less, are worth a Compact.
+	crowd = 1000
+	// compactWorth is how many bytes of Go's heap are worth one.
+	compactWorth = 4 << 20
+	// heapLook is how often a flood is looked at, and stillFlood the share of what it
+	// left that makes it go on, when it came since the last look.
+	heapLook   = time.Second
+	stillFlood = 16
+
+	// What is left of a connection in Go's heap, about: itself and its places in
+	// tables, its link, a handshake with its stack.
+	leftSession   = 512
+	leftLink      = 16 << 10
+	leftHandshake = 32 << 10
+)
+
+// left is the bytes that ended connections left in Go's heap since the last Compact.
+var left struct {
+	bytes  atomic.Int64
+	looked atomic.Int64 // bytes at the last look
+	looks  atomic.Bool  // another look will come
+}
+
+// leaves adds to left. Any thread.
+func leaves(bytes int64) {
+	if left.bytes.Add(bytes) >= compactWorth && Compact != nil && left.looks.CompareAndSwap(false, true) {
+		time.AfterFunc(heapLook, lookAtHeap)
+	}
+}
+
+// lookAtHeap compacts when the flood is over.
+func lookAtHeap() {
+	if !floodIsOver() {
+		time.AfterFunc(heapLook, lookAtHeap)
+		return
+	}
+	left.looks.Store(false)
+	compact()
+}
+
+// floodIsOver tells whether little has come since the last look.
+func floodIsOver() bool {
+	now := left.bytes.Load()
+	return now-left.looked.Swap(now) <= now/stillFlood
+}
+
+// compact calls Compact, soon. Any thread.
+func compact() {
+	if Compact != nil {
+		left.bytes.Store(0)
+		left.looked.Store(0)
+		go Compact()
+	}
+}
