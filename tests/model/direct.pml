@@ -1,4 +1,7 @@
 // spin: -DSAFETY -DCOLLAPSE -E
+// mutate: who gives the role up does not look at the list: s/^    :: head == NODE -> tryFlush (got, was)/    :: false -> skip/
+// mutate: a flusher has nobody summoned who was sure of a driver: s/:: was -> summon ()/:: false -> skip/
+// mutate: a flusher does not look at the list when it has left: s/^            :: head == NODE$/            :: false -> skip/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Sends from any thread (core/engine/driver.go: TryFlush, Want, Summon, Leave):
  * senders put a session on the dirty list and look for a driver; a thread that
