@@ -117,7 +117,8 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         if (more == 0)
             return taken > 0 ? (int) taken : -1;
         taken += more;
-    } while (taken < n && (k->rx_run || next_run (k)));
+        /* A batch ends before the end of a peer that it may be answered to. */
+    } while (taken < n && (k->rx_run || next_run (k)) && !answerable (k->rx_run));
     return (int) taken;
 }
 
@@ -242,6 +243,12 @@ int zlink_stream_close_peer (void *handle, uint32_t routing_id)
 {
     ZL_ENTER (-1);
     return zl_result (zgo_close_peer ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
+{
+    ZL_ENTER (-1);
+    return zl_result (zgo_abort_peer ((uintptr_t) handle, routing_id));
 }
 
 int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)

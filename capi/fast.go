@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
@@ -47,10 +48,29 @@ func zgo_close_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
 	return result(err)
 }
 
+//export zgo_abort_peer
+func zgo_abort_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.AbortPeer(uint32(peer))
+	}
+	return result(err)
+}
+
+// zgo_event_taken is for the receiver of a disconnect event whose peer can still be
+// sent to.
+//
+//export zgo_event_taken
+func zgo_event_taken(handle C.uintptr_t, s unsafe.Pointer) {
+	if k, err := socketOf(uintptr(handle)); err == nil {
+		k.EventTaken((*shm.Session)(s))
+	}
+}
+
 // statsFields are the counters of zlink_stream_stats_t, in its order.
 func statsFields(s stream.Stats) []uint64 {
 	return []uint64{s.Connections, s.Accepted, s.Dialled, s.Closed, s.MsgsIn, s.MsgsOut, s.BytesIn, s.BytesOut,
-		s.MsgsQueued, s.BytesQueued, s.Refused, s.Oversize, s.Memory}
+		s.MsgsQueued, s.BytesQueued, s.Refused, s.Oversize, s.Memory, s.Abandoned}
 }
 
 // zgo_stats stores the counters; size is what the caller's struct has.

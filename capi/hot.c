@@ -94,8 +94,13 @@ void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
 {
     zl_session *s = r->event.session;
     if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
-        if (r->event.kind == ZL_RUN_DISCONNECTED
-            && atomic_fetch_sub (&s->refs, 1) == 1)
+        if (r->event.kind != ZL_RUN_DISCONNECTED)
+            return;
+        if (answerable (r)) {
+            zl_prepare_thread ();
+            zgo_event_taken ((uintptr_t) handle, s);
+        }
+        if (atomic_fetch_sub (&s->refs, 1) == 1)
             zgo_free_session (s);
         return;
     }

@@ -184,6 +184,15 @@ static inline void end_run (zl_socket *k)
         atomic_store_explicit (&k->rx_hand, 0, memory_order_relaxed);
 }
 
+/* Run.Answerable: whether a run is the end of a peer that may still be sent to
+ * until the receiver has it. */
+static inline bool answerable (zl_run *r)
+{
+    return r->event.kind == ZL_RUN_DISCONNECTED
+           && __atomic_load_n (&r->event.session->tx_state, __ATOMIC_RELAXED)
+                == ZL_TX_OPEN;
+}
+
 /* Slab.MayView: whether messages may stay in the slab while the application
  * has them. */
 static inline bool may_view (const zl_slab *slab)

@@ -331,6 +331,7 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_TOPICS_COUNT 116
 #define ZLINK_ZMP_METADATA 117
 #define ZLINK_STREAM_MODE 300
+#define ZLINK_STREAM_CLOSE_TIMEOUT 301
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */
@@ -438,15 +439,21 @@ ZLINK_EXPORT int zlink_stream_send_batch (void *socket,
                                           size_t n,
                                           int flags);
 
-/* Closes the connection to a peer once what is queued for it is written.
+/* Closes the connection to a peer once what is queued for it has arrived. A peer
+ * that takes nothing for ZLINK_STREAM_CLOSE_TIMEOUT ms is reset.
  * EINVAL: 0. EHOSTUNREACH: no such peer. ENOTSUP: the mode COMPAT. */
 ZLINK_EXPORT int zlink_stream_close_peer (void *socket, uint32_t routing_id);
+
+/* Resets the connection to a peer at once, also one that is being closed; what is
+ * queued for it is discarded. Both modes, any thread. EINVAL: 0. EHOSTUNREACH: no
+ * such connection, or its descriptor is closed. */
+ZLINK_EXPORT int zlink_stream_abort_peer (void *socket, uint32_t routing_id);
 
 /* What a socket has done. Bytes include the 4 bytes of each length. */
 typedef struct zlink_stream_stats_t
 {
     size_t size;          /* of this struct; set by the caller */
-    uint64_t connections; /* there now */
+    uint64_t connections; /* whose descriptor is open now */
     uint64_t accepted;    /* ever */
     uint64_t dialled;     /* ever */
     uint64_t closed;      /* ever */
@@ -459,6 +466,8 @@ typedef struct zlink_stream_stats_t
     uint64_t refused;  /* sends that ended with EAGAIN */
     uint64_t oversize; /* connections cut for a message above MAXMSGSIZE */
     uint64_t memory;   /* bytes of the socket's queues, buffers and tables */
+    uint64_t abandoned; /* messages taken, and not acknowledged by the peer's
+                         * system when the connection ended */
 } zlink_stream_stats_t;
 
 /* Stores the statistics of a socket in either mode; looks at every connection.

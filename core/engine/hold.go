@@ -38,7 +38,7 @@ func (s *Session) hold() {
 // queueBlocks is what the main and the flush queue take, without what is already
 // written of a body that is not copied: its owner gives it back whole.
 func (s *Session) queueBlocks() int64 {
-	blocks := atomic.LoadInt64(&s.Shared.Held) - s.stash.ChainSize() - s.big.size()
+	blocks := atomic.LoadInt64(&s.Shared.Held) - s.stash.ChainSize() - s.big.size() - s.ledger.memory()
 	if c := s.flushHead; c != nil {
 		blocks -= int64(c.ExtAll - c.ExtLen)
 	}

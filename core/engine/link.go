@@ -32,6 +32,7 @@ type link struct {
 	ended  bool       // the end of the stream is sealed: nothing follows
 	paused bool       // not read until the peer takes what it is owed
 	held   int64      // bytes of memory that are counted for it
+	wire   uint64     // bytes ever given to the kernel, as they go over the wire
 }
 
 // readLink is read for a session with a link: all that there is, as far as it
@@ -94,8 +95,8 @@ func (s *Session) owesTooMuch() bool {
 		return false
 	}
 	l.paused = true
-	if s.hangup { // it has ended its side, and that would never be read
-		s.watchStall(halfClosedTime)
+	if s.hangup && !s.watched() { // it has ended its side, and that would never be read
+		s.watch(s.owner.CloseTimeout())
 	}
 	return true
 }
@@ -164,7 +165,7 @@ func (s *Session) linkEnded(err error) {
 	var web *webError
 	var sys unix.Errno
 	switch {
-	case err == io.EOF:
+	case err == io.EOF, s.finishing && errors.Is(err, io.ErrUnexpectedEOF):
 		s.remoteEnded()
 	case errors.As(err, &sys), errors.Is(err, io.ErrUnexpectedEOF):
 		s.Abort(ReasonTransport)
@@ -181,15 +182,19 @@ func (s *Session) linkEnded(err error) {
 // What is queued is lost.
 func (s *Session) refuse() {
 	if s.detached {
-		s.close()
+		s.Abort(ReasonTransport)
 		return
 	}
 	s.detach(ReasonTransport)
+	s.abandon()
 	s.dropFlush()
-	s.announceEnd()
+	limit := s.owner.CloseTimeout()
+	if limit < 0 || limit > goodbyeTime {
+		limit = goodbyeTime
+	}
+	s.finish(limit, time.Time{})
 	if s.fd >= 0 {
-		s.Finish(ReasonTransport, time.Time{})
-		s.watchStall(farewellTime)
+		s.announceEnd()
 	}
 }
 
@@ -216,14 +221,13 @@ func (s *Session) drain() {
 	case n > 0:
 		s.shard.roundRead += n
 		s.wantRead()
-	case err != errAgain:
-		s.close()
+	case err == errAgain:
+		s.checkArrived()
+	case err == io.EOF:
+		s.remoteEnded()
+	default:
+		s.Abort(ReasonTransport)
 	}
-}
-
-// awaitsPeer tells whether the peer has still to answer a Close frame.
-func (s *Session) awaitsPeer() bool {
-	return s.link != nil && s.link.web != nil && !s.hangup && !s.link.web.peerClosed
 }
 
 // writeLink is write for a session with a link; the turn ends when no more than end
@@ -275,6 +279,7 @@ func (s *Session) writeRest() unix.Errno {
 		if e != 0 {
 			return e
 		}
+		l.wire += uint64(n)
 		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
 			done := l.rest
 			l.rest = (*shm.Chunk)(done.Next)
@@ -300,6 +305,7 @@ func (s *Session) writeSealed(data []byte) bool {
 			s.writeFailed()
 			return false
 		default:
+			s.link.wire += uint64(n)
 			data = data[n:]
 		}
 	}

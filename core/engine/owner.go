@@ -9,7 +9,11 @@
 // its shard: the one thread that holds the driver role (driver.go).
 package engine
 
-import "github.com/zlink/zlink/core/shm"
+import (
+	"time"
+
+	"github.com/zlink/zlink/core/shm"
+)
 
 // Reason says why a connection ended (ZLINK_DISCONNECT_*).
 type Reason uint8
@@ -34,6 +38,12 @@ type Owner interface {
 	// Detach hides an ended connection from senders and calls s.Detached. Once
 	// per Attach.
 	Detach(s *Session)
+	// Forget takes a connection whose descriptor is closed out of all counts and
+	// lists. Its counters are still there. Gone follows.
+	Forget(s *Session)
+	// CloseTimeout is how long a peer may take nothing of what is queued for a
+	// connection that ends; negative: no limit.
+	CloseTimeout() time.Duration
 	// Enter counts a connection whose handshake begins; false: the owner is
 	// closed. Gone follows.
 	Enter() bool

@@ -34,6 +34,10 @@ func (s *Session) receive() {
 	if s.fd < 0 || s.parked {
 		return
 	}
+	if s.finishing {
+		s.discard()
+		return
+	}
 	room := s.room()
 	if room <= 0 || s.throttled() {
 		if s.overUnread() {

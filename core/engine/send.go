@@ -140,13 +140,16 @@ func send(fd int, data []byte) (int, unix.Errno) {
 // advance takes n written bytes off the flush queue.
 func (s *Session) advance(n uint64) {
 	s.moved.Add(n)
+	l := s.books()
 	done := uint32(0)
 	for c := s.flushHead; c != nil; c = s.flushHead {
 		inline := min(n, uint64(c.End-c.Start))
+		l.add(c.Bytes()[c.Start : c.Start+uint32(inline)])
 		c.Start += uint32(inline)
 		n -= inline
 		ext := min(n, uint64(c.ExtLen))
 		if ext > 0 {
+			l.skip(ext)
 			c.Ext, c.ExtLen = c.Ext+uintptr(ext), c.ExtLen-uint32(ext)
 			n -= ext
 		}
@@ -156,6 +159,7 @@ func (s *Session) advance(n uint64) {
 		done += c.Msgs
 		s.popFlush()
 	}
+	s.countLedger()
 	if done > 0 {
 		atomic.AddUint32(&s.Shared.TxDone, done)
 		s.owner.WakeSenders()
@@ -184,14 +188,15 @@ func (s *Session) dropFlush() {
 // writeFailed reacts to a connection that takes no bytes any more. What the
 // peer sent before may still be unread, so the end shows when reading does.
 func (s *Session) writeFailed() {
-	s.dropFlush()
-	if s.detached {
-		s.close()
+	s.broken = true
+	if s.finishing {
+		s.reset()
 		return
 	}
 	s.detach(ReasonTransport) // senders must not wait for it, read or not
+	s.abandon()
 	s.dropFlush()
-	s.broken, s.hangup = true, true
+	s.hangup = true
 	s.wantRead()
 }
 

@@ -5,26 +5,14 @@ package engine
 import (
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/shm"
 )
 
-const (
-	// farewellTime is how long a connection that is over may make no progress
-	// with what is still under way to the peer.
-	farewellTime = time.Second
-	// halfClosedTime is how long a peer that has closed its side, and may read on,
-	// may take nothing of what is queued for it.
-	halfClosedTime = 30 * time.Second
-	// farewellPoll is how often that is looked at, at first.
-	farewellPoll = time.Millisecond
-)
-
 // Session is one connection. Driver only, except Shared. There are many, so it
-// is kept small: 144 bytes.
+// is kept small: 160 bytes.
 type Session struct {
 	*origin
 	Shared *shm.Session
@@ -46,6 +34,7 @@ type Session struct {
 
 	// Sending.
 	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
+	ledger               *ledger    // of what was written; nil: nothing
 
 	end *ending // nil: not begun
 
@@ -53,32 +42,16 @@ type Session struct {
 	pending   bool // on the shard's ready list
 	parked    bool // waits for the receiver; parking.go
 	hangup    bool // the kernel reported the end: read until it shows
-	failed    bool // the kernel reported an error; after the peer's end a read does not tell it
+	failed    bool // the kernel reported an error, or that nobody is there; after the peer's end a read does not tell it
 	backlog   bool // stash holds whole frames that RCVHWM keeps back
 	blocked   bool // the kernel takes no more until EPOLLOUT
 	unwritten bool // on the shard's list of sessions whose turn to write ended early
 	broken    bool // the kernel takes nothing any more
 	detached  bool // senders no longer find it; stored by the owner's Detach
 	announced bool // the disconnect event is pushed
-	finishing bool // close when everything is written
+	finishing bool // close when everything is written; what comes is dropped
+	ordered   bool // the application had it closed without waiting for the peer
 	reason    Reason
-}
-
-// ending is what a session needs only towards its end.
-type ending struct {
-	deadline  *timer        // of finishing
-	farewell  time.Duration // until the next look at what is under way; 0: not there yet
-	stallTime time.Duration // between looks for a stall
-	progress  [2]uint64     // moved and unsent at the last one
-	watched   bool          // such looks are made
-}
-
-// ends returns the session's ending, which begins.
-func (s *Session) ends() *ending {
-	if s.end == nil {
-		s.end = new(ending)
-	}
-	return s.end
 }
 
 // Remote is the peer's endpoint.
@@ -148,7 +121,7 @@ func (s *Session) ready(events uint32) {
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.hangup = true
 	}
-	if events&unix.EPOLLERR != 0 {
+	if events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 && !s.shut() {
 		s.failed = true
 	}
 	if events&unix.EPOLLOUT != 0 && s.blocked {
@@ -163,6 +136,7 @@ func (s *Session) ready(events uint32) {
 			s.overWhileParked()
 		}
 	}
+	s.checkArrived() // the kernel also reports that its last byte was acknowledged
 }
 
 // wantRead puts the session on the ready list.
@@ -214,94 +188,6 @@ func (s *Session) Last() bool { return s.dialer != nil && s.dialer.once() }
 // owner holds in Attach and Detach.
 func (s *Session) Connected() bool { return !s.detached }
 
-// Finish closes the connection when everything queued for it is written, or at
-// the deadline (zero: none).
-func (s *Session) Finish(reason Reason, deadline time.Time) {
-	if s.fd < 0 {
-		return
-	}
-	s.detach(reason)
-	s.finishing = true
-	s.closeBy(deadline)
-	switch {
-	case s.broken:
-		s.close()
-	case !s.blocked:
-		s.write()
-	}
-}
-
-// closeBy closes the session at the deadline, unless an earlier one is set.
-func (s *Session) closeBy(deadline time.Time) {
-	end := s.ends()
-	if deadline.IsZero() || end.deadline != nil && !end.deadline.at.After(deadline) {
-		return
-	}
-	s.shard.timers.cancel(end.deadline)
-	end.deadline = s.shard.timers.after(time.Until(deadline), s.close)
-}
-
-// FinishSession is Finish, without a deadline, for the session that the socket
-// with this serial calls rid if it still does; it is not dialled again. Driver only.
-func (sh *Shard) FinishSession(shared *shm.Session, serial uint64, rid uint32) {
-	if !shared.Closing(serial, rid) {
-		return
-	}
-	s := sh.byFd[shared.Fd].handler.(*Session)
-	if s.dialer != nil {
-		s.dialer.ended = true
-	}
-	s.Finish(ReasonLocal, time.Time{})
-}
-
-// Abort closes the connection at once; what is not written is lost.
-func (s *Session) Abort(reason Reason) {
-	if s.fd >= 0 {
-		s.detach(reason)
-		s.close()
-	}
-}
-
-// remoteEnded reacts to the peer's end of the stream: the application hears of
-// it at once, and what it had queued still goes out, as the peer may read on.
-func (s *Session) remoteEnded() {
-	if s.failed { // reset as well: nothing more reaches the peer
-		s.Abort(ReasonRemote)
-		return
-	}
-	s.detach(ReasonRemote)
-	s.announceEnd()
-	if s.fd >= 0 {
-		s.Finish(ReasonRemote, time.Time{})
-		s.watchStall(halfClosedTime)
-	}
-}
-
-// watchStall closes a connection that is over when a time passes in which
-// nothing moved.
-func (s *Session) watchStall(limit time.Duration) {
-	end := s.ends()
-	end.stallTime = limit
-	if s.fd < 0 || end.watched {
-		return
-	}
-	end.watched = true
-	end.progress = [2]uint64{s.moved.Load(), uint64(s.unsent())}
-	s.shard.timers.after(limit, s.stalled)
-}
-
-func (s *Session) stalled() {
-	if s.fd < 0 {
-		return
-	}
-	if s.end.progress == [2]uint64{s.moved.Load(), uint64(s.unsent())} {
-		s.close()
-		return
-	}
-	s.end.watched = false
-	s.watchStall(s.end.stallTime)
-}
-
 // detach hides the session from senders and takes over what they queued.
 func (s *Session) detach(reason Reason) {
 	if s.detached {
@@ -320,69 +206,16 @@ func (s *Session) detach(reason Reason) {
 	s.owner.WakeSenders()
 }
 
-// announceEnd delivers what is left of whole frames, then the event.
-func (s *Session) announceEnd() {
-	if s.announced {
-		return
-	}
-	s.announced = true
-	if s.backlog {
-		s.deliverBacklog()
-	}
-	s.push(s.Shared.Down.Run())
-}
-
-// written is called when a finishing session has nothing left to write. The
-// descriptor stays open until the peer's kernel has everything: closing earlier
-// could reset the connection and with it destroy what is under way.
-func (s *Session) written() {
-	end := s.ends()
-	if s.announced && s.hangup && end.farewell == 0 {
-		s.close() // both sides are done
-		return
-	}
-	if end.farewell == 0 {
-		if s.unsent() == 0 && !s.awaitsPeer() {
-			s.close()
-			return
-		}
-		_ = unix.Shutdown(int(s.fd), unix.SHUT_WR)
-		end.farewell = farewellPoll
-		s.shard.timers.after(end.farewell, s.lookFarewell)
-		s.watchStall(farewellTime)
-	}
-}
-
-// lookFarewell closes the connection once the peer's kernel has everything.
-func (s *Session) lookFarewell() {
-	if s.fd < 0 {
-		return
-	}
-	if s.unsent() <= 1 && !s.awaitsPeer() { // the end of the stream itself counts as one byte
-		s.close()
-		return
-	}
-	s.end.farewell = min(2*s.end.farewell, 64*farewellPoll)
-	s.shard.timers.after(s.end.farewell, s.lookFarewell)
-}
-
-// unsent returns how many bytes, as they go over the wire, the peer's kernel has
-// not acknowledged.
-func (s *Session) unsent() int {
-	var n int32
-	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
-	if s.link != nil && s.link.rest != nil {
-		n += int32(s.link.rest.ChainLen())
-	}
-	return int(n)
-}
-
-// close ends the session for good.
+// close ends the session for good. The event is the last that the application
+// sees of it: from then on nothing counts it any more.
 func (s *Session) close() {
 	if s.fd < 0 {
 		return
 	}
-	s.announceEnd()
+	s.deliverLast()
+	if s.abandon() > 0 && !s.ordered {
+		s.reason = ReasonTransport
+	}
 	if s.owner.Observed() {
 		s.observe(EventDisconnected, uint64(s.reason))
 	}
@@ -391,9 +224,7 @@ func (s *Session) close() {
 	s.shard.roundRead += closePrice
 	s.setBlocked(false)
 	s.shard.sessions.Add(-1)
-	if s.end != nil {
-		s.shard.timers.cancel(s.end.deadline)
-	}
+	s.end.cancel(&s.shard.timers)
 	if s.parked {
 		s.unpark()
 	}
@@ -405,9 +236,11 @@ func (s *Session) close() {
 	s.dropBig()
 	s.dropFlush()
 	s.dropLink()
+	s.owner.Forget(s) // reads what the session counted
+	s.announceEnd()
 	if s.dialer != nil {
 		s.dialer.lost()
 	}
-	s.owner.Gone(s) // reads what the session counted
 	s.Shared.Release()
+	s.owner.Gone(s)
 }

@@ -261,6 +261,24 @@ func (s *Session) BeginClose(serial uint64, rid uint32) bool {
 	return true
 }
 
+// Open tells whether senders may queue messages.
+func (s *Session) Open() bool {
+	s.Lock()
+	defer s.Unlock()
+	return s.TxState == TxOpen
+}
+
+// BeginAbort is BeginClose, also for a session that is told to close.
+func (s *Session) BeginAbort(serial uint64, rid uint32) bool {
+	s.Lock()
+	defer s.Unlock()
+	if s.Rid != rid || s.Owner != serial || s.TxState == TxClosed {
+		return false
+	}
+	s.TxState = TxClosing
+	return true
+}
+
 // Closing tells whether s is still the session that BeginClose was called for.
 func (s *Session) Closing(serial uint64, rid uint32) bool {
 	s.Lock()

@@ -169,6 +169,11 @@ func (k *Socket) NextRun() bool {
 	return true
 }
 
+// Answerable tells whether a run is the end of a peer that may still be sent to
+// until the receiver has it. A batch ends before such a run, so that its messages
+// can be answered.
+func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.Open() }
+
 // EndRun takes the run that was read away from the receiver. The receiving
 // thread, which then releases it.
 func (k *Socket) EndRun() {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 )
@@ -129,8 +130,8 @@ func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
 		}
 		q.NextRun()
 	}
-	n := 0
-	for n < len(msgs) && (q.RxRun != nil || q.NextRun()) {
+	n := k.takeMessages(msgs)
+	for n < len(msgs) && (q.RxRun != nil || q.NextRun()) && !q.RxRun.Answerable() {
 		n += k.takeMessages(msgs[n:])
 	}
 	return n, nil
@@ -330,4 +331,46 @@ func (k *Socket) ClosePeer(peer uint32) error {
 		return err
 	}
 	return k.closePeer(s, peer)
+}
+
+// AbortPeer ends the connection to a peer at once: what is queued for it is
+// discarded, and the connection reset. It also ends one that ClosePeer, or the end
+// of the peer's side, has left behind. Any goroutine, in both modes. What was
+// received before is still delivered, and then Disconnected; a dialled peer is not
+// dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such connection.
+func (k *Socket) AbortPeer(peer uint32) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	if peer == 0 {
+		return errno.New(errno.EINVAL, "0 is no routing id")
+	}
+	if s := k.shared.Find(peer); s != nil && s.BeginAbort(k.serial, peer) {
+		sh := k.shard(s)
+		sh.Post(func() {
+			found := sh.SessionOf(s, k.serial, peer)
+			if found == nil { // it began to close meanwhile
+				found = k.closingPeer(peer)
+			}
+			if found != nil {
+				found.Reset()
+			}
+		})
+		k.flush(s, false)
+		return nil
+	}
+	s := k.closingPeer(peer)
+	if s == nil {
+		return errno.New(errno.EHOSTUNREACH, "no connection has the routing id %d", peer)
+	}
+	s.OnDriver(s.Reset)
+	return nil
+}
+
+// closingPeer returns the connection that rid named and senders no longer find.
+func (k *Socket) closingPeer(rid uint32) *engine.Session {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.closing[rid]
 }

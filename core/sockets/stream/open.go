@@ -157,6 +157,10 @@ func WithRecvHWM(messages int) Setting { return intSetting(OptRcvHwm, messages) 
 // limit.
 func WithLinger(d time.Duration) Setting { return msSetting(OptLinger, d) }
 
+// WithCloseTimeout limits how long a peer may take nothing of what is queued for a
+// connection that ends, before it is reset; 0: it is at once; negative: no limit.
+func WithCloseTimeout(d time.Duration) Setting { return msSetting(OptCloseTimeout, d) }
+
 // WithRecvTimeout limits how long a receive waits (EAGAIN); negative: no limit.
 func WithRecvTimeout(d time.Duration) Setting { return msSetting(OptRcvTimeo, d) }
 

@@ -73,6 +73,7 @@ const (
 	OptTLSPassword      Option = 102
 	OptZMPMetadata      Option = 117
 	OptMode             Option = 300 // ModeCompat or ModeFast; until the first bind or connect
+	OptCloseTimeout     Option = 301
 )
 
 // Values of OptMode.
@@ -94,7 +95,7 @@ const (
 
 // options are a socket's settings; those that take effect at once are atomic.
 type options struct {
-	linger, rcvTimeout, sndTimeout atomic.Int32 // ms; -1: no limit
+	linger, rcvTimeout, sndTimeout, closeTimeout atomic.Int32 // ms; -1: no limit
 
 	ints         map[Option]int32 // those that differ from their default
 	strings      map[Option]string
@@ -137,6 +138,7 @@ var intOptions = map[Option]intOption{
 	OptTLSVerify:       {1, 0, 1},
 	OptTLSClientCert:   {0, 0, 1},
 	OptTLSTrustSystem:  {1, 0, 1},
+	OptCloseTimeout:    {10000, -1, most}, // ms
 
 	OptHeartbeatIvl:     {0, 0, most},                    // ms
 	OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
@@ -169,6 +171,7 @@ func (o *options) setDefaults(ctx *core.Context) {
 	o.linger.Store(int32(ctx.DefaultLinger()))
 	o.rcvTimeout.Store(-1)
 	o.sndTimeout.Store(-1)
+	o.closeTimeout.Store(intOptions[OptCloseTimeout].dflt)
 	o.maxMsgSize = -1
 	if ctx.DefaultIPv6() {
 		o.setInt(OptIPv6, 1)
@@ -184,6 +187,8 @@ func (o *options) atOnce(opt Option) *atomic.Int32 {
 		return &o.rcvTimeout
 	case OptSndTimeo:
 		return &o.sndTimeout
+	case OptCloseTimeout:
+		return &o.closeTimeout
 	}
 	return nil
 }

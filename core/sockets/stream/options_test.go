@@ -55,6 +55,7 @@ func TestIntOptions(t *testing.T) {
 		{"TLS_VERIFY", 98, 1, []int{0, 1}, []int{-1, 2}},
 		{"TLS_REQUIRE_CLIENT_CERT", 99, 0, []int{0, 1}, []int{-1, 2}},
 		{"TLS_TRUST_SYSTEM", 101, 1, []int{0, 1}, []int{-1, 2}},
+		{"CLOSE_TIMEOUT", 301, 10_000, []int{-1, 0, 1, big}, []int{-2}},
 		{"HEARTBEAT_IVL", 75, 0, []int{0, 1, big}, []int{-1}},
 		{"HEARTBEAT_TTL", 76, 0, []int{0, 1, 6_553_599}, []int{-1, 6_553_600}},
 		{"HEARTBEAT_TIMEOUT", 77, 0, []int{0, 1, big}, []int{-1}},

@@ -26,7 +26,8 @@ func peerOf(s *engine.Session) Peer {
 		Connected: s.Since(), Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
 }
 
-// PeerCount returns how many peers are connected.
+// PeerCount returns how many peers there are: a connection that is closed when what
+// is queued has arrived counts until then, here and below.
 func (k *Socket) PeerCount() (int, error) {
 	if err := k.enter(); err != nil {
 		return 0, err
@@ -34,13 +35,7 @@ func (k *Socket) PeerCount() (int, error) {
 	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	count := 0
-	for _, s := range k.sessions {
-		if s.Connected() {
-			count++
-		}
-	}
-	return count, nil
+	return len(k.sessions), nil
 }
 
 // Peers returns up to limit connected peers (negative: all), in no special
@@ -57,9 +52,7 @@ func (k *Socket) Peers(limit int) ([]Peer, error) {
 		if limit >= 0 && len(peers) >= limit {
 			break
 		}
-		if s.Connected() {
-			peers = append(peers, peerOf(s))
-		}
+		peers = append(peers, peerOf(s))
 	}
 	return peers, nil
 }
@@ -73,15 +66,8 @@ func (k *Socket) PeerID(index int) ([]byte, error) {
 	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	left := index
-	for _, s := range k.sessions {
-		if !s.Connected() {
-			continue
-		}
-		if left == 0 {
-			return append([]byte(nil), s.Shared.IDFrame()...), nil
-		}
-		left--
+	if index >= 0 && index < len(k.sessions) {
+		return append([]byte(nil), k.sessions[index].Shared.IDFrame()...), nil
 	}
 	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
 }
@@ -98,10 +84,14 @@ func (k *Socket) Peer(id []byte) (Peer, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	var found *engine.Session
 	for _, s := range k.sessions {
-		if s.Connected() && bytes.Equal(s.Shared.IDFrame(), id) {
-			return peerOf(s), nil
+		if bytes.Equal(s.Shared.IDFrame(), id) && (found == nil || s.Connected()) { // a name may be in use again
+			found = s
 		}
+	}
+	if found != nil {
+		return peerOf(found), nil
 	}
 	return Peer{}, errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
 }

@@ -77,8 +77,27 @@ func (k *Socket) body() (body []byte, done *shm.Run) {
 
 // finishRun gives a run back and lets its shard read on if it waits for that.
 func (k *Socket) finishRun(r *shm.Run) {
+	if r.Kind == shm.RunDisconnected {
+		k.eventTaken(r.Session)
+	}
 	if k.release(r) {
 		k.resume()
+	}
+}
+
+// eventTaken ends what senders may queue for a peer that had ended its side: the
+// application knows now. The receiving thread, which still has the event.
+func (k *Socket) eventTaken(s *shm.Session) {
+	if s.Open() {
+		_ = k.closePeer(s, s.Rid4())
+	}
+}
+
+// EventTaken is eventTaken for the C layer.
+func (k *Socket) EventTaken(s *shm.Session) {
+	if k.hold() {
+		defer k.leave()
+		k.eventTaken(s)
 	}
 }
 

@@ -5,6 +5,7 @@ package stream
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
@@ -64,22 +65,35 @@ func (k *Socket) Detach(s *engine.Session) {
 		k.ended(s.Dialer())
 	}
 	atomic.CompareAndSwapPointer(k.table().Slot(s.Shared.Rid), unsafe.Pointer(s.Shared), nil)
+	if k.closing == nil {
+		k.closing = map[uint32]*engine.Session{}
+	}
+	k.closing[s.Shared.Rid] = s
 }
 
-// Gone forgets a part whose descriptor is closed, and ends the socket with its
-// last one.
+// Forget takes a connection out of the lists, and keeps what it counted.
+func (k *Socket) Forget(s *engine.Session) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.closing, s.Shared.Rid)
+	k.past.add(s)
+	last := len(k.sessions) - 1
+	k.sessions[s.Index] = k.sessions[last]
+	k.sessions[s.Index].Index = s.Index
+	k.sessions[last] = nil
+	k.sessions = k.sessions[:last]
+}
+
+// CloseTimeout is CLOSE_TIMEOUT as it is now.
+func (k *Socket) CloseTimeout() time.Duration {
+	return time.Duration(k.opt.closeTimeout.Load()) * time.Millisecond
+}
+
+// Gone takes back a part, and ends the socket with its last one.
 func (k *Socket) Gone(part any) {
 	k.mu.Lock()
 	if d, ok := part.(*engine.Dialer); ok {
 		k.ended(d)
-	}
-	if s, ok := part.(*engine.Session); ok {
-		k.past.add(s)
-		last := len(k.sessions) - 1
-		k.sessions[s.Index] = k.sessions[last]
-		k.sessions[s.Index].Index = s.Index
-		k.sessions[last] = nil
-		k.sessions = k.sessions[:last]
 	}
 	k.parts--
 	over := k.parts == 0
@@ -99,7 +113,7 @@ func (k *Socket) takeID() uint32 {
 	for {
 		k.shared.LastID++
 		id := k.shared.LastID
-		if id == 0 || *k.table().Slot(id) != nil {
+		if id == 0 || *k.table().Slot(id) != nil || k.closing[id] != nil {
 			continue
 		}
 		if len(k.aliases) > 0 {

@@ -51,7 +51,8 @@ type Socket struct {
 	parts     int               // the open socket, its receiver, and listeners, dialers and sessions not yet gone
 	sessions  []*engine.Session // attached; a session knows its index
 	aliases   map[string]aliasUse
-	oldTables []*shm.Table // replaced by a larger one; a sender may still look
+	closing   map[uint32]*engine.Session // of sessions: those that senders no longer find
+	oldTables []*shm.Table               // replaced by a larger one; a sender may still look
 	past      past
 	gone      chan struct{} // closed when nothing of the socket is left; nil: nobody waits for that
 }

@@ -12,7 +12,7 @@ import (
 
 // Stats are a socket's counters. Bytes include the length fields.
 type Stats struct {
-	Connections uint64 // there now
+	Connections uint64 // there now, with those that are closed when what is queued has arrived
 	Accepted    uint64 // ever
 	Dialled     uint64 // ever
 	Closed      uint64 // ever
@@ -24,11 +24,14 @@ type Stats struct {
 	Refused  uint64 // sends that ended with EAGAIN
 	Oversize uint64 // connections cut for a message above MAXMSGSIZE
 	Memory   uint64 // bytes of the socket's queues, buffers and tables
+
+	Abandoned uint64 // messages accepted, and not acknowledged by the peer's system at the connection's end
 }
 
 // past counts what connections did that are gone, and all that ever came. Guarded by the socket's mu.
 type past struct {
 	accepted, dialled, oversize uint64
+	abandoned                   uint64 // messages
 	traffic                     engine.Traffic
 }
 
@@ -38,6 +41,7 @@ func (p *past) add(s *engine.Session) {
 	p.traffic.BytesIn += t.BytesIn
 	p.traffic.MsgsOut += t.MsgsOut
 	p.traffic.BytesOut += t.BytesOut
+	p.abandoned += s.Abandoned()
 }
 
 // sessionSize is what a connection costs without anything queued.
@@ -55,7 +59,7 @@ func (k *Socket) Stats() (Stats, error) {
 	stats := Stats{Accepted: p.accepted, Dialled: p.dialled, Oversize: p.oversize,
 		MsgsIn: p.traffic.MsgsIn, BytesIn: p.traffic.BytesIn,
 		MsgsOut: p.traffic.MsgsOut, BytesOut: p.traffic.BytesOut,
-		Refused: k.refused.Load(),
+		Refused: k.refused.Load(), Abandoned: p.abandoned,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
 			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting)))}
 	for _, s := range k.sessions {
@@ -65,12 +69,10 @@ func (k *Socket) Stats() (Stats, error) {
 		stats.BytesIn += t.BytesIn
 		stats.MsgsOut += t.MsgsOut
 		stats.BytesOut += t.BytesOut
-		if s.Connected() {
-			stats.Connections++
-			stats.MsgsQueued += t.MsgsQueued
-			stats.BytesQueued += t.BytesQueued
-		}
+		stats.MsgsQueued += t.MsgsQueued
+		stats.BytesQueued += t.BytesQueued
 	}
+	stats.Connections = uint64(len(k.sessions))
 	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
 	return stats, nil
 }

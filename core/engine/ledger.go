@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"encoding/binary"
+	"slices"
+	"unsafe"
+)
+
+// ledger knows where the messages end in what was written of a session's stream,
+// as far back as the peer's system may not have acknowledged it, so that bytes can
+// be told as messages when the connection is lost. Messages of one size in a row
+// are one entry. It forgets what was acknowledged when it is full, and asks the
+// kernel for that; what is left beyond entriesMost is kept less exactly.
+type ledger struct {
+	frames uint64 // that were written whole
+	ended  uint64 // bytes of the stream up to the end of the last one
+	last   entry
+	older  []entry // oldest first; without last
+	grain  uint64  // bytes of an entry below which other sizes are added to it
+
+	// The frame that is written in part.
+	size uint64 // of all of it; 0: not known yet
+	left uint64 // of that
+	have uint8  // bytes of head
+	head [lengthSize]byte
+
+	kept    uint32 // entries of older that were left when it last forgot
+	counted uint32 // entries that are counted as the session's memory
+}
+
+// entry is neighbouring frames: of one size, or, mixed, only their sum is known.
+type entry struct {
+	bytes uint64 // all together
+	count uint32
+	mixed bool
+}
+
+const (
+	entrySize   = int64(unsafe.Sizeof(entry{}))
+	entriesFew  = 32
+	entriesMost = 1024 // 16 KiB
+)
+
+// books returns the session's ledger, which begins.
+func (s *Session) books() *ledger {
+	if s.ledger == nil {
+		s.ledger = new(ledger)
+	}
+	return s.ledger
+}
+
+// countLedger forgets what was acknowledged when the ledger has doubled, and counts
+// what it takes as the session's.
+func (s *Session) countLedger() {
+	l := s.ledger
+	if len(l.older) >= max(entriesFew, 2*int(l.kept)) {
+		moved := s.moved.Load()
+		l.forget(moved - min(s.unacknowledged(), moved))
+	}
+	if now := uint32(cap(l.older)); now != l.counted {
+		s.held((int64(now) - int64(l.counted)) * entrySize)
+		l.counted = now
+	}
+}
+
+// memory is what of it is counted as the session's, in bytes.
+func (l *ledger) memory() int64 {
+	if l == nil {
+		return 0
+	}
+	return int64(l.counted) * entrySize
+}
+
+// add notes the next bytes of the stream.
+func (l *ledger) add(data []byte) {
+	at := l.resume(data)
+	for len(data)-at >= lengthSize {
+		size := frameSize(data[at:])
+		if size > uint64(len(data)-at) {
+			l.size, l.left = size, size-uint64(len(data)-at)
+			return
+		}
+		n := uint64(0)
+		for step := int(size); len(data)-at >= step && (n == 0 || frameSize(data[at:]) == size); at += step {
+			n++
+		}
+		l.note(size, n)
+	}
+	if at < len(data) {
+		l.have = uint8(copy(l.head[:], data[at:]))
+	}
+}
+
+func frameSize(data []byte) uint64 { return lengthSize + uint64(binary.BigEndian.Uint32(data)) }
+
+// resume goes on with a frame that was incomplete, and returns where the next one
+// begins.
+func (l *ledger) resume(data []byte) (at int) {
+	if l.have > 0 {
+		at = copy(l.head[l.have:], data)
+		if l.have += uint8(at); l.have < lengthSize {
+			return at
+		}
+		l.have = 0
+		l.size = frameSize(l.head[:])
+		l.left = l.size - lengthSize
+		l.skip(0)
+	}
+	n := min(l.left, uint64(len(data)-at))
+	if n > 0 {
+		l.skip(n)
+	}
+	return at + int(n)
+}
+
+// skip notes the next n bytes of a body.
+func (l *ledger) skip(n uint64) {
+	if l.left -= n; l.left == 0 {
+		l.note(l.size, 1)
+	}
+}
+
+// note adds n frames of one size.
+func (l *ledger) note(size, n uint64) {
+	l.ended += size * n
+	l.frames += n
+	e := &l.last
+	switch {
+	case e.count == 0 || !e.mixed && e.bytes == size*uint64(e.count) && uint64(e.count)+n < 1<<32:
+	case e.bytes < l.grain && n < 1<<31:
+		e.mixed = true
+	default:
+		if len(l.older) == entriesMost {
+			l.merge()
+		}
+		l.older = append(l.older, *e)
+		*e = entry{}
+	}
+	e.bytes += size * n
+	e.count += uint32(n)
+}
+
+// forget drops what ends at or before an offset of the stream that the peer's
+// system has, and memory that is not needed any more.
+func (l *ledger) forget(acknowledged uint64) {
+	begins := l.ended - l.last.bytes
+	keep := len(l.older)
+	for keep > 0 && begins > acknowledged {
+		keep--
+		begins -= l.older[keep].bytes
+	}
+	l.older = slices.Delete(l.older, 0, keep)
+	if l.grain = 0; len(l.older) > entriesMost/2 {
+		l.merge()
+	}
+	if most := 4 * max(entriesFew, len(l.older)); cap(l.older) > most {
+		l.older = append(make([]entry, 0, most/2), l.older...)
+	}
+	l.kept = uint32(len(l.older))
+}
+
+// merge makes one of every two entries, without their sizes, and lets new ones
+// become as large as those.
+func (l *ledger) merge() {
+	half, all := l.older[:0], uint64(0)
+	for i := 0; i+1 < len(l.older); i += 2 {
+		a, b := l.older[i], l.older[i+1]
+		half = append(half, entry{a.bytes + b.bytes, a.count + b.count, true})
+		all += a.bytes + b.bytes
+	}
+	if len(l.older)%2 == 1 {
+		half = append(half, l.older[len(l.older)-1])
+	}
+	l.older = half
+	l.grain = all / (entriesMost / 2)
+}
+
+// beyond counts the noted frames that end behind an offset of the stream. Of a
+// mixed entry that it lies in, all.
+func (l *ledger) beyond(offset uint64) (n uint64) {
+	end := l.ended
+	for i := len(l.older); i >= 0 && end > offset; i-- {
+		e := l.last
+		if i < len(l.older) {
+			e = l.older[i]
+		}
+		if end-e.bytes >= offset || e.mixed {
+			n += uint64(e.count)
+		} else {
+			size := e.bytes / uint64(e.count)
+			n += (end - offset + size - 1) / size
+		}
+		end -= e.bytes
+	}
+	return n
+}
