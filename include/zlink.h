@@ -406,9 +406,12 @@ ZLINK_EXPORT int zlink_recv (void *socket, void *buf, size_t len, int flags);
  * on the message, and zlink_recv and zlink_send give ENOTSUP. doc/modes.md
  * compares the modes.
  *
- * zlink_msg_send, zlink_stream_send_batch and zlink_stream_close_peer may be
- * called from any number of threads while one thread receives. The order of
- * one thread's messages to one peer is kept.
+ * zlink_msg_send, zlink_stream_send_batch, zlink_stream_close_peer and
+ * zlink_stream_abort_peer may be called from any number of threads while one
+ * thread receives. The order of one thread's messages to one peer is kept.
+ *
+ * An accepted peer that has sent something over tcp, tls or ipc and ends its side
+ * can be sent to until its disconnect event is received. A batch ends before that.
  *
  * A received body lies in the library's read buffer until the message is closed
  * or sent. Messages kept for long hold at most 8 MiB of such buffers; when that

@@ -80,6 +80,9 @@ namespace Zlink
         [DllImport(Lib, SetLastError = true)]
         public static extern int zlink_stream_close_peer(SocketHandle socket, uint peer);
 
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_abort_peer(SocketHandle socket, uint peer);
+
         [DllImport(Lib)]
         public static extern int zlink_msg_init(IntPtr message);
 

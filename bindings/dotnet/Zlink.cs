@@ -60,7 +60,8 @@ namespace Zlink
         TlsRequireClientCert = 99,
         TlsHostname = 100, // string
         TlsTrustSystem = 101,
-        TlsPassword = 102 // string
+        TlsPassword = 102, // string
+        CloseTimeout = 301
     }
 
     // A call that failed: its errno, and what exactly it objected to.
@@ -315,11 +316,18 @@ namespace Zlink
             return Send(batch, 0, batch.Count);
         }
 
-        // Closes the connection once everything queued for it is written.
+        // Closes the connection once everything queued for it has arrived.
         public void ClosePeer(uint peer)
         {
             if (Native.zlink_stream_close_peer(handle, peer) != 0)
                 throw ZlinkException.OfLast("zlink_stream_close_peer");
+        }
+
+        // Resets the connection, also one that is being closed; what is queued for it is discarded.
+        public void AbortPeer(uint peer)
+        {
+            if (Native.zlink_stream_abort_peer(handle, peer) != 0)
+                throw ZlinkException.OfLast("zlink_stream_abort_peer");
         }
 
         // Returns at once; what was sent goes out as Option.Linger says.

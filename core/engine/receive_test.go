@@ -29,12 +29,14 @@ func (o *ownerStub) Attach(s *Session, _ []byte) error {
 	s.Shared.Rid, s.Shared.TxState = o.rid, shm.TxOpen
 	return nil
 }
-func (o *ownerStub) Detach(s *Session) { s.Detached() }
-func (o *ownerStub) Gone(any)          {}
-func (o *ownerStub) WakeReaders() bool { return false }
-func (o *ownerStub) WakeSenders()      {}
-func (o *ownerStub) Observed() bool    { return false }
-func (o *ownerStub) waiting() int64    { return atomic.LoadInt64(&o.shared.RxWaiting) }
+func (o *ownerStub) Detach(s *Session)           { s.Detached() }
+func (o *ownerStub) Forget(*Session)             {}
+func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
+func (o *ownerStub) Gone(any)                    {}
+func (o *ownerStub) WakeReaders() bool           { return false }
+func (o *ownerStub) WakeSenders()                {}
+func (o *ownerStub) Observed() bool              { return false }
+func (o *ownerStub) waiting() int64              { return atomic.LoadInt64(&o.shared.RxWaiting) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {
 	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
 		Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}, nil)
