@@ -91,8 +91,7 @@ func (s *Session) finish(limit time.Duration, deadline time.Time) {
 		s.freeStash()
 		s.dropBig()
 		if s.parked {
-			s.unlistParked()
-			s.parked = false
+			s.unpark()
 		}
 		s.wantRead() // from here on to drop it
 	}

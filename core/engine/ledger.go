@@ -5,6 +5,7 @@ package engine
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 	"unsafe"
 )
 
@@ -28,20 +29,38 @@ type ledger struct {
 
 	kept    uint32 // entries of older that were left when it last forgot
 	counted uint32 // entries that are counted as the session's memory
+	planned bool   // forgetLater is
 }
 
-// entry is neighbouring frames: of one size, or, mixed, only their sum is known.
-type entry struct {
-	bytes uint64 // all together
-	count uint32
-	mixed bool
-}
+// entry is neighbouring frames: of one size, or, mixed, only their sum is known. 40
+// bits are their bytes, 1 says mixed, 23 are their number.
+type entry uint64
 
 const (
-	entrySize   = int64(unsafe.Sizeof(entry{}))
+	entrySize   = int64(unsafe.Sizeof(entry(0)))
 	entriesFew  = 32
-	entriesMost = 1024 // 16 KiB
+	entriesMost = 512 // 4 KiB
+	forgetPause = time.Second
+
+	countBits = 23
+	byteBits  = 40
 )
+
+// entryOf makes an entry; 0: there are too many frames or bytes for one.
+func entryOf(bytes, count uint64, mixed bool) entry {
+	if bytes >= 1<<byteBits || count >= 1<<countBits {
+		return 0
+	}
+	e := entry(bytes)<<(countBits+1) | entry(count)
+	if mixed {
+		e |= 1 << countBits
+	}
+	return e
+}
+
+func (e entry) bytes() uint64 { return uint64(e >> (countBits + 1)) }
+func (e entry) count() uint64 { return uint64(e & (1<<countBits - 1)) }
+func (e entry) mixed() bool   { return e&(1<<countBits) != 0 }
 
 // books returns the session's ledger, which begins.
 func (s *Session) books() *ledger {
@@ -51,17 +70,37 @@ func (s *Session) books() *ledger {
 	return s.ledger
 }
 
-// countLedger forgets what was acknowledged when the ledger has doubled, and counts
-// what it takes as the session's.
+// countLedger forgets what was acknowledged when the ledger has doubled, or soon after
+// the last write when it is large, and counts what it takes as the session's.
 func (s *Session) countLedger() {
 	l := s.ledger
 	if len(l.older) >= max(entriesFew, 2*int(l.kept)) {
-		moved := s.moved.Load()
-		l.forget(moved - min(s.unacknowledged(), moved))
+		s.forget()
 	}
-	if now := uint32(cap(l.older)); now != l.counted {
+	now := uint32(cap(l.older))
+	if now <= 2*entriesFew { // that is part of what a connection costs
+		now = 0
+	}
+	if now != l.counted {
 		s.held((int64(now) - int64(l.counted)) * entrySize)
 		l.counted = now
+	}
+	if l.counted > 0 && !l.planned {
+		l.planned = true
+		s.shard.timers.after(forgetPause, s.forgetLater)
+	}
+}
+
+func (s *Session) forget() {
+	moved := s.moved.Load()
+	s.ledger.forget(moved - min(s.unacknowledged(), moved))
+}
+
+func (s *Session) forgetLater() {
+	if s.fd >= 0 {
+		s.ledger.planned = false
+		s.forget()
+		s.countLedger()
 	}
 }
 
@@ -126,36 +165,35 @@ func (l *ledger) skip(n uint64) {
 func (l *ledger) note(size, n uint64) {
 	l.ended += size * n
 	l.frames += n
-	e := &l.last
-	switch {
-	case e.count == 0 || !e.mixed && e.bytes == size*uint64(e.count) && uint64(e.count)+n < 1<<32:
-	case e.bytes < l.grain && n < 1<<31:
-		e.mixed = true
-	default:
-		if len(l.older) == entriesMost {
-			l.merge()
+	e := l.last
+	bytes, count := e.bytes()+size*n, e.count()+n
+	same := !e.mixed() && e.bytes() == size*e.count()
+	if e == 0 || same || e.bytes() < l.grain {
+		if grown := entryOf(bytes, count, e != 0 && !same); grown != 0 {
+			l.last = grown
+			return
 		}
-		l.older = append(l.older, *e)
-		*e = entry{}
 	}
-	e.bytes += size * n
-	e.count += uint32(n)
+	if len(l.older) == entriesMost {
+		l.merge()
+	}
+	l.older, l.last = append(l.older, e), entryOf(size*n, n, false)
 }
 
 // forget drops what ends at or before an offset of the stream that the peer's
 // system has, and memory that is not needed any more.
 func (l *ledger) forget(acknowledged uint64) {
-	begins := l.ended - l.last.bytes
+	begins := l.ended - l.last.bytes()
 	keep := len(l.older)
 	for keep > 0 && begins > acknowledged {
 		keep--
-		begins -= l.older[keep].bytes
+		begins -= l.older[keep].bytes()
 	}
 	l.older = slices.Delete(l.older, 0, keep)
 	if l.grain = 0; len(l.older) > entriesMost/2 {
 		l.merge()
 	}
-	if most := 4 * max(entriesFew, len(l.older)); cap(l.older) > most {
+	if most := 2 * max(entriesFew, len(l.older)); cap(l.older) > most {
 		l.older = append(make([]entry, 0, most/2), l.older...)
 	}
 	l.kept = uint32(len(l.older))
@@ -165,13 +203,21 @@ func (l *ledger) forget(acknowledged uint64) {
 // become as large as those.
 func (l *ledger) merge() {
 	half, all := l.older[:0], uint64(0)
-	for i := 0; i+1 < len(l.older); i += 2 {
-		a, b := l.older[i], l.older[i+1]
-		half = append(half, entry{a.bytes + b.bytes, a.count + b.count, true})
-		all += a.bytes + b.bytes
+	for i := 0; i < len(l.older); i += 2 {
+		a, b := l.older[i], entry(0)
+		if i+1 < len(l.older) {
+			b = l.older[i+1]
+		}
+		all += a.bytes() + b.bytes()
+		if both := entryOf(a.bytes()+b.bytes(), a.count()+b.count(), true); b != 0 && both != 0 {
+			a, b = both, 0
+		}
+		if half = append(half, a); b != 0 {
+			half = append(half, b)
+		}
 	}
-	if len(l.older)%2 == 1 {
-		half = append(half, l.older[len(l.older)-1])
+	if len(half) == entriesMost { // too large to be merged: the oldest one goes
+		half = half[1:]
 	}
 	l.older = half
 	l.grain = all / (entriesMost / 2)
@@ -186,13 +232,13 @@ func (l *ledger) beyond(offset uint64) (n uint64) {
 		if i < len(l.older) {
 			e = l.older[i]
 		}
-		if end-e.bytes >= offset || e.mixed {
-			n += uint64(e.count)
+		if end-e.bytes() >= offset || e.mixed() {
+			n += e.count()
 		} else {
-			size := e.bytes / uint64(e.count)
+			size := e.bytes() / e.count()
 			n += (end - offset + size - 1) / size
 		}
-		end -= e.bytes
+		end -= e.bytes()
 	}
 	return n
 }

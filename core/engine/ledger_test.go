@@ -70,14 +70,14 @@ func TestLedger(t *testing.T) {
 	Convey("What was acknowledged is forgotten", t, func() {
 		var w written
 		var l ledger
-		for i := range 1000 {
+		for i := range 400 {
 			w.frame(i)
 		}
 		l.add(w.stream)
-		offset := w.ends[900] + 1
+		offset := w.ends[300] + 1
 		l.forget(offset)
 		So(len(l.older), ShouldBeLessThan, 101)
-		So(cap(l.older), ShouldBeLessThan, 1000)
+		So(cap(l.older), ShouldBeLessThan, 400)
 		So(l.beyond(offset), ShouldEqual, 99)
 		l.forget(l.ended)
 		So(len(l.older), ShouldEqual, 0)
