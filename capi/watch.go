@@ -9,6 +9,7 @@ package main
 import "C"
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
@@ -134,15 +135,16 @@ func zgo_peers(handle C.uintptr_t, out *C.zl_peer_info, room C.size_t, count *C.
 	if err != nil {
 		return result(err)
 	}
-	peers, err := k.Peers(-1)
+	if out == nil {
+		n, err := k.PeerCount()
+		*count = C.size_t(n)
+		return result(err)
+	}
+	peers, err := k.Peers(int(min(room, math.MaxInt32)))
 	if err != nil {
 		return result(err)
 	}
 	*count = C.size_t(len(peers))
-	if out == nil {
-		return 0
-	}
-	*count = min(*count, room)
 	for i, place := 0, unsafe.Slice(out, *count); i < len(place); i++ {
 		setPeer(&place[i], peers[i])
 	}

@@ -39,21 +39,18 @@ func (k *Socket) PeerCount() (int, error) {
 }
 
 // Peers returns up to limit connected peers (negative: all), in no special
-// order; the order is stable as long as no peer comes or goes.
+// order; the order is stable as long as no peer comes or goes. They are those of one
+// moment, without any that went while they were looked at.
 func (k *Socket) Peers(limit int) ([]Peer, error) {
 	if err := k.enter(); err != nil {
 		return nil, err
 	}
 	defer k.leave()
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	var peers []Peer
-	for _, s := range k.sessions {
-		if limit >= 0 && len(peers) >= limit {
-			break
-		}
+	k.walk(limit, func(int) {}, func(s *engine.Session) bool {
 		peers = append(peers, peerOf(s))
-	}
+		return true
+	}, func(final) {})
 	return peers, nil
 }
 
@@ -82,16 +79,16 @@ func (k *Socket) Peer(id []byte) (Peer, error) {
 	if len(id) == 0 || len(id) > shm.MaxID {
 		return Peer{}, errno.New(errno.EINVAL, "a routing id has 1 to %d bytes, not %d", shm.MaxID, len(id))
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var found *engine.Session
-	for _, s := range k.sessions {
-		if bytes.Equal(s.Shared.IDFrame(), id) && (found == nil || s.Connected()) { // a name may be in use again
-			found = s
+	var found Peer
+	k.walk(-1, func(int) {}, func(s *engine.Session) bool {
+		if bytes.Equal(s.Shared.IDFrame(), id) {
+			found = peerOf(s)
+			return !s.Connected() // a name may be in use again
 		}
-	}
-	if found != nil {
-		return peerOf(found), nil
+		return true
+	}, func(final) {})
+	if found.RoutingID != nil {
+		return found, nil
 	}
 	return Peer{}, errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
 }

@@ -77,6 +77,7 @@ func (k *Socket) Forget(s *engine.Session) {
 	defer k.mu.Unlock()
 	delete(k.closing, s.Shared.Rid)
 	k.past.add(s)
+	k.keepFinal(s)
 	last := len(k.sessions) - 1
 	k.sessions[s.Index] = k.sessions[last]
 	k.sessions[s.Index].Index = s.Index

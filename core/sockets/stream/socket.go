@@ -46,10 +46,12 @@ type Socket struct {
 	mu        sync.Mutex
 	shards    []*engine.Shard
 	listeners []*listening
-	dialers   []*dialing        // that may dial again, or have a connection; a dialer knows its index
-	over      []string          // endpoints of dialers that ended by themselves, oldest first
-	parts     int               // the open socket, its receiver, and listeners, dialers and sessions not yet gone
-	sessions  []*engine.Session // attached; a session knows its index
+	dialers   []*dialing                // that may dial again, or have a connection; a dialer knows its index
+	over      []string                  // endpoints of dialers that ended by themselves, oldest first
+	parts     int                       // the open socket, its receiver, and listeners, dialers and sessions not yet gone
+	sessions  []*engine.Session         // attached; a session knows its index
+	walks     int                       // that look at sessions now
+	finals    map[*engine.Session]final // of sessions that were forgotten since one began
 	aliases   map[string]aliasUse
 	closing   map[uint32]*engine.Session // of sessions: those that senders no longer find
 	oldTables []*shm.Table               // replaced by a larger one; a sender may still look

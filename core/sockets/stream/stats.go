@@ -53,26 +53,39 @@ func (k *Socket) Stats() (Stats, error) {
 		return Stats{}, err
 	}
 	defer k.leave()
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	var stats Stats
+	k.walk(-1, func(connections int) {
+		stats = k.pastStats()
+		stats.Connections = uint64(connections)
+	}, func(s *engine.Session) bool {
+		t := s.Traffic()
+		stats.Memory += sessionSize + t.Held
+		stats.MsgsQueued += t.MsgsQueued
+		stats.BytesQueued += t.BytesQueued
+		stats.addTraffic(t)
+		return true
+	}, func(f final) { // pastStats had not counted it yet
+		stats.addTraffic(f.traffic)
+		stats.Abandoned += f.abandoned
+	})
+	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
+	return stats, nil
+}
+
+// pastStats is what does not depend on the connections that are there. mu is held.
+func (k *Socket) pastStats() Stats {
 	p := &k.past
-	stats := Stats{Accepted: p.accepted, Dialled: p.dialled, Oversize: p.oversize,
+	return Stats{Accepted: p.accepted, Dialled: p.dialled, Oversize: p.oversize,
 		MsgsIn: p.traffic.MsgsIn, BytesIn: p.traffic.BytesIn,
 		MsgsOut: p.traffic.MsgsOut, BytesOut: p.traffic.BytesOut,
 		Refused: k.refused.Load(), Abandoned: p.abandoned,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
 			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting)))}
-	for _, s := range k.sessions {
-		t := s.Traffic()
-		stats.Memory += sessionSize + t.Held
-		stats.MsgsIn += t.MsgsIn
-		stats.BytesIn += t.BytesIn
-		stats.MsgsOut += t.MsgsOut
-		stats.BytesOut += t.BytesOut
-		stats.MsgsQueued += t.MsgsQueued
-		stats.BytesQueued += t.BytesQueued
-	}
-	stats.Connections = uint64(len(k.sessions))
-	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
-	return stats, nil
+}
+
+func (s *Stats) addTraffic(t engine.Traffic) {
+	s.MsgsIn += t.MsgsIn
+	s.BytesIn += t.BytesIn
+	s.MsgsOut += t.MsgsOut
+	s.BytesOut += t.BytesOut
 }
