@@ -94,6 +94,7 @@ void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
 {
     zl_session *s = r->event.session;
     if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
+        atomic_fetch_sub (&k->rx_events, 1);
         if (r->event.kind != ZL_RUN_DISCONNECTED)
             return;
         if (answerable (r)) {

@@ -163,7 +163,8 @@ struct zl_socket
     _Atomic int64_t rx_waiting;
     _Atomic uint32_t rx_throttled;
     _Atomic uint32_t rx_low;
-    uint8_t pad3[40];
+    _Atomic int32_t rx_events;
+    uint8_t pad3[36];
 
     uint64_t inline_mask;
     void *inline_slots[4];

@@ -155,6 +155,15 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	}
 }
 
+// dialAgain dials again, when the receiver has taken enough of the events of before.
+func (d *Dialer) dialAgain() {
+	if !d.closed && eventful(d.owner) {
+		d.retry = d.shard.timers.after(eventsPause, d.dialAgain)
+		return
+	}
+	d.dial()
+}
+
 // dial makes one try.
 func (d *Dialer) dial() {
 	if d.closed {
@@ -309,7 +318,7 @@ func (d *Dialer) failed() {
 		return
 	}
 	d.observe(EventConnectRetried, uint64(d.pause/time.Millisecond))
-	d.retry = d.shard.timers.after(max(d.pause, time.Millisecond), d.dial)
+	d.retry = d.shard.timers.after(max(d.pause, time.Millisecond), d.dialAgain)
 	if d.redial.Max > d.redial.First {
 		d.pause = min(max(2*d.pause, time.Millisecond), d.redial.Max)
 	}

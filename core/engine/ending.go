@@ -236,7 +236,7 @@ func (s *Session) announceEnd() {
 	}
 	s.announced = true
 	s.deliverLast()
-	s.push(s.Shared.Down.Run())
+	s.pushEvent(&s.Shared.Down)
 }
 
 // discard reads what the peer of a session that ends still sends, and drops it.

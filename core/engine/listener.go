@@ -5,6 +5,7 @@ package engine
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -17,6 +18,13 @@ import (
 const (
 	acceptBatch = 32                     // connections taken per report
 	acceptPause = 100 * time.Millisecond // when the process is out of descriptors
+
+	// eventsMax is how many events may wait in a socket: with more, its listeners
+	// accept nobody and its dialers do not dial again, as each connection that
+	// comes and goes leaves two, in a struct of its own. eventsPause is how often
+	// they look whether the receiver has caught up.
+	eventsMax   = 16384
+	eventsPause = 10 * time.Millisecond
 )
 
 // Listener accepts connections on one address and hands them to the shards in
@@ -240,6 +248,10 @@ func (l *Listener) observe(kind EventKind, value uint64) {
 func (l *Listener) ready(uint32) {
 	l.shard.accepted = time.Now()
 	for range acceptBatch {
+		if eventful(l.owner) {
+			l.pause(eventsPause)
+			return
+		}
 		fd, remote, err := l.accept()
 		switch err {
 		case 0:
@@ -250,7 +262,7 @@ func (l *Listener) ready(uint32) {
 			l.hand(fd, remote)
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			l.observe(EventAcceptFailed, uint64(err))
-			l.pause()
+			l.pause(acceptPause)
 			return
 		case unix.EAGAIN, unix.EINVAL: // nothing more; or being closed
 			return
@@ -284,11 +296,18 @@ func (l *Listener) hand(fd int, remote Address) {
 
 // pause looks away for a while: a level triggered report of a connection that
 // cannot be accepted would come again at once.
-func (l *Listener) pause() {
+func (l *Listener) pause(d time.Duration) {
 	l.shard.poller.Level(l.fd, l.tag, false)
-	l.shard.timers.after(acceptPause, func() {
-		if l.fd >= 0 {
+	l.shard.timers.after(d, func() {
+		switch {
+		case l.fd < 0:
+		case eventful(l.owner):
+			l.pause(d)
+		default:
 			l.shard.poller.Level(l.fd, l.tag, true)
 		}
 	})
 }
+
+// eventful tells whether as many events wait in a socket as may.
+func eventful(owner Owner) bool { return atomic.LoadInt32(&owner.Shared().RxEvents) >= eventsMax }

@@ -80,7 +80,7 @@ func (sh *Shard) adopt(c connection, l *link) *Session {
 		}
 		s.observe(EventReady, uint64(c.fd))
 	}
-	s.push(s.Shared.Up.Run())
+	s.pushEvent(&s.Shared.Up)
 	return s
 }
 
@@ -159,8 +159,17 @@ func (s *Session) push(r *shm.Run) {
 	}
 }
 
+// pushEvent hands an event to the socket.
+func (s *Session) pushEvent(e *shm.Event) {
+	atomic.AddInt32(&s.queues.RxEvents, 1)
+	s.push(e.Run())
+}
+
 // drop releases a run that a closed socket does not take.
 func (s *Session) drop(r *shm.Run) {
+	if r.Kind != shm.RunData {
+		atomic.AddInt32(&s.queues.RxEvents, -1)
+	}
 	switch {
 	case r.Kind == shm.RunData:
 		atomic.AddInt32(&s.Shared.RxQueued, -int32(r.Msgs))

@@ -204,7 +204,8 @@ type Socket struct {
 	RxWaiting   int64  // bytes pushed and not yet taken; atomic
 	RxThrottled uint32 // shards wait for RxWaiting < RxLow; atomic
 	RxLow       uint32
-	_           [40]byte
+	RxEvents    int32 // events pushed and not yet taken; atomic
+	_           [36]byte
 
 	Inline      uint64 // Mask of the table that small sockets start with
 	InlineSlots [inlineTable]unsafe.Pointer

@@ -141,6 +141,7 @@ func NewSocket() *Socket {
 	k.TxSession, k.TxRid, k.TxPhase, k.Shard = nil, 0, 0, nil
 	atomic.StoreInt64(&k.RxWaiting, 0)
 	atomic.StoreUint32(&k.RxThrottled, 0)
+	atomic.StoreInt32(&k.RxEvents, 0)
 	k.Inline, k.InlineSlots = inlineTable-1, [inlineTable]unsafe.Pointer{}
 	atomic.StorePointer(&k.Table, unsafe.Pointer(k.InlineTable()))
 	atomic.StorePointer(&k.RxInbox.head, nil)

@@ -105,6 +105,7 @@ func (k *Socket) EventTaken(s *shm.Session) {
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
 	if r.Kind != shm.RunData {
+		atomic.AddInt32(&k.shared.RxEvents, -1)
 		if r.Kind == shm.RunDisconnected {
 			s.Release()
 		}
