@@ -36,6 +36,7 @@ type fdConn struct {
 	ending  bool   // the kernel has reported the end: a read says whether it is there
 	out     []byte // written and not yet given to the kernel
 	turn    int    // bytes that may still be read before others have their turn, prices included
+	heard   bool   // something came since that was last looked at
 	short   bool   // the kernel had no memory for the last call
 	alert   uint8  // number of the alert in the clear that the last read of a handshake brought; 0: none
 
@@ -140,6 +141,7 @@ func (c *fdConn) readNow(buf []byte) (int, error) {
 			return 0, io.EOF
 		default:
 			if c.settled {
+				c.heard = true
 				c.turn -= int(n)
 				c.drained = !c.ending && int(n) < len(buf)
 			}

@@ -158,7 +158,9 @@ func (l *link) readWire(buf []byte) (int, error) {
 }
 
 // owes tells whether reading has left something to write.
-func (l *link) owes() bool { return len(l.conn.out) > 0 || l.web != nil && l.web.pongOwed }
+func (l *link) owes() bool {
+	return len(l.conn.out) > 0 || l.web != nil && (l.web.pongOwed || l.web.pingOwed)
+}
 
 // linkEnded reacts to the end of what can be read.
 func (s *Session) linkEnded(err error) {
@@ -372,14 +374,18 @@ func (s *Session) seal() []byte {
 	return sealed
 }
 
-// sealWeb appends the next part of the stream as WebSocket frames: a pong that
-// is owed, then a message of whole frames of ours, or its continuation.
+// sealWeb appends the next part of the stream as WebSocket frames: a pong and a ping
+// that are owed, then a message of whole frames of ours, or its continuation.
 func (s *Session) sealWeb(dst []byte) []byte {
 	w := s.link.web
 	if w.writeLeft == 0 {
 		if w.pongOwed && !s.link.ended {
 			w.pongOwed = false
 			dst = w.appendControl(dst, ws.OpPong, w.pong)
+		}
+		if w.pingOwed && !s.link.ended {
+			w.pingOwed = false
+			dst = w.appendControl(dst, ws.OpPing, nil)
 		}
 		if size := s.wholeFrames(); size > 0 {
 			dst = w.beginMessage(dst, size)

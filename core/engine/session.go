@@ -73,6 +73,7 @@ func (sh *Shard) adopt(c connection, l *link) *Session {
 		return nil
 	}
 	sh.warm = true
+	s.startHeartbeat()
 	s.Shared.Hold() // until the receiver has read the disconnect event
 	if s.owner.Observed() {
 		if l == nil {
@@ -203,6 +204,7 @@ func (s *Session) detach(reason Reason) {
 		return
 	}
 	s.reason = reason
+	s.stopHeartbeat()
 	s.owner.Detach(s)
 	shared := s.Shared
 	shared.Lock()

@@ -69,6 +69,7 @@ type Shard struct {
 	// blocked.
 	unwritten ring
 	timers    timers
+	beats     map[time.Duration]*beatList // sessions with pings, by what they wait for
 	// parked are the sessions that are not read until the receiver catches up, by
 	// socket; parking.go. caughtUpSpare is mail.caughtUp with other memory.
 	parked        map[*shm.Socket]*[]*Session

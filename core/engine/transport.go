@@ -31,6 +31,7 @@ func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin 
 type Transport struct {
 	Endpoint      endpoint.Endpoint
 	HandshakeTime time.Duration // of TLS and WebSocket together; 0: no limit
+	Heartbeat     Heartbeat     // of accepted WebSocket connections
 
 	// TLS is there for a secure endpoint; one that is stored later holds for
 	// connections that are made later.

@@ -44,6 +44,8 @@ type webSocket struct {
 
 	pong       []byte        // payload of the last ping
 	pongOwed   bool          // it is to be answered
+	pingOwed   bool          // the peer is to be asked for a sign of life
+	beat       *heartbeat    // asks for it; nil: nobody
 	closeCode  ws.StatusCode // what the Close frame says; 0: a normal end
 	noCode     bool          // or no code at all, as the peer's had none
 	peerClosed bool          // the peer's Close frame has come

@@ -24,6 +24,7 @@
 #define ZWS_PROTOCOL_ERROR 1002
 #define ZWS_UNSUPPORTED 1003
 #define ZWS_TOO_BIG 1009
+#define ZWS_INTERNAL_ERROR 1011
 
 /* The key and its answer that RFC 6455 has for an example. */
 #define ZWS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
@@ -92,6 +93,8 @@ typedef struct zws_t
 
 /* max_size: MAXMSGSIZE; -1: none. */
 zws_t zws_open (int64_t max_size);
+/* With a server that pings. */
+zws_t zws_open_pinging (int interval_ms, int timeout_ms);
 /* The bystander is as it was; then ends everything. fd is closed already. */
 void zws_end (zws_t *w);
 /* The server has cut fd, with a close code, and tells the application and the

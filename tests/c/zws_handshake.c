@@ -169,18 +169,38 @@ static int enter (zws_t *w, uint32_t *peer)
     return fd;
 }
 
-zws_t zws_open (int64_t max_size)
+static zws_t begin (void)
 {
     zws_t w;
+    memset (&w, 0, sizeof w);
     w.ctx = zt_ctx ();
     w.s = zt_fast_socket (w.ctx);
-    CHECK_OK (
-      zlink_setsockopt (w.s, ZLINK_MAXMSGSIZE, &max_size, sizeof max_size));
+    return w;
+}
+
+static zws_t enter_both (zws_t w)
+{
     w.monitor = zt_monitor (w.s, CONNECTION_EVENTS);
     w.port = zt_bind_to (w.s, "ws://127.0.0.1:*");
     w.other = enter (&w, &w.other_peer);
     w.fd = enter (&w, &w.peer);
     return w;
+}
+
+zws_t zws_open (int64_t max_size)
+{
+    zws_t w = begin ();
+    CHECK_OK (
+      zlink_setsockopt (w.s, ZLINK_MAXMSGSIZE, &max_size, sizeof max_size));
+    return enter_both (w);
+}
+
+zws_t zws_open_pinging (int interval_ms, int timeout_ms)
+{
+    zws_t w = begin ();
+    zt_set_int (w.s, ZLINK_HEARTBEAT_IVL, interval_ms);
+    zt_set_int (w.s, ZLINK_HEARTBEAT_TIMEOUT, timeout_ms);
+    return enter_both (w);
 }
 
 void zws_end (zws_t *w)

@@ -15,6 +15,9 @@ import (
 // file that TLS needs is missing or bad.
 func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transport, error) {
 	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(OptHandshakeIvl)}
+	if listens {
+		t.Heartbeat = engine.Heartbeat{Interval: k.opt.duration(OptHeartbeatIvl), Timeout: k.opt.duration(OptHeartbeatTimeout)}
+	}
 	if !ep.Transport.Secure() {
 		return t, nil
 	}

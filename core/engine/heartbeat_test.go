@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+)
+
+// beating returns the heartbeat of a session that has nothing but a descriptor.
+func beating(fd int, interval, timeout time.Duration) *heartbeat {
+	t := &Transport{Heartbeat: Heartbeat{Interval: interval, Timeout: timeout}}
+	s := &Session{origin: &origin{transport: t}, shard: &Shard{}, fd: int32(fd),
+		link: &link{conn: newFdConn(fd), web: &webSocket{}}}
+	s.startHeartbeat()
+	return s.link.web.beat
+}
+
+// waits is what the heartbeat waits for, and how many pings are unanswered.
+func (h *heartbeat) waits() string {
+	return fmt.Sprintf("%v %d", h.list.delay, h.unanswered)
+}
+
+// advance looks at the heartbeat as its list does when it is due.
+func (h *heartbeat) advance() string {
+	h.session.shard.forget(h)
+	h.look()
+	return h.waits()
+}
+
+func TestHeartbeatTimes(t *testing.T) {
+	const silence, answer = false, true
+	steps := func(interval, timeout time.Duration, heard ...bool) (waits []string) {
+		h := beating(-1, interval, timeout)
+		h.session.blocked = true // pings stay owed
+		h.session.parked = true  // who is judged is excused
+		waits = append(waits, h.waits())
+		for _, answered := range heard {
+			h.session.link.conn.heard = answered
+			waits = append(waits, h.advance())
+		}
+		return waits
+	}
+	Convey("A peer is pinged at the interval, and judged when the timeout is over", t, func() {
+		So(steps(10, 0, silence, silence, answer), ShouldResemble, []string{"10ns 0", "10ns 1", "10ns 2", "10ns 1"})
+		Convey("that is the interval", func() {
+			So(steps(10, 10, silence, answer, silence, answer), ShouldResemble,
+				[]string{"10ns 0", "10ns 1", "10ns 1", "10ns 1", "10ns 1"})
+		})
+		Convey("that is shorter", func() {
+			So(steps(10, 4, silence, answer, silence, silence, answer), ShouldResemble,
+				[]string{"10ns 0", "4ns 1", "6ns 0", "4ns 1", "4ns 1", "6ns 0"})
+		})
+		Convey("that is longer", func() {
+			So(steps(10, 25, silence, silence, silence, silence, answer), ShouldResemble,
+				[]string{"10ns 0", "10ns 1", "10ns 2", "5ns 3", "25ns 3", "5ns 0"})
+		})
+	})
+	Convey("Sessions that wait for the same time are in one list", t, func() {
+		first := beating(-1, 10*time.Second, 0)
+		sh := first.session.shard
+		second := &heartbeat{session: first.session}
+		third := &heartbeat{session: first.session}
+		sh.await(second, 10*time.Second)
+		sh.await(third, 10*time.Second)
+		So(len(sh.beats), ShouldEqual, 1)
+		So(len(sh.timers), ShouldEqual, 1)
+		sh.forget(second)
+		sh.forget(second)
+		So(first.next, ShouldEqual, third)
+		So(third.prev, ShouldEqual, first)
+		sh.forget(first)
+		first.session.stopHeartbeat()
+		So(sh.beats[10*time.Second].first, ShouldEqual, third)
+		sh.forget(third)
+		So(sh.beats, ShouldBeEmpty)
+		So(sh.timers, ShouldBeEmpty)
+	})
+	Convey("A crowd that is due at once is looked at in parts", t, func() {
+		first := beating(-1, time.Nanosecond, time.Hour)
+		sh := first.session.shard
+		first.session.blocked = true
+		for range 2 * beatsAtOnce {
+			sh.await(&heartbeat{session: first.session}, time.Nanosecond)
+		}
+		list := first.list
+		time.Sleep(time.Microsecond)
+		sh.timers.run(time.Now())
+		looked := 0
+		for h := list.first; h != nil; h = h.next {
+			looked += int(h.unanswered)
+		}
+		So(looked, ShouldEqual, beatsAtOnce)
+		So(list.timer.index, ShouldBeGreaterThanOrEqualTo, 0)
+	})
+}
+
+// connected returns both ends of a connection, and the first one's descriptor.
+func connected(t *testing.T) (end, peer *net.TCPConn, fd int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	dialled, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, peer = accepted.(*net.TCPConn), dialled.(*net.TCPConn)
+	t.Cleanup(func() { _, _ = end.Close(), peer.Close() })
+	raw, err := end.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(n uintptr) { fd = int(n) })
+	return end, peer, fd
+}
+
+func TestHeartbeatExcuses(t *testing.T) {
+	until := func(what string, holds func() bool) {
+		for begun := time.Now(); !holds(); time.Sleep(time.Millisecond) {
+			if time.Since(begun) > time.Minute {
+				t.Fatal(what)
+			}
+		}
+	}
+	Convey("A silent peer", t, func() {
+		end, peer, fd := connected(t)
+		h := beating(fd, time.Second, time.Second)
+		s := h.session
+		Convey("that has the ping is not excused", func() {
+			_, _ = end.Write([]byte("ping"))
+			s.link.wire, h.pingAt = 4, 4
+			until("not acknowledged", func() bool { return s.taken() == 4 })
+			So(h.excused(), ShouldBeFalse)
+		})
+		Convey("that is not read is", func() {
+			s.parked = true
+			So(h.excused(), ShouldBeTrue)
+			s.parked, s.link.paused = false, true
+			So(h.excused(), ShouldBeTrue)
+			s.link.paused = false
+			So(h.excused(), ShouldBeFalse)
+			_, _ = peer.Write([]byte("pong"))
+			until("nothing came", func() bool { return s.unread() > 0 })
+			So(h.excused(), ShouldBeTrue)
+		})
+		Convey("that takes what is in front of the ping is, and then has a timeout for it", func() {
+			_ = end.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			written, _ := io.CopyN(end, endless{}, 64<<20)
+			s.link.wire, h.pingAt = uint64(written), written
+			h.taken = s.taken()
+			So(h.taken, ShouldBeLessThan, h.pingAt)
+			So(h.excused(), ShouldBeFalse) // nothing moves
+
+			_, _ = io.CopyN(io.Discard, peer, written/2)
+			until("no progress", func() bool { return s.taken() > h.taken })
+			So(h.excused(), ShouldBeTrue)
+			_, _ = io.CopyN(io.Discard, peer, written-written/2)
+			until("not all acknowledged", func() bool { return s.taken() == h.pingAt })
+			So(h.excused(), ShouldBeTrue)
+			So(h.excused(), ShouldBeFalse)
+		})
+		Convey("whose ping is not even sealed is excused as long as it takes something", func() {
+			s.link.web.pingOwed = true
+			h.pingAt, s.link.wire = math.MaxInt64, 10
+			h.taken = 9
+			So(h.excused(), ShouldBeTrue)
+			So(h.excused(), ShouldBeFalse)
+		})
+	})
+}
+
+// endless is bytes without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
