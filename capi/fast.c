@@ -259,7 +259,8 @@ int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
     ZL_ENTER (-1);
     size_t size = out->size;
     memset (&all, 0, sizeof all);
-    int result = zgo_stats ((uintptr_t) handle, size, &all.connections);
+    int result = zgo_stats ((uintptr_t) handle, size, &all.connections,
+                            sizeof all / sizeof (uint64_t) - 1);
     if (result < 0)
         return zl_result (result);
     all.size = size;

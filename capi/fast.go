@@ -73,10 +73,11 @@ func statsFields(s stream.Stats) []uint64 {
 		s.MsgsQueued, s.BytesQueued, s.Refused, s.Oversize, s.Memory, s.Abandoned}
 }
 
-// zgo_stats stores the counters; size is what the caller's struct has.
+// zgo_stats stores the counters, of which there is room for so many; size is what
+// the caller's struct has.
 //
 //export zgo_stats
-func zgo_stats(handle C.uintptr_t, size C.size_t, first *C.uint64_t) C.int {
+func zgo_stats(handle C.uintptr_t, size C.size_t, first *C.uint64_t, room C.size_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err != nil {
 		return result(err)
@@ -89,7 +90,8 @@ func zgo_stats(handle C.uintptr_t, size C.size_t, first *C.uint64_t) C.int {
 		return result(err)
 	}
 	fields := statsFields(stats)
-	for i, to := 0, unsafe.Slice(first, len(fields)); i < len(fields); i++ {
+	to := unsafe.Slice(first, room)
+	for i := range min(len(to), len(fields)) {
 		to[i] = C.uint64_t(fields[i])
 	}
 	return 0

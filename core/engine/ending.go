@@ -188,7 +188,6 @@ func (s *Session) Reset() {
 
 // reset closes a detached session and tells the peer that something is missing.
 func (s *Session) reset() {
-	s.abandon() // while the kernel still knows
 	_ = unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	s.close()
 }

@@ -123,6 +123,23 @@ static void reads_late (void)
     zt_fast_close (&f);
 }
 
+/* A client that writes more than any buffer holds before it reads: it could not go
+ * on if what it sends were not read and dropped. */
+static void writes_before_it_reads (void)
+{
+    static const uint8_t noise[FRAME_BYTES] = {0, 0, 0x27, 0x10};
+    zt_fast_t f = open_full (NEVER, MANY);
+
+    CHECK_OK (zlink_stream_close_peer (f.s, f.peer));
+    for (int i = 0; i < 20 * MANY; i++)
+        zt_write (f.fd, noise, sizeof noise);
+    read_many (f.fd, 0, MANY);
+    zt_expect_eof (f.fd);
+    CHECK_EQ (zt_fast_event (f.s, ZLINK_STREAM_DISCONNECTED), f.peer);
+    counts_at_the_end (&f, 0);
+    zt_fast_close (&f);
+}
+
 /* A peer that takes something, if little, is not given up. */
 static void reads_now_and_then (void)
 {
@@ -220,6 +237,7 @@ static void answers_after_the_end (void)
 static const zt_case_t cases[] = {
   ZT_CASE (never_reads),
   ZT_CASE (reads_late),
+  ZT_CASE (writes_before_it_reads),
   ZT_CASE (reads_now_and_then),
   ZT_CASE (without_patience),
   ZT_CASE (term_is_bounded),

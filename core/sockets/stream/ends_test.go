@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+// lateMs is longer than any time that is built in.
+const lateMs = 1500
+
+// TestEndsLoseNothing: what was accepted before the end arrives at a peer that reads
+// late and goes on sending meanwhile, over every transport.
+func TestEndsLoseNothing(t *testing.T) {
+	const messages, size = 300, 10_000
+	for _, scheme := range []string{"tcp", "tls", "ws", "wss", "ipc"} {
+		for _, how := range []string{"ClosePeer", "Close"} {
+			Convey(how+" over "+scheme, t, func() {
+				ctx := newContext(t)
+				server, client := newSocket(t, ctx), newSocket(t, ctx)
+				newIdentity(t, "one").use(t, server, client)
+				check(t, server.Set(WithMode(ModeFast)), "mode")
+				check(t, client.Set(WithMode(ModeFast), WithRecvHWM(1), WithRecvBuffer(8192)), "mode")
+				address := scheme + "://127.0.0.1:*"
+				if scheme == "ipc" {
+					address = "ipc://*"
+				}
+				check(t, server.Bind(address), "Bind")
+				check(t, client.Connect(lastEndpoint(t, server)), "Connect")
+				up, err := server.Recv(context.Background())
+				check(t, err, "Recv")
+				down, err := client.Recv(context.Background())
+				check(t, err, "Recv")
+				body := make([]byte, size)
+				for range messages {
+					check(t, server.Send(context.Background(), up.Peer, body), "Send")
+				}
+				if how == "Close" {
+					check(t, server.Close(), "Close")
+				} else {
+					check(t, server.ClosePeer(up.Peer), "ClosePeer")
+				}
+				for end := time.Now().Add(lateMs * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+					_ = client.TrySend(down.Peer, body[:100])
+				}
+				got := 0
+				for {
+					m, err := client.Recv(context.Background())
+					check(t, err, "Recv after %d messages", got)
+					if m.Event == Disconnected {
+						break
+					}
+					got++
+					m.Release()
+				}
+				So(got, ShouldEqual, messages)
+				if how == "ClosePeer" {
+					for {
+						m, err := server.Recv(context.Background())
+						check(t, err, "Recv")
+						m.Release()
+						if m.Event == Disconnected {
+							break
+						}
+					}
+					stats, err := server.Stats()
+					So(err, ShouldBeNil)
+					So(stats.Abandoned, ShouldEqual, 0)
+					So(stats.Connections, ShouldEqual, 0)
+				}
+			})
+		}
+	}
+}
+
+// TestAbandoned: of a peer that never reads, the messages that its system did not
+// take are counted, whatever their sizes.
+func TestAbandoned(t *testing.T) {
+	for name, size := range map[string]func(i int) int{
+		"of one size":    func(int) int { return 3000 },
+		"of a few sizes": func(i int) int { return 1000 + 5000*(i%3) },
+		"of many sizes":  func(i int) int { return 20_000 + i*7919%30_000 },
+		"that are long":  func(int) int { return 300_000 },
+	} {
+		Convey("Messages "+name, t, func() {
+			k := newSocket(t, newContext(t))
+			check(t, k.Set(WithMode(ModeFast), WithCloseTimeout(300*time.Millisecond), WithSendBuffer(65536)), "Set")
+			p := dial(t, bind(t, k))
+			check(t, p.Conn.(*net.TCPConn).SetReadBuffer(65536), "SetReadBuffer")
+			up, err := k.Recv(context.Background())
+			check(t, err, "Recv")
+			sent, ends := 0, []int{}
+			for i := range 400 {
+				body := make([]byte, size(i))
+				check(t, k.Send(context.Background(), up.Peer, body), "Send")
+				sent += 4 + len(body)
+				ends = append(ends, sent)
+			}
+			check(t, k.ClosePeer(up.Peer), "ClosePeer")
+			m, err := k.Recv(context.Background())
+			So(err, ShouldBeNil)
+			So(m.Event, ShouldEqual, Disconnected)
+			stats, err := k.Stats()
+			So(err, ShouldBeNil)
+
+			arrived, buf := 0, make([]byte, 1<<20)
+			for {
+				n, err := p.Read(buf)
+				if arrived += n; err != nil {
+					break // the reset
+				}
+			}
+			whole := 0
+			for whole < len(ends) && ends[whole] <= arrived {
+				whole++
+			}
+			So(whole, ShouldBeLessThan, len(ends))
+			So(int(stats.Abandoned), ShouldEqual, len(ends)-whole)
+		})
+	}
+}
+
+func TestAbortPeer(t *testing.T) {
+	Convey("A connection that is aborted", t, func() {
+		k := newSocket(t, newContext(t))
+		check(t, k.Set(WithMode(ModeFast), WithCloseTimeout(-1)), "Set")
+		p := dial(t, bind(t, k))
+		up, err := k.Recv(context.Background())
+		check(t, err, "Recv")
+		for range 400 {
+			check(t, k.Send(context.Background(), up.Peer, make([]byte, 60_000)), "Send")
+		}
+		for _, closing := range []bool{false, true} {
+			Convey(fmt.Sprintf("is over at once, while it closes: %v", closing), func() {
+				if closing {
+					check(t, k.ClosePeer(up.Peer), "ClosePeer")
+				}
+				So(k.AbortPeer(up.Peer), ShouldBeNil)
+				m, err := k.Recv(context.Background())
+				So(err, ShouldBeNil)
+				So(m.Event, ShouldEqual, Disconnected)
+				stats, err := k.Stats()
+				So(err, ShouldBeNil)
+				So(stats.Connections, ShouldEqual, 0)
+				So(stats.Abandoned, ShouldBeGreaterThan, 0)
+				So(errno.Of(k.AbortPeer(up.Peer)), ShouldEqual, errno.EHOSTUNREACH)
+			})
+		}
+		_ = p.Close()
+	})
+}
