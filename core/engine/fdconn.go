@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -43,6 +44,16 @@ type fdConn struct {
 	mu      sync.Mutex
 	changed sync.Cond // with mu
 	aborted error     // ends every call of the goroutine; guarded by mu
+
+	gate     *gate // of the handshake
+	owner    Owner // of the handshake; nil: what it holds is not counted
+	held     int64 // bytes that are counted; the goroutine's while it runs
+	offered  int   // size of the largest buffer to read into
+	answered bool  // something was written
+	refusing bool  // what comes is dropped
+
+	waitedNs  atomic.Int64 // for the peer, in waits that are over
+	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: there is none
 }
 
 // errAgain says that the kernel has nothing now. It is temporary, so crypto/tls
@@ -81,6 +92,7 @@ func (c *fdConn) abort(err error) {
 // to refusalTime: what tells it why would be lost if its bytes met a closed
 // descriptor. The goroutine.
 func (c *fdConn) refuse() {
+	c.refusing = true
 	_, err := c.await(func() (int, error) { return 0, unix.Shutdown(c.fd, unix.SHUT_WR) })
 	if err != nil {
 		return
@@ -101,13 +113,16 @@ func (c *fdConn) Read(buf []byte) (int, error) {
 	if c.settled {
 		return c.readNow(buf)
 	}
-	return c.await(func() (int, error) {
-		n, err := c.readNow(buf)
-		if n > 0 {
-			c.alert = clearAlert(buf[:n])
-		}
-		return n, err
-	})
+	if len(buf) > c.offered && !c.refusing {
+		c.hold(int64(len(buf) - c.offered))
+		c.offered = len(buf)
+	}
+	n, err := c.await(func() (int, error) { return c.readNow(buf) })
+	if n > 0 && !c.refusing {
+		c.alert = clearAlert(buf[:n])
+		c.hold(heldPerByte(n))
+	}
+	return n, err
 }
 
 // clearAlert returns the number of the alert (RFC 8446, 6) that ends data as a
@@ -157,6 +172,10 @@ func (c *fdConn) Write(data []byte) (int, error) {
 		c.turn -= recordPrice
 		return len(data), nil
 	}
+	if !c.answered {
+		c.answered = true
+		c.hold(answerSize)
+	}
 	done := 0
 	for done < len(data) {
 		n, err := c.await(func() (int, error) {
@@ -194,8 +213,51 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 			c.short = false
 			time.AfterFunc(shortPause, c.signal)
 		}
-		c.changed.Wait()
+		c.wait()
 	}
+}
+
+// What a handshake holds is not to be seen from outside of crypto/tls, so it is
+// reckoned from what goes through the descriptor, in bytes; the numbers are
+// measured, with their share of garbage.
+const (
+	waitingSize = 800      // it has not begun
+	begunSize   = 8 << 10  // it has: a goroutine, and the state of TLS
+	webSize     = 4 << 10  // the same for WebSocket
+	answerSize  = 22 << 10 // it has answered: keys, and what is kept of the exchange
+)
+
+// heldPerByte is what is kept for n bytes that came, beside the buffer they came to.
+func heldPerByte(n int) int64 { return int64(n) * 7 / 3 }
+
+// hold counts what the handshake holds, or what it gives back.
+func (c *fdConn) hold(bytes int64) {
+	if c.owner != nil {
+		c.held += bytes
+		c.owner.Holds(bytes)
+	}
+}
+
+// wait waits for a report, and uses no processor's time meanwhile. mu is held.
+func (c *fdConn) wait() {
+	c.gate.rest()
+	from := time.Now()
+	c.waitsFrom.Store(from.UnixNano())
+	c.changed.Wait()
+	c.waitedNs.Add(int64(time.Since(from)))
+	c.waitsFrom.Store(0)
+	c.mu.Unlock() // abort must not wait for a processor
+	c.gate.compute()
+	c.mu.Lock()
+}
+
+// waited is how long the goroutine has waited for the peer. Any thread.
+func (c *fdConn) waited() time.Duration {
+	waited := c.waitedNs.Load()
+	if from := c.waitsFrom.Load(); from != 0 {
+		waited += time.Now().UnixNano() - from
+	}
+	return time.Duration(max(0, waited))
 }
 
 // The rest of net.Conn: the descriptor and its time limits are the session's.

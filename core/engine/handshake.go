@@ -25,16 +25,22 @@ type connection struct {
 //
 // The exchange itself runs on a goroutine, as it blocks and computes for a
 // millisecond or more; on the accepting side that starts with the peer's first
-// bytes, so who says nothing costs a descriptor and this struct. The goroutine
-// ends with a report to the driver. Driver only.
+// bytes, and when the gate lets it in, so who says nothing, or waits, costs a
+// descriptor and this struct. The goroutine ends with a report to the driver.
+// Driver only, but for the ticket.
 type handshake struct {
 	connection
 	shard    *Shard
 	conn     *fdConn
 	deadline *timer
-	running  bool // the goroutine will report
-	over     bool // the descriptor is closed; only the report is missing
+	ticket   ticket // of the gate
+	asked    bool   // the gate knows it
+	running  bool   // the goroutine will report
+	over     bool   // the descriptor is closed, only the report is missing; or it is a session's
 }
+
+// dialled tells whether this side made the connection.
+func (h *handshake) dialled() bool { return h.dialer != nil }
 
 // welcome makes a session of the connection, at once or after its handshake.
 // The caller has counted it in sh.sessions. A dialer hears of the outcome.
@@ -52,6 +58,8 @@ func (sh *Shard) welcome(c connection) {
 	if c.dialer != nil {
 		c.dialer.handshake = h
 	}
+	h.conn.owner, h.conn.gate = c.owner, sh.gate
+	h.conn.hold(waitingSize)
 	sh.handshakes[h] = struct{}{}
 	h.observe(c.cameUp(), uint64(c.fd))
 	if err := sh.register(c.fd, h); err != nil {
@@ -95,15 +103,38 @@ func (h *handshake) ready(events uint32) {
 	switch {
 	case h.running:
 		h.conn.signal()
+	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0: // it went while it waited
+		h.fail(errno.ECONNRESET)
 	case events&^unix.EPOLLOUT != 0:
 		h.run()
 	}
 }
 
+// run begins the exchange, now or when its turn comes.
 func (h *handshake) run() {
+	if h.asked {
+		return
+	}
+	h.asked = true
+	if h.shard.gate.enter(h) {
+		h.start()
+	}
+}
+
+// start has a place in the gate.
+func (h *handshake) start() {
+	if h.over {
+		return
+	}
 	h.running = true
+	h.conn.hold(begunSize)
+	if h.transport.Endpoint.Transport.Web() {
+		h.conn.hold(webSize)
+	}
 	go func() {
-		l, err := shake(h.conn, h.transport, h.dialer != nil)
+		h.conn.gate.compute()
+		l, err := shake(h.conn, h.transport, h.dialled())
+		h.conn.gate.rest()
 		h.shard.Post(func() { h.reported(l, err) })
 	}()
 }
@@ -144,6 +175,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 func (h *handshake) reported(l *link, err error) {
 	h.running = false
 	leaves(leftHandshake)
+	h.shard.gate.leave(h)
 	switch {
 	case h.over:
 		h.forget()
@@ -153,6 +185,8 @@ func (h *handshake) reported(l *link, err error) {
 		h.shard.unregister(h.fd)
 		h.shard.timers.cancel(h.deadline)
 		delete(h.shard.handshakes, h)
+		h.over = true
+		h.conn.hold(-h.conn.held)
 		s := h.shard.adopt(h.connection, l)
 		if s != nil {
 			s.wantRead() // some may have come behind the handshake
@@ -187,6 +221,7 @@ func (h *handshake) end(reason Reason) {
 	h.shard.closeFd(h.fd)
 	h.shard.sessions.Add(-1)
 	if !h.running {
+		h.shard.gate.leave(h)
 		h.forget()
 	}
 }
@@ -194,6 +229,7 @@ func (h *handshake) end(reason Reason) {
 // forget is the last that is heard of the handshake.
 func (h *handshake) forget() {
 	delete(h.shard.handshakes, h)
+	h.conn.hold(-h.conn.held)
 	h.outcome(nil)
 	h.leave()
 }

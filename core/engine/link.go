@@ -17,6 +17,10 @@ import (
 // sealBytes is how much of a send queue is sealed at a time.
 const sealBytes = 60 << 10
 
+// secureSize is what the TLS layer of a session holds in bytes, with its share of
+// garbage, as measured.
+const secureSize = 11 << 10
+
 // link is what lies between a session's descriptor and its frames: TLS,
 // WebSocket or both. Bytes that come are decoded where frames are looked for.
 // Bytes that go are copied from the flush queue, at most sealBytes at a time,
@@ -104,7 +108,14 @@ func (s *Session) owesTooMuch() bool {
 // countLink counts what the link holds as the session's.
 func (s *Session) countLink() {
 	l := s.link
-	if now := int64(cap(l.conn.out) + cap(l.early)); now != l.held {
+	now := int64(cap(l.conn.out) + cap(l.early))
+	if l.secure != nil {
+		now += secureSize
+	}
+	if l.web != nil {
+		now += webSize
+	}
+	if now != l.held {
 		s.held(now - l.held)
 		l.held = now
 	}
@@ -114,8 +125,8 @@ func (s *Session) countLink() {
 func (s *Session) dropLink() {
 	if s.link != nil {
 		s.dropRest()
-		s.link.conn.out, s.link.early = nil, nil
-		s.countLink()
+		s.held(-s.link.held)
+		s.link.held = 0
 	}
 }
 

@@ -47,6 +47,9 @@ type Owner interface {
 	// Enter counts a connection whose handshake begins; false: the owner is
 	// closed. Gone follows.
 	Enter() bool
+	// Holds notes that connections whose handshake is not over hold more, or less,
+	// bytes of memory. Any thread.
+	Holds(bytes int64)
 	// Gone says that the last descriptor of a session, listener, dialer or
 	// handshake of this owner is closed, or another part's, and none will follow
 	// from it.

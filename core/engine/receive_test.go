@@ -19,6 +19,8 @@ type ownerStub struct {
 	Owner
 	shared *shm.Socket
 	rid    uint32 // of the last connection
+	held   atomic.Int64
+	gone   int
 }
 
 func (o *ownerStub) Shared() *shm.Socket { return o.shared }
@@ -32,11 +34,13 @@ func (o *ownerStub) Attach(s *Session, _ []byte) error {
 func (o *ownerStub) Detach(s *Session)           { s.Detached() }
 func (o *ownerStub) Forget(*Session)             {}
 func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
-func (o *ownerStub) Gone(any)                    {}
+func (o *ownerStub) Gone(any)                    { o.gone++ }
 func (o *ownerStub) WakeReaders() bool           { return false }
 func (o *ownerStub) WakeSenders()                {}
 func (o *ownerStub) Observed() bool              { return false }
 func (o *ownerStub) waiting() int64              { return atomic.LoadInt64(&o.shared.RxWaiting) }
+func (o *ownerStub) Enter() bool                 { return true }
+func (o *ownerStub) Holds(bytes int64)           { o.held.Add(bytes) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {
 	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
 		Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}, nil)

@@ -108,6 +108,9 @@ func (sh *Shard) newSession(c connection, l *link) *Session {
 		sh.closeFd(c.fd)
 		return nil
 	}
+	if l != nil {
+		s.countLink()
+	}
 	return s
 }
 

@@ -76,6 +76,7 @@ type Shard struct {
 	caughtUpSpare []*shm.Socket
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
+	gate       *gate  // of the handshakes
 	plain      []byte // of a link, being sealed; sealed is the same as it goes out
 	sealed     []byte
 	slab       *shm.Slab // being filled
@@ -121,7 +122,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")
 	}
 	sh := &Shard{Shared: shared, poller: poller, events: make([]epoll.Event, eventBatch),
-		handshakes: map[*handshake]struct{}{}}
+		handshakes: map[*handshake]struct{}{}, gate: theGate}
 	sh.thread.waiter = wait.New()
 	sh.thread.done = make(chan struct{})
 	go sh.runThread(config)

@@ -81,12 +81,18 @@ func (g *stage) plain() (*Session, int) {
 func (g *stage) linked(secure, web bool) (*Session, int, *tlsPeer) {
 	ours, theirs := g.pair()
 	conn, peer := newFdConn(ours), (*tlsPeer)(nil)
+	conn.gate = g.sh.gate
 	l := &link{conn: conn}
 	if secure {
 		done := make(chan error)
 		l.secure = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate(g.t)},
 			MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true})
-		go func() { done <- l.secure.Handshake() }()
+		go func() {
+			conn.gate.compute()
+			err := l.secure.Handshake()
+			conn.gate.rest()
+			done <- err
+		}()
 		go func() {
 			for range 2 * patience / time.Millisecond { // in the place of the driver's reports
 				time.Sleep(time.Millisecond)

@@ -30,7 +30,7 @@ func (e *webError) Error() string { return "websocket: " + e.text }
 // upgrade does the WebSocket handshake (RFC 6455, 4). early is what came behind
 // it. The errors are the connection's own and *webError.
 func upgrade(conn io.ReadWriter, ep endpoint.Endpoint, dialled bool) (w *webSocket, early []byte, err error) {
-	head := &headReader{conn: conn}
+	head := &headReader{conn: conn, request: !dialled}
 	rw := struct {
 		io.Reader
 		io.Writer
@@ -77,11 +77,12 @@ func dialWeb(rw io.ReadWriter, ep endpoint.Endpoint) error {
 
 // headReader reads a request's or response's head and nothing behind it.
 type headReader struct {
-	conn  io.ReadWriter
-	buf   []byte
-	given int   // bytes of buf that were read
-	end   int   // of the head in buf; 0: not there yet
-	err   error // why the head did not come
+	conn    io.ReadWriter
+	request bool // a refused one gets an answer
+	buf     []byte
+	given   int   // bytes of buf that were read
+	end     int   // of the head in buf; 0: not there yet
+	err     error // why the head did not come
 }
 
 var headEnd = []byte("\r\n\r\n")
@@ -113,7 +114,7 @@ func (h *headReader) fill() error {
 		h.buf = make([]byte, 0, 1<<10)
 	}
 	if len(h.buf) >= headerMax {
-		_, _ = io.WriteString(h.conn, "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		h.refuse("431 Request Header Fields Too Large")
 		return &webError{text: fmt.Sprintf("the head is longer than %d bytes", headerMax)}
 	}
 	if len(h.buf) == cap(h.buf) {
@@ -127,10 +128,35 @@ func (h *headReader) fill() error {
 	if i := bytes.Index(h.buf[from:], headEnd); i >= 0 {
 		h.end = from + i + len(headEnd)
 	}
+	if h.bareLF(from) {
+		h.refuse("400 Bad Request")
+		return &webError{text: "a line of the head ends with LF alone"}
+	}
 	if n > 0 {
 		return nil
 	}
 	return err
+}
+
+// bareLF tells whether a line of the head, from a place in buf on, ends without CR.
+// Others take that for an end (RFC 9112, 2.2), so it could hide what comes behind it.
+func (h *headReader) bareLF(from int) bool {
+	head := h.buf
+	if h.end > 0 {
+		head = h.buf[:h.end]
+	}
+	for i := from; i < len(head); i++ {
+		if head[i] == '\n' && (i == 0 || head[i-1] != '\r') {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *headReader) refuse(status string) {
+	if h.request {
+		_, _ = io.WriteString(h.conn, "HTTP/1.1 "+status+"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	}
 }
 
 // behind returns what came behind the head.

@@ -196,6 +196,9 @@ func (k *Socket) Enter() bool {
 	return true
 }
 
+// Holds counts the memory of handshakes.
+func (k *Socket) Holds(bytes int64) { k.handshakes.Add(bytes) }
+
 func (k *Socket) addPart() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -31,6 +31,7 @@ type Socket struct {
 
 	receiving  atomic.Bool                  // a receive call that could drive is among the readers
 	refused    atomic.Uint64                // sends that found a queue full
+	handshakes atomic.Int64                 // bytes that connections hold whose handshake is not over
 	blocked    atomic.Int32                 // senders waiting
 	sole       atomic.Pointer[engine.Shard] // the only one of shards, or nil
 	watch      atomic.Pointer[ctxWatch]     // of receive calls; nil: none had a context

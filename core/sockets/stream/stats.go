@@ -80,7 +80,8 @@ func (k *Socket) pastStats() Stats {
 		MsgsOut: p.traffic.MsgsOut, BytesOut: p.traffic.BytesOut,
 		Refused: k.refused.Load(), Abandoned: p.abandoned,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
-			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting)))}
+			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting))) +
+			uint64(max(0, k.handshakes.Load()))}
 }
 
 func (s *Stats) addTraffic(t engine.Traffic) {

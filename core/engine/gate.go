@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"cmp"
+	"container/list"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+const (
+	// mostHandshakes is how many handshakes of the process are begun at once.
+	mostHandshakes = 1000
+	// computePerCPU is how many of them compute at once, for each processor.
+	computePerCPU = 4
+	// peerTime is how long a handshake may wait for its peer, in all, before it has
+	// to go when others wait for a place.
+	peerTime = time.Second
+	// sweepEvery is how often that is looked at while others wait.
+	sweepEvery = 200 * time.Millisecond
+)
+
+// errNoPatience ends a handshake whose peer takes long while others wait.
+var errNoPatience = errno.New(errno.ETIMEDOUT, "the peer was slow, and other handshakes waited for their turn")
+
+// gate bounds what peers that the process knows nothing of yet make it spend.
+// A handshake has a place from its first bytes to its result; without one it is
+// a descriptor and a small struct, and waits in the order of arrival. At most
+// half of the places are for connections that this side makes: two ends of one
+// process would wait for each other. Any thread.
+type gate struct {
+	most      int
+	computing chan struct{} // holds one for each goroutine that computes
+
+	mu       sync.Mutex
+	begun    map[*handshake]struct{}
+	dialled  int         // of begun
+	accepted list.List   // waiting handshakes that the peer dialled, the first one first
+	dialling list.List   // and that this side did
+	arrivals uint64      // ever
+	sweeps   *time.Timer // the next sweep; nil: none is planned
+}
+
+// ticket is a handshake's place in the gate, or in front of it; guarded by the
+// gate's mu.
+type ticket struct {
+	waits  *list.Element // nil: it does not wait
+	number uint64        // of its arrival
+}
+
+// theGate is that of the process.
+var theGate = newGate(mostHandshakes, computePerCPU*runtime.NumCPU())
+
+func newGate(most, compute int) *gate {
+	return &gate{most: most, computing: make(chan struct{}, compute), begun: map[*handshake]struct{}{}}
+}
+
+// enter tells whether the handshake may begin; if not, its start is posted to its
+// shard when its turn comes. leave follows in both cases.
+func (g *gate) enter(h *handshake) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.arrivals++
+	h.ticket.number = g.arrivals
+	queue := g.queue(h)
+	if queue.Len() == 0 && g.hasPlace(h.dialled()) {
+		g.begin(h)
+		return true
+	}
+	h.ticket.waits = queue.PushBack(h)
+	g.plan()
+	return false
+}
+
+// leave gives the handshake's place back, or takes it out of the queue. A second
+// time it does nothing.
+func (g *gate) leave(h *handshake) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if h.ticket.waits != nil {
+		g.queue(h).Remove(h.ticket.waits)
+		h.ticket.waits = nil
+		return
+	}
+	if _, here := g.begun[h]; !here {
+		return
+	}
+	delete(g.begun, h)
+	if h.dialled() {
+		g.dialled--
+	}
+	for next := g.next(); next != nil; next = g.next() {
+		g.queue(next).Remove(next.ticket.waits)
+		next.ticket.waits = nil
+		g.begin(next)
+		next.shard.Post(next.start)
+	}
+}
+
+func (g *gate) queue(h *handshake) *list.List {
+	if h.dialled() {
+		return &g.dialling
+	}
+	return &g.accepted
+}
+
+func (g *gate) hasPlace(dialled bool) bool {
+	return len(g.begun) < g.most && !(dialled && g.dialled >= g.most/2)
+}
+
+func (g *gate) begin(h *handshake) {
+	g.begun[h] = struct{}{}
+	if h.dialled() {
+		g.dialled++
+	}
+}
+
+// next is the handshake whose turn it is, or nil.
+func (g *gate) next() (first *handshake) {
+	for _, queue := range []*list.List{&g.accepted, &g.dialling} {
+		front := queue.Front()
+		if front == nil {
+			continue
+		}
+		h := front.Value.(*handshake)
+		if g.hasPlace(h.dialled()) && (first == nil || h.ticket.number < first.ticket.number) {
+			first = h
+		}
+	}
+	return first
+}
+
+// plan has a sweep soon.
+func (g *gate) plan() {
+	if g.sweeps == nil {
+		g.sweeps = time.AfterFunc(sweepEvery, g.sweep)
+	}
+}
+
+// sweep ends handshakes whose peers take long, the slowest first, as many as wait
+// for a place. Otherwise a few silent peers would keep all others out.
+func (g *gate) sweep() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sweeps = nil
+	waiting := g.accepted.Len() + g.dialling.Len()
+	if waiting == 0 {
+		return
+	}
+	g.plan()
+	type slow struct {
+		h      *handshake
+		waited time.Duration
+	}
+	var all []slow
+	for h := range g.begun {
+		if waited := h.conn.waited(); waited >= peerTime && !h.dialled() {
+			all = append(all, slow{h, waited})
+		}
+	}
+	slices.SortFunc(all, func(a, b slow) int { return cmp.Compare(b.waited, a.waited) })
+	for _, s := range all[:min(len(all), waiting)] {
+		s.h.shard.Post(func() { s.h.fail(errNoPatience) })
+	}
+}
+
+// compute waits for the right to use a processor; rest gives it back. Goroutines of
+// handshakes: they rest while they wait for their peer.
+func (g *gate) compute() { g.computing <- struct{}{} }
+func (g *gate) rest()    { <-g.computing }
