@@ -189,9 +189,17 @@ static void not_read (void)
     }
     peer = zt_fast_event (s, ZLINK_STREAM_CONNECTED);
     zt_pause_ms (500);
+    zt_fast_send (s, peer, "answer", 6);
+    zws_frame_t frame = zws_read (fd);
+    while (frame.first == (ZWS_FIN | ZWS_PING)) {
+        free (frame.payload);
+        frame = zws_read (fd);
+    }
+    CHECK_EQ (frame.first, ZWS_FIN | ZWS_BINARY);
+    free (frame.payload);
+    close (fd);
     for (int i = 0; i < 3; i++)
         zt_fast_expect (s, peer, "message", 7);
-    close (fd);
     CHECK_EQ (zt_fast_event (s, ZLINK_STREAM_DISCONNECTED), peer);
     zt_close (s);
     zt_term (ctx);
