@@ -5,6 +5,7 @@
  * is long, in the slab that it was read into.
  */
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
@@ -212,9 +213,29 @@ int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
     return zl_fail (valid (msg) ? EINVAL : EFAULT);
 }
 
+/* The peer's address as it can be dialled, a link-local one with its zone; the
+ * caller's to free, or NULL. */
+static char *address_text (const message *m)
+{
+    char text[INET6_ADDRSTRLEN + sizeof "%4294967295"];
+    uint8_t ip[sizeof m->peer.ip];
+    uint32_t zone = 0;
+    memcpy (ip, m->peer.ip, sizeof ip);
+    if (m->peer_kind == PEER_IP6 && ip[0] == 0xFE && (ip[1] & 0xC0) == 0x80) {
+        memcpy (&zone, ip + ZONE_AT, sizeof zone);
+        memset (ip + ZONE_AT, 0, sizeof zone);
+    }
+    inet_ntop (m->peer_kind == PEER_IP4 ? AF_INET : AF_INET6, ip, text,
+               INET6_ADDRSTRLEN);
+    if (zone != 0) {
+        size_t end = strlen (text);
+        snprintf (text + end, sizeof text - end, "%%%u", zone);
+    }
+    return strdup (text);
+}
+
 const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 {
-    char text[INET6_ADDRSTRLEN];
     message *m = (message *) valid (msg);
     if (!m) {
         zl_fail (EFAULT);
@@ -226,9 +247,7 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
         return NULL;
     }
     if (m->peer_kind != PEER_TEXT) {
-        inet_ntop (m->peer_kind == PEER_IP4 ? AF_INET : AF_INET6, m->peer.ip,
-                   text, sizeof text);
-        char *owned = strdup (text);
+        char *owned = address_text (m);
         if (!owned) {
             zl_fail (ENOMEM);
             return NULL;

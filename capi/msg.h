@@ -32,6 +32,8 @@ enum
     PEER_IP6 = 6,
     PEER_TEXT = 7, /* peer.text, owned */
 
+    ZONE_AT = 4, /* of a link-local address its zone lies in peer.ip */
+
     INLINE_MAX = 39,
     /* In the mode COMPAT a received body from this size on stays in its slab.
      * Shorter ones are copied, so that a message kept for long pins little more
@@ -153,6 +155,8 @@ static inline origin origin_of (const zl_session *s, uint32_t routing_id)
     o.routing_id = routing_id;
     o.ip_kind = s->ip_kind;
     memcpy (o.ip, s->ip, sizeof o.ip);
+    if (ZL_UNLIKELY (s->zone != 0)) /* of fe80::/64, whose bytes from 2 to 7 are zero */
+        memcpy (o.ip + ZONE_AT, &s->zone, sizeof s->zone);
     return o;
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -227,18 +228,22 @@ func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 	if ipv6 && six.IsValid() {
 		return netip.AddrPortFrom(six, e.Port), nil
 	}
-	addr, err := lookup(context.Background(), e.Host, network(ipv6))
+	addrs, err := lookup(context.Background(), e.Host, network(ipv6))
 	if err != nil {
 		return netip.AddrPort{}, errno.New(errno.ENODEV, "no interface or host %q: %v", short(e.Host), err)
 	}
-	return netip.AddrPortFrom(addr, e.Port), nil
+	if four := slices.IndexFunc(addrs, netip.Addr.Is4); four >= 0 {
+		return netip.AddrPortFrom(addrs[four], e.Port), nil
+	}
+	return netip.AddrPortFrom(addrs[0], e.Port), nil
 }
 
-// Dial returns the address to connect to; a DNS name is looked up, which can
-// take seconds unless ctx ends it.
-func (e Endpoint) Dial(ctx context.Context, ipv6 bool) (netip.AddrPort, error) {
+// Dial returns the addresses to connect to, the one to try first in front; a DNS
+// name is looked up, which can take seconds unless ctx ends it.
+func (e Endpoint) Dial(ctx context.Context, ipv6 bool) ([]netip.AddrPort, error) {
 	if addr, err := netip.ParseAddr(e.Host); err == nil {
-		return e.literal(addr, ipv6)
+		to, err := e.literal(addr, ipv6)
+		return []netip.AddrPort{to}, err
 	}
 	kind := network(ipv6)
 	if e.Source != nil && e.Source.Literal() && ipv6 {
@@ -246,11 +251,15 @@ func (e Endpoint) Dial(ctx context.Context, ipv6 bool) (netip.AddrPort, error) {
 			kind = "ip6"
 		}
 	}
-	addr, err := lookup(ctx, e.Host, kind)
+	addrs, err := lookup(ctx, e.Host, kind)
 	if err != nil {
-		return netip.AddrPort{}, errno.New(errno.EINVAL, "cannot resolve host %q: %v", short(e.Host), err)
+		return nil, errno.New(errno.EINVAL, "cannot resolve host %q: %v", short(e.Host), err)
 	}
-	return netip.AddrPortFrom(addr, e.Port), nil
+	to := make([]netip.AddrPort, 0, len(addrs))
+	for _, addr := range interleave(addrs) {
+		to = append(to, netip.AddrPortFrom(addr, e.Port))
+	}
+	return to, nil
 }
 
 // From returns the address that the own end of a connection to an address is
@@ -355,21 +364,40 @@ func network(ipv6 bool) string {
 	return "ip4"
 }
 
-// lookup returns an address of a name, an IPv4 one if it may.
-func lookup(ctx context.Context, host, network string) (netip.Addr, error) {
+// lookup returns the addresses of a name, at least one, in the order in which the
+// system would use them (RFC 6724).
+func lookup(ctx context.Context, host, network string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
 	resolver := net.Resolver{PreferGo: true, Dial: dialServer}
 	addrs, err := resolver.LookupNetIP(ctx, network, host)
-	if err != nil {
-		return netip.Addr{}, err
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
 	}
+	return addrs, err
+}
+
+// interleave has IPv4 and IPv6 addresses take turns, beginning with the family of
+// the first one (RFC 8305, 4).
+func interleave(addrs []netip.Addr) []netip.Addr {
+	var first, other []netip.Addr
 	for _, a := range addrs {
-		if a = a.Unmap(); a.Is4() {
-			return a, nil
+		if a.Is4() == addrs[0].Is4() {
+			first = append(first, a)
+		} else {
+			other = append(other, a)
 		}
 	}
-	return addrs[0], nil
+	turns := make([]netip.Addr, 0, len(addrs))
+	for len(first) > 0 || len(other) > 0 {
+		if len(first) > 0 {
+			turns, first = append(turns, first[0]), first[1:]
+		}
+		if len(other) > 0 {
+			turns, other = append(turns, other[0]), other[1:]
+		}
+	}
+	return turns
 }
 
 // String returns the endpoint's text; a port of 0 is any.

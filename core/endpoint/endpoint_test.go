@@ -5,6 +5,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -164,12 +165,18 @@ func TestAddresses(t *testing.T) {
 		}
 		return addr.String()
 	}
+	first := func(addrs []netip.AddrPort, err error) (netip.AddrPort, error) {
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		return addrs[0], nil
+	}
 	Convey("The address of", t, func() {
 		for _, c := range cases {
 			Convey(c.name, func() {
 				So(text(c.ep.Bind(c.ipv6)), ShouldEqual, c.bind)
 				if c.dial != "" {
-					So(text(c.ep.Dial(context.Background(), c.ipv6)), ShouldEqual, c.dial)
+					So(text(first(c.ep.Dial(context.Background(), c.ipv6))), ShouldEqual, c.dial)
 				}
 			})
 		}
@@ -178,6 +185,24 @@ func TestAddresses(t *testing.T) {
 			So(errors.Is(err, errno.ENODEV), ShouldBeTrue)
 			So(errno.Detail(err), ShouldContainSubstring, "nosuchif0")
 		})
+	})
+}
+
+func TestInterleave(t *testing.T) {
+	Convey("The addresses of a name take turns by family, beginning with that of the first", t, func() {
+		for given, want := range map[string]string{
+			"1.1.1.1":                     "1.1.1.1",
+			"1.1.1.1 2.2.2.2":             "1.1.1.1 2.2.2.2",
+			"::1 ::2 1.1.1.1":             "::1 1.1.1.1 ::2",
+			"1.1.1.1 2.2.2.2 3.3.3.3 ::1": "1.1.1.1 ::1 2.2.2.2 3.3.3.3",
+		} {
+			var addrs []netip.Addr
+			for _, text := range strings.Fields(given) {
+				addrs = append(addrs, netip.MustParseAddr(text))
+			}
+			got := fmt.Sprint(interleave(addrs))
+			So(got, ShouldEqual, "["+want+"]")
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +34,10 @@ type Dialer struct {
 	alias  []byte // name of the first peer; used once, and kept until there is one
 	Index  int32  // the owner's
 
-	fd        int // being connected; -1: none
-	remote    Address
+	last      Address    // where the last attempt that ended went to; none: the name was not found
+	untried   []Address  // of the present try
+	attempts  []*attempt // that are under way
+	next      *timer     // begins another attempt beside those
 	handshake *handshake // nil: none is made
 	session   *Session
 	pause     time.Duration
@@ -45,9 +48,20 @@ type Dialer struct {
 	lookUp    context.CancelFunc // ends the look-up that runs and will report; nil: none
 }
 
+// attempt is one descriptor that is being connected to one address.
+type attempt struct {
+	dialer *Dialer
+	fd     int
+	remote Address
+}
+
+// attemptDelay is how long an attempt has for itself, before the next address of the
+// name is tried as well (RFC 8305, 5).
+const attemptDelay = 250 * time.Millisecond
+
 // NewDialer returns a dialer that has not started.
 func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
-	d := &Dialer{target: transport.Endpoint, shard: sh, tcp: tcp, redial: redial, alias: alias, fd: -1, pause: redial.First}
+	d := &Dialer{target: transport.Endpoint, shard: sh, tcp: tcp, redial: redial, alias: alias, pause: redial.First}
 	if d.target.Transport == endpoint.IPC {
 		d.path = absolute(d.target.Path)
 	}
@@ -65,14 +79,14 @@ func (d *Dialer) Check() error {
 	to := netip.IPv4Unspecified() // for a name, which is not looked up here
 	switch source := d.target.Source; {
 	case d.target.Literal():
-		addr, err := d.target.Dial(context.Background(), d.tcp.IPv6)
+		addrs, err := d.target.Dial(context.Background(), d.tcp.IPv6)
 		if err != nil {
 			return err
 		}
-		to = addr.Addr()
+		to = addrs[0].Addr()
 	case source != nil && d.tcp.IPv6 && source.Literal():
-		addr, _ := source.Dial(context.Background(), true)
-		if to = netip.IPv6Unspecified(); addr.Addr().Is4() {
+		addrs, _ := source.Dial(context.Background(), true)
+		if to = netip.IPv6Unspecified(); addrs[0].Addr().Is4() {
 			to = netip.IPv4Unspecified()
 		}
 	}
@@ -139,8 +153,7 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	}
 	d.closed = true
 	d.shard.timers.cancel(d.retry)
-	d.shard.timers.cancel(d.limit)
-	d.dropFd()
+	d.dropTry()
 	switch {
 	case d.lookUp != nil:
 		d.lookUp() // its report follows
@@ -171,7 +184,7 @@ func (d *Dialer) dial() {
 	}
 	switch {
 	case d.target.Transport == endpoint.IPC:
-		d.start(Address{Path: d.target.Path})
+		d.try([]Address{{Path: d.target.Path}})
 		return
 	case d.target.Literal():
 		d.resolved(d.target.Dial(context.Background(), d.tcp.IPv6))
@@ -181,101 +194,143 @@ func (d *Dialer) dial() {
 	d.lookUp = cancel
 	go func() {
 		defer cancel()
-		addr, err := d.target.Dial(ctx, d.tcp.IPv6)
+		addrs, err := d.target.Dial(ctx, d.tcp.IPv6)
 		d.shard.Post(func() {
 			d.lookUp = nil
 			if d.closed {
 				d.failed()
 				return
 			}
-			d.resolved(addr, err)
+			d.resolved(addrs, err)
 		})
 	}()
 }
 
-func (d *Dialer) resolved(addr netip.AddrPort, err error) {
-	if err != nil {
-		d.remote = Address{}
-		d.failed()
-		return
+func (d *Dialer) resolved(addrs []netip.AddrPort, err error) {
+	var to []Address
+	if err == nil {
+		for _, addr := range addrs {
+			to = append(to, Address{AddrPort: addr})
+		}
 	}
-	d.start(Address{AddrPort: addr})
+	d.try(to)
 }
 
-// start begins to connect.
-func (d *Dialer) start(to Address) {
-	d.remote = to
+// try begins to connect to one of some addresses; none: their name was not found.
+func (d *Dialer) try(to []Address) {
+	d.untried, d.last = to, Address{}
+	if len(to) > 0 && d.redial.ConnectTimeout > 0 {
+		d.limit = d.shard.timers.after(d.redial.ConnectTimeout, d.giveUp)
+	}
+	d.tryNext()
+}
+
+// tryNext begins an attempt with the next address; when there is none, and no
+// attempt is under way, the try has failed.
+func (d *Dialer) tryNext() {
+	d.shard.timers.cancel(d.next)
+	for len(d.untried) > 0 {
+		to := d.untried[0]
+		d.untried = d.untried[1:]
+		if d.start(to) {
+			if len(d.untried) > 0 {
+				d.next = d.shard.timers.after(attemptDelay, d.tryNext)
+			}
+			return
+		}
+	}
+	if len(d.attempts) == 0 {
+		d.dropTry()
+		d.failed()
+	}
+}
+
+// start begins an attempt; false: it has failed at once.
+func (d *Dialer) start(to Address) bool {
+	d.last = to
 	fd, err := d.open(to.Addr())
 	if err != nil {
-		d.failed()
-		return
+		return false
 	}
-	sa, _ := d.remote.sockaddr()
+	sa, _ := to.sockaddr()
 	if d.path != "" {
 		sa = &unix.SockaddrUnix{Name: d.path}
 	}
+	a := &attempt{d, fd, to}
 	err = unix.Connect(fd, sa)
-	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, d) != nil {
-		d.observe(EventClosed, uint64(fd))
+	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, a) != nil {
+		a.observe(EventClosed, uint64(fd))
 		_ = unix.Close(fd)
-		d.failed()
-		return
+		return false
 	}
-	d.fd = fd
+	d.attempts = append(d.attempts, a)
 	if err != nil {
-		d.observe(EventConnectDelayed, uint64(unix.EINPROGRESS))
+		a.observe(EventConnectDelayed, uint64(unix.EINPROGRESS))
 	}
-	if d.redial.ConnectTimeout > 0 {
-		d.limit = d.shard.timers.after(d.redial.ConnectTimeout, d.giveUp)
-	}
+	return true
 }
 
 // giveUp ends a try that takes too long.
 func (d *Dialer) giveUp() {
-	if d.dropFd() {
-		d.failed()
+	d.dropTry()
+	d.failed()
+}
+
+// dropTry ends what is left of the present try.
+func (d *Dialer) dropTry() {
+	d.shard.timers.cancel(d.limit)
+	d.shard.timers.cancel(d.next)
+	d.untried = nil
+	for len(d.attempts) > 0 {
+		d.attempts[0].drop()
 	}
 }
 
-// dropFd closes the descriptor of a try, if there is one.
-func (d *Dialer) dropFd() bool {
-	if d.fd < 0 {
-		return false
-	}
-	d.observe(EventClosed, uint64(d.fd))
-	d.shard.closeFd(d.fd)
-	d.fd = -1
-	return true
+// drop ends an attempt.
+func (a *attempt) drop() {
+	a.dialer.last = a.remote
+	a.observe(EventClosed, uint64(a.fd))
+	a.dialer.shard.closeFd(a.fd)
+	a.forget()
 }
 
-func (d *Dialer) observe(kind EventKind, value uint64) {
+func (a *attempt) forget() {
+	d := a.dialer
+	d.attempts = slices.DeleteFunc(d.attempts, func(other *attempt) bool { return other == a })
+}
+
+func (a *attempt) observe(kind EventKind, value uint64) { a.dialer.observe(kind, value, a.remote) }
+
+// observe tells the owner of an event about an address.
+func (d *Dialer) observe(kind EventKind, value uint64, at Address) {
 	if !d.owner.Observed() {
 		return
 	}
 	remote := d.target.String() // its name was never found
-	if d.remote.IsValid() {
-		remote = d.transport.remoteText(d.remote)
+	if at.IsValid() {
+		remote = d.transport.remoteText(at)
 	}
 	d.owner.Observe(Event{Kind: kind, Value: value, Remote: remote})
 }
 
-// ready learns how the try ended.
-func (d *Dialer) ready(events uint32) {
+// ready learns how the attempt ended.
+func (a *attempt) ready(events uint32) {
 	if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
 	}
-	d.shard.timers.cancel(d.limit)
-	fd := d.fd
-	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil || code != 0 || d.remote.IsValid() && connectedToItself(fd) {
-		d.dropFd()
-		d.failed()
+	d := a.dialer
+	code, err := unix.GetsockoptInt(a.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || code != 0 || a.remote.IsValid() && connectedToItself(a.fd) {
+		a.drop()
+		d.tryNext()
 		return
 	}
-	d.fd = -1
-	d.shard.unregister(fd)
+	a.forget()
+	d.dropTry()
+	d.last = a.remote
+	d.shard.unregister(a.fd)
 	d.shard.sessions.Add(1)
-	d.shard.welcome(connection{origin: &d.origin, fd: fd, remote: d.remote, alias: d.alias})
+	d.shard.welcome(connection{origin: &d.origin, fd: a.fd, remote: a.remote, alias: d.alias})
 }
 
 // connected takes the session that came of a connection; nil: none did.
@@ -317,7 +372,7 @@ func (d *Dialer) failed() {
 		d.owner.Gone(d)
 		return
 	}
-	d.observe(EventConnectRetried, uint64(d.pause/time.Millisecond))
+	d.observe(EventConnectRetried, uint64(d.pause/time.Millisecond), d.last)
 	d.retry = d.shard.timers.after(max(d.pause, time.Millisecond), d.dialAgain)
 	if d.redial.Max > d.redial.First {
 		d.pause = min(max(2*d.pause, time.Millisecond), d.redial.Max)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The look-up of a name that nobody answers: it holds up no end. The program
+/* The look-up of a name that nobody answers: it holds up no end; and a name with
+ * several addresses. The program
  * makes a folder its root whose resolv.conf names a server of this test that is
  * silent; who may not do that does it in a user namespace. No mount is needed. */
 #include "ztest.h"
@@ -132,8 +133,128 @@ static void a_late_answer_is_dialled (void)
     zt_term (ctx);
 }
 
+/* A listener on an address of this machine, with the port of another one if port
+ * is not 0. */
+static int listen_at (const char *address, int port, int backlog)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons ((uint16_t) port)};
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK (fd >= 0);
+    CHECK_EQ (inet_pton (AF_INET, address, &at.sin_addr), 1);
+    CHECK_OK (bind (fd, (struct sockaddr *) &at, sizeof at));
+    CHECK_OK (listen (fd, backlog));
+    return fd;
+}
+
+/* A connection that is under way to an address of this machine. */
+static int call_at (const char *address, int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons ((uint16_t) port)};
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    CHECK (fd >= 0);
+    CHECK_EQ (inet_pton (AF_INET, address, &at.sin_addr), 1);
+    CHECK (connect (fd, (struct sockaddr *) &at, sizeof at) == 0
+           || errno == EINPROGRESS);
+    return fd;
+}
+
+/* Connects to the name of 127.0.0.2, .3 and .1, of which only the last one
+ * serves; its events show the addresses that were tried. */
+static void reach_the_third (int port)
+{
+    static const char *const texts[] = {"127.0.0.2", "127.0.0.3", "127.0.0.1"};
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    void *monitor = zlink_socket_monitor_open (s, ZLINK_EVENT_ALL);
+    zlink_monitor_event_t event;
+    zlink_routing_id_t id;
+    char endpoint[64];
+
+    CHECK (monitor != NULL);
+    zt_set_int (s, ZLINK_RECONNECT_IVL, -1); /* all of it in one try */
+    snprintf (endpoint, sizeof endpoint, "tcp://three.example:%d", port);
+    CHECK_OK (zlink_connect (s, endpoint));
+    zt_expect_connect (s, &id);
+    for (int at = 0;;) {
+        CHECK_OK (zlink_monitor_recv (monitor, &event, 0));
+        if (event.event == ZLINK_EVENT_CONNECTED) {
+            CHECK (strstr (event.remote_addr, texts[2]) != NULL);
+            break;
+        }
+        if (event.event == ZLINK_EVENT_CONNECT_DELAYED) {
+            CHECK (at < 3 && strstr (event.remote_addr, texts[at]) != NULL);
+            at++;
+        }
+    }
+    zt_close (s);
+    zt_close (monitor);
+    zt_term (ctx);
+}
+
+static void addresses_that_refuse_are_passed_by (void)
+{
+    int port, listener = zt_listen (&port);
+    reach_the_third (port);
+    close (listener);
+}
+
+/* The kernel drops what comes for a listener whose queue is full. */
+static void addresses_that_are_silent_are_passed_by (void)
+{
+    enum { callers = 4 };
+    int port, listener = zt_listen (&port), calls[2][callers], full[2];
+    static const char *const silent[] = {"127.0.0.2", "127.0.0.3"};
+    for (int i = 0; i < 2; i++) {
+        full[i] = listen_at (silent[i], port, 0);
+        for (int j = 0; j < callers; j++)
+            calls[i][j] = call_at (silent[i], port);
+    }
+    reach_the_third (port);
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < callers; j++)
+            close (calls[i][j]);
+        close (full[i]);
+    }
+    close (listener);
+}
+
+/* The try that CONNECT_TIMEOUT ends is that of all addresses. */
+static void a_time_out_ends_all_attempts (void)
+{
+    enum { callers = 4 };
+    int port, listener = zt_listen (&port), calls[callers];
+    close (listener);
+    int full = listen_at ("127.0.0.2", port, 0);
+    for (int j = 0; j < callers; j++)
+        calls[j] = call_at ("127.0.0.2", port);
+    void *ctx = zt_ctx (), *s = zt_socket (ctx);
+    void *monitor = zlink_socket_monitor_open (s, ZLINK_EVENT_CLOSED | ZLINK_EVENT_CONNECT_RETRIED);
+    zlink_monitor_event_t event;
+    char endpoint[64];
+    CHECK (monitor != NULL);
+    zt_set_int (s, ZLINK_CONNECT_TIMEOUT, 600);
+    zt_set_int (s, ZLINK_RECONNECT_IVL, 100000);
+    size_t fds = open_fds ();
+    snprintf (endpoint, sizeof endpoint, "tcp://three.example:%d", port);
+    CHECK_OK (zlink_connect (s, endpoint));
+    do
+        CHECK_OK (zlink_monitor_recv (monitor, &event, 0));
+    while (event.event != ZLINK_EVENT_CONNECT_RETRIED);
+    ZT_UNTIL (open_fds () <= fds + 2); /* what the look-up of names keeps */
+    zt_close (s);
+    zt_close (monitor);
+    zt_term (ctx);
+    for (int j = 0; j < callers; j++)
+        close (calls[j]);
+    close (full);
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (a_late_answer_is_dialled),
+  ZT_CASE (addresses_that_refuse_are_passed_by),
+  ZT_CASE (addresses_that_are_silent_are_passed_by),
+  ZT_CASE (a_time_out_ends_all_attempts),
   ZT_CASE (close_ends_a_look_up),
   ZT_CASE (disconnect_ends_a_look_up),
   ZT_CASE (a_look_up_delays_nobody),
@@ -226,7 +347,7 @@ static int run_in (const char *folder, int argc, char **argv)
 int main (int argc, char **argv)
 {
     int status;
-    char folder[] = "/tmp/zlink-root-XXXXXX", etc[64], file[80];
+    char folder[] = "/tmp/zlink-root-XXXXXX", etc[64], file[80], hosts[80];
     if (getenv ("NAME_SERVER_FD"))
         return run_in (getenv ("NAME_SERVER_ROOT"), argc, argv);
     CHECK (mkdtemp (folder) != NULL);
@@ -235,6 +356,9 @@ int main (int argc, char **argv)
     CHECK_OK (mkdir (etc, 0755));
     /* Who waits for an answer waits for longer than the watchdog. */
     CHECK (write_file (file, "nameserver " NAME_SERVER "\noptions timeout:600 attempts:1\n"));
+    snprintf (hosts, sizeof hosts, "%s/hosts", etc);
+    CHECK (write_file (hosts, "127.0.0.2 three.example\n127.0.0.3 three.example\n"
+                              "127.0.0.1 three.example\n"));
     CHECK_OK (setenv ("NAME_SERVER_ROOT", folder, 1));
     pid_t child = fork ();
     CHECK (child >= 0);
@@ -242,6 +366,7 @@ int main (int argc, char **argv)
         _exit (become_test (argv));
     CHECK_EQ (waitpid (child, &status, 0), child);
     unlink (file);
+    unlink (hosts);
     rmdir (etc);
     rmdir (folder);
     CHECK (WIFEXITED (status));
