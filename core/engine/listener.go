@@ -71,7 +71,7 @@ func (l *Listener) Transport() *Transport { return l.transport }
 func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	_, family := addr.sockaddr()
 	fd, err := tcp.open(family)
-	if errno.Of(err) == errno.EAFNOSUPPORT && addr.Addr() == netip.IPv6Unspecified() && l.transport.Endpoint.Host == "*" {
+	if errno.Of(err) == errno.Errno(unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() && l.transport.Endpoint.Host == "*" {
 		// "*" is every address that there is, and this system has none of IPv6.
 		addr.AddrPort = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())
 		family = unix.AF_INET
