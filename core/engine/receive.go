@@ -301,12 +301,12 @@ func (b *bigFrame) free() []byte {
 	return bytes[shm.HeaderSize+b.slab.Have : min(end, uint64(len(bytes)))]
 }
 
-// size is that of the slab in bytes.
+// size is the memory of what has come: pages that nothing was written to take none.
 func (b *bigFrame) size() int64 {
 	if b.slab == nil {
 		return 0
 	}
-	return int64(b.slab.Size)
+	return int64(min((shm.HeaderSize+b.slab.Have+shm.PageSize-1)&^(shm.PageSize-1), b.slab.Size))
 }
 
 func (s *Session) dropBig() {
@@ -322,7 +322,6 @@ func (s *Session) dropBig() {
 func (s *Session) receiveBig(room int) {
 	before := s.big.size()
 	dst := s.big.free()
-	s.held(s.big.size() - before)
 	buf := s.shard.space(0)
 	if dst == nil || buf == nil {
 		s.Abort(ReasonTransport)
@@ -357,9 +356,9 @@ func (s *Session) receiveBig(room int) {
 	if !ok {
 		return
 	}
-	if got < len(dst) {
-		s.big.slab.Have += uint64(got)
-	} else if s.big.slab.Have += uint64(len(dst)); last {
+	s.big.slab.Have += uint64(min(got, len(dst)))
+	s.held(s.big.size() - before)
+	if got >= len(dst) && last {
 		if !s.pushBig(buf, got-len(dst), room-1) {
 			return
 		}

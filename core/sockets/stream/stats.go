@@ -44,8 +44,13 @@ func (p *past) add(s *engine.Session) {
 	p.abandoned += s.Abandoned()
 }
 
-// sessionSize is what a connection costs without anything queued.
-const sessionSize = uint64(unsafe.Sizeof(shm.Session{}) + unsafe.Sizeof(engine.Session{}))
+// sessionSize is what a connection costs without anything queued: its two structs
+// and its places in tables. eventSize is what an event that waits keeps of one that
+// has gone.
+const (
+	sessionSize = uint64(unsafe.Sizeof(shm.Session{})+unsafe.Sizeof(engine.Session{})) + 160
+	eventSize   = uint64(unsafe.Sizeof(shm.Session{})) / 2
+)
 
 // Stats returns the counters. It looks at every connection.
 func (k *Socket) Stats() (Stats, error) {
@@ -81,6 +86,7 @@ func (k *Socket) pastStats() Stats {
 		Refused: k.refused.Load(), Abandoned: p.abandoned,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
 			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting))) +
+			eventSize*uint64(max(0, atomic.LoadInt32(&k.shared.RxEvents))) +
 			uint64(max(0, k.handshakes.Load()))}
 }
 
