@@ -1,31 +1,31 @@
-/* A server that sends every message back: ./echo_server tcp://127.0.0.1:5555 */
+/* A server that sends every message back: ./echo_server [ENDPOINT] */
 #include <stdio.h>
 #include <zlink.h>
 
 int main (int argc, char **argv)
 {
+    const char *endpoint = argc > 1 ? argv[1] : "tcp://127.0.0.1:5555";
     void *context = zlink_ctx_new ();
     void *server = zlink_socket (context, ZLINK_STREAM);
+    int fast = ZLINK_STREAM_MODE_FAST, most = 1000; /* messages queued for a client */
+    zlink_msg_t msg;
 
-    if (argc != 2 || zlink_bind (server, argv[1]) != 0) {
-        fprintf (stderr, "cannot bind: %s (%s)\n", zlink_strerror (errno),
-                 zlink_error_detail ());
+    zlink_setsockopt (server, ZLINK_STREAM_MODE, &fast, sizeof fast);
+    zlink_setsockopt (server, ZLINK_SNDHWM, &most, sizeof most);
+    if (zlink_bind (server, endpoint) != 0) {
+        fprintf (stderr, "%s: %s\n", zlink_strerror (errno), zlink_error_detail ());
         return 1;
     }
-    for (;;) {
-        unsigned char id[255], body[65536];
-        int id_size = zlink_recv (server, id, sizeof id, 0);
-        int size = zlink_recv (server, body, sizeof body, 0);
-        if (id_size < 0 || size < 0)
-            break; /* a signal handler ran */
-        if (size == 1 && body[0] <= 1)
-            continue; /* 1: a client came, 0: it went */
-        if (size > (int) sizeof body)
-            size = sizeof body; /* it was cut */
-        if (zlink_send (server, id, id_size, ZLINK_SNDMORE) >= 0)
-            zlink_send (server, body, size, 0);
+    printf ("listening on %s\n", endpoint);
+    zlink_msg_init (&msg);
+    while (zlink_msg_recv (&msg, server, 0) >= 0) {
+        uint32_t client = zlink_msg_routing_id (&msg);
+        if (zlink_msg_get (&msg, ZLINK_STREAM_EVENT) != ZLINK_STREAM_DATA)
+            continue; /* a client came, or went */
+        if (zlink_msg_send (&msg, server, ZLINK_DONTWAIT) < 0 && errno == EAGAIN)
+            zlink_stream_abort_peer (server, client); /* it does not read */
     }
-    zlink_close (server);
+    zlink_close (server); /* a signal handler ran */
     zlink_ctx_term (context);
     return 0;
 }
