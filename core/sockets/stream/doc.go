@@ -10,8 +10,11 @@
 //	}
 //	defer server.Close()
 //	for msg := range server.Messages(ctx) {
-//		if msg.Event == stream.Data {
-//			_ = server.Send(ctx, msg.Peer, msg.Body) // the peer may have gone
+//		if msg.Event != stream.Data {
+//			continue // a client came, or went
+//		}
+//		if err := server.TrySend(msg.Peer, msg.Body); errors.Is(err, errno.EAGAIN) {
+//			_ = server.AbortPeer(msg.Peer) // it does not read
 //		}
 //	}
 //

@@ -17,7 +17,7 @@ import (
 
 // An echo server, and a client that asks it once.
 func Example() {
-	server, err := stream.Listen("tcp://127.0.0.1:*")
+	server, err := stream.Listen("tcp://127.0.0.1:*", stream.WithSendHWM(1000))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,8 +26,11 @@ func Example() {
 	defer stop()
 	go func() {
 		for msg := range server.Messages(ctx) {
-			if msg.Event == stream.Data {
-				_ = server.Send(ctx, msg.Peer, msg.Body) // the peer may have gone
+			if msg.Event != stream.Data {
+				continue // a client came, or went
+			}
+			if err := server.TrySend(msg.Peer, msg.Body); errors.Is(err, errno.EAGAIN) {
+				_ = server.AbortPeer(msg.Peer) // it does not read
 			}
 		}
 	}()
