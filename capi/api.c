@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hot.h"
+#include "start.h"
 #include "zlink.h"
 #include "_cgo_export.h"
 
@@ -62,9 +63,12 @@ const char *zlink_error_detail (void)
 extern void (*x_crosscall2_ptr) (void) __attribute__ ((weak));
 
 /* Go's threads do not exist in a forked child: every handle ends there. A
- * thread that ends must not enter Go either, where it could wait for them. */
+ * thread that ends must not enter Go either, where it could wait for them. A child
+ * of a process that had not begun to start Go is as good as its parent. */
 static void in_child (void)
 {
+    if (!zl_started ())
+        return;
     zl_forked = true;
     zl_slots = no_slots;
     x_crosscall2_ptr = NULL;
@@ -100,33 +104,33 @@ void *zlink_ctx_new (void)
 {
     ZL_ENTER (NULL);
     int error = 0;
-    uintptr_t handle = zgo_ctx_new (&error);
+    uintptr_t handle = ZL_GO (ctx_new) (&error);
     return handle_or_null (handle, error);
 }
 
 int zlink_ctx_term (void *context)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_ctx_term ((uintptr_t) context));
+    return zl_result (ZL_GO (ctx_term) ((uintptr_t) context));
 }
 
 int zlink_ctx_shutdown (void *context)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_ctx_shutdown ((uintptr_t) context));
+    return zl_result (ZL_GO (ctx_shutdown) ((uintptr_t) context));
 }
 
 int zlink_ctx_set (void *context, int option, int value)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_ctx_set ((uintptr_t) context, option, value));
+    return zl_result (ZL_GO (ctx_set) ((uintptr_t) context, option, value));
 }
 
 int zlink_ctx_get (void *context, int option)
 {
     ZL_ENTER (-1);
     int value = 0; /* may be -1, which is no error then */
-    int result = zgo_ctx_get ((uintptr_t) context, option, &value);
+    int result = ZL_GO (ctx_get) ((uintptr_t) context, option, &value);
     return result < 0 ? zl_result (result) : value;
 }
 
@@ -134,14 +138,14 @@ void *zlink_socket (void *context, int type)
 {
     ZL_ENTER (NULL);
     int error = 0;
-    uintptr_t handle = zgo_socket ((uintptr_t) context, type, &error);
+    uintptr_t handle = ZL_GO (socket) ((uintptr_t) context, type, &error);
     return handle_or_null (handle, error);
 }
 
 int zlink_close (void *socket)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_close ((uintptr_t) socket));
+    return zl_result (ZL_GO (close) ((uintptr_t) socket));
 }
 
 int zlink_setsockopt (void *socket,
@@ -150,30 +154,30 @@ int zlink_setsockopt (void *socket,
                       size_t optvallen)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_setsockopt ((uintptr_t) socket, option,
+    return zl_result (ZL_GO (setsockopt) ((uintptr_t) socket, option,
                                       (void *) optval, optvallen));
 }
 
 int zlink_bind (void *socket, const char *endpoint)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_bind ((uintptr_t) socket, (char *) endpoint));
+    return zl_result (ZL_GO (bind) ((uintptr_t) socket, (char *) endpoint));
 }
 
 int zlink_connect (void *socket, const char *endpoint)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_connect ((uintptr_t) socket, (char *) endpoint));
+    return zl_result (ZL_GO (connect) ((uintptr_t) socket, (char *) endpoint));
 }
 
 int zlink_unbind (void *socket, const char *endpoint)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_unbind ((uintptr_t) socket, (char *) endpoint));
+    return zl_result (ZL_GO (unbind) ((uintptr_t) socket, (char *) endpoint));
 }
 
 int zlink_disconnect (void *socket, const char *endpoint)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_disconnect ((uintptr_t) socket, (char *) endpoint));
+    return zl_result (ZL_GO (disconnect) ((uintptr_t) socket, (char *) endpoint));
 }

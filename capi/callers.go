@@ -2,12 +2,15 @@
 
 package main
 
+// #include "start.h"
 import "C"
 
 import (
 	"math/bits"
 	"runtime"
 	"sync"
+
+	"github.com/zlink/zlink/core/errno"
 )
 
 // hostStack is how much of a thread's Go stack is left for signal handlers of
@@ -32,6 +35,10 @@ func keep(room *[hostStack]byte) { room[0] = 1 }
 // garbage.
 const maxProcs = 64
 
+// mostAtOnce bounds how many threads Go may start beside those that are asked for,
+// as threads of its that look for work are taken away meanwhile.
+const mostAtOnce = 8
+
 var procsMutex sync.Mutex
 
 // needProcs sees to it that threads of the host find a processor, as Go's
@@ -39,11 +46,49 @@ var procsMutex sync.Mutex
 // back in C, keeps the one it had until the scheduler's monitor takes it away,
 // which looks every 25 ms only (cmake/GoRuntime.cmake); with as many
 // processors as threads nobody waits for that. Their number grows by doubling, as
-// a change stops all of Go for a moment.
+// a change stops all of Go for a moment. Where the process cannot have the threads
+// they stay as many as they were, and callers may have to wait.
 func needProcs(callers uint) {
+	_ = reserve(min(1<<bits.Len(callers+2), maxProcs), 0)
+}
+
+// reserve raises the number of Go's processors to procs, and has Go start the
+// threads for all of them, and as many more: what it may ever need it gets while a
+// failure is an error of a call. Later Go could only wait for a thread, with all
+// that waits for it.
+func reserve(procs, threads int) error {
 	procsMutex.Lock()
 	defer procsMutex.Unlock()
-	if want := min(1<<bits.Len(callers+2), maxProcs); runtime.GOMAXPROCS(0) < want {
-		runtime.GOMAXPROCS(want)
+	had := runtime.GOMAXPROCS(0)
+	more := max(procs-had, 0) + threads
+	if more == 0 {
+		return nil
 	}
+	need := more + min(had, mostAtOnce)
+	if !C.zl_can_start_threads(C.int(need)) {
+		return errno.New(errno.EMTHREAD, "the process cannot have the %d threads more that may be needed (RLIMIT_NPROC, pids.max)", need)
+	}
+	if procs > had {
+		runtime.GOMAXPROCS(procs)
+	}
+	startThreads(runtime.GOMAXPROCS(0) + threads)
+	return nil
+}
+
+// startThreads makes Go have that many threads beside those that are taken. They
+// stay, and sleep until they are needed. A goroutine that is locked to its thread
+// needs one for itself; they start one after the other, as several at once would
+// also start threads that look for more of them.
+func startThreads(count int) {
+	started, over := make(chan struct{}), make(chan struct{})
+	for range count {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			started <- struct{}{}
+			<-over
+		}()
+		<-started
+	}
+	close(over)
 }

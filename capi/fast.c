@@ -26,14 +26,13 @@ static zl_socket *await_run (void *handle, zl_socket *k, int flags)
     for (;; k = lookup (handle)) {
         if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
             ZL_ENTER (NULL);
-            zl_result (zgo_no_messages ((uintptr_t) handle));
+            zl_result (ZL_GO (no_messages) ((uintptr_t) handle));
             return NULL;
         }
         if (k->rx_run || next_run (k))
             return k;
-        zl_prepare_thread ();
         int result =
-          zgo_await ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
+          ZL_GO (await) ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
         if (result < 0) {
             zl_result (result);
             return NULL;
@@ -188,7 +187,7 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
     ZL_ENTER (-1);
     size_t size = size_of (m);
     void *owner = size >= OWNED_MIN ? owner_of (m) : NULL;
-    int result = zgo_send_to ((uintptr_t) handle, m->routing_id, data_of (m),
+    int result = ZL_GO (send_to) ((uintptr_t) handle, m->routing_id, data_of (m),
                               for_go (size), flags, owner);
     if (result < 0)
         return zl_result (result);
@@ -242,13 +241,13 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
 int zlink_stream_close_peer (void *handle, uint32_t routing_id)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_close_peer ((uintptr_t) handle, routing_id));
+    return zl_result (ZL_GO (close_peer) ((uintptr_t) handle, routing_id));
 }
 
 int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_abort_peer ((uintptr_t) handle, routing_id));
+    return zl_result (ZL_GO (abort_peer) ((uintptr_t) handle, routing_id));
 }
 
 int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
@@ -259,7 +258,7 @@ int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
     ZL_ENTER (-1);
     size_t size = out->size;
     memset (&all, 0, sizeof all);
-    int result = zgo_stats ((uintptr_t) handle, size, &all.connections,
+    int result = ZL_GO (stats) ((uintptr_t) handle, size, &all.connections,
                             sizeof all / sizeof (uint64_t) - 1);
     if (result < 0)
         return zl_result (result);

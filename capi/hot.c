@@ -61,7 +61,7 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
         zl_socket *k = lookup (handle);
         if (ZL_UNLIKELY (!k)) {
             ZL_ENTER (-1);
-            return zl_result (zgo_state ((uintptr_t) handle));
+            return zl_result (ZL_GO (state) ((uintptr_t) handle));
         }
         *socket = k;
         if (k->rx_phase == ZL_PHASE_BODY) {
@@ -70,7 +70,7 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
         }
         if (ZL_UNLIKELY (k->rx_phase == ZL_PHASE_FAST)) {
             ZL_ENTER (-1);
-            return zl_result (zgo_no_frames ((uintptr_t) handle));
+            return zl_result (ZL_GO (no_frames) ((uintptr_t) handle));
         }
         if (k->rx_run || next_run (k)) {
             f->session = k->rx_run->event.session;
@@ -82,9 +82,8 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
             k->rx_more = 1;
             return 0;
         }
-        zl_prepare_thread ();
         int result =
-          zgo_await ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
+          ZL_GO (await) ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
         if (result < 0)
             return zl_result (result);
     }
@@ -97,12 +96,10 @@ void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
         atomic_fetch_sub (&k->rx_events, 1);
         if (r->event.kind != ZL_RUN_DISCONNECTED)
             return;
-        if (answerable (r)) {
-            zl_prepare_thread ();
-            zgo_event_taken ((uintptr_t) handle, s);
-        }
+        if (answerable (r))
+            ZL_GO (event_taken) ((uintptr_t) handle, s);
         if (atomic_fetch_sub (&s->refs, 1) == 1)
-            zgo_free_session (s);
+            ZL_GO (free_session) (s);
         return;
     }
     zl_slab *slab = r->slab;
@@ -115,7 +112,7 @@ void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
       || (atomic_load (&k->rx_throttled) && waiting < (int64_t) k->rx_low);
     zl_slab_release (slab, 1); /* r lies in it */
     if (ZL_UNLIKELY (stalled))
-        zgo_resume ((uintptr_t) handle);
+        ZL_GO (resume) ((uintptr_t) handle);
 }
 
 int zlink_recv (void *handle, void *buf, size_t len, int flags)
@@ -181,7 +178,7 @@ int zlink_send (void *handle, const void *buf, size_t len, int flags)
         return zl_fail (EFAULT);
     if (ZL_UNLIKELY (!send_hot (handle, buf, len, flags))) {
         ZL_ENTER (-1);
-        int result = zgo_send ((uintptr_t) handle, (void *) buf, for_go (len), flags);
+        int result = ZL_GO (send) ((uintptr_t) handle, (void *) buf, for_go (len), flags);
         if (result < 0)
             return zl_result (result);
     }
@@ -217,7 +214,7 @@ int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
     }
     ZL_ENTER (-1);
     size_t room = *optvallen < ZL_OPTION_MAX ? *optvallen : ZL_OPTION_MAX;
-    int result = zgo_getsockopt ((uintptr_t) handle, option, optval, room);
+    int result = ZL_GO (getsockopt) ((uintptr_t) handle, option, optval, room);
     if (result < 0)
         return zl_result (result);
     *optvallen = (size_t) result;
@@ -254,5 +251,5 @@ int zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms)
     }
     if (simple && ready > 0)
         return ready;
-    return zl_result (zgo_poll (items, nitems, timeout_ms));
+    return zl_result (ZL_GO (poll) (items, nitems, timeout_ms));
 }

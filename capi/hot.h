@@ -54,18 +54,20 @@ void zl_go_is_up (zl_pool *pools);
 /* Gives back pages of the library that may not be needed again (resident.c). */
 void zl_release_pages (void);
 
-/* To be called before a thread enters Go. */
-void zl_prepare_thread (void);
-
-/* The start of every call that enters Go: fails in a forked child. */
+/* The gate (loading.c). ZL_ENTER begins every call that may need Go: it starts Go if
+ * need be, and fails where there is none to be had, as in a forked child. ZL_GO (name)
+ * is the Go function zgo_name, for a thread that is prepared to enter Go then; no
+ * other way leads to one. Who has a live socket in hand needs no ZL_ENTER. */
 #define ZL_ENTER(failure)                                                      \
     do {                                                                       \
-        if (ZL_UNLIKELY (zl_forked)) {                                         \
-            zl_fail (ENOTSUP);                                                 \
+        if (ZL_UNLIKELY (!zl_enter ()))                                        \
             return failure;                                                    \
-        }                                                                      \
-        zl_prepare_thread ();                                                  \
     } while (0)
+#define ZL_GO(name) (zl_pass (), zgo_##name)
+
+/* Of these two macros alone. */
+bool zl_enter (void);
+void zl_pass (void);
 
 /* One step of a receive: the place of the next frame. */
 typedef struct zl_frame

@@ -17,6 +17,7 @@ import "C"
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
 	"time"
 	"unsafe"
@@ -34,10 +35,12 @@ func main() {}
 func init() {
 	wait.ReportSignals = true
 	engine.ReleaseOwner = func(owner unsafe.Pointer) { C.zl_owner_release(owner) }
+	engine.Reserve = reserve
 	engine.Compact = func() {
 		debug.FreeOSMemory()
 		C.zl_release_pages()
 	}
+	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }
 

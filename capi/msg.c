@@ -310,7 +310,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
     int result = size > INT_MAX ? INT_MAX : (int) size;
     if (size >= OWNED_MIN && size <= UINT32_MAX) {
         ZL_ENTER (-1);
-        int taken = zgo_send_owned ((uintptr_t) socket, data_of (m), size, flags,
+        int taken = ZL_GO (send_owned) ((uintptr_t) socket, data_of (m), size, flags,
                                     owner_of (m));
         if (taken < 0)
             return zl_result (taken);

@@ -322,7 +322,7 @@ static inline void flush_last (void *handle, zl_socket *k)
     if (!atomic_load_explicit (&k->rx_hand, memory_order_relaxed) && shard
         && atomic_load (&shard->driver) == ZL_DRIVER_NONE
         && inbox_empty (&k->rx_inbox))
-        zgo_flush ((uintptr_t) handle);
+        ZL_GO (flush) ((uintptr_t) handle);
 }
 
 /* The session that a routing id of four bytes names, if it takes a message. */

@@ -22,7 +22,7 @@ void *zlink_socket_monitor_open (void *socket, int events)
 {
     int error = 0;
     ZL_ENTER (NULL);
-    uintptr_t monitor = zgo_monitor_open ((uintptr_t) socket, events, &error);
+    uintptr_t monitor = ZL_GO (monitor_open) ((uintptr_t) socket, events, &error);
     if (!monitor)
         zl_result (error);
     return (void *) monitor;
@@ -34,7 +34,7 @@ int zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags)
     if (!event)
         return zl_fail (EFAULT);
     return zl_result (
-      zgo_monitor_recv ((uintptr_t) monitor, (zl_monitor_event *) event, flags));
+      ZL_GO (monitor_recv) ((uintptr_t) monitor, (zl_monitor_event *) event, flags));
 }
 
 int zlink_socket_monitor (void *socket, const char *addr, int events)
@@ -42,8 +42,8 @@ int zlink_socket_monitor (void *socket, const char *addr, int events)
     (void) events;
     ZL_ENTER (-1);
     if (!addr)
-        return zl_result (zgo_monitors_stop ((uintptr_t) socket));
-    int count = zgo_peer_count ((uintptr_t) socket); /* is it a socket? */
+        return zl_result (ZL_GO (monitors_stop) ((uintptr_t) socket));
+    int count = ZL_GO (peer_count) ((uintptr_t) socket); /* is it a socket? */
     return count < 0 ? zl_result (count) : zl_fail (ENOTSUP);
 }
 
@@ -54,7 +54,7 @@ int zlink_socket_peer_info (void *socket,
     ZL_ENTER (-1);
     if (!routing_id || !info)
         return zl_fail (EFAULT);
-    return zl_result (zgo_peer_info ((uintptr_t) socket,
+    return zl_result (ZL_GO (peer_info) ((uintptr_t) socket,
                                      (zl_routing_id *) routing_id,
                                      (zl_peer_info *) info));
 }
@@ -67,13 +67,13 @@ int zlink_socket_peer_routing_id (void *socket,
     if (!routing_id)
         return zl_fail (EFAULT);
     return zl_result (
-      zgo_peer_id ((uintptr_t) socket, index, (zl_routing_id *) routing_id));
+      ZL_GO (peer_id) ((uintptr_t) socket, index, (zl_routing_id *) routing_id));
 }
 
 int zlink_socket_peer_count (void *socket)
 {
     ZL_ENTER (-1);
-    return zl_result (zgo_peer_count ((uintptr_t) socket));
+    return zl_result (ZL_GO (peer_count) ((uintptr_t) socket));
 }
 
 int zlink_socket_peers (void *socket, zlink_peer_info_t *peers, size_t *count)
@@ -81,6 +81,6 @@ int zlink_socket_peers (void *socket, zlink_peer_info_t *peers, size_t *count)
     ZL_ENTER (-1);
     if (!count)
         return zl_fail (EFAULT);
-    return zl_result (zgo_peers ((uintptr_t) socket, (zl_peer_info *) peers,
+    return zl_result (ZL_GO (peers) ((uintptr_t) socket, (zl_peer_info *) peers,
                                  *count, count));
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-# cmake -DGO=... -DOUT=DIR -DGODEBUG_NAMES=... [-DGO_VARIABLES=ON] -P GoRuntime.cmake:
+# cmake -DGO=... -DOUT=DIR -DGODEBUG_NAMES=... [-DGO_VARIABLES=ON]
+# [-DCHECK_GATE=ON] -P GoRuntime.cmake:
 # makes DIR a GOROOT that is the one of GO but for a few edits in Go's sources, which
 # have the runtime leave the host process alone (doc/host.md). Go has no switch for
 # any of this; each edit is one place, and a Go that has changed there stops the build.
@@ -47,7 +48,25 @@ endfunction()
 # edit(FILE): starts with FILE of Go's sources; change() edits it; save() ends.
 macro(edit file)
   set(edited "src/${file}")
-  file(READ "${goroot}/${edited}" text)
+  file(READ "${OUT}/${edited}" text)
+endmacro()
+
+# edit_c_of(FUNCTION): the same with the file of runtime/cgo that defines the function;
+# their names differ between versions of Go.
+macro(edit_c_of function)
+  set(edited "")
+  file(GLOB candidates RELATIVE "${goroot}" "${goroot}/src/runtime/cgo/*.c")
+  list(FILTER candidates EXCLUDE REGEX "windows")
+  foreach(candidate IN LISTS candidates)
+    file(STRINGS "${goroot}/${candidate}" definition REGEX "^${function}\\(")
+    if(definition)
+      set(edited "${candidate}")
+    endif()
+  endforeach()
+  if(edited STREQUAL "")
+    unknown_go("${goroot}/src/runtime/cgo has no function '${function}'")
+  endif()
+  file(READ "${OUT}/${edited}" text)
 endmacro()
 
 function(change pattern by)
@@ -139,3 +158,26 @@ save()
 edit(os/file_unix.go)
 change("kindNewFile, unix.HasNonblockFlag\\(flags\\)" "kindNewFile, false")
 save()
+
+# The library's constructor starts nothing, but keeps the entry of the runtime for
+# capi/start.c, which runs it on a thread when a call needs Go.
+edit_c_of(x_cgo_sys_thread_create)
+change("\nvoid\n(x_cgo_sys_thread_create\\()"
+  "\nvoid *(*x_cgo_runtime_entry)(void *);\n\nvoid\n\\1")
+change("err = _cgo_try_pthread_create\\(&p, &attr, func, [a-zA-Z]+\\);"
+  "(void)p;\n\tx_cgo_runtime_entry = func;\n\terr = 0;")
+save()
+
+# A process that can have no more threads for the moment is not aborted: Go waits for
+# one. What it needs in the ordinary course it has from its start (capi/callers.go).
+edit_c_of(_cgo_try_pthread_create)
+change("for \\(tries = 0; tries < 20; tries\\+\\+\\)" "for (tries = 0;; tries += tries < 20)")
+save()
+
+# Every call of C that enters Go comes by here: was it through the gate?
+if(CHECK_GATE)
+  edit_c_of(_cgo_wait_runtime_init_done)
+  change("\n(uintptr_t\n_cgo_wait_runtime_init_done\\(void\\) {\n([^\n]+;\n)+)"
+    "\nextern void zl_check_gate(void) __attribute__((weak));\n\n\\1\n\tif (zl_check_gate)\n\t\tzl_check_gate();\n")
+  save()
+endif()

@@ -62,7 +62,7 @@ set(zlink_goroot "${PROJECT_BINARY_DIR}/go/_goroot")
 set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
 if(ZLINK_SANITIZE)
   list(APPEND zlink_go_flags -asan)
-  string(APPEND zlink_cflags " -fno-omit-frame-pointer")
+  string(APPEND zlink_cflags " -fno-omit-frame-pointer -DZLINK_CHECK_GATE")
 endif()
 
 file(GLOB_RECURSE zlink_sources CONFIGURE_DEPENDS
@@ -105,6 +105,7 @@ add_custom_command(
   OUTPUT "${zlink_lib_dir}/${zlink_file}"
   COMMAND ${CMAKE_COMMAND} "-DGO=${ZLINK_GO}" "-DOUT=${zlink_goroot}"
     "-DGODEBUG_NAMES=${zlink_godebug_names}" "-DGO_VARIABLES=${ZLINK_GO_VARIABLES}"
+    "-DCHECK_GATE=${ZLINK_SANITIZE}"
     -P "${zlink_cmake_sources}/GoRuntime.cmake"
   COMMAND ${CMAKE_COMMAND} -E env
     "GOROOT=${zlink_goroot}" GOTOOLCHAIN=local GOOS=linux GOARCH=${zlink_goarch}

@@ -329,11 +329,6 @@ func (c *Context) Shard(affinity uint64) (*engine.Shard, error) {
 		affinity = 1<<c.spread() - 1
 	}
 	if c.shards == nil {
-		// Every shard needs a processor of Go's scheduler at once when it wakes,
-		// whatever the machine has, and so do callers.
-		if want := count + 2; runtime.GOMAXPROCS(0) < want {
-			runtime.GOMAXPROCS(want)
-		}
 		c.shards = make([]*engine.Shard, count)
 	}
 	best := -1
@@ -346,6 +341,11 @@ func (c *Context) Shard(affinity uint64) (*engine.Shard, error) {
 		return nil, errno.New(errno.EMTHREAD, "AFFINITY %#x names no io thread", affinity)
 	}
 	if c.shards[best] == nil {
+		// Every shard needs a processor of Go's scheduler at once when it wakes,
+		// whatever the machine has, and so do callers.
+		if err := engine.Reserve(count+2, 1); err != nil {
+			return nil, err
+		}
 		sh, err := engine.NewShard(engine.ThreadConfig{Name: c.threadName(best),
 			Policy: c.policy, Priority: c.priority, CPUs: slices.Clone(c.cpus)})
 		if err != nil {

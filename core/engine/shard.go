@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,16 @@ const (
 	pollEvery = 16
 	pollBytes = 16 << 10
 )
+
+// Reserve raises the number of processors of Go's scheduler to procs, and sees to it
+// that the process can have that many threads more; an error says that it cannot.
+// A Go program is asked for nothing: its runtime takes what threads it needs.
+var Reserve = func(procs, threads int) error {
+	if runtime.GOMAXPROCS(0) < procs {
+		runtime.GOMAXPROCS(procs)
+	}
+	return nil
+}
 
 // handler is what a descriptor of the shard belongs to.
 type handler interface {
