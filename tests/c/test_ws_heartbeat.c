@@ -179,8 +179,8 @@ static void not_read (void)
     void *ctx = zt_ctx (), *s = zt_fast_socket (ctx);
     uint32_t peer;
 
-    zt_set_int (s, ZLINK_HEARTBEAT_IVL, 20);
-    zt_set_int (s, ZLINK_HEARTBEAT_TIMEOUT, 50);
+    zt_set_int (s, ZLINK_HEARTBEAT_IVL, BUSY_MS);
+    zt_set_int (s, ZLINK_HEARTBEAT_TIMEOUT, BUSY_MS);
     zt_set_int (s, ZLINK_RCVHWM, 1);
     int fd = zws_client (zt_bind_to (s, "ws://127.0.0.1:*"), "/");
     for (int i = 0; i < 3; i++) { /* one is taken, and the socket is parked */
@@ -188,7 +188,7 @@ static void not_read (void)
         zws_write (fd, ZWS_FIN | ZWS_PONG, NULL, 0);
     }
     peer = zt_fast_event (s, ZLINK_STREAM_CONNECTED);
-    zt_pause_ms (500);
+    zt_pause_ms (6 * BUSY_MS);
     zt_fast_send (s, peer, "answer", 6);
     zws_frame_t frame = zws_read (fd);
     while (frame.first == (ZWS_FIN | ZWS_PING)) {
