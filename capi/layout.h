@@ -140,7 +140,7 @@ struct zl_socket
 {
     _Atomic uint64_t handle;
     _Atomic (zl_table *) table;
-    zl_shard *shard;
+    _Atomic (zl_shard *) shard;
     uint64_t serial;
     uint32_t last_id;
     uint8_t pad0[28];

@@ -282,7 +282,7 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
     if (!valid (msg))
         return zl_fail (EFAULT);
     k = lookup (socket);
-    if (is_fast (k))
+    if (receives_fast (k))
         return zl_msg_recv_fast (msg, socket, k, flags);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
@@ -303,7 +303,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
     if (!valid (msg))
         return zl_fail (EFAULT);
     zl_socket *k = lookup (socket);
-    if (is_fast (k))
+    if (sends_fast (k))
         return zl_msg_send_fast (msg, socket, k, flags);
     message *m = of (msg);
     size_t size = size_of (m);

@@ -25,10 +25,16 @@ static inline zl_socket *lookup (void *handle)
     return NULL;
 }
 
-/* Whether k is a socket in the mode FAST. */
-static inline bool is_fast (const zl_socket *k)
+/* Whether k is a socket in the mode FAST; for its sender and its receiver, each of
+ * which looks at its own phase, as in COMPAT the other thread changes the other. */
+static inline bool sends_fast (const zl_socket *k)
 {
     return k && k->tx_phase == ZL_PHASE_FAST;
+}
+
+static inline bool receives_fast (const zl_socket *k)
+{
+    return k && k->rx_phase == ZL_PHASE_FAST;
 }
 
 static inline uint32_t load_be32 (const uint8_t *p)
@@ -318,7 +324,7 @@ static inline bool names (const zl_session *s, const void *handle, uint32_t rid)
  * shard itself, nobody else will write it. */
 static inline void flush_last (void *handle, zl_socket *k)
 {
-    zl_shard *shard = k->shard;
+    zl_shard *shard = atomic_load_explicit (&k->shard, memory_order_relaxed);
     if (!atomic_load_explicit (&k->rx_hand, memory_order_relaxed) && shard
         && atomic_load (&shard->driver) == ZL_DRIVER_NONE
         && inbox_empty (&k->rx_inbox))

@@ -10,8 +10,8 @@
  *  - Handles are opaque. NULL, a closed handle or any other value gives EFAULT
  *    (contexts, timers) or ENOTSOCK (sockets, monitors), not a crash. Counters,
  *    stopwatches and threads are pointers: only NULL is found out.
- *  - A socket belongs to one thread at a time, but for sends in the mode FAST
- *    (see there). A context, and zlink_close of different sockets, may be used
+ *  - A socket belongs to one thread at a time, but for sends: in the mode COMPAT
+ *    one thread may receive while one other sends, and in FAST any number may. A context, and zlink_close of different sockets, may be used
  *    from any thread.
  *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
  *  - In a child made by fork () every call that can fail fails with ENOTSUP

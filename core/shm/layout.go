@@ -178,7 +178,7 @@ type Socket struct {
 	// Set by control calls.
 	Handle uint64         // what the caller holds; 0 once closed or shut down; atomic
 	Table  unsafe.Pointer // *Table; atomic
-	Shard  *Shard         // the shard a receive call may drive, or nil
+	Shard  unsafe.Pointer // *Shard, the one a receive call may drive, or nil; atomic
 	Serial uint64         // names the socket as no other one: its handle, or of a Go program's a small number
 	LastID uint32         // the routing id given last; the slot's next socket goes on from it
 	_      [28]byte
@@ -193,7 +193,7 @@ type Socket struct {
 	RxHand  uint32         // the receiver has a run, so it will be back; senders look: atomic
 	_       [20]byte
 
-	// Private to the sending thread (COMPAT).
+	// Private to the sending thread (COMPAT), which may be another one.
 	TxSession *Session
 	TxRid     uint32
 	TxPhase   uint32

@@ -138,7 +138,8 @@ func NewSocket() *Socket {
 	k.Serial = serials.Add(1)
 	k.RxRun, k.RxList, k.RxPos, k.RxLeft, k.RxPhase, k.RxMore = nil, nil, nil, 0, 0, 0
 	atomic.StoreUint32(&k.RxHand, 0)
-	k.TxSession, k.TxRid, k.TxPhase, k.Shard = nil, 0, 0, nil
+	k.TxSession, k.TxRid, k.TxPhase = nil, 0, 0
+	atomic.StorePointer(&k.Shard, nil)
 	atomic.StoreInt64(&k.RxWaiting, 0)
 	atomic.StoreUint32(&k.RxThrottled, 0)
 	atomic.StoreInt32(&k.RxEvents, 0)

@@ -472,14 +472,23 @@ int zgo_no_frames (uintptr_t h) { return (void) h, unused (); }
 int zgo_no_messages (uintptr_t h) { return (void) h, unused (); }
 void zgo_flush (uintptr_t h) { (void) h, unused (); }
 void zgo_free_session (void *s) { (void) s, unused (); }
+void zgo_event_taken (uintptr_t h, void *s) { (void) h, (void) s, unused (); }
 int zgo_poll (void *items, int n, long ms) { return (void) items, (void) n, (void) ms, unused (); }
 int zgo_close_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
-int zgo_stats (uintptr_t h, size_t size, uint64_t *out) { return (void) h, (void) size, (void) out, unused (); }
+int zgo_abort_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
+int zgo_stats (uintptr_t h, size_t size, uint64_t *out, size_t room)
+{
+    return (void) h, (void) size, (void) out, (void) room, unused ();
+}
 int zgo_getsockopt (uintptr_t h, int option, void *value, size_t size)
 {
     return (void) h, (void) option, (void) value, (void) size, unused ();
 }
+
+/* A body that is long; it is copied, so its owner keeps it. */
 int zgo_send_owned (uintptr_t h, void *data, size_t size, int flags, void *owner)
 {
-    return (void) h, (void) data, (void) size, (void) flags, (void) owner, unused ();
+    (void) owner;
+    int result = zgo_send (h, data, size, flags);
+    return result < 0 ? result : 0;
 }

@@ -5,6 +5,8 @@ package stream
 import (
 	"encoding/binary"
 	"slices"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
@@ -226,13 +228,13 @@ func (k *Socket) useShard(sh *engine.Shard) {
 	if sh.Users.Add(1) > 1 {
 		sh.Wake() // a receive call that drives must leave
 	}
-	k.shared.Shard = nil
-	k.sole.Store(nil)
 	if len(k.shards) == 1 {
-		k.shared.Shard = sh.Shared
+		atomic.StorePointer(&k.shared.Shard, unsafe.Pointer(sh.Shared))
 		k.sole.Store(sh)
 		return
 	}
+	atomic.StorePointer(&k.shared.Shard, nil)
+	k.sole.Store(nil)
 	for _, other := range k.shards {
 		other.Wake() // so must one of this socket: runs come from elsewhere too
 	}

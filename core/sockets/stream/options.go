@@ -286,7 +286,7 @@ func (k *Socket) SetOption(opt Option, value []byte) error {
 }
 
 func (k *Socket) mode() int32 {
-	if k.shared.RxPhase == shm.PhaseFast {
+	if k.fast.Load() { // the phases are the receiver's and the sender's
 		return ModeFast
 	}
 	return ModeCompat
@@ -308,6 +308,7 @@ func (k *Socket) setMode(value []byte) error {
 		phase = shm.PhaseFast
 	}
 	k.shared.RxPhase, k.shared.TxPhase = phase, phase
+	k.fast.Store(mode == ModeFast)
 	return nil
 }
 

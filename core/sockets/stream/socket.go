@@ -16,7 +16,8 @@ import (
 
 // Socket is a STREAM socket, made by Listen, Dial, Open or New. Any number of
 // goroutines may call its methods to send and to close a peer in the mode FAST,
-// while one receives, and Close. All else is for one goroutine at a time.
+// while one receives, and Close. In the mode COMPAT one goroutine may receive while
+// one other sends. All else is for one goroutine at a time.
 type Socket struct {
 	ctx    *core.Context
 	shared *shm.Socket
@@ -28,6 +29,7 @@ type Socket struct {
 
 	monitors monitors
 	observed atomic.Bool // there is a monitor
+	fast     atomic.Bool // the mode FAST
 
 	receiving  atomic.Bool                  // a receive call that could drive is among the readers
 	refused    atomic.Uint64                // sends that found a queue full
