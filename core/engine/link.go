@@ -35,6 +35,7 @@ type link struct {
 	err    error      // nothing more is read
 	ended  bool       // the end of the stream is sealed: nothing follows
 	paused bool       // not read until the peer takes what it is owed
+	dense  bool       // the last read of WebSocket was hardly more than headers
 	held   int64      // bytes of memory that are counted for it
 	wire   uint64     // bytes ever given to the kernel, as they go over the wire
 }
@@ -135,9 +136,13 @@ func (s *Session) dropLink() {
 func (l *link) read(buf []byte) (n int, err error) {
 	l.conn.turn = readTurn
 	for n < len(buf) && l.conn.turn > 0 {
-		got, readErr := l.readWire(buf[n:])
+		room := buf[n:]
+		if l.dense {
+			room = room[:min(len(room), denseRead)]
+		}
+		got, readErr := l.readWire(room)
 		if got > 0 && l.web != nil {
-			got, err = l.web.decode(buf[n : n+got])
+			got, err = l.decode(room[:got])
 		}
 		n += got
 		if err != nil {
@@ -148,6 +153,18 @@ func (l *link) read(buf []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// decode decodes bytes of WebSocket in place. Frames cost more than their bytes, so
+// where they are dense the next read is short and the turn soon over.
+func (l *link) decode(wire []byte) (n int, err error) {
+	before := l.web.frames
+	n, err = l.web.decode(wire)
+	frames := int(l.web.frames - before)
+	if l.dense = frames*denseFrame > len(wire); l.dense {
+		l.conn.turn -= frames * framePrice
+	}
+	return n, err
 }
 
 // readWire reads what the kernel or the TLS layer has, still encoded.

@@ -36,6 +36,13 @@ const (
 	// key schedule for 27 bytes.
 	recordPrice = 2 << 10
 
+	// denseFrame is how many bytes of the wire a frame of WebSocket is worth, header
+	// included; where they have less on average, a read is denseRead long at the
+	// most, and each costs framePrice on top.
+	denseFrame = 16
+	denseRead  = 8 << 10
+	framePrice = 64
+
 	// answersMax is how many bytes a link may owe the peer, in answers to what the
 	// peer sent, before it is read on.
 	answersMax = 4 << 10

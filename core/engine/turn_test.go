@@ -129,6 +129,9 @@ func TestTurnsOfReading(t *testing.T) {
 			s.receive()
 			So(had, ShouldBeGreaterThan, turn)
 			So(had-unread(int(s.fd)), ShouldBeLessThanOrEqualTo, turn)
+			for i := 0; i < 100 && had == unread(int(s.fd)); i++ {
+				s.receive() // the TLS layer had the bytes of the first turns
+			}
 			So(had-unread(int(s.fd)), ShouldBeGreaterThan, 0)
 		})
 	}
@@ -184,6 +187,49 @@ func TestRecords(t *testing.T) {
 			So(n, ShouldBeLessThanOrEqualTo, readTurn/(recordPrice-1)+1)
 		}
 	})
+}
+
+// TestDenseFrames counts what a turn has of frames that are hardly more than headers.
+func TestDenseFrames(t *testing.T) {
+	for name, frame := range map[string][]byte{
+		"pings": masked(ws.OpPing, true, ""), "empty messages": masked(ws.OpBinary, true, ""), "small messages": masked(ws.OpBinary, true, frameOf("x")),
+	} {
+		Convey("Where "+name+" follow each other a turn has fewer bytes, and longer frames change that", t, func() {
+			g := newStage(t)
+			s, fd, _ := g.linked(false, true)
+			buf := make([]byte, 256<<10)
+			f := &flood{fd: fd, next: func() []byte { return again(string(frame)) }}
+			for i := range 3 {
+				f.offer()
+				had := unread(int(s.fd))
+				_, _ = s.link.read(buf)
+				So(had-unread(int(s.fd)), ShouldBeGreaterThan, 0)
+				if i > 0 {
+					So(had-unread(int(s.fd)), ShouldBeLessThanOrEqualTo, 2*denseRead)
+				}
+			}
+			for len(f.rest) > 0 { // to the end of a frame
+				n, _ := send(fd, f.rest)
+				f.rest = f.rest[max(0, n):]
+				for unread(int(s.fd)) > 0 {
+					s.link.conn.drained = false
+					_, _ = s.link.read(buf)
+				}
+			}
+			f.next = func() []byte { return webAgain(ws.OpBinary, true, frameOf(strings.Repeat("x", 60))) }
+			for range 3 {
+				f.offer()
+				had := unread(int(s.fd))
+				s.link.conn.drained = false
+				_, err := s.link.read(buf)
+				So(err == nil || err == errAgain, ShouldBeTrue)
+				if had-unread(int(s.fd)) > 2*denseRead {
+					return
+				}
+			}
+			t.Fatal("reads stay short")
+		})
+	}
 }
 
 // TestKeyUpdates counts what changes of keys cost, as their bytes are few.

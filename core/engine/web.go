@@ -35,6 +35,7 @@ type webSocket struct {
 	headLen   uint8 // bytes of head
 	head      [webHeaderMax]byte
 	left      uint64 // bytes of payload to come
+	frames    uint32 // begun ever, modulo 2^32
 	control   []byte // payload of a control frame so far
 
 	// The message being written.
@@ -155,6 +156,7 @@ func (w *webSocket) beginFrame(head []byte) error {
 		w.readKey, w.readAt = [4]byte(head[len(head)-4:]), 0
 	}
 	w.inFrame, w.left, w.control = true, size, w.control[:0]
+	w.frames++
 	return nil
 }
 
