@@ -141,7 +141,7 @@ stages_report() {
 needs_of() {
     case $1 in
         report) echo chromium ;;
-        c) echo g++ clang pkg-config openssl curl node chromium certutil ss ;;
+        c) echo g++ clang pkg-config openssl curl node chromium certutil python3 ss ;;
         asan) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
     esac

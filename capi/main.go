@@ -114,6 +114,9 @@ var otherTypes = map[C.int]bool{0: true, 1: true, 2: true, 5: true, 6: true, 9: 
 //export zgo_socket
 func zgo_socket(handle C.uintptr_t, kind C.int, code *C.int) C.uintptr_t {
 	c, err := contextOf(uintptr(handle))
+	if err == nil {
+		err = c.State()
+	}
 	if err == nil && kind != stream.Type {
 		err = errno.New(errno.EINVAL, "there is no socket type %d", kind)
 		if otherTypes[kind] {

@@ -204,6 +204,16 @@ func (c *Context) Add(s Socket) error {
 	return nil
 }
 
+// State returns ETERM once the context is shut down.
+func (c *Context) State() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.terminated {
+		return errno.ETERM
+	}
+	return nil
+}
+
 // AddMonitor has Shutdown terminate m too, also when its socket is closed by
 // then. Neither MAX_SOCKETS nor Term counts it. ETERM.
 func (c *Context) AddMonitor(m Socket) error {

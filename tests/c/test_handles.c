@@ -105,6 +105,9 @@ static void socket_types (void)
         CHECK_NULL (zlink_socket (ctx, absent[i]), ENOTSUP);
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         CHECK_NULL (zlink_socket (ctx, unknown[i]), EINVAL);
+    CHECK_OK (zlink_ctx_shutdown (ctx)); /* that comes first */
+    CHECK_NULL (zlink_socket (ctx, absent[0]), ETERM);
+    CHECK_NULL (zlink_socket (ctx, unknown[0]), ETERM);
     zt_term (ctx);
 }
 
