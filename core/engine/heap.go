@@ -5,6 +5,8 @@ package engine
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/zlink/zlink/core/shm"
 )
 
 // Go's heap after a crowd
@@ -42,6 +44,9 @@ var left struct {
 	looked atomic.Int64 // bytes at the last look
 	looks  atomic.Bool  // another look will come
 }
+
+// The lists of blocks that went back are garbage, too.
+func init() { shm.Tidied = compact }
 
 // leaves adds to left. Any thread.
 func leaves(bytes int64) {

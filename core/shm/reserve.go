@@ -51,8 +51,15 @@ type class struct {
 var (
 	growMutex sync.Mutex
 	classes   [ClassDedicated]class
-	tidying   bool // a tick will come; guarded by growMutex
+	tidying   bool    // a tick will come; guarded by growMutex
+	dropped   uintptr // bytes given back since Tidied was called; guarded by growMutex
 )
+
+// Tidied, if it is set, is called when tidiedWorth or more went back and no more
+// does: what such a flood left elsewhere may go too. A goroutine.
+var Tidied func()
+
+const tidiedWorth = 16 << 20
 
 // get returns a free block or a new one; nil when the system has no memory.
 func get(class uint32) unsafe.Pointer {
@@ -133,10 +140,18 @@ func excess() bool {
 
 // tidy is a tick, as long as there may be something to give back.
 func tidy() {
+	growMutex.Lock()
+	before := dropped
+	growMutex.Unlock()
 	Tick()
 	growMutex.Lock()
 	defer growMutex.Unlock()
-	if tidying = excess(); tidying {
+	if dropped == before && dropped >= tidiedWorth {
+		if dropped = 0; Tidied != nil {
+			go Tidied()
+		}
+	}
+	if tidying = excess() || dropped >= tidiedWorth; tidying {
 		time.AfterFunc(tidyTick, tidy)
 	}
 }
@@ -185,7 +200,7 @@ func (c *class) cool(class uint32, list unsafe.Pointer) {
 	}
 	slices.Sort(all)
 	spans := joined(all, blockSize[class])
-	dropped := uintptr(0)
+	gone := uintptr(0)
 	for i := range spans {
 		s := &spans[i]
 		whole := span{uintptr(roundUp(uint64(s.from), PageSize)), s.to &^ (PageSize - 1)}
@@ -197,12 +212,13 @@ func (c *class) cool(class uint32, list unsafe.Pointer) {
 		}
 		if *s = whole; whole.from < whole.to {
 			dropPages(pointer(whole.from), whole.to-whole.from)
-			dropped += whole.to - whole.from
+			gone += whole.to - whole.from
 		}
 	}
 	growMutex.Lock()
 	defer growMutex.Unlock()
-	c.warm -= dropped
+	c.warm -= gone
+	dropped += gone
 	c.cold = merged(append(c.cold, spans...))
 	if kept != nil {
 		end := kept
