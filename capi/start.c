@@ -47,7 +47,8 @@ static _Atomic uint32_t state;
 enum
 {
     /* Go takes a few ms. Threads that it cannot have it waits for. */
-    LONGEST_WAIT_S = 10
+    LONGEST_WAIT_S = 10,
+    LAUNCH_TRIES = 20 /* one each ms */
 };
 
 /* What Go reserves of the address space when it starts (1.65 GB with 1.26 and 1.27,
@@ -169,7 +170,14 @@ static int launch (void)
         return error;
     pthread_attr_init (&detached);
     pthread_attr_setdetachstate (&detached, PTHREAD_CREATE_DETACHED);
-    if (pthread_create (&thread, &detached, x_cgo_runtime_entry, NULL) != 0)
+    /* The threads that were tried may still be counted. */
+    for (int tries = 0; tries < LAUNCH_TRIES; tries++) {
+        error = pthread_create (&thread, &detached, x_cgo_runtime_entry, NULL);
+        if (error == 0)
+            break;
+        nanosleep (&(struct timespec) {0, 1000000}, NULL);
+    }
+    if (error != 0)
         error = refuse (EAGAIN, "the library's first thread cannot start", 0);
     pthread_attr_destroy (&detached);
     return error;

@@ -45,6 +45,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static set_t *buckets[BUCKETS];
 static uintptr_t last_handle = FIRST_HANDLE;
 
+/* A child may go on with the library if Go had not started in its parent (api.c), so
+ * the lock is free in it and the table whole. Nothing else is locked, and no memory
+ * taken or given, under the lock: a fork cannot wait for itself here. */
+static void before_fork (void) { pthread_mutex_lock (&lock); }
+static void after_fork (void) { pthread_mutex_unlock (&lock); }
+
+__attribute__ ((constructor)) static void watch_fork (void)
+{
+    pthread_atfork (before_fork, after_fork, after_fork);
+}
+
 /* ------------------------------------------------------ the table (locked) */
 
 /* Where the pointer to the handle's set is or would be. */
@@ -180,22 +191,22 @@ int zlink_timers_add (void *timers,
                       zlink_timer_fn handler,
                       void *arg)
 {
+    entry_t *entry = malloc (sizeof *entry);
     set_t *set = acquire (timers);
-    entry_t *entry;
+    int error;
 
-    if (!set)
-        return -1;
-    if (!handler)
-        return release (-1, EFAULT);
-    entry = set->last_id < INT_MAX ? malloc (sizeof *entry) : NULL;
-    if (!entry)
-        return release (-1, ENOMEM);
-    entry->interval_ns = interval_ns (interval_ms);
-    entry->handler = handler;
-    entry->arg = arg;
-    entry->id = ++set->last_id;
-    arm (set, entry, now_ns ());
-    return release (entry->id, 0);
+    if (set && handler && entry && set->last_id < INT_MAX) {
+        int id = ++set->last_id;
+        *entry = (entry_t) {NULL, 0, interval_ns (interval_ms), handler, arg, id};
+        arm (set, entry, now_ns ());
+        return release (id, 0);
+    }
+    if (set)
+        release (-1, handler ? ENOMEM : EFAULT);
+    error = errno;
+    free (entry);
+    errno = error;
+    return -1;
 }
 
 int zlink_timers_cancel (void *timers, int timer_id)
@@ -206,8 +217,10 @@ int zlink_timers_cancel (void *timers, int timer_id)
     if (!set)
         return -1;
     entry = take (set, timer_id);
+    if (release (entry ? 0 : -1, EINVAL) == -1)
+        return -1;
     free (entry);
-    return release (entry ? 0 : -1, EINVAL);
+    return 0;
 }
 
 static int rearm (void *timers, int timer_id, uint64_t new_interval_ns)

@@ -14,8 +14,8 @@
  *    one thread may receive while one other sends, and in FAST any number may. A context, and zlink_close of different sockets, may be used
  *    from any thread.
  *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
- *  - In a child made by fork () every call that can fail fails with ENOTSUP
- *    (doc/host.md).
+ *  - In a child made by fork () every call that can fail fails with ENOTSUP,
+ *    unless no call on a context had been made before (doc/host.md).
  */
 #ifndef ZLINK_H_INCLUDED
 #define ZLINK_H_INCLUDED
@@ -149,7 +149,9 @@ ZLINK_EXPORT const char *zlink_error_detail (void);
 #define ZLINK_THREAD_PRIORITY_DFLT -1
 #define ZLINK_THREAD_SCHED_POLICY_DFLT -1
 
-/* A new context, freed by zlink_ctx_term. NULL: EMFILE. */
+/* A new context, freed by zlink_ctx_term. NULL: EMFILE. The first call of a process
+ * starts the library: ENOMEM or EAGAIN when it has not the address space or the
+ * threads for that (zlink_error_detail tells which); a later call tries again. */
 ZLINK_EXPORT void *zlink_ctx_new (void);
 
 /* Shuts the context down, waits until its sockets are closed and their linger

@@ -110,7 +110,11 @@ void *hd_load (int flags)
     FIND (msg_close);
     FIND (atomic_counter_new);
     FIND (atomic_counter_destroy);
-    CHECK (zl.version && zl.recv && zl.atomic_counter_destroy);
+    FIND (timers_new);
+    FIND (timers_add);
+    FIND (timers_destroy);
+    FIND (error_detail);
+    CHECK (zl.version && zl.recv && zl.error_detail);
     return library;
 }
 

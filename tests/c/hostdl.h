@@ -68,6 +68,10 @@ extern struct hd_functions
     int (*msg_close) (zlink_msg_t *);
     void *(*atomic_counter_new) (void);
     void (*atomic_counter_destroy) (void **);
+    void *(*timers_new) (void);
+    int (*timers_add) (void *, size_t, zlink_timer_fn, void *);
+    int (*timers_destroy) (void **);
+    const char *(*error_detail) (void);
 } zl;
 
 /* The library's path, from the command line. */

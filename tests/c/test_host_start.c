@@ -14,15 +14,6 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-static const char *(*error_detail) (void);
-
-static void load (void)
-{
-    void *library = hd_load (RTLD_NOW);
-    *(void **) &error_detail = dlsym (library, "zlink_error_detail");
-    CHECK (error_detail != NULL);
-}
-
 static int entries (const char *folder)
 {
     int count = 0;
@@ -47,7 +38,7 @@ static void loading_starts_nothing (void)
 {
     int had_threads = threads (), had_descriptors = descriptors ();
     zlink_msg_t msg;
-    load ();
+    hd_load (RTLD_NOW);
     void *counter = zl.atomic_counter_new ();
     zl.version (NULL, NULL, NULL);
     CHECK (zl.msg_init (&msg) == 0 && zl.msg_close (&msg) == 0);
@@ -79,17 +70,17 @@ static void refused (int error, const char *word)
 {
     void *ctx = zl.ctx_new ();
     CHECK (ctx == NULL && errno == error);
-    CHECK (strstr (error_detail (), word) != NULL);
+    CHECK (strstr (zl.error_detail (), word) != NULL);
 }
 
 static void too_few_threads (void)
 {
-    load ();
+    hd_load (RTLD_NOW);
     become_nobody ();
     for (rlim_t more = 0; more < 6; more++) {
         set_soft (RLIMIT_NPROC, 1 + more);
         refused (EAGAIN, "threads");
-        CHECK (threads () == 1);
+        HD_UNTIL (threads () == 1); /* the kernel forgets them in its time */
     }
     set_soft (RLIMIT_NPROC, RLIM_INFINITY);
     use ();
@@ -101,7 +92,7 @@ static void too_little_address_space (void)
     printf ("skipped too_little_address_space: AddressSanitizer needs TiB of it\n");
     return;
 #endif
-    load ();
+    hd_load (RTLD_NOW);
     for (rlim_t mib = 128; mib <= 1024; mib *= 2) {
         set_soft (RLIMIT_AS, mib << 20);
         refused (ENOMEM, "address space");
@@ -114,7 +105,7 @@ static void too_little_address_space (void)
 static void no_thread_for_io (void)
 {
     bool bound = false;
-    load ();
+    hd_load (RTLD_NOW);
     become_nobody ();
     void *ctx = zl.ctx_new ();
     CHECK (ctx != NULL);
@@ -122,7 +113,7 @@ static void no_thread_for_io (void)
         void *s = zl.socket (ctx, ZLINK_STREAM);
         set_soft (RLIMIT_NPROC, (rlim_t) threads () + more);
         bound = zl.bind (s, "tcp://127.0.0.1:*") == 0;
-        CHECK (bound || (errno == EMTHREAD && strstr (error_detail (), "threads")));
+        CHECK (bound || (errno == EMTHREAD && strstr (zl.error_detail (), "threads")));
         CHECK (bound || more < 100);
         CHECK (zl.close (s) == 0);
     }
@@ -143,7 +134,7 @@ static void *call_at_once (void *arg)
 static void first_calls_at_once (void)
 {
     pthread_t callers[8];
-    load ();
+    hd_load (RTLD_NOW);
     pthread_barrier_init (&barrier, NULL, 8);
     for (int i = 0; i < 8; i++)
         CHECK (pthread_create (&callers[i], NULL, call_at_once, NULL) == 0);
@@ -165,7 +156,7 @@ static void signals_at_the_first_call (void)
     struct sigaction action = {.sa_handler = tick};
     struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
     sigset_t before, after;
-    load ();
+    hd_load (RTLD_NOW);
     sigemptyset (&before);
     sigaddset (&before, SIGUSR2);
     pthread_sigmask (SIG_SETMASK, &before, NULL);
@@ -201,7 +192,7 @@ static void refuses (void)
 
 static void forks_before_the_first_call (void)
 {
-    load ();
+    hd_load (RTLD_NOW);
     for (int i = 0; i < 5; i++) {
         pid_t child = fork ();
         if (child == 0) {
@@ -226,7 +217,7 @@ static void forks_before_the_first_call (void)
 static void daemons (void)
 {
     int ends[2], status = -1;
-    load ();
+    hd_load (RTLD_NOW);
     CHECK (pipe (ends) == 0);
     pid_t child = fork ();
     if (child == 0) {
@@ -274,7 +265,7 @@ static void prefork_servers (void)
     socklen_t size = sizeof addr;
     pid_t workers[WORKERS];
     char answer[9];
-    load ();
+    hd_load (RTLD_NOW);
     int listener = socket (AF_INET, SOCK_STREAM, 0);
     addr.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
     CHECK (bind (listener, (struct sockaddr *) &addr, sizeof addr) == 0);
@@ -298,6 +289,42 @@ static void prefork_servers (void)
     }
 }
 
+static void nothing (int id, void *arg)
+{
+    (void) id;
+    (void) arg;
+}
+
+static atomic_bool stop;
+
+/* Holds the lock of the timers as often as it can; that needs no Go. */
+static void *set_timers (void *arg)
+{
+    do {
+        void *timers = zl.timers_new ();
+        CHECK (zl.timers_add (timers, 1000, nothing, NULL) > 0);
+        CHECK (zl.timers_destroy (&timers) == 0);
+    } while (!arg && !atomic_load (&stop));
+    return NULL;
+}
+
+static void forks_beside_timers (void)
+{
+    pthread_t thread;
+    hd_load (RTLD_NOW);
+    CHECK (pthread_create (&thread, NULL, set_timers, NULL) == 0);
+    for (int i = 0; i < 200; i++) {
+        pid_t child = fork ();
+        if (child == 0) {
+            set_timers ("once");
+            _exit (6);
+        }
+        expect_end (child, 6);
+    }
+    atomic_store (&stop, true);
+    pthread_join (thread, NULL);
+}
+
 static void *first_call (void *arg)
 {
     use ();
@@ -308,7 +335,7 @@ static void *first_call (void *arg)
 static void fork_beside_the_first_call (int delay_us)
 {
     pthread_t caller;
-    load ();
+    hd_load (RTLD_NOW);
     CHECK (pthread_create (&caller, NULL, first_call, NULL) == 0);
     usleep ((useconds_t) delay_us);
     pid_t child = fork ();
@@ -350,6 +377,7 @@ static const hd_case_t cases[] = {
   HD_CASE (daemons),
   HD_CASE (prefork_servers),
   HD_CASE (forks_beside_the_first_call),
+  HD_CASE (forks_beside_timers),
 };
 
 HD_MAIN (cases)
