@@ -61,7 +61,8 @@ namespace Zlink
         TlsHostname = 100, // string
         TlsTrustSystem = 101,
         TlsPassword = 102, // string
-        CloseTimeout = 301
+        CloseTimeout = 301,
+        HeaderMax = 302
     }
 
     // A call that failed: its errno, and what exactly it objected to.

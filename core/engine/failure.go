@@ -32,7 +32,7 @@ func failureOf(err error) (kind EventKind, value uint64) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return EventHandshakeFailed, uint64(unix.ECONNRESET)
 	case errors.As(err, &web):
-		return EventHandshakeProtocol, ProtocolWeb
+		return EventHandshakeProtocol, ProtocolWeb + uint64(web.status)
 	case aboutCertificate(err):
 		return EventHandshakeAuth, uint64(unix.EACCES)
 	}

@@ -160,7 +160,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 		below = l.secure
 	}
 	if t.Endpoint.Transport.Web() {
-		if l.web, l.early, err = upgrade(below, t.Endpoint, dialled); err != nil {
+		if l.web, l.early, err = upgrade(below, t, dialled); err != nil {
 			if l.secure != nil {
 				_ = l.secure.CloseWrite()
 			}

@@ -192,7 +192,7 @@ func (h *heartbeat) judge() {
 		s.shard.await(h, s.transport.Heartbeat.Timeout)
 		return
 	}
-	s.link.err = &webError{ws.StatusInternalServerError, "no answer to a ping"}
+	s.link.err = webBreach(ws.StatusInternalServerError, "no answer to a ping")
 	s.linkEnded(s.link.err)
 }
 

@@ -234,7 +234,7 @@ func (s *Session) cut() {
 		s.Abort(ReasonTransport)
 		return
 	}
-	s.link.err = &webError{ws.StatusMessageTooBig, "a message above MAXMSGSIZE"}
+	s.link.err = webBreach(ws.StatusMessageTooBig, "a message above MAXMSGSIZE")
 	s.linkEnded(s.link.err)
 }
 

@@ -94,7 +94,8 @@ const (
 	EventHandshakeAuth     EventKind = 0x4000 // a certificate was refused or is missing; value: EACCES
 )
 
-// Values of EventHandshakeProtocol (ZLINK_PROTOCOL_ERROR_*).
+// Values of EventHandshakeProtocol (ZLINK_PROTOCOL_ERROR_*). A status of HTTP that a
+// server refused an upgrade with is added to the first.
 const (
 	ProtocolWeb    = 0x30000000 // WebSocket
 	ProtocolCrypto = 0x11000001 // TLS

@@ -27,11 +27,16 @@ func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin 
 	return origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer}
 }
 
+// DefaultHeaderMax is the longest head of an HTTP message, in bytes, unless a
+// Transport says otherwise.
+const DefaultHeaderMax = 16 << 10
+
 // Transport is how the connections of one listener or dialer carry bytes.
 type Transport struct {
 	Endpoint      endpoint.Endpoint
 	HandshakeTime time.Duration // of TLS and WebSocket together; 0: no limit
 	Heartbeat     Heartbeat     // of accepted WebSocket connections
+	HeaderMax     int           // longest head of HTTP in bytes; 0: DefaultHeaderMax
 
 	// TLS is there for a secure endpoint; one that is stored later holds for
 	// connections that are made later.
@@ -42,6 +47,14 @@ type Transport struct {
 func (t *Transport) shakesHands() bool {
 	kind := t.Endpoint.Transport
 	return kind.Secure() || kind.Web()
+}
+
+// headerMax is HeaderMax or its default.
+func (t *Transport) headerMax() int {
+	if t.HeaderMax == 0 {
+		return DefaultHeaderMax
+	}
+	return t.HeaderMax
 }
 
 // remoteText is the endpoint of a peer; one of the local system has no name.

@@ -126,7 +126,7 @@ func headerSize(head []byte) int {
 	return size
 }
 
-func breach(text string) error { return &webError{ws.StatusProtocolError, text} }
+func breach(text string) error { return webBreach(ws.StatusProtocolError, text) }
 
 // beginFrame reads a whole header and checks it (RFC 6455, 5.2).
 func (w *webSocket) beginFrame(head []byte) error {
@@ -172,7 +172,7 @@ func (w *webSocket) checkOp(size uint64) error {
 		}
 		w.inMessage = true
 	case ws.OpText:
-		return &webError{ws.StatusUnsupportedData, "a text message; only binary ones are taken"}
+		return webBreach(ws.StatusUnsupportedData, "a text message; only binary ones are taken")
 	case ws.OpClose, ws.OpPing, ws.OpPong:
 		if !w.fin || size > ws.MaxControlFramePayloadSize {
 			return breach("a control frame is fragmented or too long")
@@ -181,7 +181,7 @@ func (w *webSocket) checkOp(size uint64) error {
 		return breach("a reserved opcode")
 	}
 	if size > webFrameMax {
-		return &webError{ws.StatusMessageTooBig, "a frame longer than any message"}
+		return webBreach(ws.StatusMessageTooBig, "a frame longer than any message")
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func (w *webSocket) closedBy(payload []byte) error {
 			return breach("a Close frame with a code that cannot be sent")
 		}
 		if !utf8.Valid(payload[2:]) {
-			return &webError{ws.StatusInvalidFramePayloadData, "a Close frame's reason is not UTF-8"}
+			return webBreach(ws.StatusInvalidFramePayloadData, "a Close frame's reason is not UTF-8")
 		}
 		if w.closeCode == 0 {
 			w.closeCode = code

@@ -356,8 +356,10 @@ static void wrong_answers (void)
         for (char byte; read (d.fd, &byte, 1) == 1;) {
         }
         close (d.fd);
+        /* The status of a refusal is told. */
         expect_failed (&d, ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL,
-                       ZLINK_PROTOCOL_ERROR_WS_UNSPECIFIED);
+                       ZLINK_PROTOCOL_ERROR_WS_UNSPECIFIED
+                         + (uint64_t) atoi (changes[i][1]));
     }
     zt_fast_silence (d.s, 0);
     take (&d, "/");
@@ -373,7 +375,7 @@ static void endless_answer (void)
     memset (line, 'x', sizeof line);
     memcpy (line, "X-Line:", 7);
     memcpy (line + 1024, "\r\n", 2);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 16; i++)
         zt_write (d.fd, line, sizeof line);
     expect_failed (&d, ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL,
                    ZLINK_PROTOCOL_ERROR_WS_UNSPECIFIED);

@@ -65,6 +65,11 @@ static void requests_of_many_kinds (void)
       START HOST CONNECTION UPGRADE VERSION KEY
       "Sec-WebSocket-Protocol: chat, superchat\r\n"
       "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+      START HOST "Connection: keep-alive\r\nConnection: upgrade\r\n"
+                 "Upgrade: h2c\r\n" UPGRADE VERSION KEY "\r\n",
+      "GET http://a:8080/?b HTTP/1.1\r\n" HOST CONNECTION UPGRADE VERSION KEY
+      "Content-Length: 0\r\n\r\n",
+      "\r\n" START HOST CONNECTION UPGRADE VERSION KEY "\r\n",
     };
     zws_t w = zws_open (NO_LIMIT);
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
@@ -74,10 +79,10 @@ static void requests_of_many_kinds (void)
     close_all (&w);
 }
 
-/* A header of nearly 8 KiB. */
+/* A header of nearly 16 KiB. */
 static void long_header (void)
 {
-    enum { filler = 7800 };
+    enum { filler = 16300 };
     char request[ZWS_HEADER_CAP] = START HOST CONNECTION UPGRADE VERSION KEY
       "Cookie: ";
     size_t size = strlen (request);
@@ -196,10 +201,25 @@ static void expect_status (int fd, int status, char header[ZWS_HEADER_CAP])
     close (fd);
 }
 
+/* The fields that belong to the status. */
+static void expect_whole (const char *header, int status)
+{
+    CHECK (zws_field (header, "Content-Length") != NULL);
+    CHECK (zws_field (header, "Date") != NULL);
+    CHECK (strncmp (zws_field (header, "Connection"), "close", 5) == 0);
+    if (status == 405)
+        CHECK_STR (zws_field (header, "Allow"), "GET, HEAD");
+    if (status == 426) {
+        CHECK_STR (zws_field (header, "Sec-WebSocket-Version"), "13");
+        CHECK_STR (zws_field (header, "Upgrade"), "websocket");
+        CHECK_STR (zws_field (header, "Connection"), "close, Upgrade");
+    }
+}
+
 static void refused_requests (void)
 {
     static const refused_t table[] = {
-      {"no upgrade", START HOST "\r\n", 400},
+      {"no upgrade", START HOST "\r\n", 426},
       {"no Upgrade field", START HOST CONNECTION VERSION KEY "\r\n", 400},
       {"another Upgrade",
        START HOST CONNECTION "Upgrade: h2c\r\n" VERSION KEY "\r\n", 400},
@@ -231,7 +251,27 @@ static void refused_requests (void)
       {"POST", "POST / HTTP/1.1\r\n" HOST CONNECTION UPGRADE VERSION KEY "\r\n",
        405},
       {"HTTP/1.0",
-       "GET / HTTP/1.0\r\n" HOST CONNECTION UPGRADE VERSION KEY "\r\n", 505},
+       "GET / HTTP/1.0\r\n" HOST CONNECTION UPGRADE VERSION KEY "\r\n", 426},
+      {"a health check of HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", 426},
+      {"HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+      {"two hosts", START HOST HOST CONNECTION UPGRADE VERSION KEY "\r\n", 400},
+      {"a blank in front of a colon",
+       START "Host : a\r\n" CONNECTION UPGRADE VERSION KEY "\r\n", 400},
+      {"a folded line",
+       START HOST CONNECTION UPGRADE VERSION KEY "X: a\r\n b\r\n\r\n", 400},
+      {"a body",
+       START HOST CONNECTION UPGRADE VERSION KEY
+       "Content-Length: 5\r\n\r\nhello",
+       400},
+      {"a body in chunks",
+       START HOST CONNECTION UPGRADE VERSION KEY
+       "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       400},
+      {"two keys", START HOST CONNECTION UPGRADE VERSION KEY KEY "\r\n", 400},
+      {"a key that is no base64",
+       START HOST CONNECTION UPGRADE VERSION
+       "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!!!\r\n\r\n",
+       400},
       {"another path",
        "GET /other HTTP/1.1\r\n" HOST CONNECTION UPGRADE VERSION KEY "\r\n",
        404},
@@ -245,8 +285,7 @@ static void refused_requests (void)
         zt_write (fd, table[i].request, strlen (table[i].request));
         expect_status (fd, table[i].status, header);
         expect_bad_upgrade (&w);
-        if (table[i].status == 426)
-            CHECK_STR (zws_field (header, "Sec-WebSocket-Version"), "13");
+        expect_whole (header, table[i].status);
     }
     close_all (&w);
 }
@@ -285,20 +324,36 @@ static void paths (void)
     close_all (&w);
 }
 
-/* More than 8 KiB, of which the server does not wait for the end. */
-static void endless_header (void)
+/* A client that writes lines of 1,026 bytes without an end, and is answered. */
+static void expect_too_long (zws_t *w, int port, int lines)
 {
     char line[1026], header[ZWS_HEADER_CAP];
-    zws_t w = zws_open (NO_LIMIT);
-    int fd = zt_client (w.port);
+    int fd = zt_client (port);
     zt_write (fd, START HOST, strlen (START HOST));
     memset (line, 'x', sizeof line);
     memcpy (line, "X-Line:", 7);
     memcpy (line + 1024, "\r\n", 2);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < lines; i++)
         zt_write (fd, line, sizeof line);
     expect_status (fd, 431, header);
-    expect_bad_upgrade (&w);
+    expect_whole (header, 431);
+    expect_bad_upgrade (w);
+}
+
+/* More than 16 KiB, or STREAM_HEADER_MAX, of which the server does not wait for the
+ * end. */
+static void endless_header (void)
+{
+    zws_t w = zws_open (NO_LIMIT);
+    expect_too_long (&w, w.port, 16);
+    for (int wrong = 1023; wrong < 100000; wrong += 65537 - 1023)
+        CHECK_FAIL (zlink_setsockopt (w.s, ZLINK_STREAM_HEADER_MAX, &wrong,
+                                      sizeof wrong),
+                    EINVAL);
+    zt_set_int (w.s, ZLINK_STREAM_HEADER_MAX, 1024);
+    expect_too_long (&w, zt_bind_to (w.s, "ws://127.0.0.1:*"), 1);
+    zt_set_int (w.s, ZLINK_STREAM_HEADER_MAX, 65536);
+    expect_too_long (&w, zt_bind_to (w.s, "ws://127.0.0.1:*"), 64);
     close_all (&w);
 }
 

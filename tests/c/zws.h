@@ -30,7 +30,7 @@
 #define ZWS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define ZWS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
-#define ZWS_HEADER_CAP 16384
+#define ZWS_HEADER_CAP 17000
 
 /* ---------------------------------------------------------- the handshake */
 

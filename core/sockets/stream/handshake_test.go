@@ -76,7 +76,7 @@ func TestFailedHandshakes(t *testing.T) {
 		}{
 			{"tls://127.0.0.1:*", "GET / HTTP/1.1\r\n\r\n", engine.EventHandshakeProtocol, engine.ProtocolCrypto},
 			{"ws://127.0.0.1:*", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", engine.EventHandshakeProtocol, engine.ProtocolWeb},
-			{"ws://127.0.0.1:*", "GET /" + strings.Repeat("x", 9000), engine.EventHandshakeProtocol, engine.ProtocolWeb},
+			{"ws://127.0.0.1:*", "GET /" + strings.Repeat("x", engine.DefaultHeaderMax), engine.EventHandshakeProtocol, engine.ProtocolWeb},
 			{"ws://127.0.0.1:*", "", engine.EventHandshakeFailed, uint64(errno.ECONNRESET)},
 		} {
 			k, m := watched(t, r.endpoint)
@@ -108,7 +108,11 @@ func TestPendingHandshakes(t *testing.T) {
 			for i := range 20 {
 				c := plain(t, at)
 				if i%2 == 0 { // half of them have begun
-					_, err := c.Write([]byte{22, 3, 1})
+					begin := "\x16\x03\x01" // of TLS
+					if strings.HasPrefix(endpoint, "ws:") {
+						begin = "GET / H"
+					}
+					_, err := c.Write([]byte(begin))
 					So(err, ShouldBeNil)
 				}
 				clients = append(clients, c)

@@ -161,6 +161,10 @@ func WithLinger(d time.Duration) Setting { return msSetting(OptLinger, d) }
 // connection that ends, before it is reset; 0: it is at once; negative: no limit.
 func WithCloseTimeout(d time.Duration) Setting { return msSetting(OptCloseTimeout, d) }
 
+// WithHeaderMax limits the bytes of a request or answer of HTTP that a handshake of
+// ws or wss takes, 1,024 to 65,536.
+func WithHeaderMax(bytes int) Setting { return intSetting(OptHeaderMax, bytes) }
+
 // WithRecvTimeout limits how long a receive waits (EAGAIN); negative: no limit.
 func WithRecvTimeout(d time.Duration) Setting { return msSetting(OptRcvTimeo, d) }
 

@@ -74,6 +74,7 @@ const (
 	OptZMPMetadata      Option = 117
 	OptMode             Option = 300 // ModeCompat or ModeFast; until the first bind or connect
 	OptCloseTimeout     Option = 301
+	OptHeaderMax        Option = 302
 )
 
 // Values of OptMode.
@@ -138,7 +139,8 @@ var intOptions = map[Option]intOption{
 	OptTLSVerify:       {1, 0, 1},
 	OptTLSClientCert:   {0, 0, 1},
 	OptTLSTrustSystem:  {1, 0, 1},
-	OptCloseTimeout:    {10000, -1, most}, // ms
+	OptCloseTimeout:    {10000, -1, most},                            // ms
+	OptHeaderMax:       {engine.DefaultHeaderMax, 1 << 10, 64 << 10}, // bytes
 
 	OptHeartbeatIvl:     {0, 0, most},                    // ms
 	OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms

@@ -59,6 +59,7 @@ func TestIntOptions(t *testing.T) {
 		{"HEARTBEAT_IVL", 75, 0, []int{0, 1, big}, []int{-1}},
 		{"HEARTBEAT_TTL", 76, 0, []int{0, 1, 6_553_599}, []int{-1, 6_553_600}},
 		{"HEARTBEAT_TIMEOUT", 77, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_HEADER_MAX", 302, 16384, []int{1024, 65536}, []int{-1, 0, 1023, 65537}},
 		{"RATE", 8, 100, []int{1, big}, []int{0, -1}},
 		{"RECOVERY_IVL", 9, 10_000, []int{0, 1, big}, []int{-1}},
 		{"MULTICAST_HOPS", 25, 1, []int{1, 255, big}, []int{0, -1}},

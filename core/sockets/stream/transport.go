@@ -14,7 +14,8 @@ import (
 // transport returns what the connections of an endpoint are made with. EINVAL: a
 // file that TLS needs is missing or bad.
 func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transport, error) {
-	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(OptHandshakeIvl)}
+	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(OptHandshakeIvl),
+		HeaderMax: int(k.opt.int(OptHeaderMax))}
 	if listens {
 		t.Heartbeat = engine.Heartbeat{Interval: k.opt.duration(OptHeartbeatIvl), Timeout: k.opt.duration(OptHeartbeatTimeout)}
 	}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// webVersion is the version of WebSocket that RFC 6455 describes.
+const webVersion = "13"
+
+// webGUID is what a key is answered with (RFC 6455, 1.3).
+const webGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// Fields of answers that say what is understood.
+const (
+	allowField   = "Allow: GET, HEAD\r\n"
+	upgradeField = "Upgrade: websocket\r\n"
+	versionField = "Sec-WebSocket-Version: " + webVersion + "\r\n"
+)
+
+// acceptWeb takes a request for a path, and answers it.
+func acceptWeb(r *headReader, conn io.Writer, path string) error {
+	h, err := r.next()
+	var key string
+	var req requestLine
+	if err == nil {
+		req, err = readRequestLine(h.first)
+	}
+	if err == nil {
+		key, err = checkRequest(&h, req, path)
+	}
+	var why *refusal
+	switch {
+	case errors.As(err, &why):
+		_, _ = conn.Write(why.answer(req.method == http.MethodHead))
+		return &webError{text: fmt.Sprintf("a request was answered %d: %s", why.status, why.text)}
+	case err != nil:
+		return err
+	}
+	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: "+keyAnswer(key)+"\r\n\r\n")
+	return err
+}
+
+// answer is the whole answer to a request that is refused; the connection ends with
+// it. To HEAD it has no body.
+func (r *refusal) answer(head bool) []byte {
+	body := r.text + "\n"
+	connection := "close"
+	if strings.Contains(r.fields, upgradeField) {
+		connection = "close, Upgrade"
+	}
+	out := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s"+
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n", r.status, http.StatusText(r.status),
+		time.Now().UTC().Format(http.TimeFormat), connection, r.fields, len(body))
+	if head {
+		return out
+	}
+	return append(out, body...)
+}
+
+// requestLine is the first line of a request.
+type requestLine struct {
+	method string
+	path   string // without a query; "*" and what CONNECT names are none
+	host   string // of a target in absolute form
+	old    bool   // HTTP/1.0
+}
+
+// readRequestLine takes a request's line apart (RFC 9112, 3).
+func readRequestLine(line string) (r requestLine, err error) {
+	method, rest, ok := strings.Cut(line, " ")
+	target, version, ok2 := strings.Cut(rest, " ")
+	if !ok || !ok2 || !isToken(method) {
+		return r, bad("the first line is no request of HTTP")
+	}
+	major, minor, ok := readVersion(version)
+	if !ok {
+		return r, bad("the first line has no version of HTTP")
+	}
+	r.method, r.old = method, minor == 0
+	if major != 1 {
+		return r, &refusal{status: http.StatusHTTPVersionNotSupported, text: "only HTTP/1.1 is understood here"}
+	}
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7F || c == '#' {
+			return r, bad("the target has a character that is not of targets")
+		}
+	}
+	return r, r.readTarget(target)
+}
+
+// readVersion reads "HTTP/1.1".
+func readVersion(text string) (major, minor int, ok bool) {
+	digit := func(i int) bool { return text[i] >= '0' && text[i] <= '9' }
+	if len(text) != len("HTTP/1.1") || text[:5] != "HTTP/" || !digit(5) || text[6] != '.' || !digit(7) {
+		return 0, 0, false
+	}
+	return int(text[5] - '0'), int(text[7] - '0'), true
+}
+
+// readTarget reads the target of a request in its four forms (RFC 9112, 3.2).
+func (r *requestLine) readTarget(target string) error {
+	if target == "*" || r.method == http.MethodConnect {
+		r.path = target
+		return nil
+	}
+	if !strings.HasPrefix(target, "/") {
+		scheme, rest, ok := strings.Cut(target, "://")
+		switch scheme = strings.ToLower(scheme); {
+		case !ok, scheme != "http" && scheme != "https" && scheme != "ws" && scheme != "wss":
+			return bad("the target is neither a path nor a URL of HTTP")
+		}
+		end := strings.IndexAny(rest, "/?")
+		if end < 0 {
+			end = len(rest)
+		}
+		if r.host = rest[:end]; !validHost(r.host) || r.host == "" || r.host[0] == ':' {
+			return bad("the target's host is none")
+		}
+		if target = rest[end:]; !strings.HasPrefix(target, "/") {
+			target = "/" + target
+		}
+	}
+	r.path, _, _ = strings.Cut(target, "?")
+	return nil
+}
+
+// validHost tells whether text may be the value of Host: host and port, or nothing. A
+// host with escapes is none.
+func validHost(text string) bool {
+	var port string
+	if strings.HasPrefix(text, "[") {
+		address, behind, ok := strings.Cut(text[1:], "]")
+		ip, err := netip.ParseAddr(address)
+		if !ok || err != nil || !ip.Is6() || ip.Zone() != "" || behind != "" && behind[0] != ':' {
+			return false
+		}
+		port = strings.TrimPrefix(behind, ":")
+	} else {
+		host, behind, _ := strings.Cut(text, ":")
+		for i := range len(host) {
+			if !isToken(host[i:i+1]) && !strings.Contains("(),;=", host[i:i+1]) || strings.Contains("#%^`|", host[i:i+1]) {
+				return false
+			}
+		}
+		port = behind
+	}
+	return strings.Trim(port, "0123456789") == ""
+}
+
+// checkRequest tells whether a request asks for a WebSocket at the path, and returns
+// its key. What others could understand in another way is refused.
+func checkRequest(h *head, req requestLine, path string) (key string, err error) {
+	if err := checkHost(h, req); err != nil {
+		return "", err
+	}
+	if err := checkLength(h); err != nil {
+		return "", err
+	}
+	switch {
+	case req.method != http.MethodGet && req.method != http.MethodHead:
+		return "", &refusal{http.StatusMethodNotAllowed, allowField, "only GET and HEAD are understood here"}
+	case req.path != path:
+		return "", &refusal{http.StatusNotFound, "", "there is no WebSocket at this path"}
+	case h.count("Transfer-Encoding") > 0 || hasBody(h):
+		return "", bad("the request has a body")
+	case req.old || req.method == http.MethodHead || !h.asksForWeb():
+		return "", &refusal{http.StatusUpgradeRequired, upgradeField + versionField, "this is a WebSocket, which takes an upgrade of HTTP/1.1"}
+	}
+	return h.checkUpgrade()
+}
+
+// asksForWeb tells whether a request has something to do with WebSocket.
+func (h *head) asksForWeb() bool {
+	upgrade, _ := h.lists("Upgrade", "websocket")
+	return upgrade || h.count("Sec-WebSocket-Key") > 0 || h.count("Sec-WebSocket-Version") > 0
+}
+
+// checkHost sees to the field Host (RFC 9112, 3.2).
+func checkHost(h *head, req requestLine) error {
+	host, n := h.one("Host")
+	switch {
+	case n > 1:
+		return bad("the field Host is there more than once")
+	case n == 0 && !req.old:
+		return bad("the field Host is missing")
+	case !validHost(host):
+		return bad("the field Host has something else than a host and a port")
+	}
+	return nil
+}
+
+// checkLength sees to the length of a body (RFC 9112, 6).
+func checkLength(h *head) error {
+	length, n := h.one("Content-Length")
+	switch {
+	case n > 1:
+		return bad("the field Content-Length is there more than once")
+	case n == 1 && (length == "" || strings.Trim(length, "0123456789") != ""):
+		return bad("the field Content-Length has something else than a number")
+	case n == 1 && h.count("Transfer-Encoding") > 0:
+		return bad("the fields Content-Length and Transfer-Encoding are both there")
+	}
+	return nil
+}
+
+// hasBody tells whether Content-Length announces a body.
+func hasBody(h *head) bool {
+	length, _ := h.one("Content-Length")
+	return strings.Trim(length, "0") != ""
+}
+
+// checkUpgrade checks the fields of an upgrade (RFC 6455, 4.2.1), and returns its key.
+func (h *head) checkUpgrade() (key string, err error) {
+	if upgrade, _ := h.lists("Upgrade", "websocket"); !upgrade {
+		return "", bad("the field Upgrade does not ask for websocket; a proxy must pass it on")
+	}
+	if upgrade, _ := h.lists("Connection", "upgrade"); !upgrade {
+		return "", bad("the field Connection does not ask for the upgrade; a proxy must pass it on")
+	}
+	version, n := h.one("Sec-WebSocket-Version")
+	switch {
+	case n != 1:
+		return "", bad("the field Sec-WebSocket-Version is missing, or there more than once")
+	case version != webVersion:
+		return "", &refusal{http.StatusUpgradeRequired, upgradeField + versionField, "only version 13 of WebSocket is understood here"}
+	}
+	key, n = h.one("Sec-WebSocket-Key")
+	if n != 1 {
+		return "", bad("the field Sec-WebSocket-Key is missing, or there more than once")
+	}
+	if bytes, err := base64.StdEncoding.DecodeString(key); err != nil || len(bytes) != 16 {
+		return "", bad("the field Sec-WebSocket-Key is not 16 bytes in base64")
+	}
+	return key, nil
+}
+
+// keyAnswer is the value of Sec-WebSocket-Accept (RFC 6455, 4.2.2).
+func keyAnswer(key string) string {
+	sum := sha1.Sum([]byte(key + webGUID))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

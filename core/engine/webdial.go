@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/zlink/zlink/core/endpoint"
+)
+
+// dialWeb asks for a WebSocket and takes the answer.
+func dialWeb(r *headReader, conn io.Writer, ep endpoint.Endpoint) error {
+	var random [16]byte
+	_, _ = rand.Read(random[:])
+	key := base64.StdEncoding.EncodeToString(random[:])
+	_, err := io.WriteString(conn, "GET "+ep.Path+" HTTP/1.1\r\nHost: "+hostField(ep)+"\r\n"+
+		"Upgrade: websocket\r\nConnection: Upgrade\r\n"+versionField+"Sec-WebSocket-Key: "+key+"\r\n\r\n")
+	if err != nil {
+		return err
+	}
+	var why *refusal
+	if err = takeAnswer(r, key); errors.As(err, &why) {
+		return &webError{text: why.text}
+	}
+	return err
+}
+
+// hostField is the value of Host: the port is left out where it is the transport's own.
+func hostField(ep endpoint.Endpoint) string {
+	host, _, _ := strings.Cut(ep.Host, "%") // a zone is this system's own
+	own := uint16(80)
+	if ep.Transport.Secure() {
+		own = 443
+	}
+	if ep.Port != own {
+		return net.JoinHostPort(host, strconv.Itoa(int(ep.Port)))
+	}
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// takeAnswer reads answers up to the last one, and checks that (RFC 6455, 4.1).
+func takeAnswer(r *headReader, key string) error {
+	for {
+		h, err := r.next()
+		if err != nil {
+			return err
+		}
+		status, err := readStatusLine(h.first)
+		switch {
+		case err != nil:
+			return err
+		case status == http.StatusSwitchingProtocols:
+			return h.checkAnswer(key)
+		case status >= 200:
+			return &webError{status: status, text: fmt.Sprintf("the server answered %s", h.first[len("HTTP/1.1 "):])}
+		}
+	}
+}
+
+// readStatusLine reads the first line of an answer (RFC 9112, 4).
+func readStatusLine(line string) (status int, err error) {
+	version, rest, _ := strings.Cut(line, " ")
+	code, _, _ := strings.Cut(rest, " ")
+	major, minor, ok := readVersion(version)
+	status, err = strconv.Atoi(code)
+	switch {
+	case !ok || err != nil || len(code) != 3 || status < 100:
+		return 0, bad("the answer is not HTTP")
+	case major != 1 || minor == 0 && status < 200:
+		return 0, bad("the answer is of another version than HTTP/1.1")
+	}
+	return status, nil
+}
+
+// checkAnswer checks the fields of an answer that says 101.
+func (h *head) checkAnswer(key string) error {
+	upgrade, others := h.lists("Upgrade", "websocket")
+	connection, _ := h.lists("Connection", "upgrade")
+	accept, n := h.one("Sec-WebSocket-Accept")
+	switch {
+	case !upgrade || others:
+		return bad("the answer's field Upgrade is not websocket")
+	case !connection:
+		return bad("the answer's field Connection does not tell of the upgrade")
+	case n != 1 || accept != keyAnswer(key):
+		return bad("the answer's field Sec-WebSocket-Accept does not fit the key")
+	}
+	for _, name := range []string{"Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"} {
+		for range h.list(name) {
+			return bad("the answer's field %s names what was not asked for", name)
+		}
+	}
+	return nil
+}
