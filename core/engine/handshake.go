@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
 )
 
 // connection is a connected descriptor on its way to be a session.
@@ -121,9 +122,16 @@ func (h *handshake) run() {
 	}
 }
 
+// errNoRoom ends a handshake for which there is no memory.
+var errNoRoom = errno.New(errno.ENOMEM, "the process has no address space left for a handshake (RLIMIT_AS)")
+
 // start has a place in the gate.
 func (h *handshake) start() {
 	if h.over {
+		return
+	}
+	if !shm.Roomy() {
+		h.fail(errNoRoom)
 		return
 	}
 	h.running = true

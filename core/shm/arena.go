@@ -11,11 +11,15 @@ import (
 )
 
 // mapPages returns size bytes of zeroed, page-aligned memory outside Go's
-// heap, or nil when the system has none. size is a multiple of PageSize.
+// heap, or nil when the system has none (Roomy). size is a multiple of PageSize.
 func mapPages(size uintptr) unsafe.Pointer {
 	p, err := unix.MmapPtr(-1, 0, nil, size, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
+		return nil
+	}
+	if !Roomy() {
+		unmapPages(p, size)
 		return nil
 	}
 	return p
@@ -29,6 +33,9 @@ func unmapPages(p unsafe.Pointer, size uintptr) {
 // growPages makes the mapping at p longer, moving it if need be; nil when the
 // system refuses, and the old mapping is as before.
 func growPages(p unsafe.Pointer, oldSize, newSize uintptr) unsafe.Pointer {
+	if newSize > oldSize && !Roomy() {
+		return nil
+	}
 	addr, _, err := unix.RawSyscall6(unix.SYS_MREMAP, uintptr(p), oldSize, newSize,
 		unix.MREMAP_MAYMOVE, 0, 0)
 	if err != 0 {

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -118,6 +119,47 @@ static void no_thread_for_io (void)
         CHECK (zl.close (s) == 0);
     }
     CHECK (zl.ctx_term (ctx) == 0);
+}
+
+enum
+{
+    LEFT_TO_GO = 128 << 20
+};
+
+static rlim_t address_space (void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen ("/proc/self/statm", "r");
+    CHECK (file && fscanf (file, "%lu", &pages) == 1);
+    fclose (file);
+    return (rlim_t) pages * (rlim_t) sysconf (_SC_PAGESIZE);
+}
+
+/* A peer that reads nothing is sent more than the process may have. */
+static void memory_runs_out (void)
+{
+    static uint8_t body[30000];
+    uint8_t id[4] = {0, 0, 0, 1};
+#ifdef __SANITIZE_ADDRESS__
+    printf ("skipped memory_runs_out: AddressSanitizer needs TiB of address space\n");
+    return;
+#endif
+    hd_load (RTLD_NOW);
+    hd_server_t server = hd_open ();
+    set_soft (RLIMIT_AS, address_space () + (200u << 20));
+    for (;;) {
+        if (zl.send (server.socket, id, 4, ZLINK_SNDMORE | ZLINK_DONTWAIT) == 4
+            && zl.send (server.socket, body, sizeof body, ZLINK_DONTWAIT) > 0)
+            continue;
+        CHECK (errno == ENOMEM);
+        break;
+    }
+    /* What Go's heap may need is still there. */
+    void *left = mmap (NULL, LEFT_TO_GO, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK (left != MAP_FAILED && munmap (left, LEFT_TO_GO) == 0);
+    set_soft (RLIMIT_AS, RLIM_INFINITY);
+    use ();
+    hd_close (&server);
 }
 
 /* -------------------------------------------------------------- first calls */
@@ -371,6 +413,7 @@ static const hd_case_t cases[] = {
   HD_CASE (too_few_threads),
   HD_CASE (too_little_address_space),
   HD_CASE (no_thread_for_io),
+  HD_CASE (memory_runs_out),
   HD_CASE (first_calls_at_once),
   HD_CASE (signals_at_the_first_call),
   HD_CASE (forks_before_the_first_call),
