@@ -52,9 +52,13 @@ func result(err error) C.int {
 	if err == nil {
 		return 0
 	}
-	detail := errno.Detail(err)
-	C.zl_set_detail((*C.uchar)(unsafe.StringData(detail)), C.size_t(len(detail)))
+	tell(errno.Detail(err))
 	return -C.int(errno.Of(err))
+}
+
+// tell makes a sentence what zlink_error_detail returns.
+func tell(detail string) {
+	C.zl_set_detail((*C.uchar)(unsafe.StringData(detail)), C.size_t(len(detail)))
 }
 
 //export zgo_ctx_new

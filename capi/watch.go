@@ -65,6 +65,7 @@ func zgo_monitor_recv(handle C.uintptr_t, out *C.zl_monitor_event, flags C.int) 
 	setID(&out.routing_id, e.RoutingID)
 	setText(&out.local_addr, e.Local)
 	setText(&out.remote_addr, e.Remote)
+	tell(e.Detail)
 	return 0
 }
 

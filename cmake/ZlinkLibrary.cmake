@@ -42,10 +42,12 @@ endif()
 # with EINTR though no handler of the host ran. Without that it asks running
 # code at its next function call, which the core's short functions make often.
 # And stacks that were grown for the host's signal handlers (capi/loading.c) stay
-# large. Without the other two Go keeps descriptors of its control group's files
-# open, to follow a processor limit; the core sets GOMAXPROCS itself.
+# large. Without the next two Go keeps descriptors of its control group's files
+# open, to follow a processor limit; the core sets GOMAXPROCS itself. The last one takes
+# certificates with a negative serial number, as other libraries for TLS do.
 set(zlink_godebug
-  asyncpreemptoff=1 gcshrinkstackoff=1 containermaxprocs=0 updatemaxprocs=0)
+  asyncpreemptoff=1 gcshrinkstackoff=1 containermaxprocs=0 updatemaxprocs=0
+  x509negativeserial=1)
 list(TRANSFORM zlink_godebug REPLACE "=.*" "" OUTPUT_VARIABLE zlink_godebug_names)
 string(JOIN "," zlink_godebug ${zlink_godebug})
 set(zlink_ldflags "-X=runtime.godebugDefault=${zlink_godebug}")
@@ -59,7 +61,8 @@ string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 # a folder with such a name.
 set(zlink_goroot "${PROJECT_BINARY_DIR}/go/_goroot")
 
-set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
+# The tag is for what only the edited Go has.
+set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false -tags=zlink_goroot)
 if(ZLINK_SANITIZE)
   list(APPEND zlink_go_flags -asan)
   string(APPEND zlink_cflags " -fno-omit-frame-pointer -DZLINK_CHECK_GATE")

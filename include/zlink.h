@@ -128,7 +128,8 @@ ZLINK_EXPORT const char *zlink_strerror (int errnum);
 
 /* What the calling thread's last failed zlink call objected to, as one
  * sentence; "" when there is nothing to add to the errno. Valid until the
- * thread's next zlink call. */
+ * thread's next zlink call. After zlink_monitor_recv has succeeded: why the
+ * event's handshake failed or its connection ended, or "". */
 ZLINK_EXPORT const char *zlink_error_detail (void);
 
 /* --------------------------------------------------------------- contexts */
@@ -563,7 +564,8 @@ typedef struct zlink_peer_info_t
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
 /* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). No event
- * follows MONITOR_STOPPED. EFAULT: event is NULL. ENOTSOCK: not a monitor.
+ * follows MONITOR_STOPPED. zlink_error_detail then says why a handshake failed.
+ * EFAULT: event is NULL. ENOTSOCK: not a monitor.
  * EINTR. ETERM: the context was shut down and no event is left. */
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);

@@ -33,7 +33,7 @@ func KeyPair(certFile, keyFile, password string) (tls.Certificate, error) {
 	if pair.PrivateKey, err = Key(keyFile, password); err != nil {
 		return tls.Certificate{}, err
 	}
-	if !belongs(pair.PrivateKey, pair.Leaf) {
+	if !putFirst(&pair) {
 		return tls.Certificate{}, refuse("TLS_KEY", keyFile, errors.New("it is not the key of "+certFile))
 	}
 	return pair, nil
@@ -47,7 +47,7 @@ func Certificate(file string) (cert tls.Certificate, err error) {
 		return tls.Certificate{}, err
 	}
 	if cert.Certificate, err = chain(text); err == nil {
-		cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0])
+		cert.Leaf, err = ParseLeniently(cert.Certificate[0])
 	}
 	if err != nil {
 		return tls.Certificate{}, refuse("TLS_CERT", file, err)
@@ -67,31 +67,6 @@ func Key(file, password string) (crypto.PrivateKey, error) {
 		return nil, refuse("TLS_KEY", file, err)
 	}
 	return key, nil
-}
-
-// Authorities returns those of a PEM file and, with system, those that the
-// system trusts. nil: the system's alone. EINVAL as with KeyPair.
-func Authorities(file string, system bool) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if system {
-		if file == "" {
-			return nil, nil
-		}
-		if trusted, err := x509.SystemCertPool(); err == nil {
-			pool = trusted
-		}
-	}
-	if file == "" {
-		return pool, nil
-	}
-	text, err := read("TLS_CA", file)
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, refuse("TLS_CA", file, errNoCertificate)
-	}
-	return pool, nil
 }
 
 var errNoCertificate = errors.New("there is no certificate in it")
@@ -129,16 +104,27 @@ func read(option, file string) ([]byte, error) {
 	return nil, errno.New(errno.EINVAL, "cannot read %s %s: %v", option, file, err)
 }
 
+// putFirst makes the certificate of the key the first one, as it has to be in a
+// handshake, and tells whether there is one.
+func putFirst(pair *tls.Certificate) bool {
+	if belongs(pair.PrivateKey, pair.Leaf) {
+		return true
+	}
+	for i, der := range pair.Certificate[1:] {
+		if cert, err := ParseLeniently(der); err == nil && belongs(pair.PrivateKey, cert) {
+			copy(pair.Certificate[1:], pair.Certificate[:i+1])
+			pair.Certificate[0], pair.Leaf = der, cert
+			return true
+		}
+	}
+	return false
+}
+
 func chain(text []byte) (all [][]byte, err error) {
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			break
+	for block := range blocks(text) {
+		if isCertificate(block) {
+			all = append(all, certificateOf(block))
 		}
-		if block.Type == "CERTIFICATE" {
-			all = append(all, block.Bytes)
-		}
-		text = rest
 	}
 	if len(all) == 0 {
 		return nil, errNoCertificate
@@ -147,12 +133,7 @@ func chain(text []byte) (all [][]byte, err error) {
 }
 
 func privateKey(text []byte, password string) (crypto.PrivateKey, error) {
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			return nil, errors.New("there is no private key in it")
-		}
-		text = rest
+	for block := range blocks(text) {
 		switch block.Type {
 		case "ENCRYPTED PRIVATE KEY":
 			if password == "" {
@@ -171,6 +152,7 @@ func privateKey(text []byte, password string) (crypto.PrivateKey, error) {
 			return parse(block.Type, der)
 		}
 	}
+	return nil, errors.New("there is no private key in it")
 }
 
 var errEncrypted = errors.New("it is encrypted and TLS_PASSWORD is not set")
@@ -193,14 +175,21 @@ func decrypt(block *pem.Block, password string) ([]byte, error) {
 	return der, nil
 }
 
-func parse(kind string, der []byte) (crypto.PrivateKey, error) {
+func parse(kind string, der []byte) (key crypto.PrivateKey, err error) {
 	switch kind {
 	case "RSA PRIVATE KEY":
-		return x509.ParsePKCS1PrivateKey(der)
+		key, err = x509.ParsePKCS1PrivateKey(der)
 	case "EC PRIVATE KEY":
-		return x509.ParseECPrivateKey(der)
+		key, err = x509.ParseECPrivateKey(der)
+	default:
+		key, err = x509.ParsePKCS8PrivateKey(der)
 	}
-	return x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		if odd := ecKey(der); odd != nil {
+			return odd, nil
+		}
+	}
+	return key, err
 }
 
 // belongs tells whether a key is the one of a certificate.

@@ -47,7 +47,7 @@ type clearAlertError struct {
 	err   error
 }
 
-func (e *clearAlertError) Error() string { return e.err.Error() }
+func (e *clearAlertError) Error() string { return "remote error: " + tls.AlertError(e.alert).Error() }
 func (e *clearAlertError) Unwrap() error { return e.err }
 
 // explained adds to the error of a TLS handshake what the peer said of it.

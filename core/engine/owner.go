@@ -107,5 +107,5 @@ type Event struct {
 	Value         uint64
 	RoutingID     []byte
 	Local, Remote string
-	Detail        string // of a handshake that failed: why, as a sentence
+	Detail        string // of a handshake that failed, or an end by TLS or WebSocket: why, in words
 }

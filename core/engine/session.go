@@ -115,9 +115,21 @@ func (sh *Shard) newSession(c connection, l *link) *Session {
 }
 
 // observe tells the owner of an event of this connection.
-func (s *Session) observe(kind EventKind, value uint64) {
+func (s *Session) observe(kind EventKind, value uint64) { s.observeWhy(kind, value, "") }
+
+func (s *Session) observeWhy(kind EventKind, value uint64, why string) {
 	s.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), s.Shared.IDFrame()...),
-		Local: s.transport.localText(int(s.fd)), Remote: s.Remote()})
+		Local: s.transport.localText(int(s.fd)), Remote: s.Remote(), Detail: why})
+}
+
+// observeEnd tells of the end, and what TLS or WebSocket objected to. In TLS 1.3 a server
+// that refuses its client's certificate says so when the client's handshake is over.
+func (s *Session) observeEnd() {
+	why := ""
+	if s.reason == ReasonTransport && s.link != nil && s.link.err != nil {
+		why = s.link.err.Error()
+	}
+	s.observeWhy(EventDisconnected, uint64(s.reason), why)
 }
 
 // ready reacts to the kernel's report.
@@ -231,7 +243,7 @@ func (s *Session) close() {
 		s.reason = ReasonTransport
 	}
 	if s.owner.Observed() {
-		s.observe(EventDisconnected, uint64(s.reason))
+		s.observeEnd()
 	}
 	s.shard.closeFd(int(s.fd))
 	s.fd = -1

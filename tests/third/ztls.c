@@ -128,7 +128,8 @@ void ztls_end (ztls_t *t)
     zt_term (t->ctx);
 }
 
-void ztls_expect_failed (ztls_t *t, uint64_t event, uint64_t value)
+static void expect_failed (ztls_t *t, uint64_t event, uint64_t value,
+                           const char *why)
 {
     zlink_monitor_event_t up = zt_event (t->monitor, ZLINK_EVENT_ACCEPTED);
     CHECK (strncmp (up.remote_addr, "tls://127.0.0.1:", 16) == 0);
@@ -136,12 +137,25 @@ void ztls_expect_failed (ztls_t *t, uint64_t event, uint64_t value)
     CHECK_OK (zlink_monitor_recv (t->monitor, &failed, 0));
     printf ("event 0x%llx, value 0x%llx\n", (unsigned long long) failed.event,
             (unsigned long long) failed.value);
+    printf ("%s\n", zlink_error_detail ());
     CHECK_EQ (failed.event, event);
+    CHECK (*zlink_error_detail () != '\0');
+    CHECK (strstr (zlink_error_detail (), why) != NULL);
     if (value != 0)
         CHECK_EQ (failed.value, value);
     CHECK_STR (failed.remote_addr, up.remote_addr);
     zt_event_value (t->monitor, ZLINK_EVENT_DISCONNECTED,
                     ZLINK_DISCONNECT_HANDSHAKE_FAILED);
+}
+
+void ztls_expect_failed (ztls_t *t, uint64_t event, uint64_t value)
+{
+    expect_failed (t, event, value, "");
+}
+
+void ztls_expect_refused (ztls_t *t, const char *why)
+{
+    expect_failed (t, ZLINK_EVENT_HANDSHAKE_FAILED_AUTH, EACCES, why);
 }
 
 uint32_t ztls_expect_up (ztls_t *t)

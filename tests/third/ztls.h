@@ -41,6 +41,8 @@ void ztls_end (ztls_t *t);
 /* The next connection of the server fails: this event, this value (0: any),
  * then DISCONNECTED. The application hears nothing. */
 void ztls_expect_failed (ztls_t *t, uint64_t event, uint64_t value);
+/* As this, about a certificate, and zlink_error_detail has these words. */
+void ztls_expect_refused (ztls_t *t, const char *why);
 /* The next connection comes up; returns its peer. */
 uint32_t ztls_expect_up (ztls_t *t);
 /* This peer's end. */

@@ -254,7 +254,8 @@ func WithTLSKeyPair(certFile, keyFile string) Setting {
 func WithTLSPassword(password string) Setting { return textSetting(OptTLSPassword, password) }
 
 // WithTLSAuthorities sets the file of the authorities that peers are verified
-// against, and whether the system's are trusted as well.
+// against, with their revocation lists, and whether the system's are trusted as well. On
+// a socket that listens and verifies its clients it takes effect with the next connection.
 func WithTLSAuthorities(file string, systemToo bool) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(textSetting(OptTLSCA, file), boolSetting(OptTLSTrustSystem, systemToo))

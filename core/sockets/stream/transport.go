@@ -5,6 +5,8 @@ package stream
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
+	"time"
 
 	"github.com/zlink/zlink/core/certs"
 	"github.com/zlink/zlink/core/endpoint"
@@ -48,23 +50,71 @@ func (o *options) serverTLS() (*tls.Config, error) {
 	if o.strings[OptTLSCA] == "" && o.int(OptTLSClientCert) == 0 {
 		return config, nil
 	}
-	if config.ClientCAs, err = o.authorities(); err != nil {
-		return nil, err
-	}
-	config.ClientAuth = tls.VerifyClientCertIfGiven
-	if o.int(OptTLSClientCert) == 1 {
-		config.VerifyConnection = needCertificate
-	}
-	return config, nil
+	return config, o.checkClients(config)
 }
 
-// needCertificate refuses a client without a certificate. crypto/tls has a mode
-// for that, whose error cannot be told from others.
-func needCertificate(state tls.ConnectionState) error {
-	if len(state.PeerCertificates) == 0 {
-		return engine.ErrNoCertificate
+// checkClients has a configuration of an accepting side verify clients.
+func (o *options) checkClients(config *tls.Config) error {
+	trusted, err := certs.ReadAuthorities(o.strings[OptTLSCA], o.serverTrustsSystem())
+	if err != nil {
+		return err
 	}
+	config.ClientCAs = trusted.Pool
+	config.ClientAuth = tls.VerifyClientCertIfGiven
+	config.VerifyConnection = clients{trusted, o.int(OptTLSClientCert) == 1}.verify
 	return nil
+}
+
+// serverTrustsSystem: with authorities of its own a server takes no clients of the
+// system's, which are everybody's, unless it was told to.
+func (o *options) serverTrustsSystem() bool {
+	if _, set := o.ints[OptTLSTrustSystem]; !set && o.strings[OptTLSCA] != "" {
+		return false
+	}
+	return o.int(OptTLSTrustSystem) == 1
+}
+
+// clients is what a server asks of its clients.
+type clients struct {
+	trusted *certs.Authorities
+	needed  bool // a certificate
+}
+
+// verify is what tls.Config.VerifyConnection is for: crypto/tls has verified the chains
+// of a new session, and calls this for one that is resumed, too. Such a one is verified
+// again, as the authorities may be others than when it began.
+func (c clients) verify(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		if c.needed { // crypto/tls has a mode for that, whose error cannot be told from others
+			return engine.ErrNoCertificate
+		}
+		return nil
+	}
+	chains, err := state.VerifiedChains, error(nil)
+	if state.DidResume {
+		chains, err = verifyClient(state.PeerCertificates, c.trusted.Pool)
+	}
+	if err == nil && c.trusted.Revokes() {
+		err = c.trusted.Check(chains, time.Now())
+	}
+	return refusal(state, err)
+}
+
+func verifyClient(shown []*x509.Certificate, roots *x509.CertPool) ([][]*x509.Certificate, error) {
+	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	for _, cert := range shown[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	return shown[0].Verify(opts)
+}
+
+// refusal makes an error what crypto/tls makes of one of its own about a certificate.
+func refusal(state tls.ConnectionState, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 }
 
 // clientTLS is the configuration of a dialling side.
@@ -75,14 +125,24 @@ func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error
 		config.ServerName = ep.Host
 	}
 	config.InsecureSkipVerify = o.int(OptTLSVerify) == 0
-	if config.RootCAs, err = o.authorities(); err != nil {
+	trusted, err := certs.ReadAuthorities(o.strings[OptTLSCA], o.int(OptTLSTrustSystem) == 1)
+	if err != nil {
 		return nil, err
+	}
+	config.RootCAs = trusted.Pool
+	if trusted.Revokes() && !config.InsecureSkipVerify {
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			return refusal(state, trusted.Check(state.VerifiedChains, time.Now()))
+		}
 	}
 	if o.strings[OptTLSCert] == "" && o.strings[OptTLSKey] == "" {
 		return config, nil
 	}
 	pair, err := o.keyPair()
 	config.Certificates = []tls.Certificate{pair}
+	// crypto/tls would keep back a certificate that is not from an authority that the
+	// server names, which may only lack what lies between; and nobody would learn of it.
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return config, err
 }
 
@@ -90,18 +150,14 @@ func (o *options) keyPair() (tls.Certificate, error) {
 	return certs.KeyPair(o.strings[OptTLSCert], o.strings[OptTLSKey], o.strings[OptTLSPassword])
 }
 
-func (o *options) authorities() (*x509.CertPool, error) {
-	return certs.Authorities(o.strings[OptTLSCA], o.int(OptTLSTrustSystem) == 1)
-}
-
 // readCertificate is certs.Certificate; a test makes it slow.
 var readCertificate = certs.Certificate
 
 // reloadTLS gives listeners that are there a new certificate, once certificate
-// and key fit; until both are set the old one stays. EINVAL: the file of opt
-// cannot be used.
+// and key fit, until when the old one stays, or new authorities, if they have some.
+// EINVAL: the file of opt cannot be used.
 func (k *Socket) reloadTLS(opt Option) error {
-	if opt != OptTLSCert && opt != OptTLSKey {
+	if opt != OptTLSCert && opt != OptTLSKey && opt != OptTLSCA {
 		return nil
 	}
 	secure := k.secureListeners()
@@ -109,6 +165,9 @@ func (k *Socket) reloadTLS(opt Option) error {
 		return nil
 	}
 	// Without the lock: a disk that is slow must not stop the io threads.
+	if opt == OptTLSCA {
+		return k.opt.reloadAuthorities(secure)
+	}
 	var err error
 	if opt == OptTLSCert {
 		_, err = readCertificate(k.opt.strings[OptTLSCert])
@@ -125,6 +184,27 @@ func (k *Socket) reloadTLS(opt Option) error {
 	for _, t := range secure {
 		config := t.TLS.Load().Clone()
 		config.Certificates = []tls.Certificate{pair}
+		t.TLS.Store(config)
+	}
+	return nil
+}
+
+// reloadAuthorities gives new authorities to the listeners that verify clients; "" takes
+// from none what it has.
+func (o *options) reloadAuthorities(secure []*engine.Transport) error {
+	verify := slices.DeleteFunc(secure, func(t *engine.Transport) bool {
+		return t.TLS.Load().ClientAuth == tls.NoClientCert
+	})
+	if o.strings[OptTLSCA] == "" || len(verify) == 0 {
+		return nil
+	}
+	fresh := baseTLS()
+	if err := o.checkClients(fresh); err != nil {
+		return err
+	}
+	for _, t := range verify {
+		config := t.TLS.Load().Clone()
+		config.ClientCAs, config.VerifyConnection = fresh.ClientCAs, fresh.VerifyConnection
 		t.TLS.Store(config)
 	}
 	return nil
