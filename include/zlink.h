@@ -336,6 +336,7 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_STREAM_MODE 300
 #define ZLINK_STREAM_CLOSE_TIMEOUT 301
 #define ZLINK_STREAM_HEADER_MAX 302
+#define ZLINK_TLS_CIPHERS 303
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */

@@ -62,7 +62,8 @@ namespace Zlink
         TlsTrustSystem = 101,
         TlsPassword = 102, // string
         CloseTimeout = 301,
-        HeaderMax = 302
+        HeaderMax = 302,
+        TlsCiphers = 303 // string
     }
 
     // A call that failed: its errno, and what exactly it objected to.

@@ -62,6 +62,7 @@ static const text_option_t text_options[] = {
   {OPTION (BINDTODEVICE), 16},  {OPTION (TLS_CERT), 256},
   {OPTION (TLS_KEY), 256},      {OPTION (TLS_CA), 256},
   {OPTION (TLS_HOSTNAME), 256}, {OPTION (TLS_PASSWORD), 256},
+  {OPTION (TLS_CIPHERS), 256},
 #undef OPTION
 };
 

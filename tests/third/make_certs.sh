@@ -13,6 +13,7 @@
 #   negative, character, spelt
 #                          server, as crypto/x509 does not parse it: its serial number,
 #                          a name, its key
+#   rsa                    server with an RSA key
 #   weak                   server with an RSA key of 1,024 bits
 #   bom                    server, as editors write files
 #   lost, lostserver       a client's and a server's that ca has revoked
@@ -67,6 +68,8 @@ openssl x509 -inform DER -in character.der -out character.pem
 openssl ecparam -name prime256v1 -genkey -param_enc explicit -noout -out spelt.key
 openssl req -x509 -key spelt.key -out spelt.pem -days 30 -subj /CN=spelt -addext "$here"
 
+new_key=(-newkey rsa:2048 -nodes)
+certificate rsa ca 30 "$here" "$serves"
 new_key=(-newkey rsa:1024 -nodes)
 certificate weak ca 30 "$here" "$serves"
 new_key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)

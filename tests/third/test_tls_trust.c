@@ -139,6 +139,41 @@ static void own_certificates (void)
     ztls_end (&t);
 }
 
+/* A client that speaks one suite of TLS 1.2. */
+static zt_child_t client_of_suite (int port, const char *suite)
+{
+    return zt_s_client (port, "-tls1_2", "-cipher", suite, NULL);
+}
+
+/* TLS_CIPHERS adds what is not there by default. */
+static void suites (void)
+{
+    static const char *const more[] = {"ECDHE-RSA-AES128-SHA", "AES128-SHA",
+                                       "AES256-GCM-SHA384"};
+    ztls_t t = ztls_open ();
+    zt_set_cert (t.s, "rsa");
+    int port = zt_bind_to (t.s, "tls://127.0.0.1:*");
+    for (int i = 0; i < 3; i++) {
+        zt_child_t client = client_of_suite (port, more[i]);
+        ztls_expect_failed (&t, ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+                            ZLINK_PROTOCOL_ERROR_ZMP_CRYPTOGRAPHIC);
+        CHECK (zt_finish (&client) != 0);
+    }
+    zt_set_text (t.s, ZLINK_TLS_CIPHERS,
+                 "DEFAULT:ECDHE-RSA-AES128-SHA:AES128-SHA:"
+                 "TLS_RSA_WITH_AES_256_GCM_SHA384");
+    port = zt_bind_to (t.s, "tls://127.0.0.1:*");
+    for (int i = 0; i < 4; i++) {
+        zt_child_t client = client_of_suite (
+          port, i < 3 ? more[i] : "ECDHE-RSA-AES128-GCM-SHA256");
+        uint32_t peer = ztls_expect_up (&t);
+        zt_expect_exchange (t.s, peer, client.fd);
+        CHECK_EQ (zt_finish (&client), 0);
+        ztls_expect_down (&t, peer);
+    }
+    ztls_end (&t);
+}
+
 /* ------------------------------------------------------------------ clients */
 
 typedef struct dial_t
@@ -280,6 +315,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (lists_are_missing),
   ZT_CASE (lists_are_reloaded),
   ZT_CASE (own_certificates),
+  ZT_CASE (suites),
   ZT_CASE (any_certificate),
   ZT_CASE (negative_serial),
   ZT_CASE (servers_are_revoked),

@@ -253,6 +253,10 @@ func WithTLSKeyPair(certFile, keyFile string) Setting {
 // WithTLSPassword sets the password of an encrypted key.
 func WithTLSPassword(password string) Setting { return textSetting(OptTLSPassword, password) }
 
+// WithTLSCiphers names the suites of TLS 1.2, with colons between; DEFAULT among them
+// means those that are there without it.
+func WithTLSCiphers(names string) Setting { return textSetting(OptTLSCiphers, names) }
+
 // WithTLSAuthorities sets the file of the authorities that peers are verified
 // against, with their revocation lists, and whether the system's are trusted as well. On
 // a socket that listens and verifies its clients it takes effect with the next connection.

@@ -68,6 +68,7 @@ func TestSettings(t *testing.T) {
 				{WithTLSKeyPair("c.pem", "k.pem"), OptTLSCert, "c.pem"},
 				{WithTLSKeyPair("c.pem", "k.pem"), OptTLSKey, "k.pem"},
 				{WithTLSPassword("secret"), OptTLSPassword, "secret"},
+				{WithTLSCiphers("DEFAULT:AES128-SHA"), OptTLSCiphers, "DEFAULT:AES128-SHA"},
 				{WithTLSAuthorities("ca.pem", true), OptTLSCA, "ca.pem"},
 				{WithTLSVerify(true, "name"), OptTLSHostname, "name"},
 			}

@@ -75,6 +75,7 @@ const (
 	OptMode             Option = 300 // ModeCompat or ModeFast; until the first bind or connect
 	OptCloseTimeout     Option = 301
 	OptHeaderMax        Option = 302
+	OptTLSCiphers       Option = 303
 )
 
 // Values of OptMode.
@@ -167,6 +168,7 @@ var stringOptions = map[Option]int{
 	OptTLSCA:        256,
 	OptTLSHostname:  256,
 	OptTLSPassword:  256,
+	OptTLSCiphers:   256,
 }
 
 func (o *options) setDefaults(ctx *core.Context) {

@@ -118,7 +118,7 @@ func TestStringOptions(t *testing.T) {
 		longest int
 	}{
 		{"BINDTODEVICE", 92, 16}, {"TLS_CERT", 95, 256}, {"TLS_KEY", 96, 256}, {"TLS_CA", 97, 256},
-		{"TLS_HOSTNAME", 100, 256}, {"TLS_PASSWORD", 102, 256},
+		{"TLS_HOSTNAME", 100, 256}, {"TLS_PASSWORD", 102, 256}, {"TLS_CIPHERS", 303, 256},
 	}
 	Convey("There is a case for every text option", t, func() { So(len(cases), ShouldEqual, len(stringOptions)) })
 	Convey("The text option", t, func() {

@@ -36,7 +36,7 @@ func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transpor
 }
 
 func baseTLS() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
+	return &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true, CipherSuites: defaultCiphers}
 }
 
 // serverTLS is the configuration of an accepting side.
@@ -46,6 +46,9 @@ func (o *options) serverTLS() (*tls.Config, error) {
 		return nil, err
 	}
 	config := baseTLS()
+	if config.CipherSuites, err = ciphersNamed(o.strings[OptTLSCiphers]); err != nil {
+		return nil, err
+	}
 	config.Certificates = []tls.Certificate{pair}
 	if o.strings[OptTLSCA] == "" && o.int(OptTLSClientCert) == 0 {
 		return config, nil
@@ -120,6 +123,9 @@ func refusal(state tls.ConnectionState, err error) error {
 // clientTLS is the configuration of a dialling side.
 func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error) {
 	config = baseTLS()
+	if config.CipherSuites, err = ciphersNamed(o.strings[OptTLSCiphers]); err != nil {
+		return nil, err
+	}
 	config.ServerName = o.strings[OptTLSHostname]
 	if config.ServerName == "" {
 		config.ServerName = ep.Host
