@@ -14,8 +14,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/youmark/pkcs8"
-
 	"github.com/zlink/zlink/core/errno"
 )
 
@@ -139,7 +137,7 @@ func privateKey(text []byte, password string) (crypto.PrivateKey, error) {
 			if password == "" {
 				return nil, errEncrypted
 			}
-			key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, []byte(password))
+			key, err := openSealed(block.Bytes, password)
 			if err != nil {
 				return nil, errors.New("TLS_PASSWORD does not open it, or it is encrypted in an unknown way: " + err.Error())
 			}

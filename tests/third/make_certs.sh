@@ -10,6 +10,7 @@
 #   client                 a client's
 #   stranger, impostor     a client's and a server's of other-ca
 #   pkcs8, legacy          server's key, encrypted in both ways with "secret"
+#   sha512, scrypt, pkcs12 the same, in more ways of PKCS#8
 #   negative, character, spelt
 #                          server, as crypto/x509 does not parse it: its serial number,
 #                          a name, its key
@@ -95,6 +96,9 @@ cat v1.crl ca.pem >v1-ca.pem
 cat ca.pem over.crl >over-ca.pem
 cat ca.pem other-ca.pem ca.crl >both-ca.pem
 
+openssl pkcs8 -topk8 -in server.key -v2prf hmacWithSHA512 -out sha512.key -passout pass:secret
+openssl pkcs8 -topk8 -in server.key -scrypt -out scrypt.key -passout pass:secret
+openssl pkcs8 -topk8 -in server.key -v1 PBE-SHA1-3DES -out pkcs12.key -passout pass:secret
 openssl pkcs8 -topk8 -in server.key -out pkcs8.key -passout pass:secret
 openssl ec -in server.key -aes256 -out legacy.key -passout pass:secret
 rm -- *.csr *.ext

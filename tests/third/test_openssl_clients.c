@@ -154,8 +154,9 @@ static void certificates_of_clients (void)
 /* Encrypted keys, with TLS_PASSWORD and without. */
 static void encrypted_keys (void)
 {
-    static const char *const files[] = {"pkcs8.key", "legacy.key"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const files[] = {"pkcs8.key", "legacy.key", "sha512.key",
+                                        "scrypt.key", "pkcs12.key"};
+    for (int i = 0; i < 5; i++) {
         ztls_t t = ztls_open ();
         void *s = zt_fast_socket (t.ctx);
         printf ("%s\n", files[i]);
