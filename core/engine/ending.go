@@ -32,8 +32,11 @@ const (
 	lookMost  = time.Second
 
 	// goodbyeTime is how long a peer that has everything may take to say so, in
-	// WebSocket, and one that broke the rules to take what tells it so.
+	// WebSocket.
 	goodbyeTime = time.Second
+	// refusedTime is how long a peer that broke the rules may take to take what tells
+	// it so.
+	refusedTime = 5 * time.Second
 
 	// unreadReads is how often, at most, input is read before a descriptor is closed.
 	unreadReads = 16

@@ -219,8 +219,8 @@ func (s *Session) refuse() {
 	s.abandon()
 	s.dropFlush()
 	limit := s.owner.CloseTimeout()
-	if limit < 0 || limit > goodbyeTime {
-		limit = goodbyeTime
+	if limit < 0 || limit > refusedTime {
+		limit = refusedTime
 	}
 	s.finish(limit, time.Time{})
 	if s.fd >= 0 {

@@ -204,12 +204,12 @@ size_t zt_fd_count (void)
 
 size_t zt_rss_kb (void)
 {
-    size_t total, resident;
+    size_t total, resident, files;
     FILE *file = fopen ("/proc/self/statm", "r");
     CHECK (file != NULL);
-    CHECK_EQ (fscanf (file, "%zu %zu", &total, &resident), 2);
+    CHECK_EQ (fscanf (file, "%zu %zu %zu", &total, &resident, &files), 3);
     fclose (file);
-    return resident * (size_t) sysconf (_SC_PAGESIZE) / 1024;
+    return (resident - files) * (size_t) sysconf (_SC_PAGESIZE) / 1024;
 }
 
 void zt_raise_nofile (void)

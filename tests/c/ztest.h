@@ -109,6 +109,7 @@ void zt_poll_pause (const char *file, int line, const char *expr);
 double zt_now_ms (void);
 void zt_pause_ms (int ms);
 size_t zt_fd_count (void);
+/* Resident memory without the pages of files, which come and go by themselves. */
 size_t zt_rss_kb (void);
 void zt_raise_nofile (void);
 pthread_t zt_thread (void *(*run) (void *), void *arg);
