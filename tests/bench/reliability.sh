@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# Measures what doc/reliability.md tells, one line for each number. The programs are
+# those of the last build; the library is the one in LD_LIBRARY_PATH (the build's,
+# unless it is set), so that an older one can be measured beside it.
+# usage: reliability.sh [PART]...
+#   parts: fairness queues floods tls ends handles corners load; all, without any
+#   environment: BIN_DIR, LD_LIBRARY_PATH, SECONDS_EACH (of a flood beside a quiet
+#   peer, of races; 3)
+set -u
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+bin=${BIN_DIR:-$root/build/bin}
+seconds=${SECONDS_EACH:-3}
+export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-$root/build/lib}
+
+folder=$(mktemp -d) || exit
+trap 'rm -rf "$folder"' EXIT
+cert=$folder/cert.pem key=$folder/key.pem
+have_tls() {
+    [ -x "$bin/tls_attacks" ] || { echo "$1: tls is left out, as OpenSSL was not there when this was built"; return 1; }
+    [ -s "$cert" ] && return
+    "$root/tests/scenario/stream/make_certificate.sh" "$folder" >/dev/null 2>&1 && [ -s "$cert" ] ||
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$key" -out "$cert" \
+            -days 2 -subj /CN=localhost 2>/dev/null || { echo "$1: tls is left out: no certificate could be made"; return 1; }
+}
+
+failed=0
+run() {
+    timeout 300 "$bin/$1" "${@:2}" || { echo "$*: ended with $?"; failed=1; }
+}
+
+fairness() {
+    have_tls fairness && run fairness "$seconds" "$cert" "$key" || run fairness "$seconds"
+}
+
+queues() {
+    for size in 16 64 1024 4096 65536; do
+        for pace in one batch; do run slow_peer "$size" "$pace"; done
+    done
+}
+
+floods() {
+    for size in 60 1000; do
+        for others in idle busy; do run after_flood "$size" "$others"; done
+    done
+}
+
+tls() {
+    have_tls tls_attacks || return
+    for attack in keys hello start big; do run tls_attacks "$attack" "$cert" "$key"; done
+}
+
+ends() {
+    for how in close peer; do
+        run ends late "$how"
+        have_tls ends && run ends late "$how" "$cert" "$key"
+    done
+    for how in peer term; do run ends never "$how"; done
+}
+
+handles() {
+    for what in senders counters; do run handles "$what" "$seconds"; done
+}
+
+corners() {
+    run corners ipc 1000
+    run corners lock "$seconds"
+    run corners events 40000
+}
+
+load() {
+    run load libzlink.so.5
+}
+
+[ $# -gt 0 ] || set -- fairness queues floods tls ends handles corners load
+for part in "$@"; do
+    case $part in
+        fairness | queues | floods | tls | ends | handles | corners | load)
+            echo "# $part: $(date -u '+%F %H:%M') UTC, load $(cut -d' ' -f1 /proc/loadavg), $(nproc) processors, $LD_LIBRARY_PATH"
+            "$part" ;;
+        *) echo "reliability.sh: no part $part" >&2; exit 2 ;;
+    esac
+done
+exit "$failed"
