@@ -8,6 +8,7 @@
  * session's queue under that session's lock.
  */
 #include <limits.h>
+#include <stdlib.h>
 
 #include "msg.h"
 #include "queue.h"
@@ -40,12 +41,36 @@ static zl_socket *await_run (void *handle, zl_socket *k, int flags)
     }
 }
 
+/* Makes the event m, of a disconnect, carry what the peer said. Without memory for the
+ * reason it goes without. */
+static void set_farewell (message *m, zl_session *s, uint32_t msgs)
+{
+    const uint16_t code = (uint16_t) msgs;
+    if (m->event != ZL_RUN_DISCONNECTED)
+        return;
+    memcpy (m->u.short_.bytes, &code, sizeof code);
+    if (ZL_LIKELY (!(msgs & ZL_DOWN_REASON)))
+        return;
+    enum { room = 128 };
+    content *c = malloc (sizeof *c + room);
+    if (!c)
+        return;
+    atomic_init (&c->refs, 1);
+    c->data = c + 1;
+    c->size = 0; /* events have no body */
+    c->ffn = NULL;
+    c->hint = (void *) (uintptr_t) code;
+    ZL_GO (close_reason) (s, c->data, room);
+    m->kind = KIND_CONTENT;
+    m->u.content = c;
+}
+
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when msgs[0] is no message. */
 static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
-    const zl_session *s = r->event.session;
+    zl_session *s = r->event.session;
     const origin from = origin_of (s, load_be32 (s->id4));
     if (ZL_UNLIKELY (!valid (&msgs[0])))
         return zl_fail (EFAULT), 0;
@@ -55,6 +80,7 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
         m->kind = KIND_INLINE;
         m->event = (uint8_t) r->event.kind;
         m->u.short_.size = 0;
+        set_farewell (m, s, r->event.msgs);
         end_run (k);
         zl_finish_run (handle, k, r);
         return 1;
@@ -242,6 +268,16 @@ int zlink_stream_close_peer (void *handle, uint32_t routing_id)
 {
     ZL_ENTER (-1);
     return zl_result (ZL_GO (close_peer) ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_close_peer_with (void *handle, uint32_t routing_id, int code,
+                                  const char *reason)
+{
+    enum { reason_max = 123 };
+    size_t size = reason ? strnlen (reason, reason_max + 1) : 0;
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (close_peer_with) (
+      (uintptr_t) handle, routing_id, code, (void *) reason, size));
 }
 
 int zlink_stream_abort_peer (void *handle, uint32_t routing_id)

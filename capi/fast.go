@@ -48,6 +48,24 @@ func zgo_close_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
 	return result(err)
 }
 
+//export zgo_close_peer_with
+func zgo_close_peer_with(handle C.uintptr_t, peer C.uint32_t, code C.int, reason unsafe.Pointer, size C.size_t) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.ClosePeerWith(uint32(peer), int(code), string(bytes(reason, size)))
+	}
+	return result(err)
+}
+
+// zgo_close_reason stores the reason that goes with a disconnect event, and a NUL.
+//
+//export zgo_close_reason
+func zgo_close_reason(s unsafe.Pointer, to unsafe.Pointer, room C.size_t) {
+	_, reason := (*shm.Session)(s).Farewell()
+	out := bytes(to, room)
+	out[copy(out[:len(out)-1], reason)] = 0
+}
+
 //export zgo_abort_peer
 func zgo_abort_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
 	k, err := socketOf(uintptr(handle))

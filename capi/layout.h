@@ -26,6 +26,7 @@ enum
     ZL_RUN_DATA = 0,
     ZL_RUN_CONNECTED = 1,
     ZL_RUN_DISCONNECTED = 2,
+    ZL_DOWN_REASON = 1 << 16,
     ZL_TX_OPEN = 1,
     ZL_DIRTY_LISTED = 1,
     ZL_DIRTY_HELD = 2,
@@ -51,7 +52,7 @@ typedef struct zl_event
 {
     zl_run *next;
     zl_session *session;
-    uint32_t msgs;
+    uint32_t msgs; /* of a disconnect event: ZL_DOWN_REASON and the code below it */
     uint32_t kind;
 } zl_event;
 

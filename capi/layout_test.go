@@ -56,6 +56,7 @@ var constants = map[string]int{
 	"ZL_RUN_DATA":         shm.RunData,
 	"ZL_RUN_CONNECTED":    shm.RunConnected,
 	"ZL_RUN_DISCONNECTED": shm.RunDisconnected,
+	"ZL_DOWN_REASON":      shm.DownReason,
 	"ZL_TX_OPEN":          shm.TxOpen,
 	"ZL_DIRTY_LISTED":     shm.DirtyListed,
 	"ZL_DIRTY_HELD":       shm.DirtyHeld,

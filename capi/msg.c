@@ -189,6 +189,18 @@ static bool shared (const message *m)
     return m->kind == KIND_SLAB && (m->flags & FLAG_SHARED);
 }
 
+/* The code that an event carries (fast.c), or 0. */
+static int close_code (const message *m)
+{
+    uint16_t code;
+    if (m->event != ZL_RUN_DISCONNECTED)
+        return 0;
+    if (m->kind == KIND_CONTENT)
+        return (int) (uintptr_t) m->u.content->hint;
+    memcpy (&code, m->u.short_.bytes, sizeof code);
+    return code;
+}
+
 int zlink_msg_get (const zlink_msg_t *msg, int property)
 {
     const message *m = valid (msg);
@@ -201,6 +213,8 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
             return shared (m);
         case ZLINK_STREAM_EVENT:
             return m->event;
+        case ZLINK_STREAM_CLOSE_CODE:
+            return close_code (m);
         default:
             return zl_fail (EINVAL);
     }
@@ -241,6 +255,8 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
         zl_fail (EFAULT);
         return NULL;
     }
+    if (property && strcmp (property, "Close-Reason") == 0 && close_code (m) != 0)
+        return m->kind == KIND_CONTENT ? m->u.content->data : "";
     if (!property || strcmp (property, "Peer-Address") != 0
         || m->peer_kind == PEER_NONE) {
         zl_fail (EINVAL);

@@ -191,6 +191,7 @@ typedef struct zlink_msg_t
 #define ZLINK_MORE 1
 #define ZLINK_SHARED 3
 #define ZLINK_STREAM_EVENT 300
+#define ZLINK_STREAM_CLOSE_CODE 301
 
 /* Values of ZLINK_STREAM_EVENT, in the mode FAST; events have an empty body. */
 #define ZLINK_STREAM_DATA 0
@@ -238,14 +239,18 @@ ZLINK_EXPORT size_t zlink_msg_size (const zlink_msg_t *msg);
 /* 1 when more frames of the same message follow, else 0. */
 ZLINK_EXPORT int zlink_msg_more (const zlink_msg_t *msg);
 
-/* Integer properties: ZLINK_MORE, ZLINK_SHARED, ZLINK_STREAM_EVENT. EINVAL:
- * unknown property. No property can be set (EINVAL). */
+/* Integer properties: ZLINK_MORE, ZLINK_SHARED, ZLINK_STREAM_EVENT, and of a
+ * disconnect event in the mode FAST ZLINK_STREAM_CLOSE_CODE: the code that the peer
+ * of a WebSocket connection gave, 1005 when it gave none, 1006 when it ended without
+ * a word; of anything else 0. EINVAL: unknown property. No property can be set
+ * (EINVAL). */
 ZLINK_EXPORT int zlink_msg_get (const zlink_msg_t *msg, int property);
 ZLINK_EXPORT int
 zlink_msg_set (zlink_msg_t *msg, int property, int optval);
 
-/* Text properties of a received message: "Peer-Address", the peer's IP. NULL
- * with EINVAL: unknown, or the message has none. Valid until msg is closed. */
+/* Text properties of a received message: "Peer-Address", the peer's IP;
+ * "Close-Reason", with ZLINK_STREAM_CLOSE_CODE, the peer's reason or "". NULL with
+ * EINVAL: unknown, or the message has none. Valid until msg is closed. */
 ZLINK_EXPORT const char *zlink_msg_gets (const zlink_msg_t *msg,
                                          const char *property);
 
@@ -411,9 +416,9 @@ ZLINK_EXPORT int zlink_recv (void *socket, void *buf, size_t len, int flags);
  * on the message, and zlink_recv and zlink_send give ENOTSUP. doc/modes.md
  * compares the modes.
  *
- * zlink_msg_send, zlink_stream_send_batch, zlink_stream_close_peer and
- * zlink_stream_abort_peer may be called from any number of threads while one
- * thread receives. The order of one thread's messages to one peer is kept.
+ * zlink_msg_send, zlink_stream_send_batch, zlink_stream_close_peer,
+ * zlink_stream_close_peer_with and zlink_stream_abort_peer may be called from any
+ * number of threads while one thread receives. The order of one thread's messages to one peer is kept.
  *
  * An accepted peer that has sent something over tcp, tls or ipc and ends its side
  * can be sent to until its disconnect event is received. A batch ends before that.
@@ -451,6 +456,15 @@ ZLINK_EXPORT int zlink_stream_send_batch (void *socket,
  * that takes nothing for ZLINK_STREAM_CLOSE_TIMEOUT ms is reset.
  * EINVAL: 0. EHOSTUNREACH: no such peer. ENOTSUP: the mode COMPAT. */
 ZLINK_EXPORT int zlink_stream_close_peer (void *socket, uint32_t routing_id);
+
+/* The same, and a peer of ws or wss is told a code (1000 to 1003, 1007 to 1014, 3000
+ * to 4999) and a reason, UTF-8 of at most 123 bytes; NULL: none. Other transports
+ * have no place for them. Both modes. EINVAL: also a code or reason that cannot be
+ * sent. */
+ZLINK_EXPORT int zlink_stream_close_peer_with (void *socket,
+                                               uint32_t routing_id,
+                                               int code,
+                                               const char *reason);
 
 /* Resets the connection to a peer at once, also one that is being closed; what is
  * queued for it is discarded. Both modes, any thread. EINVAL: 0. EHOSTUNREACH: no

@@ -81,6 +81,10 @@ namespace Zlink
         public static extern int zlink_stream_close_peer(SocketHandle socket, uint peer);
 
         [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_close_peer_with(
+            SocketHandle socket, uint peer, int code, byte[] reason);
+
+        [DllImport(Lib, SetLastError = true)]
         public static extern int zlink_stream_abort_peer(SocketHandle socket, uint peer);
 
         [DllImport(Lib)]

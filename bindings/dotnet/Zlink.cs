@@ -325,6 +325,14 @@ namespace Zlink
                 throw ZlinkException.OfLast("zlink_stream_close_peer");
         }
 
+        // The same; a peer of ws or wss is told the code and the reason, which may be null.
+        public void ClosePeer(uint peer, int code, string reason)
+        {
+            byte[] text = reason == null ? null : System.Text.Encoding.UTF8.GetBytes(reason + "\0");
+            if (Native.zlink_stream_close_peer_with(handle, peer, code, text) != 0)
+                throw ZlinkException.OfLast("zlink_stream_close_peer_with");
+        }
+
         // Resets the connection, also one that is being closed; what is queued for it is discarded.
         public void AbortPeer(uint peer)
         {

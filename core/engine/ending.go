@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
@@ -80,6 +81,9 @@ func (s *Session) Finish(reason Reason, deadline time.Time) {
 	if s.fd < 0 {
 		return
 	}
+	if s.owner.Closed() {
+		s.say(ws.StatusGoingAway, "")
+	}
 	s.detach(reason)
 	s.finish(s.owner.CloseTimeout(), deadline)
 }
@@ -137,13 +141,14 @@ func (s *Session) closeBy(deadline time.Time) {
 }
 
 // FinishSession is Finish, without a deadline, for the session that the socket with
-// this serial calls rid if it still does. A connection that this side ends is not
-// dialled again. Driver only.
-func (sh *Shard) FinishSession(shared *shm.Session, serial uint64, rid uint32) {
+// this serial calls rid if it still does; code and why are what WebSocket says. A
+// connection that this side ends is not dialled again. Driver only.
+func (sh *Shard) FinishSession(shared *shm.Session, serial uint64, rid uint32, code uint16, why string) {
 	if !shared.Closing(serial, rid) {
 		return
 	}
 	s := sh.byFd[shared.Fd].handler.(*Session)
+	s.say(ws.StatusCode(code), why)
 	if s.announced { // the peer did
 		s.Finish(ReasonRemote, time.Time{})
 		return
@@ -237,6 +242,7 @@ func (s *Session) announceEnd() {
 		return
 	}
 	s.announced = true
+	s.keepFarewell()
 	s.deliverLast()
 	s.pushEvent(&s.Shared.Down)
 }
@@ -289,9 +295,9 @@ func (s *Session) dropUnread() {
 }
 
 // arrived tells whether the peer's system has everything that was written, and, of
-// WebSocket, its Close frame has come.
+// WebSocket, its Close frame has come, or the end was read without one.
 func (s *Session) arrived() bool {
-	waits := s.link != nil && s.link.web != nil && !s.hangup && !s.link.web.peerClosed
+	waits := s.link != nil && s.link.web != nil && !s.link.web.peerClosed && !(s.hangup && s.link.err != nil)
 	return !waits && s.underWay() == 0
 }
 

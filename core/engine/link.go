@@ -200,7 +200,7 @@ func (s *Session) linkEnded(err error) {
 	case errors.As(err, &sys), errors.Is(err, io.ErrUnexpectedEOF):
 		s.Abort(ReasonTransport)
 	case errors.As(err, &web):
-		s.link.web.closeCode = web.code
+		s.link.web.closeCode, s.link.web.why = web.code, web.text
 		s.refuse()
 	default: // crypto/tls has written an alert
 		s.link.ended = true
@@ -234,7 +234,12 @@ func (s *Session) cut() {
 		s.Abort(ReasonTransport)
 		return
 	}
-	s.link.err = webBreach(ws.StatusMessageTooBig, "a message above MAXMSGSIZE")
+	var opened *webError
+	if errors.As(s.link.err, &opened) { // it was found in the same bytes, and says more
+		s.linkEnded(s.link.err)
+		return
+	}
+	s.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
 	s.linkEnded(s.link.err)
 }
 

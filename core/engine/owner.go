@@ -44,6 +44,8 @@ type Owner interface {
 	// CloseTimeout is how long a peer may take nothing of what is queued for a
 	// connection that ends; negative: no limit.
 	CloseTimeout() time.Duration
+	// Closed tells whether the owner is closed: its peers are told that it goes away.
+	Closed() bool
 	// Enter counts a connection whose handshake begins; false: the owner is
 	// closed. Gone follows.
 	Enter() bool
@@ -107,5 +109,5 @@ type Event struct {
 	Value         uint64
 	RoutingID     []byte
 	Local, Remote string
-	Detail        string // of a handshake that failed, or an end by TLS or WebSocket: why, in words
+	Detail        string // of a handshake that failed, or an end by TLS or WebSocket: why, in words, or what the peer said
 }

@@ -39,6 +39,7 @@ func (o *ownerStub) WakeReaders() bool           { return false }
 func (o *ownerStub) WakeSenders()                {}
 func (o *ownerStub) Observed() bool              { return false }
 func (o *ownerStub) waiting() int64              { return atomic.LoadInt64(&o.shared.RxWaiting) }
+func (o *ownerStub) Closed() bool                { return false }
 func (o *ownerStub) Enter() bool                 { return true }
 func (o *ownerStub) Holds(bytes int64)           { o.held.Add(bytes) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {

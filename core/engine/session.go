@@ -122,10 +122,11 @@ func (s *Session) observeWhy(kind EventKind, value uint64, why string) {
 		Local: s.transport.localText(int(s.fd)), Remote: s.Remote(), Detail: why})
 }
 
-// observeEnd tells of the end, and what TLS or WebSocket objected to. In TLS 1.3 a server
-// that refuses its client's certificate says so when the client's handshake is over.
+// observeEnd tells of the end, and what TLS or WebSocket objected to, or a peer of
+// WebSocket said. In TLS 1.3 a server that refuses its client's certificate says so when
+// the client's handshake is over.
 func (s *Session) observeEnd() {
-	why := ""
+	why := s.farewellText()
 	if s.reason == ReasonTransport && s.link != nil && s.link.err != nil {
 		why = s.link.err.Error()
 	}

@@ -50,6 +50,11 @@ type webSocket struct {
 	closeCode  ws.StatusCode // what the Close frame says; 0: a normal end
 	noCode     bool          // or no code at all, as the peer's had none
 	peerClosed bool          // the peer's Close frame has come
+	peerCode   ws.StatusCode // which said this; 0: no code
+	why        string        // reason in the Close frame
+	peerWhy    string        // in the peer's
+
+	opening opening // what the stream begins with
 }
 
 // decode turns bytes from the wire, in place, into those of the stream, and
@@ -75,6 +80,9 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 		if w.op.IsControl() {
 			w.control = append(w.control, part...)
 		} else {
+			if !w.opening.known {
+				w.opening.look(part)
+			}
 			n += copy(buf[n:], part)
 		}
 		if w.left == 0 {
@@ -196,6 +204,9 @@ func (w *webSocket) endFrame() error {
 		return w.closedBy(w.control)
 	case ws.OpContinuation, ws.OpBinary:
 		w.inMessage = !w.fin
+		if w.fin && !w.opening.known {
+			return w.opening.endMessage()
+		}
 	}
 	return nil
 }
@@ -215,6 +226,7 @@ func (w *webSocket) closedBy(payload []byte) error {
 		if !utf8.Valid(payload[2:]) {
 			return webBreach(ws.StatusInvalidFramePayloadData, "a Close frame's reason is not UTF-8")
 		}
+		w.peerCode, w.peerWhy = code, string(payload[2:])
 		if w.closeCode == 0 {
 			w.closeCode = code
 		}
@@ -288,5 +300,6 @@ func (w *webSocket) appendClose(dst []byte) []byte {
 	if code == 0 {
 		code = ws.StatusNormalClosure
 	}
-	return w.appendControl(dst, ws.OpClose, binary.BigEndian.AppendUint16(nil, uint16(code)))
+	payload := binary.BigEndian.AppendUint16(make([]byte, 0, 2+CloseReasonMax), uint16(code))
+	return w.appendControl(dst, ws.OpClose, append(payload, w.why...))
 }

@@ -60,7 +60,7 @@ func TestDecode(t *testing.T) {
 	Convey("A stream is the payload of all data frames, however the bytes come", t, func() {
 		for name, cut := range map[string]func(int) int{"whole": whole, "one byte at a time": oneByte, "in parts": anyPart} {
 			Convey(name, func() {
-				w := &webSocket{}
+				w := &webSocket{opening: opening{known: true}}
 				got, err := decodeIn(w, wire, cut)
 				So(err, ShouldBeNil)
 				So(got == want, ShouldBeTrue)
@@ -70,13 +70,13 @@ func TestDecode(t *testing.T) {
 		}
 	})
 	Convey("A server's frames are not masked", t, func() {
-		w := &webSocket{client: true}
+		w := &webSocket{client: true, opening: opening{known: true}}
 		got, err := decodeIn(w, ws.MustCompileFrame(ws.NewBinaryFrame([]byte("plain"))), oneByte)
 		So(err, ShouldBeNil)
 		So(got, ShouldEqual, "plain")
 	})
 	Convey("A Close frame ends the stream, and its code comes back", t, func() {
-		w := &webSocket{}
+		w := &webSocket{opening: opening{known: true}}
 		body := binary.BigEndian.AppendUint16(nil, 4321)
 		got, err := decodeIn(w, append(masked(ws.OpBinary, true, "last"), masked(ws.OpClose, true, string(body)+"why")...), oneByte)
 		So(err, ShouldEqual, io.EOF)

@@ -82,7 +82,7 @@ type Run struct {
 type Event struct {
 	Next    unsafe.Pointer // *Run, in the inbox or the receiver's list
 	Session *Session
-	Msgs    uint32 // frames
+	Msgs    uint32 // frames; of RunDisconnected: farewell.go
 	Kind    uint32
 }
 

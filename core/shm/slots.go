@@ -77,7 +77,7 @@ func NewSession(k *Socket, sh *Shard) *Session {
 	atomic.StoreUint32(&s.RxStalled, 0)
 	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
 	s.Up = Event{Session: s, Kind: RunConnected, Msgs: 1}
-	s.Down = Event{Session: s, Kind: RunDisconnected, Msgs: 1}
+	s.Down = Event{Session: s, Kind: RunDisconnected}
 	atomic.StoreInt32(&s.Refs, 1)
 	return s
 }
@@ -94,6 +94,7 @@ func (s *Session) Release() {
 
 // FreeSession frees a slot whose last reference is gone. It is closed for senders.
 func FreeSession(s *Session) {
+	s.dropReason()
 	if s.ID != nil && s.ID != unsafe.Pointer(&s.ID4) {
 		aliasSlots.put(s.ID)
 	}

@@ -261,7 +261,7 @@ static void wrong_frames (void)
         take (&d, "/");
         zt_write (d.fd, table[i].bytes, table[i].size);
         zws_frame_t frame = read_masked (d.fd, ZWS_FIN | ZWS_CLOSE);
-        CHECK_EQ (frame.size, 2);
+        CHECK (frame.size > 2); /* it says why */
         CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], table[i].code);
         free (frame.payload);
         zt_expect_eof (d.fd);

@@ -57,7 +57,7 @@ static void expect_given_up (int fd)
         frame = zws_read (fd);
     }
     CHECK_EQ (frame.first, ZWS_FIN | ZWS_CLOSE);
-    CHECK_EQ (frame.size, 2);
+    CHECK (frame.size > 2); /* it says why */
     CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], ZWS_INTERNAL_ERROR);
     free (frame.payload);
     zt_expect_eof (fd);

@@ -129,8 +129,15 @@ void zws_expect_msg (int fd, const void *body, size_t size)
 
 void zws_expect_close (int fd, int code)
 {
-    uint8_t bytes[2];
-    put_number (bytes, sizeof bytes, (uint64_t) code);
-    zws_expect (fd, ZWS_FIN | ZWS_CLOSE, bytes, code == 0 ? 0 : 2);
+    zws_frame_t frame = zws_read (fd);
+    CHECK_EQ (frame.first, ZWS_FIN | ZWS_CLOSE);
+    CHECK_EQ (frame.masked, false);
+    if (code == 0)
+        CHECK_EQ (frame.size, 0);
+    else {
+        CHECK (frame.size >= 2);
+        CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], code);
+    }
+    free (frame.payload);
     zt_expect_eof (fd);
 }

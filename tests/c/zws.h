@@ -21,6 +21,7 @@
 
 /* Close codes. */
 #define ZWS_NORMAL 1000
+#define ZWS_GOING_AWAY 1001
 #define ZWS_PROTOCOL_ERROR 1002
 #define ZWS_UNSUPPORTED 1003
 #define ZWS_TOO_BIG 1009
@@ -71,7 +72,8 @@ zws_frame_t zws_read (int fd);
 void zws_expect (int fd, uint8_t first, const void *payload, size_t size);
 /* The next frame is a message of zlink, exactly this one. */
 void zws_expect_msg (int fd, const void *body, size_t size);
-/* The next frame closes, with this code (0: none), and then the stream ends. */
+/* The next frame closes, with this code (0: none) and any reason, and then the stream
+ * ends. */
 void zws_expect_close (int fd, int code);
 void zws_write_close (int fd, int code);
 

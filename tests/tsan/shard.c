@@ -476,6 +476,11 @@ void zgo_free_session (void *s) { (void) s, unused (); }
 void zgo_event_taken (uintptr_t h, void *s) { (void) h, (void) s, unused (); }
 int zgo_poll (void *items, int n, long ms) { return (void) items, (void) n, (void) ms, unused (); }
 int zgo_close_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
+int zgo_close_peer_with (uintptr_t h, uint32_t rid, int code, void *why, size_t n)
+{
+    return (void) h, (void) rid, (void) code, (void) why, (void) n, unused ();
+}
+void zgo_close_reason (void *s, void *to, size_t room) { (void) s, (void) to, (void) room, unused (); }
 int zgo_abort_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
 int zgo_stats (uintptr_t h, size_t size, uint64_t *out, size_t room)
 {

@@ -30,7 +30,8 @@ type Message struct {
 	Event Event
 	Body  []byte // of Data; in a received message valid until Release
 
-	slab *shm.Slab // what Body lies in; nil: Go's own memory
+	slab     *shm.Slab // what Body lies in; nil: Go's own memory
+	farewell *farewell // of Disconnected, of ws and wss; nil: there is none
 }
 
 // Release gives the memory of a received message back; Body must not be used
@@ -144,6 +145,9 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	peer := r.Session.Rid4()
 	if r.Kind != shm.RunData {
 		msgs[0] = Message{Peer: peer, Event: Event(r.Kind)}
+		if r.Kind == shm.RunDisconnected {
+			msgs[0].farewell = farewellOf(r.Session)
+		}
 		q.EndRun()
 		k.finishRun(r)
 		return 1

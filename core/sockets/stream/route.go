@@ -85,6 +85,9 @@ func (k *Socket) Forget(s *engine.Session) {
 	k.sessions = k.sessions[:last]
 }
 
+// Closed tells whether Close was called.
+func (k *Socket) Closed() bool { return k.closed.Load() }
+
 // CloseTimeout is CLOSE_TIMEOUT as it is now.
 func (k *Socket) CloseTimeout() time.Duration {
 	return time.Duration(k.opt.closeTimeout.Load()) * time.Millisecond

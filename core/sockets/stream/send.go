@@ -184,11 +184,16 @@ func (k *Socket) WakeSenders() {
 
 // closePeer ends a connection after what is queued for it.
 func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
+	return k.closePeerWith(s, rid, CloseNormal, "")
+}
+
+// closePeerWith is closePeer with what a peer of WebSocket is told.
+func (k *Socket) closePeerWith(s *shm.Session, rid uint32, code uint16, reason string) error {
 	if !s.BeginClose(k.serial, rid) {
 		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
 	}
 	sh := k.shard(s)
-	sh.Post(func() { sh.FinishSession(s, k.serial, rid) })
+	sh.Post(func() { sh.FinishSession(s, k.serial, rid, code, reason) })
 	k.flush(s, false)
 	return nil
 }

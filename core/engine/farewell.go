@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"fmt"
+
+	"github.com/gobwas/ws"
+)
+
+// What the two sides of a WebSocket connection say at its end: codes and reasons of
+// RFC 6455, 7.4.
+
+// CloseReasonMax is the longest reason of a Close frame in bytes.
+const CloseReasonMax = ws.MaxControlFramePayloadSize - 2
+
+// PossibleCode tells whether a Close frame may have a code.
+func PossibleCode(code int) bool {
+	return code >= 0 && code < 5000 && possibleCode(ws.StatusCode(code))
+}
+
+// say sets what the Close frame of a WebSocket connection says, unless that is settled.
+func (s *Session) say(code ws.StatusCode, why string) {
+	if s.link == nil || s.link.web == nil || s.link.ended {
+		return
+	}
+	if w := s.link.web; w.closeCode == 0 && !w.noCode {
+		w.closeCode, w.why = code, why
+	}
+}
+
+// farewell is what the peer has said, in the codes of RFC 6455 also when it has not;
+// 0: it is no WebSocket.
+func (s *Session) farewell() (code ws.StatusCode, why string) {
+	if s.link == nil || s.link.web == nil {
+		return 0, ""
+	}
+	switch w := s.link.web; {
+	case !w.peerClosed:
+		return ws.StatusAbnormalClosure, ""
+	case w.peerCode == 0:
+		return ws.StatusNoStatusRcvd, ""
+	default:
+		return w.peerCode, w.peerWhy
+	}
+}
+
+// keepFarewell hands it on with the disconnect event.
+func (s *Session) keepFarewell() {
+	if code, why := s.farewell(); code != 0 {
+		s.Shared.SetFarewell(uint16(code), why)
+	}
+}
+
+// farewellText is the same for monitors.
+func (s *Session) farewellText() string {
+	code, why := s.farewell()
+	switch {
+	case code == 0:
+		return ""
+	case why == "":
+		return fmt.Sprintf("close code %d", code)
+	}
+	return fmt.Sprintf("close code %d, %q", code, why)
+}
