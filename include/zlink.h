@@ -129,7 +129,8 @@ ZLINK_EXPORT const char *zlink_strerror (int errnum);
 /* What the calling thread's last failed zlink call objected to, as one
  * sentence; "" when there is nothing to add to the errno. Valid until the
  * thread's next zlink call. After zlink_monitor_recv has succeeded: why the
- * event's handshake failed or its connection ended, or "". */
+ * event's handshake failed or its connection ended, whose verified certificate
+ * the new peer has, or "". */
 ZLINK_EXPORT const char *zlink_error_detail (void);
 
 /* --------------------------------------------------------------- contexts */
@@ -579,7 +580,8 @@ typedef struct zlink_peer_info_t
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
 /* Waits for the next event, unless flags has ZLINK_DONTWAIT (EAGAIN). No event
- * follows MONITOR_STOPPED. zlink_error_detail then says why a handshake failed.
+ * follows MONITOR_STOPPED. zlink_error_detail then says why a handshake failed,
+ * or, with CONNECTION_READY, the subject of the peer's verified certificate.
  * EFAULT: event is NULL. ENOTSOCK: not a monitor.
  * EINTR. ETERM: the context was shut down and no event is left. */
 ZLINK_EXPORT int

@@ -185,6 +185,17 @@ func (l *link) readWire(buf []byte) (int, error) {
 	return l.conn.Read(buf)
 }
 
+// subject is who the peer is, by a certificate that was verified, or "". l may be nil.
+func (l *link) subject() string {
+	if l == nil || l.secure == nil {
+		return ""
+	}
+	if chains := l.secure.ConnectionState().VerifiedChains; len(chains) > 0 {
+		return chains[0][0].Subject.String()
+	}
+	return ""
+}
+
 // owes tells whether reading has left something to write.
 func (l *link) owes() bool {
 	return len(l.conn.out) > 0 || l.web != nil && (l.web.pongOwed || l.web.pingOwed)

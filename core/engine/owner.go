@@ -109,5 +109,9 @@ type Event struct {
 	Value         uint64
 	RoutingID     []byte
 	Local, Remote string
-	Detail        string // of a handshake that failed, or an end by TLS or WebSocket: why, in words, or what the peer said
+
+	// Detail is, of a handshake that failed, or an end by TLS or WebSocket, why, in words, or
+	// what the peer said; of EventReady, the subject of the peer's certificate, if it was
+	// verified.
+	Detail string
 }

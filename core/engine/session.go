@@ -79,7 +79,7 @@ func (sh *Shard) adopt(c connection, l *link) *Session {
 		if l == nil {
 			s.observe(c.cameUp(), uint64(c.fd))
 		}
-		s.observe(EventReady, uint64(c.fd))
+		s.observeDetail(EventReady, uint64(c.fd), l.subject())
 	}
 	s.pushEvent(&s.Shared.Up)
 	return s
@@ -115,11 +115,11 @@ func (sh *Shard) newSession(c connection, l *link) *Session {
 }
 
 // observe tells the owner of an event of this connection.
-func (s *Session) observe(kind EventKind, value uint64) { s.observeWhy(kind, value, "") }
+func (s *Session) observe(kind EventKind, value uint64) { s.observeDetail(kind, value, "") }
 
-func (s *Session) observeWhy(kind EventKind, value uint64, why string) {
+func (s *Session) observeDetail(kind EventKind, value uint64, detail string) {
 	s.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), s.Shared.IDFrame()...),
-		Local: s.transport.localText(int(s.fd)), Remote: s.Remote(), Detail: why})
+		Local: s.transport.localText(int(s.fd)), Remote: s.Remote(), Detail: detail})
 }
 
 // observeEnd tells of the end, and what TLS or WebSocket objected to, or a peer of
@@ -130,7 +130,7 @@ func (s *Session) observeEnd() {
 	if s.reason == ReasonTransport && s.link != nil && s.link.err != nil {
 		why = s.link.err.Error()
 	}
-	s.observeWhy(EventDisconnected, uint64(s.reason), why)
+	s.observeDetail(EventDisconnected, uint64(s.reason), why)
 }
 
 // ready reacts to the kernel's report.

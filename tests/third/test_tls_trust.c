@@ -224,7 +224,6 @@ static void expect_connected (const char *name, const char *authorities,
     for (int i = 0; i < 2; i++) {
         dial_t d = dial (name, versions[i], authorities, verify);
         zt_event (d.monitor, ZLINK_EVENT_CONNECTION_READY);
-        CHECK_STR (zlink_error_detail (), "");
         uint32_t peer = zt_fast_event (d.s, ZLINK_STREAM_CONNECTED);
         zt_expect_exchange (d.s, peer, d.server.fd);
         end (&d);
@@ -288,6 +287,44 @@ static void reasons (void)
     ztls_end (&t);
 }
 
+static void expect_subject (dial_t d, const char *subject)
+{
+    zt_event (d.monitor, ZLINK_EVENT_CONNECTION_READY);
+    CHECK_STR (zlink_error_detail (), subject);
+    end (&d);
+}
+
+/* With CONNECTION_READY zlink_error_detail is whose certificate it is, if that was
+ * verified. */
+static void subjects (void)
+{
+    ztls_t t = ztls_open ();
+    int port = bind_for (&t, "ca.pem");
+    for (int i = 0; i < 2; i++) {
+        zt_child_t client = client_with (port, "client", versions[i]);
+        zt_event (t.monitor, ZLINK_EVENT_ACCEPTED);
+        CHECK_STR (zlink_error_detail (), "");
+        zlink_monitor_event_t ready =
+          zt_event (t.monitor, ZLINK_EVENT_CONNECTION_READY);
+        CHECK_EQ (ready.routing_id.size, 4);
+        CHECK_STR (zlink_error_detail (), "CN=client");
+        uint32_t peer = zt_fast_event (t.s, ZLINK_STREAM_CONNECTED);
+        CHECK_EQ (zt_finish (&client), 0);
+        ztls_expect_down (&t, peer);
+        CHECK_STR (zlink_error_detail (), "");
+
+        client = zt_s_client (t.port, versions[i], NULL);
+        peer = ztls_expect_up (&t);
+        CHECK_STR (zlink_error_detail (), "");
+        CHECK_EQ (zt_finish (&client), 0);
+        ztls_expect_down (&t, peer);
+
+        expect_subject (dial ("server", versions[i], "ca.pem", 1), "CN=server");
+        expect_subject (dial ("server", versions[i], "ca.pem", 0), "");
+    }
+    ztls_end (&t);
+}
+
 /* A client of TLS 1.3 is up when the server refuses it: the end has the words. */
 static void reason_of_a_late_refusal (void)
 {
@@ -320,6 +357,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (negative_serial),
   ZT_CASE (servers_are_revoked),
   ZT_CASE (reasons),
+  ZT_CASE (subjects),
   ZT_CASE (reason_of_a_late_refusal),
 };
 
