@@ -17,6 +17,7 @@ int main (int argc, char **argv)
         return 1;
     }
     printf ("listening on %s\n", endpoint);
+    fflush (stdout); /* a pipe or a file would keep it back */
     zlink_msg_init (&msg);
     while (zlink_msg_recv (&msg, server, 0) >= 0) {
         uint32_t client = zlink_msg_routing_id (&msg);
