@@ -38,19 +38,19 @@ static void no_upgrade (void)
     char output[4096];
     zweb_t w = zweb_open ();
     CHECK_EQ (status_of (ZT_ARGV (CURL, url_of (w.ws)), output, sizeof output),
-              400);
-    CHECK (strstr (output, "Upgrade") != NULL);
+              426);
+    CHECK (strstr (output, "upgrade") != NULL);
     zweb_expect_failed (&w);
     CHECK_EQ (status_of (ZT_ARGV (CURL, "--cacert", zt_cert ("ca.pem"),
                                   "--http1.1", url_of (w.wss)),
                          output, sizeof output),
-              400);
+              426);
     zweb_expect_failed (&w);
     /* As a client that would rather speak HTTP/2. */
     CHECK_EQ (status_of (ZT_ARGV (CURL, "--cacert", zt_cert ("ca.pem"),
                                   url_of (w.wss)),
                          output, sizeof output),
-              400);
+              426);
     zweb_expect_failed (&w);
     zweb_close (&w);
 }
