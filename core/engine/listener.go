@@ -204,6 +204,51 @@ func growTable(fd int) {
 	}
 }
 
+// Unbind is Close that first takes the connections that wait to be accepted: their
+// clients have heard that they are connected.
+func (l *Listener) Unbind() {
+	l.closing.Lock()
+	waiting := l.drain()
+	l.closing.Unlock()
+	if len(waiting) > 0 {
+		l.shard.Post(func() {
+			for _, c := range waiting {
+				l.take(c.fd, c.remote)
+			}
+		})
+	}
+	l.Close()
+}
+
+// waitingConn is a connection that was taken out of the queue.
+type waitingConn struct {
+	fd     int
+	remote Address
+}
+
+// drain takes what waits in the queue of a listening descriptor, and lets hardly
+// anything in meanwhile. The kernel resets what is left there when the descriptor is
+// closed.
+func (l *Listener) drain() (waiting []waitingConn) {
+	if l.fd < 0 {
+		return nil
+	}
+	if l.given == nil {
+		_ = unix.Listen(l.fd, 0)
+	}
+	var peer unix.RawSockaddrAny
+	for {
+		fd, remote, err := l.accept(&peer)
+		switch err {
+		case 0:
+			waiting = append(waiting, waitingConn{fd, remote})
+		case unix.EINTR, unix.ECONNABORTED:
+		default:
+			return waiting
+		}
+	}
+}
+
 // Close stops listening and returns when the address is free; a descriptor that
 // was given is closed soon after, and stays as it is in other processes.
 // Accepted connections stay. Any thread but the driver's own calls.
@@ -259,14 +304,10 @@ func (l *Listener) ready(uint32) {
 			l.pause(eventsPause)
 			return
 		}
-		fd, remote, err := l.accept()
+		fd, remote, err := l.accept(&l.peer)
 		switch err {
 		case 0:
-			if l.given != nil { // it may have waited since before they were set
-				_, family := l.Local.sockaddr()
-				_ = l.given.apply(fd, family)
-			}
-			l.hand(fd, remote)
+			l.take(fd, remote)
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			l.observe(EventAcceptFailed, uint64(err))
 			l.pause(acceptPause)
@@ -277,16 +318,25 @@ func (l *Listener) ready(uint32) {
 	}
 }
 
-// accept takes one connection. It may sleep in the kernel, which grows the
-// table of descriptors, so the scheduler is told.
-func (l *Listener) accept() (int, Address, unix.Errno) {
+// take is where an accepted descriptor becomes a connection.
+func (l *Listener) take(fd int, remote Address) {
+	if l.given != nil { // it may have waited since before they were set
+		_, family := l.Local.sockaddr()
+		_ = l.given.apply(fd, family)
+	}
+	l.hand(fd, remote)
+}
+
+// accept takes one connection; peer is written to. It may sleep in the kernel, which
+// grows the table of descriptors, so the scheduler is told.
+func (l *Listener) accept(peer *unix.RawSockaddrAny) (int, Address, unix.Errno) {
 	size := uint32(unix.SizeofSockaddrAny)
-	fd, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(l.fd), uintptr(unsafe.Pointer(&l.peer)),
+	fd, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(l.fd), uintptr(unsafe.Pointer(peer)),
 		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if e != 0 {
 		return -1, Address{}, e
 	}
-	return int(fd), addressOfRaw(&l.peer), 0
+	return int(fd), addressOfRaw(peer), 0
 }
 
 // hand gives a connection to a shard.

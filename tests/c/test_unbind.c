@@ -278,7 +278,36 @@ static void source_port (void)
     zt_term (ctx);
 }
 
+/* Clients whose connect has returned are served, also those that the library has not
+ * accepted yet: they wait in the queue of the listener. */
+static void takes_what_waits_in_the_queue (void)
+{
+    enum { clients = 400, rounds = 10 / ZT_SCALE };
+    static int fds[clients];
+    void *ctx = zt_ctx ();
+    for (int i = 0; i < rounds; i++) {
+        void *s = zt_socket (ctx);
+        int port = zt_bind (s);
+        for (int j = 0; j < clients; j++)
+            fds[j] = zt_client (port);
+        CHECK_OK (zlink_unbind (s, zt_endpoint (port)));
+        for (int j = 0; j < clients; j++) {
+            zlink_routing_id_t id;
+            zt_expect_connect (s, &id);
+            zt_send (s, &id, "hello", 5);
+        }
+        for (int j = 0; j < clients; j++) {
+            char body[8];
+            CHECK_EQ (zt_read_frame (fds[j], body, sizeof body), 5);
+            zt_reset (fds[j]);
+        }
+        zt_close (s);
+    }
+    zt_term (ctx);
+}
+
 static const zt_case_t cases[] = {
+  ZT_CASE (takes_what_waits_in_the_queue),
   ZT_CASE (last_endpoint_of_each),
   ZT_CASE (same_text_bound_twice),
   ZT_CASE (unbind_frees_the_port),

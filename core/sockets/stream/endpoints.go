@@ -97,7 +97,7 @@ func (k *Socket) Unbind(text string) error {
 	}
 	l := k.listeners[i]
 	k.listeners = slices.Delete(k.listeners, i, i+1)
-	l.Close()
+	l.Unbind()
 	return nil
 }
 
