@@ -19,28 +19,25 @@ const (
 	CloseAbnormal  = 1006 // received only: the connection ended without a word of the peer
 )
 
-// farewell is what the peer of a WebSocket connection said at its end.
-type farewell struct {
-	code   int
-	reason string
-}
-
-// farewellOf returns what goes with a session's disconnect event, or nil.
-func farewellOf(s *shm.Session) *farewell {
+// setFarewell makes the message, of Disconnected, carry what the peer said. Messages
+// are copied often, so they are not longer for that: the reason lies in the room that
+// the empty Body has.
+func (m *Message) setFarewell(s *shm.Session) {
 	code, reason := s.Farewell()
-	if code == 0 {
-		return nil
+	m.code = code
+	if reason != "" {
+		m.Body = append(make([]byte, 0, len(reason)), reason...)[:0]
 	}
-	return &farewell{int(code), reason}
 }
 
 // CloseCode returns, of Disconnected of ws and wss, the code and the reason that the
-// peer gave; without one CloseNoCode or CloseAbnormal. 0: of anything else.
+// peer gave; without one CloseNoCode or CloseAbnormal. 0: of anything else. The reason
+// goes with Release.
 func (m *Message) CloseCode() (code int, reason string) {
-	if m.farewell == nil {
+	if m.code == 0 {
 		return 0, ""
 	}
-	return m.farewell.code, m.farewell.reason
+	return int(m.code), string(m.Body[:cap(m.Body)])
 }
 
 // ClosePeerWith is ClosePeer that tells a peer of ws or wss a code and a reason; to

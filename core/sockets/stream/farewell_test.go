@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"unsafe"
 
 	. "github.com/smartystreets/goconvey/convey"
 
@@ -33,6 +34,7 @@ func TestClosePeerWith(t *testing.T) {
 		code, reason := down.CloseCode()
 		So(code, ShouldEqual, 4001)
 		So(reason, ShouldEqual, "not logged in")
+		So(int(unsafe.Sizeof(down)), ShouldEqual, 48)
 		down, err = client.Recv(ctx)
 		So(err, ShouldBeNil)
 		code, reason = down.CloseCode()

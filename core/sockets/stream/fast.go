@@ -27,11 +27,11 @@ const (
 // Message is one message, or an event, of a peer.
 type Message struct {
 	Peer  uint32 // routing id, never 0
+	code  uint16 // of Disconnected: farewell.go
 	Event Event
 	Body  []byte // of Data; in a received message valid until Release
 
-	slab     *shm.Slab // what Body lies in; nil: Go's own memory
-	farewell *farewell // of Disconnected, of ws and wss; nil: there is none
+	slab *shm.Slab // what Body lies in; nil: Go's own memory
 }
 
 // Release gives the memory of a received message back; Body must not be used
@@ -146,7 +146,7 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	if r.Kind != shm.RunData {
 		msgs[0] = Message{Peer: peer, Event: Event(r.Kind)}
 		if r.Kind == shm.RunDisconnected {
-			msgs[0].farewell = farewellOf(r.Session)
+			msgs[0].setFarewell(r.Session)
 		}
 		q.EndRun()
 		k.finishRun(r)
