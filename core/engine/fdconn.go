@@ -45,12 +45,13 @@ type fdConn struct {
 	changed sync.Cond // with mu
 	aborted error     // ends every call of the goroutine; guarded by mu
 
-	gate     *gate // of the handshake
-	owner    Owner // of the handshake; nil: what it holds is not counted
-	held     int64 // bytes that are counted; the goroutine's while it runs
-	offered  int   // size of the largest buffer to read into
-	answered bool  // something was written
-	refusing bool  // what comes is dropped
+	gate     *gate   // of the handshake
+	owner    Owner   // of the handshake; nil: what it holds is not counted
+	held     int64   // bytes that are counted; the goroutine's while it runs
+	offered  int     // size of the largest buffer to read into
+	intake   *intake // until something is written; nil: not encrypted
+	answered bool    // something was written
+	refusing bool    // what comes is dropped
 
 	waitedNs  atomic.Int64 // for the peer, in waits that are over
 	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: there is none
@@ -114,13 +115,13 @@ func (c *fdConn) Read(buf []byte) (int, error) {
 		return c.readNow(buf)
 	}
 	if len(buf) > c.offered && !c.refusing {
-		c.hold(int64(len(buf) - c.offered))
+		c.grow(int64(len(buf) - c.offered))
 		c.offered = len(buf)
 	}
 	n, err := c.await(func() (int, error) { return c.readNow(buf) })
 	if n > 0 && !c.refusing {
 		c.alert = clearAlert(buf[:n])
-		c.hold(heldPerByte(n))
+		c.keep(buf[:n])
 	}
 	return n, err
 }
@@ -174,7 +175,8 @@ func (c *fdConn) Write(data []byte) (int, error) {
 	}
 	if !c.answered {
 		c.answered = true
-		c.hold(answerSize)
+		c.intake = nil
+		c.grow(answerSize)
 	}
 	done := 0
 	for done < len(data) {
@@ -219,16 +221,35 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 
 // What a handshake holds is not to be seen from outside of crypto/tls, so it is
 // reckoned from what goes through the descriptor, in bytes; the numbers are
-// measured, with their share of garbage.
+// measured, after a collection.
 const (
 	waitingSize = 800      // it has not begun
-	begunSize   = 8 << 10  // it has: a goroutine, and the state of TLS
+	begunSize   = 5 << 10  // it has: a goroutine, and the state of TLS
 	webSize     = 4 << 10  // the same for WebSocket
 	answerSize  = 22 << 10 // it has answered: keys, and what is kept of the exchange
 )
 
-// heldPerByte is what is kept for n bytes that came, beside the buffer they came to.
+// heldPerByte is what is kept for n bytes of a head, beside the buffer they came to.
 func heldPerByte(n int) int64 { return int64(n) * 7 / 3 }
+
+// keep counts what is kept of data.
+func (c *fdConn) keep(data []byte) {
+	switch {
+	case c.intake != nil:
+		c.grow(c.intake.came(data))
+	case !c.answered:
+		c.grow(heldPerByte(len(data)))
+	}
+}
+
+// grow holds more, with what Go's heap rounds up. What was held before may be garbage
+// now, as much again.
+func (c *fdConn) grow(bytes int64) {
+	if bytes > 0 {
+		c.hold(bytes + bytes/16)
+		leaves(bytes)
+	}
+}
 
 // hold counts what the handshake holds, or what it gives back.
 func (c *fdConn) hold(bytes int64) {

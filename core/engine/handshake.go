@@ -157,6 +157,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 		}
 	}()
 	if config := t.TLS.Load(); t.Endpoint.Transport.Secure() {
+		conn.intake = new(intake)
 		if dialled {
 			l.secure = tls.Client(conn, config)
 		} else {

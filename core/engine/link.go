@@ -58,7 +58,11 @@ func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 	if s.hangup {
 		l.conn.ending, l.conn.drained = true, false
 	}
+	owed := len(l.conn.out)
 	n, err := l.read(buf)
+	if answers := len(l.conn.out) - owed; answers > 0 {
+		leaves(int64(answers) * leftPerAnswer)
+	}
 	s.shard.roundRead += readTurn - l.conn.turn
 	if err != nil && err != errAgain {
 		l.err = err

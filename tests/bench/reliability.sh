@@ -49,7 +49,7 @@ floods() {
 
 tls() {
     have_tls tls_attacks || return
-    for attack in keys hello start big; do run tls_attacks "$attack" "$cert" "$key"; done
+    for attack in keys start hello part big; do run tls_attacks "$attack" "$cert" "$key"; done
 }
 
 ends() {

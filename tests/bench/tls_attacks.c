@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Memory that clients over TLS make a server take without a message.
- * usage: tls_attacks keys|hello|start|big CERTIFICATE KEY
+ * usage: tls_attacks keys|start|hello|part|big CERTIFICATE KEY
  *
  * keys: 4 clients change their keys, ask for the server's change, and read nothing.
- * hello: 2,000 clients begin a handshake with a ClientHello, and no more.
- * start: the same, with the first bytes of one.
- * big: the same, with 12 KB of a record of 16 KB.
- * Resident memory and the statistic memory are told before, in an attack of 10 s,
- * and afterwards.
+ * start: 2,000 clients begin a handshake with 40 bytes of a ClientHello, and no more.
+ * hello: with a whole ClientHello. part: with 12 KB of a record of 16 KB. big: with
+ * 48 KB of a first message of 64 KB.
+ * Resident memory and the statistic memory are told before, in the attack (10 s;
+ * keys: 40 s), and afterwards.
  */
 #include "measure.h"
 
 #include <fcntl.h>
 #include <openssl/ssl.h>
 
-enum { KEY_CLIENTS = 4, CLIENTS = 2000, ATTACK_S = 10 };
+enum { KEY_CLIENTS = 4, CLIENTS = 2000 };
 
 static SSL *new_client (void)
 {
@@ -51,27 +51,47 @@ static void keys (int port)
     pause ();
 }
 
-/* begin sends so many bytes of a first flight to the server, for each client. */
-static void begin (int port, size_t most)
+/* claim makes bytes of a first message of 64 KB, in records of 16 KB. */
+static size_t claim (unsigned char *bytes, size_t most)
 {
-    static unsigned char bytes[12000] = {0x16, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc, 3, 3};
-    size_t size = sizeof bytes;
-    if (most != sizeof bytes) {
-        SSL *ssl = new_client ();
-        BIO *out = BIO_new (BIO_s_mem ());
-        SSL_set_bio (ssl, BIO_new (BIO_s_mem ()), out);
-        SSL_connect (ssl);
-        size = (size_t) BIO_read (out, bytes, sizeof bytes);
+    static const unsigned char record[] = {0x16, 3, 1, 0x40, 0}, message[] = {1, 0, 0xff, 0, 3, 3};
+    for (size_t at = 0; at < most; at += sizeof record + 0x4000)
+        memcpy (bytes + at, record, sizeof record);
+    memcpy (bytes + sizeof record, message, sizeof message);
+    return most;
+}
+
+static size_t client_hello (unsigned char *bytes, size_t most)
+{
+    SSL *ssl = new_client ();
+    BIO *out = BIO_new (BIO_s_mem ());
+    SSL_set_bio (ssl, BIO_new (BIO_s_mem ()), out);
+    SSL_connect (ssl);
+    int size = BIO_read (out, bytes, 4096);
+    return (size_t) size < most ? (size_t) size : most;
+}
+
+/* begin sends the same first bytes to the server, for each client. */
+static void begin (int port, const unsigned char *bytes, size_t size)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        int fd = dial (port);
+        for (size_t done = 0; done < size;) {
+            ssize_t n = send (fd, bytes + done, size - done, 0);
+            if (n < 0)
+                break; /* the server has ended it */
+            done += (size_t) n;
+        }
     }
-    for (int i = 0; i < CLIENTS; i++)
-        if (send (dial (port), bytes, size < most ? size : most, 0) < 0)
-            fail ("send");
     pause ();
 }
 
-static void hello (int port) { begin (port, 4096); }
-static void start (int port) { begin (port, 40); }
-static void big (int port) { begin (port, 12000); }
+static unsigned char first[64 << 10];
+
+static void start (int port) { begin (port, first, client_hello (first, 40)); }
+static void hello (int port) { begin (port, first, client_hello (first, 4096)); }
+static void part (int port) { begin (port, first, claim (first, 12000)); }
+static void big (int port) { begin (port, first, claim (first, 48000)); }
 
 static void tell (void *s, const char *when, double before)
 {
@@ -85,12 +105,13 @@ int main (int argc, char **argv)
     static const struct {
         const char *name;
         void (*run) (int port);
-    } attacks[] = {{"keys", keys}, {"hello", hello}, {"start", start}, {"big", big}};
+    } attacks[] = {{"keys", keys}, {"start", start}, {"hello", hello}, {"part", part}, {"big", big}};
+    const size_t count = sizeof attacks / sizeof attacks[0];
     size_t which = 0;
-    while (which < 4 && argc > 3 && strcmp (attacks[which].name, argv[1]))
+    while (which < count && argc > 3 && strcmp (attacks[which].name, argv[1]))
         which++;
-    if (argc < 4 || which == 4) {
-        fprintf (stderr, "usage: tls_attacks keys|hello|start|big CERTIFICATE KEY\n");
+    if (argc < 4 || which == count) {
+        fprintf (stderr, "usage: tls_attacks keys|start|hello|part|big CERTIFICATE KEY\n");
         return 2;
     }
     many_descriptors ();
@@ -105,10 +126,13 @@ int main (int argc, char **argv)
     double before = resident_mb ();
     printf ("tls_attacks %-5s before %.1f MB", argv[1], before);
     start_child (&attacker, port);
-    sleep_ms (ATTACK_S * 1000 / 2);
-    tell (s, "after 5 s", before);
-    sleep_ms (ATTACK_S * 1000 / 2);
-    tell (s, "after 10 s", before);
+    for (int i = 1; i <= 2; i++) {
+        char when[20];
+        int half = which == 0 ? 20 : 5;
+        sleep_ms (half * 1000);
+        snprintf (when, sizeof when, "after %d s", i * half);
+        tell (s, when, before);
+    }
     end_child (&attacker);
     sleep_ms (5000);
     tell (s, "5 s after its end", before);

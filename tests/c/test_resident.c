@@ -3,60 +3,15 @@
  * tenth and 2 MiB. */
 #include "ztest.h"
 #include "zfast.h"
-
-#include <stdio.h>
+#include "zresident.h"
 
 enum
 {
-    SLACK_KIB = 2 << 10,
     CLAIMS = 400,
     CLAIM_BYTES = 20000, /* that come of each */
     PEERS = 20,
     FLOOD_BYTES = 2 << 20 /* queued for each */
 };
-
-static long resident_kib (void)
-{
-    long pages = 0;
-    FILE *f = fopen ("/proc/self/statm", "re");
-    CHECK (f != NULL);
-    CHECK_EQ (fscanf (f, "%*d %ld", &pages), 1);
-    fclose (f);
-    return pages * (sysconf (_SC_PAGESIZE) / 1024);
-}
-
-static zlink_stream_stats_t stats_of (void *s)
-{
-    zlink_stream_stats_t stats;
-    stats.size = sizeof stats;
-    CHECK_OK (zlink_stream_stats (s, &stats));
-    return stats;
-}
-
-typedef struct both_t
-{
-    long resident, told;
-} both_t;
-
-static both_t look (void *s)
-{
-    both_t b = {resident_kib (), (long) (stats_of (s).memory >> 10)};
-    return b;
-}
-
-static void grew_alike (void *s, both_t before)
-{
-#if ZT_SCALE == 1
-    both_t now = look (s);
-    long resident = now.resident - before.resident;
-    long told = now.told - before.told;
-    printf ("resident grew by %ld KiB, memory by %ld\n", resident, told);
-    CHECK_RANGE (told, resident - resident / 10 - SLACK_KIB,
-                 resident + resident / 10 + SLACK_KIB);
-#else
-    (void) s, (void) before;
-#endif
-}
 
 /* A length of 4 GiB is announced, and little of it comes. */
 static void announced_lengths (void)
@@ -73,7 +28,7 @@ static void announced_lengths (void)
     }
     ZT_UNTIL (stats_of (f.s).memory >> 10
               >= (uint64_t) before.told + CLAIMS * (CLAIM_BYTES / 1024));
-    grew_alike (f.s, before);
+    CHECK (grows_alike (f.s, before));
     for (int i = 0; i < CLAIMS; i++)
         close (fds[i]);
     zt_fast_close (&f);
@@ -97,7 +52,7 @@ static void peers_that_do_not_read (void)
             zt_fast_send (f.s, peers[i], body,
                           (seed >> 8) % (1u << (1 + (seed >> 4) % 15)));
         }
-    grew_alike (f.s, before);
+    CHECK (grows_alike (f.s, before));
     for (int i = 0; i < PEERS; i++)
         close (fds[i]);
     zt_fast_close (&f);

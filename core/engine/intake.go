@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// intake reckons what crypto/tls keeps of the bytes of a handshake that has not been
+// answered: the messages of all whole records, in a buffer that doubles. The buffer
+// of the record that comes is counted where it is read to. The goroutine.
+type intake struct {
+	header [5]byte // of the next record: type, version and length
+	have   int     // bytes of header
+	left   int     // bytes of the record that are still to come
+	size   int     // of the record
+	whole  int     // bytes of all whole records
+}
+
+// came takes bytes of the connection, and returns how much more is kept for them.
+func (r *intake) came(data []byte) int64 {
+	before := doubled(r.whole)
+	for len(data) > 0 {
+		if r.left > 0 {
+			n := min(r.left, len(data))
+			if r.left, data = r.left-n, data[n:]; r.left == 0 {
+				r.whole += r.size
+			}
+			continue
+		}
+		n := copy(r.header[r.have:], data)
+		if r.have, data = r.have+n, data[n:]; r.have == len(r.header) {
+			r.size = int(binary.BigEndian.Uint16(r.header[3:]))
+			r.have, r.left = 0, r.size
+		}
+	}
+	return doubled(r.whole) - before
+}
+
+// doubled is the size of a buffer that doubles until it has room for n bytes.
+func doubled(n int) int64 {
+	if n == 0 {
+		return 0
+	}
+	return int64(1) << bits.Len(uint(n-1))
+}
