@@ -56,6 +56,9 @@ type Owner interface {
 	// handshake of this owner is closed, or another part's, and none will follow
 	// from it.
 	Gone(part any)
+	// Unreceived says that nobody will receive a session's disconnect event, and hands
+	// over its reference. Runs of that session may still be under way to the owner.
+	Unreceived(s *shm.Session)
 	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
 	// whether that is a receive call, which could drive the shard itself.
 	WakeReaders() bool

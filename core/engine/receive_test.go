@@ -36,6 +36,7 @@ func (o *ownerStub) Forget(*Session)             {}
 func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
 func (o *ownerStub) Gone(any)                    { o.gone++ }
 func (o *ownerStub) WakeReaders() bool           { return false }
+func (o *ownerStub) Unreceived(s *shm.Session)   { s.Release() }
 func (o *ownerStub) WakeSenders()                {}
 func (o *ownerStub) Observed() bool              { return false }
 func (o *ownerStub) waiting() int64              { return atomic.LoadInt64(&o.shared.RxWaiting) }

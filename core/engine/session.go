@@ -193,7 +193,7 @@ func (s *Session) drop(r *shm.Run) {
 		atomic.AddInt64(&s.queues.RxWaiting, -int64(r.Size))
 		r.Slab.Release()
 	case r.Kind == shm.RunDisconnected:
-		s.Shared.Release()
+		s.owner.Unreceived(s.Shared)
 	}
 }
 

@@ -291,7 +291,12 @@ static void get_only_options (void)
 }
 
 /* The numbers that are options of STREAM. */
-static void applicable (bool applies[300])
+enum
+{
+    OPTIONS = 400 /* more than the highest number */
+};
+
+static void applicable (bool applies[OPTIONS])
 {
     static const int others[] = {
       ZLINK_AFFINITY, ZLINK_ROUTING_ID,    ZLINK_RCVMORE,
@@ -326,7 +331,7 @@ static void inapplicable_options (void)
     static const int far[] = {-1, INT_MIN, 9999, INT_MAX};
     void *ctx = zt_ctx ();
     void *s = zt_socket (ctx);
-    bool applies[300] = {false};
+    bool applies[OPTIONS] = {false};
 
     applicable (applies);
     CHECK (!applies[ZLINK_ROUTER_MANDATORY] && !applies[ZLINK_BLOCKY]);

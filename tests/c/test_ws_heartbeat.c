@@ -29,7 +29,7 @@ static void *answer (void *arg)
     for (;;) {
         uint8_t head[2];
         ssize_t n = recv (a->fd, head, sizeof head, MSG_WAITALL);
-        if (n != sizeof head)
+        if (n != sizeof head || head[0] == (ZWS_FIN | ZWS_CLOSE)) /* the socket is closed */
             return NULL;
         CHECK_EQ (head[0], ZWS_FIN | ZWS_PING);
         CHECK_EQ (head[1], 0);

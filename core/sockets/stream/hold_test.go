@@ -116,3 +116,23 @@ func TestSendersRaceTheEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestEventsDroppedWhileTheSocketCloses(t *testing.T) {
+	Convey("A session whose disconnect event a shard drops stays until its other runs are dropped", t, func() {
+		k := newSocket(t, newContext(t))
+		accept(t, k, bind(t, k))
+		s := sessionOf(k).Shared
+		s.Hold() // of the disconnect event
+		refs := atomic.LoadInt32(&s.Refs)
+		k.mu.Lock()
+		k.dropping = true // dropReceived walks runs that lie in the session
+		k.mu.Unlock()
+		k.Unreceived(s)
+		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs)
+		k.dropUnreceived()
+		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
+		s.Hold()
+		k.Unreceived(s) // nothing walks now
+		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
+	})
+}

@@ -46,20 +46,22 @@ type Socket struct {
 	opt options
 	fd  *wait.Waiter // with a descriptor for others' event loops; nil: not asked for
 
-	mu        sync.Mutex
-	shards    []*engine.Shard
-	listeners []*listening
-	dialers   []*dialing                // that may dial again, or have a connection; a dialer knows its index
-	over      []string                  // endpoints of dialers that ended by themselves, oldest first
-	parts     int                       // the open socket, its receiver, and listeners, dialers and sessions not yet gone
-	sessions  []*engine.Session         // attached; a session knows its index
-	walks     int                       // that look at sessions now
-	finals    map[*engine.Session]final // of sessions that were forgotten since one began
-	aliases   map[string]aliasUse
-	closing   map[uint32]*engine.Session // of sessions: those that senders no longer find
-	oldTables []*shm.Table               // replaced by a larger one; a sender may still look
-	past      past
-	gone      chan struct{} // closed when nothing of the socket is left; nil: nobody waits for that
+	mu         sync.Mutex
+	shards     []*engine.Shard
+	listeners  []*listening
+	dialers    []*dialing                // that may dial again, or have a connection; a dialer knows its index
+	over       []string                  // endpoints of dialers that ended by themselves, oldest first
+	parts      int                       // the open socket, its receiver, and listeners, dialers and sessions not yet gone
+	sessions   []*engine.Session         // attached; a session knows its index
+	walks      int                       // that look at sessions now
+	finals     map[*engine.Session]final // of sessions that were forgotten since one began
+	aliases    map[string]aliasUse
+	closing    map[uint32]*engine.Session // of sessions: those that senders no longer find
+	oldTables  []*shm.Table               // replaced by a larger one; a sender may still look
+	past       past
+	dropping   bool           // dropReceived is at work
+	unreceived []*shm.Session // whose disconnect event was dropped meanwhile
+	gone       chan struct{}  // closed when nothing of the socket is left; nil: nobody waits for that
 }
 
 type listening struct {
@@ -264,6 +266,12 @@ func (k *Socket) dropOnce() {
 // shards drop what follows.
 func (k *Socket) dropReceived() {
 	q := k.shared
+	// From where the inbox is closed on a shard drops the disconnect events, and with
+	// them the sessions, in which runs of this list lie.
+	k.mu.Lock()
+	k.dropping = true
+	k.mu.Unlock()
+	defer k.dropUnreceived()
 	if q.RxRun != nil {
 		k.release(q.RxRun)
 	}
@@ -276,6 +284,30 @@ func (k *Socket) dropReceived() {
 	}
 	q.RxRun, q.RxList, q.RxLeft = nil, nil, 0
 	k.resume()
+}
+
+// Unreceived keeps a session until dropReceived is done with its runs.
+func (k *Socket) Unreceived(s *shm.Session) {
+	k.mu.Lock()
+	if k.dropping {
+		k.unreceived = append(k.unreceived, s)
+		s = nil
+	}
+	k.mu.Unlock()
+	if s != nil {
+		s.Release()
+	}
+}
+
+func (k *Socket) dropUnreceived() {
+	k.mu.Lock()
+	k.dropping = false
+	all := k.unreceived
+	k.unreceived = nil
+	k.mu.Unlock()
+	for _, s := range all {
+		s.Release()
+	}
 }
 
 // free ends the socket: no part is left, and no call is in progress.
