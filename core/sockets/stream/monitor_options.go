@@ -37,7 +37,7 @@ func (m *Monitor) SetOption(opt Option, value []byte) error {
 }
 
 func badMonitorOption(opt Option) error {
-	return errno.New(errno.EINVAL, "a monitor has no socket option %d", int(opt))
+	return errno.New(errno.EINVAL, "a monitor has no socket option %s", opt)
 }
 
 // Option stores an option's value in C's form at the start of buf and returns

@@ -223,7 +223,7 @@ func (o *options) setInt(opt Option, v int32) {
 }
 
 func badOption(opt Option, format string, args ...any) error {
-	return errno.New(errno.EINVAL, "socket option %d "+format, append([]any{int(opt)}, args...)...)
+	return errno.New(errno.EINVAL, "socket option %s "+format, append([]any{opt}, args...)...)
 }
 
 // SetOption sets an option to a value in C's form: an int of 4 bytes, an int64
