@@ -63,7 +63,8 @@ void zl_wake_shard (zl_shard *shard)
 {
     static const uint64_t one = 1;
     int before = errno;
-    while (write (shard->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+    /* Not write(): that is a cancellation point, and the session's lock is held. */
+    while (syscall (SYS_write, shard->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
     errno = before;
 }

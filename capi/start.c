@@ -92,9 +92,11 @@ bool zl_can_start_threads (int count)
     pthread_t threads[ZL_MAX_TRIAL];
     trial t = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     sigset_t all, before;
-    int made = 0;
+    int made = 0, cancelling;
     if (count > ZL_MAX_TRIAL)
         count = ZL_MAX_TRIAL;
+    /* No call is a cancellation point, and the threads look at this one's stack. */
+    pthread_setcancelstate (PTHREAD_CANCEL_DISABLE, &cancelling);
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
     while (made < count
@@ -107,6 +109,7 @@ bool zl_can_start_threads (int count)
     for (int i = 0; i < made; i++)
         pthread_join (threads[i], NULL);
     pthread_sigmask (SIG_SETMASK, &before, NULL);
+    pthread_setcancelstate (cancelling, NULL);
     return made == count;
 }
 
@@ -205,8 +208,10 @@ static bool settled (void)
 static int start (void)
 {
     sigset_t all, before;
+    int cancelling;
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
+    pthread_setcancelstate (PTHREAD_CANCEL_DISABLE, &cancelling); /* others wait for it */
     int error = launch ();
     uint32_t starting = STARTING; /* or Go is UP already */
     atomic_compare_exchange_strong (&state, &starting, error ? IDLE : LAUNCHED);
@@ -215,6 +220,7 @@ static int start (void)
     if (up)
         zl_release_pages ();
     pthread_sigmask (SIG_SETMASK, &before, NULL);
+    pthread_setcancelstate (cancelling, NULL);
     return error;
 }
 
