@@ -26,11 +26,17 @@ type aliasUse struct {
 	session *shm.Session
 }
 
-func (k *Socket) addDialer(d *dialing) {
+// addDialer counts a dialer as a part that Close ends. false: the socket is closed.
+func (k *Socket) addDialer(d *dialing) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed.Load() {
+		return false
+	}
+	k.parts++
 	d.Index = int32(len(k.dialers))
 	k.dialers = append(k.dialers, d)
+	return true
 }
 
 // forget takes a dialer off the list, and gives a name back that no peer has got.

@@ -44,7 +44,9 @@ func (k *Socket) bind(text string) error {
 	if err != nil {
 		return err
 	}
-	k.addPart()
+	if !k.Enter() { // Close came in between: nobody would end the listener
+		return errno.ENOTSOCK
+	}
 	l, err := k.listen(sh, transport, addr)
 	if err != nil {
 		k.Gone(nil)
@@ -54,6 +56,10 @@ func (k *Socket) bind(text string) error {
 	k.opt.lastEndpoint = transport.Endpoint.String()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed.Load() {
+		l.Close()
+		return errno.ENOTSOCK
+	}
 	k.listeners = append(k.listeners, &listening{l, [2]string{text, k.opt.lastEndpoint}})
 	return nil
 }
@@ -107,6 +113,10 @@ func (k *Socket) Connect(text string) error {
 		return err
 	}
 	defer k.leave()
+	return k.connect(text)
+}
+
+func (k *Socket) connect(text string) error {
 	ep, err := endpoint.Parse(text)
 	if err != nil {
 		return err
@@ -130,9 +140,10 @@ func (k *Socket) Connect(text string) error {
 	if err := k.reserve(alias, d); err != nil {
 		return err
 	}
+	if !k.addDialer(d) {
+		return errno.ENOTSOCK
+	}
 	k.opt.connectID = nil
-	k.addPart()
-	k.addDialer(d)
 	k.opt.used = true
 	k.opt.lastEndpoint = text
 	d.Start()
@@ -187,7 +198,8 @@ func (k *Socket) reserve(alias []byte, d *dialing) error {
 	return nil
 }
 
-// Enter counts a connection whose handshake begins.
+// Enter counts a part that begins: a listener, or a connection with a handshake.
+// false: the socket is closed.
 func (k *Socket) Enter() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -200,12 +212,6 @@ func (k *Socket) Enter() bool {
 
 // Holds counts the memory of handshakes.
 func (k *Socket) Holds(bytes int64) { k.handshakes.Add(bytes) }
-
-func (k *Socket) addPart() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.parts++
-}
 
 // takeShard returns a shard for a new endpoint.
 func (k *Socket) takeShard() (*engine.Shard, error) {
