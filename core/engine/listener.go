@@ -226,6 +226,10 @@ type waitingConn struct {
 	remote Address
 }
 
+// drainMost bounds how many connections drain takes; no system has a longer queue
+// unless told to.
+const drainMost = 64 << 10
+
 // drain takes what waits in the queue of a listening descriptor, and lets hardly
 // anything in meanwhile. The kernel resets what is left there when the descriptor is
 // closed.
@@ -237,7 +241,7 @@ func (l *Listener) drain() (waiting []waitingConn) {
 		_ = unix.Listen(l.fd, 0)
 	}
 	var peer unix.RawSockaddrAny
-	for {
+	for range drainMost {
 		fd, remote, err := l.accept(&peer)
 		switch err {
 		case 0:
@@ -247,6 +251,7 @@ func (l *Listener) drain() (waiting []waitingConn) {
 			return waiting
 		}
 	}
+	return waiting
 }
 
 // Close stops listening and returns when the address is free; a descriptor that

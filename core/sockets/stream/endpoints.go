@@ -95,16 +95,25 @@ func (k *Socket) Unbind(text string) error {
 	if _, err := endpoint.Parse(text); err != nil {
 		return err
 	}
+	l := k.takeListener(text)
+	if l == nil {
+		return errno.New(errno.ENOENT, "the socket does not listen on %q", text)
+	}
+	l.Unbind() // not under the lock: connections of others go on
+	return nil
+}
+
+// takeListener takes the oldest listener of a text off the list; nil: there is none.
+func (k *Socket) takeListener(text string) *listening {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i := slices.IndexFunc(k.listeners, func(l *listening) bool { return slices.Contains(l.texts[:], text) })
 	if i < 0 {
-		return errno.New(errno.ENOENT, "the socket does not listen on %q", text)
+		return nil
 	}
 	l := k.listeners[i]
 	k.listeners = slices.Delete(k.listeners, i, i+1)
-	l.Unbind()
-	return nil
+	return l
 }
 
 // Connect dials an endpoint now and whenever the connection is lost.
