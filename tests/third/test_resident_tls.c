@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The statistic memory grows as resident memory does, within a tenth and 2 MiB,
- * under handshakes that do not go on, and under changes of keys. What is garbage of
- * a flood goes back when it is over, so these wait for that. */
+ * under handshakes that do not go on. What is garbage of a flood goes back when it is
+ * over, so these wait for that. */
 #include "ztest.h"
 #include "zfast.h"
 #include "zresident.h"
@@ -10,15 +10,9 @@
 
 #include <sys/socket.h>
 
-#ifdef HAVE_OPENSSL
-#include <openssl/ssl.h>
-#endif
-
 enum
 {
     CLIENTS = 900 / ZT_SCALE, /* all of them get a place */
-    KEY_CLIENTS = 100,
-    ROUNDS = 100 / ZT_SCALE,
     MOST_BYTES = 60000
 };
 
@@ -95,74 +89,11 @@ static void part_of_a_record (void) { begun_with (15000, 22 << 10); }
 static void some_records (void) { begun_with (17000, 60 << 10); }
 static void many_records (void) { begun_with (MOST_BYTES, 105 << 10); }
 
-#ifdef HAVE_OPENSSL
-static SSL *new_client (SSL_CTX *ctx, int port)
-{
-    SSL *ssl = SSL_new (ctx);
-    SSL_set_fd (ssl, zt_client (port));
-    CHECK_EQ (SSL_connect (ssl), 1);
-    return ssl;
-}
-
-static void close_client (SSL *ssl)
-{
-    close (SSL_get_fd (ssl));
-    SSL_free (ssl);
-}
-
-/* Each change asks for one of the server's, which is never read; data lies between
- * them, as a server does not take many at once. */
-static void change_keys (SSL *ssl)
-{
-    for (int i = 0; i < 14; i++) {
-        CHECK_EQ (SSL_key_update (ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-        CHECK_EQ (SSL_do_handshake (ssl), 1);
-    }
-    CHECK_EQ (SSL_write (ssl, "\0", 1), 1);
-}
-
-static void changes_of_keys (void)
-{
-    static SSL *clients[KEY_CLIENTS];
-    zt_fast_t f = open_server ();
-    SSL_CTX *ctx = SSL_CTX_new (TLS_client_method ());
-    both_t before = {0, 0};
-    long first = 0;
-    for (int round = 0; round < 2; round++) { /* the first one for code and stacks */
-        for (int i = 0; i < KEY_CLIENTS; i++) {
-            clients[i] = new_client (ctx, f.port);
-            CHECK_EQ (SSL_write (clients[i], "\x10\0\0\0", 4), 4);
-            zt_fast_event (f.s, ZLINK_STREAM_CONNECTED);
-        }
-        if (round == 0)
-            first = resident_kib ();
-        for (int j = 0; j < ROUNDS; j++)
-            for (int i = 0; i < KEY_CLIENTS; i++)
-                change_keys (clients[i]);
-        if (round == 1)
-            ZT_UNTIL (grows_alike (f.s, before));
-        for (int i = 0; i < KEY_CLIENTS; i++)
-            close_client (clients[i]);
-        for (int i = 0; i < KEY_CLIENTS; i++)
-            zt_fast_event (f.s, ZLINK_STREAM_DISCONNECTED);
-        before = settled (f.s, first);
-    }
-    SSL_CTX_free (ctx);
-    zt_fast_close (&f);
-}
-#else
-static void changes_of_keys (void)
-{
-    zt_skip ("OpenSSL was not there when this was built");
-}
-#endif
-
 static const zt_case_t cases[] = {
   ZT_CASE (first_bytes),
   ZT_CASE (part_of_a_record),
   ZT_CASE (some_records),
   ZT_CASE (many_records),
-  ZT_CASE (changes_of_keys),
 };
 
 int main (int argc, char **argv)
