@@ -166,10 +166,10 @@ func zgo_state(handle C.uintptr_t) C.int {
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
 	c, err := closerOf(uintptr(handle))
 	if err == nil && value == nil && size > 0 {
-		err = errno.New(errno.EINVAL, "the value of option %d is NULL", option)
+		err = errno.New(errno.EINVAL, "socket option %s cannot be NULL", stream.Option(option))
 	}
 	if err == nil && size > C.ZL_OPTION_MAX {
-		err = errno.New(errno.EINVAL, "no option takes a value of %d bytes", size)
+		err = errno.New(errno.EINVAL, "socket option %s takes no value of %d bytes", stream.Option(option), size)
 	}
 	if err == nil {
 		err = c.SetOption(stream.Option(option), bytes(value, size))

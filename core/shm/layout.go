@@ -180,7 +180,7 @@ type Socket struct {
 	Table  unsafe.Pointer // *Table; atomic
 	Shard  unsafe.Pointer // *Shard, the one a receive call may drive, or nil; atomic
 	Serial uint64         // names the socket as no other one: its handle, or of a Go program's a small number
-	LastID uint32         // the routing id given last; the slot's next socket goes on from it
+	LastID uint32         // the routing id given last, or that the first one follows
 	_      [28]byte
 
 	// Private to the receiving thread.

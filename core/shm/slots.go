@@ -129,6 +129,20 @@ func (s *Session) IDFrame() []byte { return unsafe.Slice((*byte)(s.ID), s.IDLen)
 // serials counts the sockets of Go programs. Handles of C have bits above.
 var serials atomic.Uint64
 
+// newestID is the routing id that is farthest of those given in the process. New
+// sockets count on from it: an id that a caller kept for too long names nobody.
+var newestID atomic.Uint32
+
+// GaveID notes that a socket has given an id.
+func GaveID(id uint32) {
+	for {
+		newest := newestID.Load()
+		if int32(id-newest) <= 0 || newestID.CompareAndSwap(newest, id) { // also when they wrap
+			return
+		}
+	}
+}
+
 // NewSocket returns a cleared socket with an empty routing table, or nil.
 func NewSocket() *Socket {
 	k := (*Socket)(socketSlots.get())
@@ -137,6 +151,7 @@ func NewSocket() *Socket {
 	}
 	atomic.StoreUint64(&k.Handle, 0)
 	k.Serial = serials.Add(1)
+	k.LastID = newestID.Load()
 	k.RxRun, k.RxList, k.RxPos, k.RxLeft, k.RxPhase, k.RxMore = nil, nil, nil, 0, 0, 0
 	atomic.StoreUint32(&k.RxHand, 0)
 	k.TxSession, k.TxRid, k.TxPhase = nil, 0, 0

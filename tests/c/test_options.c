@@ -85,13 +85,12 @@ static void check_small_buffers (void *s, int option, size_t needed)
     CHECK_FAIL (zlink_getsockopt (s, option, buf, NULL), EFAULT);
 }
 
-/* Refused, with a sentence that names the option. */
+/* Refused, with a sentence that names the option: "socket option LINGER ...". */
 static void check_refused (void *s, int option, const void *value, size_t size)
 {
-    char number[16];
-    snprintf (number, sizeof number, "option %d", option);
+    static const char start[] = "socket option ";
     CHECK_FAIL (zlink_setsockopt (s, option, value, size), EINVAL);
-    CHECK (strstr (zlink_error_detail (), number) != NULL);
+    CHECK (strncmp (zlink_error_detail (), start, sizeof start - 1) == 0);
 }
 
 static void check_int_option (void *s, const int_option_t *o)

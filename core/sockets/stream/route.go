@@ -110,9 +110,7 @@ func (k *Socket) Gone(part any) {
 func (k *Socket) table() *shm.Table { return (*shm.Table)(atomic.LoadPointer(&k.shared.Table)) }
 
 // takeID counts to the next id whose slot is free, so that an id finds its
-// session without a search, and that no alias of four bytes equals it. The count
-// goes on from one socket of the slot to the next: an id that a caller kept for too
-// long names nobody.
+// session without a search, and that no alias of four bytes equals it.
 func (k *Socket) takeID() uint32 {
 	for {
 		k.shared.LastID++
@@ -125,6 +123,7 @@ func (k *Socket) takeID() uint32 {
 				continue
 			}
 		}
+		shm.GaveID(id)
 		return id
 	}
 }
