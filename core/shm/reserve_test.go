@@ -69,14 +69,14 @@ func TestMemoryComesBack(t *testing.T) {
 			all := take(class, many)
 			pages := many * int(size) / PageSize
 			if !raceBuild {
-				So(resident(class, all), ShouldBeGreaterThanOrEqualTo, pages)
+				So(resident(class, all), ShouldBeGreaterThan, pages/2) // dropped it would be a few
 			}
 			giveAll(class, all)
 			Convey("keep their memory for two ticks", func() {
 				Tick()
 				Tick()
 				if !raceBuild {
-					So(resident(class, all), ShouldBeGreaterThanOrEqualTo, pages)
+					So(resident(class, all), ShouldBeGreaterThan, pages/2) // dropped it would be a few
 				}
 				Convey("and are used again before new ones are", func() {
 					before := addresses(class)
