@@ -21,7 +21,7 @@ import (
 // node pushed after finds asleep: no wake-up is lost, and none is sent to a
 // taker that is awake. Taking is one exchange of the whole list, so a node is
 // never popped singly and the list has no ABA problem. Checked by
-// tests/model/inbox.pml; capi/hot.c has the same push and take in C.
+// tests/model/inbox.pml; capi/queue.h has the same push and take in C.
 
 func (in *Inbox) asleep() unsafe.Pointer { return unsafe.Pointer(in) }
 func (in *Inbox) closed() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(in), 1) }

@@ -10,7 +10,8 @@
 // struct of its kind and can see that it is stale. capi/layout.h declares the same structs; a test
 // compares every offset.
 //
-// The package knows nothing of descriptors, transports or socket options.
+// The package knows nothing of connections' descriptors, transports or socket
+// options. The one descriptor that it writes to is the eventfd of a shard that sleeps.
 package shm
 
 import "unsafe"
