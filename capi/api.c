@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "start.h"
 #include "zlink.h"
 #include "_cgo_export.h"
@@ -17,14 +17,14 @@ enum
 };
 
 /* Pages of these that are never written to take no memory. */
-static _Atomic (zl_socket *) slots[SLOTS];
-static _Atomic (zl_socket *) no_slots[SLOTS];
+static _Atomic (zl_queues *) slots[SLOTS];
+static _Atomic (zl_queues *) no_slots[SLOTS];
 
-_Atomic (zl_socket *) *zl_slots = slots;
+_Atomic (zl_queues *) *zl_slots = slots;
 zl_pool *zl_pools;
 bool zl_forked;
 
-void zl_set_slot (uint32_t at, zl_socket *socket)
+void zl_set_slot (uint32_t at, zl_queues *socket)
 {
     atomic_store (&slots[at], socket);
 }

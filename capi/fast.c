@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "msg.h"
-#include "queue.h"
+#include "path.h"
 
 enum
 {
@@ -22,7 +22,7 @@ enum
 /* ---------------------------------------------------------------- receive */
 
 /* Makes a run of k, which handle names, the one being read, waiting as flags say; NULL with errno. */
-static zl_socket *await_run (void *handle, zl_socket *k, int flags)
+static zl_queues *await_run (void *handle, zl_queues *k, int flags)
 {
     for (;; k = lookup (handle)) {
         if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
@@ -67,20 +67,20 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when msgs[0] is no message. */
-static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
+static size_t take (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
-    zl_session *s = r->event.session;
+    zl_session *s = r->run_head.session;
     const origin from = origin_of (s, load_be32 (s->id4));
     if (ZL_UNLIKELY (!valid (&msgs[0])))
         return zl_fail (EFAULT), 0;
-    if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
+    if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
         message *m = of (&msgs[0]);
         begin (m, &from);
         m->kind = KIND_INLINE;
-        m->event = (uint8_t) r->event.kind;
+        m->event = (uint8_t) r->run_head.kind;
         m->u.short_.size = 0;
-        set_farewell (m, s, r->event.msgs);
+        set_farewell (m, s, r->run_head.msgs);
         end_run (k);
         zl_finish_run (handle, k, r);
         return 1;
@@ -116,7 +116,7 @@ static size_t take (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
     return i;
 }
 
-int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags)
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
 {
     k = await_run (handle, k, flags);
     if (!k || take (handle, k, msg, 1) == 0)
@@ -133,7 +133,7 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_socket *k = await_run (handle, lookup (handle), flags);
+    zl_queues *k = await_run (handle, lookup (handle), flags);
     if (!k)
         return -1;
     size_t taken = 0;
@@ -182,7 +182,7 @@ static bool ordinary (const zlink_msg_t *msg, uint32_t rid)
 
 /* Queues the messages at the start of msgs that go to the peer of the first,
  * in the ordinary case, and returns how many. */
-static size_t put_some (void *handle, zl_socket *k, zlink_msg_t *msgs, size_t n)
+static size_t put_some (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     const message *first = valid (&msgs[0]);
     uint32_t rid = first ? first->routing_id : 0;
@@ -226,7 +226,7 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
     return 0;
 }
 
-int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags)
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
 {
     size_t size = size_of (of (msg));
     if (ZL_LIKELY (put_some (handle, k, msg, 1) == 1))
@@ -244,7 +244,7 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_socket *k = lookup (handle);
+    zl_queues *k = lookup (handle);
     if (k && k->tx_phase != ZL_PHASE_FAST)
         k = NULL;
     size_t sent = 0;

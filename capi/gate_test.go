@@ -17,7 +17,7 @@ var (
 	goCall   = regexp.MustCompile(`\bzgo_\w+`)
 )
 
-// Every call of Go names its function by the macro of the gate (hot.h), but for the
+// Every call of Go names its function by the macro of the gate (internal.h), but for the
 // one with which the gate itself prepares a thread.
 func TestGate(t *testing.T) {
 	Convey("No C file calls Go but through the gate", t, func() {
@@ -30,7 +30,7 @@ func TestGate(t *testing.T) {
 			code := cComment.ReplaceAllString(string(text), "")
 			calls += strings.Count(code, "ZL_GO (")
 			for _, name := range goCall.FindAllString(code, -1) {
-				So(file+": "+name, ShouldBeIn, "hot.h: zgo_", "loading.c: zgo_new_caller")
+				So(file+": "+name, ShouldBeIn, "internal.h: zgo_", "loading.c: zgo_new_caller")
 			}
 		}
 		So(calls, ShouldBeGreaterThan, 30)

@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 
-#include "queue.h"
+#include "path.h"
 #include "zlink.h"
 
 void zl_slab_release (zl_slab *slab, int32_t refs)
@@ -29,14 +29,14 @@ void zl_slab_release (zl_slab *slab, int32_t refs)
 static const uint8_t event_body[][1] = {{0}, {1}, {0}};
 
 /* The body at the receiver's place; moves on. */
-static void take_body (zl_socket *k, zl_frame *f)
+static void take_body (zl_queues *k, zl_frame *f)
 {
     zl_run *r = k->rx_run;
-    f->session = r->event.session;
+    f->session = r->run_head.session;
     k->rx_phase = ZL_PHASE_ID;
     k->rx_more = 0;
-    if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
-        f->data = (uint8_t *) event_body[r->event.kind];
+    if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
+        f->data = (uint8_t *) event_body[r->run_head.kind];
         f->size = 1;
         f->slab = NULL;
         f->done = r;
@@ -55,10 +55,10 @@ static void take_body (zl_socket *k, zl_frame *f)
     }
 }
 
-int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
+int zl_next_frame (void *handle, int flags, zl_queues **socket, zl_frame *f)
 {
     for (;;) {
-        zl_socket *k = lookup (handle);
+        zl_queues *k = lookup (handle);
         if (ZL_UNLIKELY (!k)) {
             ZL_ENTER (-1);
             return zl_result (ZL_GO (state) ((uintptr_t) handle));
@@ -73,7 +73,7 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
             return zl_result (ZL_GO (no_frames) ((uintptr_t) handle));
         }
         if (k->rx_run || next_run (k)) {
-            f->session = k->rx_run->event.session;
+            f->session = k->rx_run->run_head.session;
             f->data = f->session->id;
             f->size = f->session->id_len;
             f->done = NULL;
@@ -89,12 +89,12 @@ int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *f)
     }
 }
 
-void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
+void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
 {
-    zl_session *s = r->event.session;
-    if (ZL_UNLIKELY (r->event.kind != ZL_RUN_DATA)) {
+    zl_session *s = r->run_head.session;
+    if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
         atomic_fetch_sub (&k->rx_events, 1);
-        if (r->event.kind != ZL_RUN_DISCONNECTED)
+        if (r->run_head.kind != ZL_RUN_DISCONNECTED)
             return;
         if (answerable (r))
             ZL_GO (event_taken) ((uintptr_t) handle, s);
@@ -103,7 +103,7 @@ void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
         return;
     }
     zl_slab *slab = r->slab;
-    int32_t msgs = (int32_t) r->event.msgs;
+    int32_t msgs = (int32_t) r->run_head.msgs;
     int64_t size = (int64_t) r->size;
     int32_t queued = atomic_fetch_sub (&s->rx_queued, msgs) - msgs;
     int64_t waiting = atomic_fetch_sub (&k->rx_waiting, size) - size;
@@ -117,7 +117,7 @@ void zl_finish_run (void *handle, zl_socket *k, zl_run *r)
 
 int zlink_recv (void *handle, void *buf, size_t len, int flags)
 {
-    zl_socket *k;
+    zl_queues *k;
     zl_frame f;
     if (ZL_UNLIKELY (!buf && len > 0))
         return zl_fail (EFAULT);
@@ -132,7 +132,7 @@ int zlink_recv (void *handle, void *buf, size_t len, int flags)
 /* ------------------------------------------------------------------- send */
 
 /* Session.Append, copying; false: it is for Go to do or to refuse. */
-static bool append (void *handle, zl_socket *k, const void *buf, size_t len)
+static bool append (void *handle, zl_queues *k, const void *buf, size_t len)
 {
     zl_session *s = k->tx_session;
     lock (s);
@@ -150,7 +150,7 @@ static bool append (void *handle, zl_socket *k, const void *buf, size_t len)
 /* One frame, in the ordinary case; false: it is for Go. */
 static bool send_hot (void *handle, const void *buf, size_t len, int flags)
 {
-    zl_socket *k = lookup (handle);
+    zl_queues *k = lookup (handle);
     if (ZL_UNLIKELY (!k))
         return false;
     if (k->tx_phase == ZL_PHASE_BODY) {
@@ -202,7 +202,7 @@ int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
     if (ZL_UNLIKELY (!optval || !optvallen))
         return zl_fail (lookup (handle) ? EFAULT : ENOTSOCK);
     if (option == ZLINK_RCVMORE && *optvallen >= sizeof (int)) {
-        zl_socket *k = lookup (handle);
+        zl_queues *k = lookup (handle);
         if (ZL_LIKELY (k != NULL)) {
             int more = (int) k->rx_more;
             memcpy (optval, &more, sizeof more);
@@ -222,7 +222,7 @@ int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
 }
 
 /* Whether a receive would not block. */
-static bool readable (zl_socket *k)
+static bool readable (zl_queues *k)
 {
     return k->rx_run || k->rx_list || !inbox_empty (&k->rx_inbox);
 }
@@ -238,7 +238,7 @@ int zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms)
     bool simple = true;
     for (int i = 0; i < nitems; i++) {
         zlink_pollitem_t *item = &items[i];
-        zl_socket *k = item->socket ? lookup (item->socket) : NULL;
+        zl_queues *k = item->socket ? lookup (item->socket) : NULL;
         item->revents = 0;
         if (!k) { /* a descriptor, or a handle that Go will judge */
             simple = false;

@@ -41,24 +41,24 @@ typedef struct zl_slab zl_slab;
 typedef struct zl_run zl_run;
 typedef struct zl_chunk zl_chunk;
 typedef struct zl_session zl_session;
-typedef struct zl_shard zl_shard;
-typedef struct zl_socket zl_socket;
+typedef struct zl_wakeup zl_wakeup;
+typedef struct zl_queues zl_queues;
 typedef struct zl_table zl_table;
 
 /* A word that threads push nodes to; see core/shm/inbox.go. */
 typedef _Atomic (void *) zl_inbox;
 
-typedef struct zl_event
+typedef struct zl_run_head
 {
     zl_run *next;
     zl_session *session;
     uint32_t msgs; /* of a disconnect event: ZL_DOWN_REASON and the code below it */
     uint32_t kind;
-} zl_event;
+} zl_run_head;
 
 struct zl_run
 {
-    zl_event event;
+    zl_run_head run_head;
     zl_slab *slab;
     uint8_t *data;
     uint64_t size;
@@ -107,7 +107,7 @@ struct zl_session
     uint32_t tx_room;
     zl_chunk *tx_head;
     zl_chunk *tx_tail;
-    zl_shard *shard;
+    zl_wakeup *shard;
     void *dirty_next;
 
     uint64_t tx_bytes;
@@ -127,8 +127,8 @@ struct zl_session
     uint32_t zone;
     uint8_t ip[16];
 
-    zl_event up;
-    zl_event down;
+    zl_run_head up;
+    zl_run_head down;
 };
 
 struct zl_table
@@ -137,11 +137,11 @@ struct zl_table
     _Atomic (zl_session *) slots[];
 };
 
-struct zl_socket
+struct zl_queues
 {
     _Atomic uint64_t handle;
     _Atomic (zl_table *) table;
-    _Atomic (zl_shard *) shard;
+    _Atomic (zl_wakeup *) shard;
     uint64_t serial;
     uint32_t last_id;
     uint8_t pad0[28];
@@ -172,7 +172,7 @@ struct zl_socket
     uint8_t pad4[24];
 };
 
-struct zl_shard
+struct zl_wakeup
 {
     zl_inbox dirty;
     _Atomic uint32_t driver;

@@ -20,22 +20,22 @@ import (
 
 // structs are the shared structures by their C names.
 var structs = map[string]reflect.Type{
-	"zl_event":   reflect.TypeFor[shm.Event](),
-	"zl_run":     reflect.TypeFor[shm.Run](),
-	"zl_slab":    reflect.TypeFor[shm.Slab](),
-	"zl_chunk":   reflect.TypeFor[shm.Chunk](),
-	"zl_session": reflect.TypeFor[shm.Session](),
-	"zl_socket":  reflect.TypeFor[shm.Socket](),
-	"zl_shard":   reflect.TypeFor[shm.Shard](),
-	"zl_pool":    reflect.TypeFor[shm.Pool](),
-	"zl_table":   reflect.TypeFor[shm.Table](),
+	"zl_run_head": reflect.TypeFor[shm.RunHead](),
+	"zl_run":      reflect.TypeFor[shm.Run](),
+	"zl_slab":     reflect.TypeFor[shm.Slab](),
+	"zl_chunk":    reflect.TypeFor[shm.Chunk](),
+	"zl_session":  reflect.TypeFor[shm.Session](),
+	"zl_queues":   reflect.TypeFor[shm.Queues](),
+	"zl_wakeup":   reflect.TypeFor[shm.Wakeup](),
+	"zl_pool":     reflect.TypeFor[shm.Pool](),
+	"zl_table":    reflect.TypeFor[shm.Table](),
 }
 
 // renamed are the fields whose C name is not the Go name in snake_case.
 var renamed = map[string]string{
 	"zl_slab.Class":    "class_",
 	"zl_chunk.Class":   "class_",
-	"zl_socket.Inline": "inline_mask",
+	"zl_queues.Inline": "inline_mask",
 }
 
 // constants are those of the C enum and what they have to be.

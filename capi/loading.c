@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "start.h"
 #include "_cgo_export.h"
 

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hot.h"
+#include "internal.h"
 
 enum
 {
@@ -59,7 +59,7 @@ void zl_wake_waiter (zl_session *s)
     errno = before;
 }
 
-void zl_wake_shard (zl_shard *shard)
+void zl_wake_shard (zl_wakeup *shard)
 {
     static const uint64_t one = 1;
     int before = errno;

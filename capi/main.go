@@ -10,7 +10,7 @@ package main
 /*
 #cgo CFLAGS: -I${SRCDIR}/../include -Wall -Wextra -Wno-unused-parameter -std=gnu11 -D_GNU_SOURCE
 #include <stdlib.h>
-#include "hot.h"
+#include "internal.h"
 #include "poll.h"
 */
 import "C"
@@ -44,7 +44,7 @@ func init() {
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }
 
-func setSlot(at int, k *shm.Socket) { C.zl_set_slot(C.uint32_t(at), (*C.zl_socket)(unsafe.Pointer(k))) }
+func setSlot(at int, k *shm.Queues) { C.zl_set_slot(C.uint32_t(at), (*C.zl_queues)(unsafe.Pointer(k))) }
 
 // result turns an error into -errno for the C caller, and leaves its sentence
 // as the thread's detail.

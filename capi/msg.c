@@ -11,7 +11,7 @@
 #include <arpa/inet.h>
 
 #include "msg.h"
-#include "queue.h"
+#include "path.h"
 
 /* ------------------------------------------------------------- the content */
 
@@ -293,7 +293,7 @@ static bool from_frame (message *m, const zl_frame *f)
 
 int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
 {
-    zl_socket *k;
+    zl_queues *k;
     zl_frame f;
     if (!valid (msg))
         return zl_fail (EFAULT);
@@ -318,7 +318,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
     if (!valid (msg))
         return zl_fail (EFAULT);
-    zl_socket *k = lookup (socket);
+    zl_queues *k = lookup (socket);
     if (sends_fast (k))
         return zl_msg_send_fast (msg, socket, k, flags);
     message *m = of (msg);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "zlink.h"
 
 /* Kinds of a message. Anything else is not a message: EFAULT. */
@@ -216,7 +216,7 @@ static inline void *owner_of (const message *m)
 
 /* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST; handle
  * names the socket k. */
-int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags);
-int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_socket *k, int flags);
+int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
+int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
 
 #endif

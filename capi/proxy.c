@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "zlink.h"
 
 /* One direction, and what zlink_proxy_steerable reports of it. */

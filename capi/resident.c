@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "hot.h"
+#include "internal.h"
 
 /* A debugger's breakpoints are written into these pages, and would be lost. */
 static bool is_traced (void)

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "hot.h"
+#include "internal.h"
 
 static int refuse (void)
 {

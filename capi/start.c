@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "start.h"
 
 /* The entry of Go's runtime; weak, as cgo links this file for itself, too. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "zlink.h"
 
 #define NS_PER_MS UINT64_C (1000000)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "zlink.h"
 
 /* Whether a call has to fail: its object is NULL, or, as with every call, this

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Monitoring and peers: one call of Go each. */
-#include "hot.h"
+#include "internal.h"
 #include "watch.h"
 #include "zlink.h"
 #include "_cgo_export.h"

@@ -3,7 +3,7 @@
 package main
 
 /*
-#include "hot.h"
+#include "internal.h"
 #include "watch.h"
 */
 import "C"

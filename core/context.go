@@ -370,7 +370,7 @@ func load(sh *engine.Shard) int {
 	if sh == nil {
 		return 0
 	}
-	return sh.Sessions()
+	return sh.Connections()
 }
 
 // threadName is at most 15 bytes, the kernel's limit.

@@ -23,20 +23,20 @@ const (
 	longestText = 80               // of an endpoint in a sentence
 )
 
-// Transport is how the bytes of a connection travel.
-type Transport string
+// Scheme is how the bytes of a connection travel.
+type Scheme string
 
 // The transports.
 const (
-	TCP Transport = "tcp"
-	IPC Transport = "ipc" // a socket of the local system
-	TLS Transport = "tls"
-	WS  Transport = "ws"
-	WSS Transport = "wss"
+	TCP Scheme = "tcp"
+	IPC Scheme = "ipc" // a socket of the local system
+	TLS Scheme = "tls"
+	WS  Scheme = "ws"
+	WSS Scheme = "wss"
 )
 
 // Known tells whether there is such a transport.
-func (t Transport) Known() bool {
+func (t Scheme) Known() bool {
 	switch t {
 	case TCP, IPC, TLS, WS, WSS:
 		return true
@@ -45,14 +45,14 @@ func (t Transport) Known() bool {
 }
 
 // Secure tells whether connections are encrypted.
-func (t Transport) Secure() bool { return t == TLS || t == WSS }
+func (t Scheme) Secure() bool { return t == TLS || t == WSS }
 
 // Web tells whether connections speak WebSocket.
-func (t Transport) Web() bool { return t == WS || t == WSS }
+func (t Scheme) Web() bool { return t == WS || t == WSS }
 
 // Endpoint is a parsed endpoint.
 type Endpoint struct {
-	Transport Transport
+	Scheme Scheme
 
 	Host string // literal without brackets, DNS name, interface name or "*"; ipc: ""
 	Port uint16 // 0: any; ipc: 0
@@ -73,7 +73,7 @@ type Endpoint struct {
 // the system cannot have.
 func Parse(text string) (Endpoint, error) {
 	name, address, found := strings.Cut(text, "://")
-	transport := Transport(name)
+	transport := Scheme(name)
 	text = short(text)
 	switch {
 	case !found:
@@ -95,7 +95,7 @@ func Parse(text string) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, errno.New(errno.Of(err), "endpoint %q: %s", text, errno.Detail(err))
 	}
-	ep.Transport = transport
+	ep.Scheme = transport
 	return ep, nil
 }
 
@@ -186,7 +186,7 @@ func short(text string) string {
 // definite host or port, or is an IPv6 address without ipv6. ENODEV: no such
 // interface.
 func (e Endpoint) CheckDial(ipv6 bool) error {
-	if e.Transport == IPC {
+	if e.Scheme == IPC {
 		if e.Path == "*" {
 			return errno.New(errno.EINVAL, "cannot connect to the path \"*\"")
 		}
@@ -212,7 +212,7 @@ func (e Endpoint) Bind(ipv6 bool) (netip.AddrPort, error) {
 	if e.Source != nil {
 		return netip.AddrPort{}, errno.New(errno.EINVAL, "only connect takes a source address (%q)", e.Source.Host)
 	}
-	if strings.Contains(e.Path, "?") && e.Transport.Web() {
+	if strings.Contains(e.Path, "?") && e.Scheme.Web() {
 		return netip.AddrPort{}, errno.New(errno.EINVAL, "only connect takes a query (%q)", short(e.Path))
 	}
 	if e.Host == "*" {
@@ -402,10 +402,10 @@ func interleave(addrs []netip.Addr) []netip.Addr {
 
 // String returns the endpoint's text; a port of 0 is any.
 func (e Endpoint) String() string {
-	if e.Transport == IPC {
+	if e.Scheme == IPC {
 		return "ipc://" + e.Path
 	}
-	return string(e.Transport) + "://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))) + e.shownPath()
+	return string(e.Scheme) + "://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))) + e.shownPath()
 }
 
 // shownPath is the path as endpoints are written: "/" is left out.
@@ -429,7 +429,7 @@ func dialServer(ctx context.Context, network, address string) (net.Conn, error) 
 // With returns the endpoint in another place: ipc at a path, the others at an
 // address.
 func (e Endpoint) With(addr netip.AddrPort, path string) Endpoint {
-	if e.Transport == IPC {
+	if e.Scheme == IPC {
 		e.Path = path
 		return e
 	}
@@ -438,6 +438,6 @@ func (e Endpoint) With(addr netip.AddrPort, path string) Endpoint {
 }
 
 // Text returns the endpoint of an address.
-func Text(t Transport, addr netip.AddrPort) string {
+func Text(t Scheme, addr netip.AddrPort) string {
 	return string(t) + "://" + netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()
 }

@@ -39,7 +39,7 @@ type Dialer struct {
 	attempts  []*attempt // that are under way
 	next      *timer     // begins another attempt beside those
 	handshake *handshake // nil: none is made
-	session   *Session
+	conn      *Conn
 	pause     time.Duration
 	retry     *timer
 	limit     *timer // of the present try
@@ -62,7 +62,7 @@ const attemptDelay = 250 * time.Millisecond
 // NewDialer returns a dialer that has not started.
 func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
 	d := &Dialer{target: transport.Endpoint, shard: sh, tcp: tcp, redial: redial, alias: alias, pause: redial.First}
-	if d.target.Transport == endpoint.IPC {
+	if d.target.Scheme == endpoint.IPC {
 		d.path = absolute(d.target.Path)
 	}
 	d.origin = newOrigin(owner, transport, limits, d)
@@ -73,7 +73,7 @@ func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, lim
 // an option or a source that the system does not take; later tries only fail.
 // Any thread, before Start.
 func (d *Dialer) Check() error {
-	if d.target.Transport == endpoint.IPC || !d.tcp.refusable() && d.target.Source == nil {
+	if d.target.Scheme == endpoint.IPC || !d.tcp.refusable() && d.target.Source == nil {
 		return nil
 	}
 	to := netip.IPv4Unspecified() // for a name, which is not looked up here
@@ -99,7 +99,7 @@ func (d *Dialer) Check() error {
 
 // open makes a descriptor for a connection to an address; ipc needs none.
 func (d *Dialer) open(to netip.Addr) (int, error) {
-	if d.target.Transport == endpoint.IPC {
+	if d.target.Scheme == endpoint.IPC {
 		return d.tcp.open(unix.AF_UNIX)
 	}
 	family := unix.AF_INET
@@ -119,7 +119,7 @@ func (d *Dialer) open(to netip.Addr) (int, error) {
 	}
 	if err := bindSource(fd, Address{AddrPort: from}); err != nil {
 		_ = unix.Close(fd)
-		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(d.target.Transport, from))
+		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(d.target.Scheme, from))
 	}
 	return fd, nil
 }
@@ -159,12 +159,12 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 		d.lookUp() // its report follows
 	case d.handshake != nil:
 		d.handshake.abort(reason) // so does its
-	case d.session == nil:
+	case d.conn == nil:
 		d.owner.Gone(d)
 	case now:
-		d.session.Abort(reason)
+		d.conn.Abort(reason)
 	default:
-		d.session.Finish(reason, deadline)
+		d.conn.Finish(reason, deadline)
 	}
 }
 
@@ -183,7 +183,7 @@ func (d *Dialer) dial() {
 		return
 	}
 	switch {
-	case d.target.Transport == endpoint.IPC:
+	case d.target.Scheme == endpoint.IPC:
 		d.try([]Address{{Path: d.target.Path}})
 		return
 	case d.target.Literal():
@@ -329,15 +329,15 @@ func (a *attempt) ready(events uint32) {
 	d.dropTry()
 	d.last = a.remote
 	d.shard.unregister(a.fd)
-	d.shard.sessions.Add(1)
-	d.shard.welcome(connection{origin: &d.origin, fd: a.fd, remote: a.remote, alias: d.alias})
+	d.shard.conns.Add(1)
+	d.shard.welcome(arrival{origin: &d.origin, fd: a.fd, remote: a.remote, alias: d.alias})
 }
 
-// connected takes the session that came of a connection; nil: none did.
-func (d *Dialer) connected(s *Session) {
-	d.handshake, d.session = nil, s
+// connected takes what came of a connection; nil: nothing did.
+func (d *Dialer) connected(c *Conn) {
+	d.handshake, d.conn = nil, c
 	switch {
-	case s == nil:
+	case c == nil:
 		d.failed()
 	default:
 		d.alias = nil
@@ -361,7 +361,7 @@ func connectedToItself(fd int) bool {
 
 // lost is called when the connection has ended.
 func (d *Dialer) lost() {
-	d.session = nil
+	d.conn = nil
 	d.failed()
 }
 

@@ -229,7 +229,7 @@ func (sh *Shard) leftWork() bool { return !sh.Shared.Dirty.Empty() || sh.hasMail
 // a signal handler of the process (EINTR), or until stop says so or others use
 // the shard too (EFSM). A deadline in the past does one round without waiting.
 // The thread of a successful TryDrive.
-func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) error {
+func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) error {
 	for first := true; ; first = false {
 		if sh.Users.Load() > 1 || sh.stopping.Load() || stop() {
 			return errNotAlone
@@ -256,7 +256,7 @@ func (sh *Shard) Drive(k *shm.Socket, deadline time.Time, stop func() bool) erro
 // the kernel takes again since it refused. It is no driving: a thread that only
 // sends must not keep the shard's thread from taking the role.
 //
-// A sender puts its session on the dirty list and then looks for a driver; who
+// A sender puts its connection on the dirty list and then looks for a driver; who
 // gives the role up looks at the list afterwards. So one of the two sees the
 // other, and no message waits for a tick. Checked by tests/model/direct.pml.
 //

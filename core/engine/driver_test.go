@@ -66,7 +66,7 @@ func TestShardThread(t *testing.T) {
 		for i, n := range got {
 			So(n, ShouldEqual, i)
 		}
-		So(sh.Sessions(), ShouldEqual, 0)
+		So(sh.Connections(), ShouldEqual, 0)
 		sh.Stop()
 	})
 	Convey("A shard fires timers while it sleeps", t, func() {
@@ -182,17 +182,17 @@ func TestDriverRole(t *testing.T) {
 func TestDrive(t *testing.T) {
 	Convey("Drive", t, func() {
 		sh := newShard(t)
-		k := shm.NewSocket()
+		k := shm.NewQueues()
 		Reset(func() {
 			sh.Stop()
-			shm.FreeSocket(k)
+			shm.FreeQueues(k)
 		})
 		sh.Users.Store(1)
 		drive(t, sh)
 		Reset(sh.Leave)
 
 		Convey("returns when the socket has a run", func() {
-			sh.Post(func() { k.PushRun(&shm.Run{Event: shm.Event{Msgs: 1}}) })
+			sh.Post(func() { k.PushRun(&shm.Run{RunHead: shm.RunHead{Msgs: 1}}) })
 			So(sh.Drive(k, time.Time{}, never), ShouldBeNil)
 			So(k.NextRun(), ShouldBeTrue)
 		})
@@ -202,7 +202,7 @@ func TestDrive(t *testing.T) {
 					for !sh.Shared.Dirty.Asleep() {
 						time.Sleep(time.Millisecond)
 					}
-					k.PushRun(&shm.Run{Event: shm.Event{Msgs: 1}})
+					k.PushRun(&shm.Run{RunHead: shm.RunHead{Msgs: 1}})
 					sh.Nudge()
 				}()
 			})
@@ -273,8 +273,8 @@ func TestDriverStress(t *testing.T) {
 		calling.Add(1)
 		go func() {
 			defer calling.Done()
-			k := shm.NewSocket()
-			defer shm.FreeSocket(k)
+			k := shm.NewQueues()
+			defer shm.FreeQueues(k)
 			for !over.Load() {
 				if !sh.TryDrive() {
 					time.Sleep(time.Duration(rand.IntN(50)) * time.Microsecond)
@@ -326,4 +326,4 @@ func TestDriverStress(t *testing.T) {
 }
 
 // awakeSocket stands for the socket of a receive call that was woken.
-var awakeSocket = shm.NewSocket()
+var awakeSocket = shm.NewQueues()

@@ -43,7 +43,7 @@ const (
 	unreadReads = 16
 )
 
-// ending is what a session needs only towards its end.
+// ending is what a connection needs only towards its end.
 type ending struct {
 	deadline  *timer        // of LINGER; nil: none
 	next      *timer        // the next look
@@ -56,12 +56,12 @@ type ending struct {
 	abandoned uint64        // messages that did not arrive
 }
 
-// ends returns the session's ending, which begins.
-func (s *Session) ends() *ending {
-	if s.end == nil {
-		s.end = new(ending)
+// ends returns the connection's ending, which begins.
+func (c *Conn) ends() *ending {
+	if c.end == nil {
+		c.end = new(ending)
 	}
-	return s.end
+	return c.end
 }
 
 // cancel forgets the timers.
@@ -73,151 +73,151 @@ func (end *ending) cancel(t *timers) {
 }
 
 // shut tells whether this side's end of the stream is given to the kernel.
-func (s *Session) shut() bool { return s.end != nil && s.end.shut }
+func (c *Conn) shut() bool { return c.end != nil && c.end.shut }
 
 // Finish closes the connection when everything queued for it has arrived, or at
 // the deadline (zero: none).
-func (s *Session) Finish(reason Reason, deadline time.Time) {
-	if s.fd < 0 {
+func (c *Conn) Finish(reason Reason, deadline time.Time) {
+	if c.fd < 0 {
 		return
 	}
-	if s.owner.Closed() {
-		s.say(ws.StatusGoingAway, "")
+	if c.owner.Closed() {
+		c.say(ws.StatusGoingAway, "")
 	}
-	s.detach(reason)
-	s.finish(s.owner.CloseTimeout(), deadline)
+	c.detach(reason)
+	c.finish(c.owner.CloseTimeout(), deadline)
 }
 
-// finish is Finish for a detached session, whose peer may take nothing for as long
+// finish is Finish for a detached connection, whose peer may take nothing for as long
 // as limit says.
-func (s *Session) finish(limit time.Duration, deadline time.Time) {
-	s.closeBy(deadline)
-	if !s.finishing {
-		s.finishing = true
-		s.deliverLast()
-		s.freeStash()
-		s.dropBig()
-		if s.parked {
-			s.unpark()
+func (c *Conn) finish(limit time.Duration, deadline time.Time) {
+	c.closeBy(deadline)
+	if !c.finishing {
+		c.finishing = true
+		c.deliverLast()
+		c.freeStash()
+		c.dropBig()
+		if c.parked {
+			c.unpark()
 		}
-		s.wantRead() // from here on to drop it
+		c.wantRead() // from here on to drop it
 	}
 	switch {
-	case s.broken:
-		s.reset()
+	case c.broken:
+		c.reset()
 		return
-	case !s.blocked:
-		s.write() // may end the session
+	case !c.blocked:
+		c.write() // may end the connection
 	}
-	if s.fd >= 0 {
-		s.watch(limit)
+	if c.fd >= 0 {
+		c.watch(limit)
 	}
 }
 
 // watch ends the connection when its peer takes nothing for as long as limit says,
 // while it ends or has answers to take.
-func (s *Session) watch(limit time.Duration) {
-	end := s.ends()
+func (c *Conn) watch(limit time.Duration) {
+	end := c.ends()
 	end.limit, end.pause = limit, lookFirst
-	end.taken, end.takenAt = s.taken(), time.Now()
-	s.shard.timers.cancel(end.next)
-	s.look()
+	end.taken, end.takenAt = c.taken(), time.Now()
+	c.shard.timers.cancel(end.next)
+	c.look()
 }
 
 // watched tells whether watch is at work.
-func (s *Session) watched() bool { return s.end != nil && s.end.next != nil }
+func (c *Conn) watched() bool { return c.end != nil && c.end.next != nil }
 
-// closeBy closes the session at the deadline, unless an earlier one is set.
-func (s *Session) closeBy(deadline time.Time) {
-	end := s.ends()
+// closeBy closes the connection at the deadline, unless an earlier one is set.
+func (c *Conn) closeBy(deadline time.Time) {
+	end := c.ends()
 	if deadline.IsZero() || end.deadline != nil && !end.deadline.at.After(deadline) {
 		return
 	}
-	s.shard.timers.cancel(end.deadline)
-	end.deadline = s.shard.timers.after(time.Until(deadline), func() {
-		s.ordered = true
-		s.close()
+	c.shard.timers.cancel(end.deadline)
+	end.deadline = c.shard.timers.after(time.Until(deadline), func() {
+		c.ordered = true
+		c.close()
 	})
 }
 
-// FinishSession is Finish, without a deadline, for the session that the socket with
+// FinishConn is Finish, without a deadline, for the connection that the socket with
 // this serial calls rid if it still does; code and why are what WebSocket says. A
 // connection that this side ends is not dialled again. Driver only.
-func (sh *Shard) FinishSession(shared *shm.Session, serial uint64, rid uint32, code uint16, why string) {
+func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code uint16, why string) {
 	if !shared.Closing(serial, rid) {
 		return
 	}
-	s := sh.byFd[shared.Fd].handler.(*Session)
-	s.say(ws.StatusCode(code), why)
-	if s.announced { // the peer did
-		s.Finish(ReasonRemote, time.Time{})
+	c := sh.byFd[shared.Fd].handler.(*Conn)
+	c.say(ws.StatusCode(code), why)
+	if c.announced { // the peer did
+		c.Finish(ReasonRemote, time.Time{})
 		return
 	}
-	if s.dialer != nil {
-		s.dialer.ended = true
+	if c.dialer != nil {
+		c.dialer.ended = true
 	}
-	s.Finish(ReasonLocal, time.Time{})
+	c.Finish(ReasonLocal, time.Time{})
 }
 
-// SessionOf returns the session that the socket with this serial calls rid, and that
+// ConnOf returns the connection that the socket with this serial calls rid, and that
 // is told to close, or nil. Driver only.
-func (sh *Shard) SessionOf(shared *shm.Session, serial uint64, rid uint32) *Session {
+func (sh *Shard) ConnOf(shared *shm.Session, serial uint64, rid uint32) *Conn {
 	if !shared.Closing(serial, rid) {
 		return nil
 	}
-	return sh.byFd[shared.Fd].handler.(*Session)
+	return sh.byFd[shared.Fd].handler.(*Conn)
 }
 
-// OnDriver runs call on the driver of the session's shard, soon. Any thread.
-func (s *Session) OnDriver(call func()) { s.shard.Post(call) }
+// OnDriver runs call on the driver of the connection's shard, soon. Any thread.
+func (c *Conn) OnDriver(call func()) { c.shard.Post(call) }
 
 // Abort closes the connection at once; what is not written is lost.
-func (s *Session) Abort(reason Reason) {
-	if s.fd >= 0 {
-		s.ordered = s.ordered || reason == ReasonLocal || reason == ReasonCtxTerm
-		s.detach(reason)
-		s.close()
+func (c *Conn) Abort(reason Reason) {
+	if c.fd >= 0 {
+		c.ordered = c.ordered || reason == ReasonLocal || reason == ReasonCtxTerm
+		c.detach(reason)
+		c.close()
 	}
 }
 
 // Reset is Abort that also takes back what the kernel has not delivered. It is
 // the application's order: a dialled connection is not dialled again.
-func (s *Session) Reset() {
-	if s.fd < 0 {
+func (c *Conn) Reset() {
+	if c.fd < 0 {
 		return
 	}
-	if s.dialer != nil {
-		s.dialer.ended = true
+	if c.dialer != nil {
+		c.dialer.ended = true
 	}
-	s.ordered = true
-	s.detach(ReasonLocal)
-	s.reset()
+	c.ordered = true
+	c.detach(ReasonLocal)
+	c.reset()
 }
 
-// reset closes a detached session and tells the peer that something is missing.
-func (s *Session) reset() {
-	_ = unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	s.close()
+// reset closes a detached connection and tells the peer that something is missing.
+func (c *Conn) reset() {
+	_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	c.close()
 }
 
 // remoteEnded reacts to the peer's end of the stream. The application hears of
 // it at once, and what it had queued still goes out, as the peer may read on. A
 // client that asks, ends its side and reads the answers gets them: until the
 // application has received the event, it may also send.
-func (s *Session) remoteEnded() {
+func (c *Conn) remoteEnded() {
 	switch {
-	case s.failed, s.broken: // reset as well: nothing more reaches the peer
-		s.Abort(ReasonRemote)
-	case s.finishing:
-		s.hangup = true
-		s.checkArrived()
-	case s.announced:
-	case s.mayBeAnswered():
-		s.announceEnd() // what follows is FinishSession
+	case c.failed, c.broken: // reset as well: nothing more reaches the peer
+		c.Abort(ReasonRemote)
+	case c.finishing:
+		c.hangup = true
+		c.checkArrived()
+	case c.announced:
+	case c.mayBeAnswered():
+		c.announceEnd() // what follows is FinishConn
 	default:
-		s.Finish(ReasonRemote, time.Time{})
-		if s.fd >= 0 {
-			s.announceEnd()
+		c.Finish(ReasonRemote, time.Time{})
+		if c.fd >= 0 {
+			c.announceEnd()
 		}
 	}
 }
@@ -225,68 +225,68 @@ func (s *Session) remoteEnded() {
 // mayBeAnswered tells whether a peer that ended its side may wait for answers: it
 // came to this side and has sent something. The Close frame of WebSocket says that
 // it does not.
-func (s *Session) mayBeAnswered() bool {
-	return !s.detached && s.dialer == nil && s.Received.Load() > 0 && (s.link == nil || s.link.web == nil)
+func (c *Conn) mayBeAnswered() bool {
+	return !c.detached && c.dialer == nil && c.Received.Load() > 0 && (c.link == nil || c.link.web == nil)
 }
 
 // deliverLast hands on whole frames that RCVHWM kept back.
-func (s *Session) deliverLast() {
-	if s.backlog {
-		s.deliverBacklog()
+func (c *Conn) deliverLast() {
+	if c.backlog {
+		c.deliverBacklog()
 	}
 }
 
 // announceEnd delivers what is left of whole frames, then the event.
-func (s *Session) announceEnd() {
-	if s.announced {
+func (c *Conn) announceEnd() {
+	if c.announced {
 		return
 	}
-	s.announced = true
-	s.keepFarewell()
-	s.deliverLast()
-	s.pushEvent(&s.Shared.Down)
+	c.announced = true
+	c.keepFarewell()
+	c.deliverLast()
+	c.pushEvent(&c.Shared.Down)
 }
 
-// discard reads what the peer of a session that ends still sends, and drops it.
-func (s *Session) discard() {
-	buf := s.shard.space(0)
+// discard reads what the peer of a connection that ends still sends, and drops it.
+func (c *Conn) discard() {
+	buf := c.shard.space(0)
 	if buf == nil {
-		s.reset()
+		c.reset()
 		return
 	}
-	_, more, ok := s.read(buf[:readMin])
-	if ok && (more || s.hangup) {
-		s.wantRead()
+	_, more, ok := c.read(buf[:readMin])
+	if ok && (more || c.hangup) {
+		c.wantRead()
 	}
 }
 
-// written is called when a finishing session has nothing left to write.
-func (s *Session) written() {
-	if s.arrived() {
-		s.dropUnread()
-		s.close()
+// written is called when a finishing connection has nothing left to write.
+func (c *Conn) written() {
+	if c.arrived() {
+		c.dropUnread()
+		c.close()
 		return
 	}
-	if end := s.ends(); !end.shut {
+	if end := c.ends(); !end.shut {
 		end.shut = true
-		_ = unix.Shutdown(int(s.fd), unix.SHUT_WR)
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
 	}
 }
 
-// checkArrived closes a session that ends once the peer has everything.
-func (s *Session) checkArrived() {
-	if s.fd >= 0 && s.shut() && s.arrived() {
-		s.dropUnread()
-		s.close()
+// checkArrived closes a connection that ends once the peer has everything.
+func (c *Conn) checkArrived() {
+	if c.fd >= 0 && c.shut() && c.arrived() {
+		c.dropUnread()
+		c.close()
 	}
 }
 
 // dropUnread reads what has come and nobody wants, as far as one turn goes: a
 // descriptor that is closed without that resets the connection.
-func (s *Session) dropUnread() {
-	buf := s.shard.space(0)
+func (c *Conn) dropUnread() {
+	buf := c.shard.space(0)
 	for i := 0; i < unreadReads && buf != nil; i++ {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
+		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
 			uintptr(unsafe.Pointer(&buf[0])), readMin, 0, 0, 0)
 		if e != 0 && e != unix.EINTR || e == 0 && n < readMin {
 			return
@@ -296,66 +296,66 @@ func (s *Session) dropUnread() {
 
 // arrived tells whether the peer's system has everything that was written, and, of
 // WebSocket, its Close frame has come, or the end was read without one.
-func (s *Session) arrived() bool {
-	waits := s.link != nil && s.link.web != nil && !s.link.web.peerClosed && !(s.hangup && s.link.err != nil)
-	return !waits && s.underWay() == 0
+func (c *Conn) arrived() bool {
+	waits := c.link != nil && c.link.web != nil && !c.link.web.peerClosed && !(c.hangup && c.link.err != nil)
+	return !waits && c.underWay() == 0
 }
 
 // look sees whether the peer has taken something since the last look.
-func (s *Session) look() {
-	s.end.next = nil
-	if s.checkArrived(); s.fd < 0 || !s.finishing && !s.link.paused {
+func (c *Conn) look() {
+	c.end.next = nil
+	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused {
 		return
 	}
-	end, now := s.end, time.Now()
-	if taken := s.taken(); taken != end.taken {
+	end, now := c.end, time.Now()
+	if taken := c.taken(); taken != end.taken {
 		end.taken, end.takenAt = taken, now
 	}
 	limit, most := end.limit, lookMost
-	if s.shut() && s.underWay() == 0 && (limit < 0 || limit > goodbyeTime) {
+	if c.shut() && c.underWay() == 0 && (limit < 0 || limit > goodbyeTime) {
 		limit = goodbyeTime
 	}
 	if limit >= 0 {
 		left := limit - now.Sub(end.takenAt)
 		if left <= 0 {
-			s.stalled()
+			c.stalled()
 			return
 		}
 		most = min(most, max(limit/4, lookFirst), left)
 	}
-	end.next = s.shard.timers.after(min(end.pause, most), s.look)
+	end.next = c.shard.timers.after(min(end.pause, most), c.look)
 	end.pause = min(2*end.pause, lookMost)
 }
 
 // stalled ends a connection whose peer has taken nothing for too long.
-func (s *Session) stalled() {
+func (c *Conn) stalled() {
 	switch {
-	case !s.finishing:
-		s.Abort(ReasonTransport)
-	case s.shut() && s.underWay() == 0: // it has only to say goodbye
-		s.close()
+	case !c.finishing:
+		c.Abort(ReasonTransport)
+	case c.shut() && c.underWay() == 0: // it has only to say goodbye
+		c.close()
 	default:
-		s.reset()
+		c.reset()
 	}
 }
 
 // taken counts the bytes, as they go over the wire, that left the kernel. Of a
 // local connection it is only good to see whether there were any.
-func (s *Session) taken() int64 {
-	wire := s.moved.Load()
-	if s.link != nil {
-		wire = s.link.wire
+func (c *Conn) taken() int64 {
+	wire := c.moved.Load()
+	if c.link != nil {
+		wire = c.link.wire
 	}
-	return int64(wire) - int64(s.underWay())
+	return int64(wire) - int64(c.underWay())
 }
 
 // underWay returns how many bytes that the kernel has, as they go over the wire,
 // the peer's system has not acknowledged; of a local connection, the memory that
 // holds what the peer has not read.
-func (s *Session) underWay() int {
+func (c *Conn) underWay() int {
 	var n int32
-	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
-	if s.shut() && n > 0 && s.transport.Endpoint.Transport != endpoint.IPC {
+	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(c.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	if c.shut() && n > 0 && c.transport.Endpoint.Scheme != endpoint.IPC {
 		n-- // the end of the stream counts as one
 	}
 	return int(n)
@@ -365,13 +365,13 @@ func (s *Session) underWay() int {
 // flush queue the peer's system may not have. Behind a link it may be fewer, by
 // the bytes that the link adds. What the kernel has of a local connection is the
 // peer's, whatever happens to this end.
-func (s *Session) unacknowledged() uint64 {
+func (c *Conn) unacknowledged() uint64 {
 	n := 0
-	if s.transport.Endpoint.Transport != endpoint.IPC {
-		n = s.underWay()
+	if c.transport.Endpoint.Scheme != endpoint.IPC {
+		n = c.underWay()
 	}
-	if s.link != nil && s.link.rest != nil {
-		n += s.link.rest.ChainLen()
+	if c.link != nil && c.link.rest != nil {
+		n += c.link.rest.ChainLen()
 	}
 	return uint64(n)
 }
@@ -379,30 +379,30 @@ func (s *Session) unacknowledged() uint64 {
 // abandon counts the messages that were accepted from senders and, as far as is
 // known, did not arrive whole at the peer's system: once, when it is certain that
 // no more will.
-func (s *Session) abandon() uint64 {
-	if s.end != nil && s.end.counted {
-		return s.end.abandoned
+func (c *Conn) abandon() uint64 {
+	if c.end != nil && c.end.counted {
+		return c.end.abandoned
 	}
-	written, moved := uint64(0), s.moved.Load()
-	if s.ledger != nil {
-		written = s.ledger.frames
+	written, moved := uint64(0), c.moved.Load()
+	if c.ledger != nil {
+		written = c.ledger.frames
 	}
-	lost := s.sent.Load() - written
-	if lost == 0 && (s.ledger == nil || s.unacknowledged() == 0) {
+	lost := c.sent.Load() - written
+	if lost == 0 && (c.ledger == nil || c.unacknowledged() == 0) {
 		return 0
 	}
-	if s.ledger != nil {
-		lost += s.ledger.beyond(moved - min(s.unacknowledged(), moved))
+	if c.ledger != nil {
+		lost += c.ledger.beyond(moved - min(c.unacknowledged(), moved))
 	}
-	end := s.ends()
+	end := c.ends()
 	end.counted, end.abandoned = true, lost
 	return lost
 }
 
 // Abandoned is how many accepted messages did not arrive. The owner's Forget.
-func (s *Session) Abandoned() uint64 {
-	if s.end == nil {
+func (c *Conn) Abandoned() uint64 {
+	if c.end == nil {
 		return 0
 	}
-	return s.end.abandoned
+	return c.end.abandoned
 }

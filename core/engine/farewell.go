@@ -20,22 +20,22 @@ func PossibleCode(code int) bool {
 }
 
 // say sets what the Close frame of a WebSocket connection says, unless that is settled.
-func (s *Session) say(code ws.StatusCode, why string) {
-	if s.link == nil || s.link.web == nil || s.link.ended {
+func (c *Conn) say(code ws.StatusCode, why string) {
+	if c.link == nil || c.link.web == nil || c.link.ended {
 		return
 	}
-	if w := s.link.web; w.closeCode == 0 && !w.noCode {
+	if w := c.link.web; w.closeCode == 0 && !w.noCode {
 		w.closeCode, w.why = code, why
 	}
 }
 
 // farewell is what the peer has said, in the codes of RFC 6455 also when it has not;
 // 0: it is no WebSocket.
-func (s *Session) farewell() (code ws.StatusCode, why string) {
-	if s.link == nil || s.link.web == nil {
+func (c *Conn) farewell() (code ws.StatusCode, why string) {
+	if c.link == nil || c.link.web == nil {
 		return 0, ""
 	}
-	switch w := s.link.web; {
+	switch w := c.link.web; {
 	case !w.peerClosed:
 		return ws.StatusAbnormalClosure, ""
 	case w.peerCode == 0:
@@ -46,15 +46,15 @@ func (s *Session) farewell() (code ws.StatusCode, why string) {
 }
 
 // keepFarewell hands it on with the disconnect event.
-func (s *Session) keepFarewell() {
-	if code, why := s.farewell(); code != 0 {
-		s.Shared.SetFarewell(uint16(code), why)
+func (c *Conn) keepFarewell() {
+	if code, why := c.farewell(); code != 0 {
+		c.Shared.SetFarewell(uint16(code), why)
 	}
 }
 
 // farewellText is the same for monitors.
-func (s *Session) farewellText() string {
-	code, why := s.farewell()
+func (c *Conn) farewellText() string {
+	code, why := c.farewell()
 	switch {
 	case code == 0:
 		return ""

@@ -281,7 +281,7 @@ func (c *fdConn) waited() time.Duration {
 	return time.Duration(max(0, waited))
 }
 
-// The rest of net.Conn: the descriptor and its time limits are the session's.
+// The rest of net.Conn: the descriptor and its time limits are the connection's.
 
 // Close does nothing.
 func (c *fdConn) Close() error { return nil }

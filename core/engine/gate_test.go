@@ -19,13 +19,13 @@ import (
 func (g *stage) accept(transport *Transport) int {
 	ours, theirs := g.pair()
 	from := newOrigin(g.owner, transport, Limits{MaxMsgSize: -1}, nil)
-	g.sh.sessions.Add(1)
-	g.sh.welcome(connection{origin: &from, fd: ours})
+	g.sh.conns.Add(1)
+	g.sh.welcome(arrival{origin: &from, fd: ours})
 	return theirs
 }
 
 func (g *stage) secureTransport(limit time.Duration) *Transport {
-	transport := &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.TLS}, HandshakeTime: limit}
+	transport := &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TLS}, HandshakeTime: limit}
 	transport.TLS.Store(&tls.Config{Certificates: []tls.Certificate{certificate(g.t)}, MinVersion: tls.VersionTLS13})
 	return transport
 }

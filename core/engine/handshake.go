@@ -13,8 +13,8 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// connection is a connected descriptor on its way to be a session.
-type connection struct {
+// arrival is a connected descriptor on its way to be a Conn.
+type arrival struct {
 	*origin
 	fd     int
 	remote Address
@@ -30,61 +30,61 @@ type connection struct {
 // descriptor and this struct. The goroutine ends with a report to the driver.
 // Driver only, but for the ticket.
 type handshake struct {
-	connection
+	arrival
 	shard    *Shard
 	conn     *fdConn
 	deadline *timer
 	ticket   ticket // of the gate
 	asked    bool   // the gate knows it
 	running  bool   // the goroutine will report
-	over     bool   // the descriptor is closed, only the report is missing; or it is a session's
+	over     bool   // the descriptor is closed, only the report is missing; or it is a Conn's
 }
 
 // dialled tells whether this side made the connection.
 func (h *handshake) dialled() bool { return h.dialer != nil }
 
-// welcome makes a session of the connection, at once or after its handshake.
-// The caller has counted it in sh.sessions. A dialer hears of the outcome.
-func (sh *Shard) welcome(c connection) {
-	if !c.transport.shakesHands() {
-		c.outcome(sh.adopt(c, nil))
+// welcome makes a Conn of an arrival, at once or after its handshake.
+// The caller has counted it in sh.conns. A dialer hears of the outcome.
+func (sh *Shard) welcome(a arrival) {
+	if !a.transport.shakesHands() {
+		a.outcome(sh.adopt(a, nil))
 		return
 	}
-	h := &handshake{connection: c, shard: sh, conn: newFdConn(c.fd)}
-	if c.dialer == nil && !c.owner.Enter() {
-		_ = unix.Close(c.fd)
-		sh.sessions.Add(-1)
+	h := &handshake{arrival: a, shard: sh, conn: newFdConn(a.fd)}
+	if a.dialer == nil && !a.owner.Enter() {
+		_ = unix.Close(a.fd)
+		sh.conns.Add(-1)
 		return
 	}
-	if c.dialer != nil {
-		c.dialer.handshake = h
+	if a.dialer != nil {
+		a.dialer.handshake = h
 	}
-	h.conn.owner, h.conn.gate = c.owner, sh.gate
+	h.conn.owner, h.conn.gate = a.owner, sh.gate
 	h.conn.hold(waitingSize)
 	sh.handshakes[h] = struct{}{}
-	h.observe(c.cameUp(), uint64(c.fd))
-	if err := sh.register(c.fd, h); err != nil {
+	h.observe(a.cameUp(), uint64(a.fd))
+	if err := sh.register(a.fd, h); err != nil {
 		h.end(ReasonTransport)
 		return
 	}
-	if limit := c.transport.HandshakeTime; limit > 0 {
+	if limit := a.transport.HandshakeTime; limit > 0 {
 		h.deadline = sh.timers.after(limit, func() { h.fail(errno.ETIMEDOUT) })
 	}
-	if c.dialer != nil {
+	if a.dialer != nil {
 		h.run()
 	}
 }
 
 // outcome tells the dialer what became of its connection; nil: nothing.
-func (c *connection) outcome(s *Session) {
-	if c.dialer != nil {
-		c.dialer.connected(s)
+func (a *arrival) outcome(c *Conn) {
+	if a.dialer != nil {
+		a.dialer.connected(c)
 	}
 }
 
 // cameUp is the event of a new connection.
-func (c *connection) cameUp() EventKind {
-	if c.dialer != nil {
+func (a *arrival) cameUp() EventKind {
+	if a.dialer != nil {
 		return EventConnected
 	}
 	return EventAccepted
@@ -136,7 +136,7 @@ func (h *handshake) start() {
 	}
 	h.running = true
 	h.conn.hold(begunSize)
-	if h.transport.Endpoint.Transport.Web() {
+	if h.transport.Endpoint.Scheme.Web() {
 		h.conn.hold(webSize)
 	}
 	go func() {
@@ -156,7 +156,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 			conn.refuse()
 		}
 	}()
-	if config := t.TLS.Load(); t.Endpoint.Transport.Secure() {
+	if config := t.TLS.Load(); t.Endpoint.Scheme.Secure() {
 		conn.intake = new(intake)
 		if dialled {
 			l.secure = tls.Client(conn, config)
@@ -168,7 +168,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 		}
 		below = l.secure
 	}
-	if t.Endpoint.Transport.Web() {
+	if t.Endpoint.Scheme.Web() {
 		if l.web, l.early, err = upgrade(below, t, dialled); err != nil {
 			if l.secure != nil {
 				_ = l.secure.CloseWrite()
@@ -196,11 +196,11 @@ func (h *handshake) reported(l *link, err error) {
 		delete(h.shard.handshakes, h)
 		h.over = true
 		h.conn.hold(-h.conn.held)
-		s := h.shard.adopt(h.connection, l)
-		if s != nil {
-			s.wantRead() // some may have come behind the handshake
+		c := h.shard.adopt(h.arrival, l)
+		if c != nil {
+			c.wantRead() // some may have come behind the handshake
 		}
-		h.outcome(s)
+		h.outcome(c)
 		h.leave()
 	}
 }
@@ -228,7 +228,7 @@ func (h *handshake) end(reason Reason) {
 	h.conn.abort(errors.New("the handshake was ended"))
 	h.shard.timers.cancel(h.deadline)
 	h.shard.closeFd(h.fd)
-	h.shard.sessions.Add(-1)
+	h.shard.conns.Add(-1)
 	if !h.running {
 		h.shard.gate.leave(h)
 		h.forget()

@@ -33,7 +33,7 @@ const (
 
 	// What is left of a connection in Go's heap, about: itself and its places in
 	// tables, its link, a handshake with its stack.
-	leftSession   = 512
+	leftConn      = 512
 	leftLink      = 16 << 10
 	leftHandshake = 32 << 10
 

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatsAtOnce is how many sessions are looked at before the shard sees to others: a
+// beatsAtOnce is how many connections are looked at before the shard sees to others: a
 // crowd that came together is due together.
 const beatsAtOnce = 64
 
@@ -24,49 +24,49 @@ type Heartbeat struct {
 // rest is what the timeout has beyond whole intervals.
 func (b Heartbeat) rest() time.Duration { return b.Timeout % b.Interval }
 
-// heartbeat is the pings of one session. It is looked at when the next ping is due,
+// heartbeat is the pings of one connection. It is looked at when the next ping is due,
 // and when the time for an answer is over; whatever came from the peer until then
 // counts as an answer, as a pong may be stuck behind a long message. Driver only.
 //
-// The sessions of a shard that wait for the same time are in one list, in the order
+// The connections of a shard that wait for the same time are in one list, in the order
 // in which they are due, so to wait costs no timer.
 type heartbeat struct {
-	session    *Session
+	conn       *Conn
 	list       *beatList
 	prev, next *heartbeat
 	due        time.Time
 	pingAt     int64 // bytes that the kernel is given up to the end of the first of these; math.MaxInt64: it is not sealed
-	taken      int64 // Session.taken at that ping, or when the peer was last excused
+	taken      int64 // Conn.taken at that ping, or when the peer was last excused
 	unanswered int32 // pings since the peer was last heard
 	last       bool  // the next look is the one at the end of the timeout
 	late       bool  // that ping got to the peer only after a timeout: it has another one
 }
 
-// beatList is sessions that wait for the same time, the next one first.
+// beatList is connections that wait for the same time, the next one first.
 type beatList struct {
 	delay       time.Duration
 	first, last *heartbeat
 	timer       *timer
 }
 
-// startHeartbeat begins with the pings of a new session, if there are to be any.
-func (s *Session) startHeartbeat() {
-	if s.link == nil || s.link.web == nil || s.dialer != nil || s.transport.Heartbeat.Interval <= 0 {
+// startHeartbeat begins with the pings of a new connection, if there are to be any.
+func (c *Conn) startHeartbeat() {
+	if c.link == nil || c.link.web == nil || c.dialer != nil || c.transport.Heartbeat.Interval <= 0 {
 		return
 	}
-	h := &heartbeat{session: s}
-	s.link.web.beat = h
-	s.shard.await(h, s.transport.Heartbeat.Interval)
+	h := &heartbeat{conn: c}
+	c.link.web.beat = h
+	c.shard.await(h, c.transport.Heartbeat.Interval)
 }
 
 // stopHeartbeat ends the pings.
-func (s *Session) stopHeartbeat() {
-	if s.link == nil || s.link.web == nil || s.link.web.beat == nil {
+func (c *Conn) stopHeartbeat() {
+	if c.link == nil || c.link.web == nil || c.link.web.beat == nil {
 		return
 	}
-	s.shard.forget(s.link.web.beat)
-	s.link.web.beat = nil
-	s.link.web.pingOwed = false
+	c.shard.forget(c.link.web.beat)
+	c.link.web.beat = nil
+	c.link.web.pingOwed = false
 }
 
 // await has a heartbeat looked at after a time.
@@ -132,10 +132,10 @@ func (sh *Shard) beat(l *beatList) {
 // before. With a timeout of k intervals and a rest, the last look is the rest after
 // the ping number k+1; the next ping is due an interval after that one.
 func (h *heartbeat) look() {
-	s := h.session
-	beat := s.transport.Heartbeat
-	if s.link.conn.heard {
-		s.link.conn.heard = false
+	c := h.conn
+	beat := c.transport.Heartbeat
+	if c.link.conn.heard {
+		c.link.conn.heard = false
 		h.unanswered, h.late = 0, false
 	}
 	switch {
@@ -144,25 +144,25 @@ func (h *heartbeat) look() {
 		return
 	case h.last && beat.rest() > 0:
 		h.last = false
-		s.shard.await(h, beat.Interval-beat.rest())
+		c.shard.await(h, beat.Interval-beat.rest())
 		return
 	}
 	h.last = false
 	h.ping()
-	if s.link.web.beat == nil {
-		return // writing has ended the session
+	if c.link.web.beat == nil {
+		return // writing has ended the connection
 	}
 	delay := beat.Interval
 	if h.over(1) {
 		h.last, delay = true, beat.rest()
 	}
-	s.shard.await(h, delay)
+	c.shard.await(h, delay)
 }
 
 // over tells whether all of the timeout but what is left of it after whole intervals
 // has passed; pings 0: and nothing is left.
 func (h *heartbeat) over(pings int32) bool {
-	beat := h.session.transport.Heartbeat
+	beat := h.conn.transport.Heartbeat
 	if beat.Timeout == 0 || h.unanswered == 0 {
 		return false
 	}
@@ -171,41 +171,41 @@ func (h *heartbeat) over(pings int32) bool {
 
 // ping writes one, or has it written with what is queued before it.
 func (h *heartbeat) ping() {
-	s := h.session
+	c := h.conn
 	h.unanswered++
-	s.link.web.pingOwed = true
+	c.link.web.pingOwed = true
 	if h.unanswered == 1 {
-		h.pingAt, h.taken = math.MaxInt64, s.taken()
+		h.pingAt, h.taken = math.MaxInt64, c.taken()
 	}
-	if !s.blocked && !s.broken {
-		s.write()
+	if !c.blocked && !c.broken {
+		c.write()
 	}
 	h.place()
 }
 
-// judge ends the session of a peer that was not heard in time.
+// judge ends the connection of a peer that was not heard in time.
 func (h *heartbeat) judge() {
-	s := h.session
+	c := h.conn
 	h.place()
 	if h.excused() {
 		h.last = true
-		s.shard.await(h, s.transport.Heartbeat.Timeout)
+		c.shard.await(h, c.transport.Heartbeat.Timeout)
 		return
 	}
-	s.link.err = webBreach(ws.StatusInternalServerError, "no answer to a ping")
-	s.linkEnded(s.link.err)
+	c.link.err = webBreach(ws.StatusInternalServerError, "no answer to a ping")
+	c.linkEnded(c.link.err)
 }
 
 // excused tells whether the peer has another timeout: who is not read cannot be heard,
 // and who has not got the ping yet cannot answer it, as long as it takes what is in
 // front of it.
 func (h *heartbeat) excused() bool {
-	s := h.session
-	taken := s.taken()
+	c := h.conn
+	taken := c.taken()
 	moved := taken > h.taken
 	h.taken = taken
 	switch {
-	case s.parked || s.pending || s.link.paused || s.unread() > 0:
+	case c.parked || c.pending || c.link.paused || c.unread() > 0:
 		return true
 	case taken >= h.pingAt:
 		late := h.late
@@ -218,7 +218,7 @@ func (h *heartbeat) excused() bool {
 
 // place notes where the first unanswered ping ends, once it is sealed.
 func (h *heartbeat) place() {
-	l := h.session.link
+	l := h.conn.link
 	if h.pingAt == math.MaxInt64 && !l.web.pingOwed {
 		h.pingAt = int64(l.wire)
 		if l.rest != nil {
@@ -228,8 +228,8 @@ func (h *heartbeat) place() {
 }
 
 // unread returns how many bytes of the peer wait in the kernel.
-func (s *Session) unread() int {
+func (c *Conn) unread() int {
 	var n int32
-	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(c.fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
 	return int(n)
 }

@@ -13,13 +13,13 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 )
 
-// beating returns the heartbeat of a session that has nothing but a descriptor.
+// beating returns the heartbeat of a connection that has nothing but a descriptor.
 func beating(fd int, interval, timeout time.Duration) *heartbeat {
 	t := &Transport{Heartbeat: Heartbeat{Interval: interval, Timeout: timeout}}
-	s := &Session{origin: &origin{transport: t}, shard: &Shard{}, fd: int32(fd),
+	c := &Conn{origin: &origin{transport: t}, shard: &Shard{}, fd: int32(fd),
 		link: &link{conn: newFdConn(fd), web: &webSocket{}}}
-	s.startHeartbeat()
-	return s.link.web.beat
+	c.startHeartbeat()
+	return c.link.web.beat
 }
 
 // waits is what the heartbeat waits for, and how many pings are unanswered.
@@ -29,7 +29,7 @@ func (h *heartbeat) waits() string {
 
 // advance looks at the heartbeat as its list does when it is due.
 func (h *heartbeat) advance() string {
-	h.session.shard.forget(h)
+	h.conn.shard.forget(h)
 	h.look()
 	return h.waits()
 }
@@ -38,11 +38,11 @@ func TestHeartbeatTimes(t *testing.T) {
 	const silence, answer = false, true
 	steps := func(interval, timeout time.Duration, heard ...bool) (waits []string) {
 		h := beating(-1, interval, timeout)
-		h.session.blocked = true // pings stay owed
-		h.session.parked = true  // who is judged is excused
+		h.conn.blocked = true // pings stay owed
+		h.conn.parked = true  // who is judged is excused
 		waits = append(waits, h.waits())
 		for _, answered := range heard {
-			h.session.link.conn.heard = answered
+			h.conn.link.conn.heard = answered
 			waits = append(waits, h.advance())
 		}
 		return waits
@@ -62,11 +62,11 @@ func TestHeartbeatTimes(t *testing.T) {
 				[]string{"10ns 0", "10ns 1", "10ns 2", "5ns 3", "25ns 3", "5ns 0"})
 		})
 	})
-	Convey("Sessions that wait for the same time are in one list", t, func() {
+	Convey("Connections that wait for the same time are in one list", t, func() {
 		first := beating(-1, 10*time.Second, 0)
-		sh := first.session.shard
-		second := &heartbeat{session: first.session}
-		third := &heartbeat{session: first.session}
+		sh := first.conn.shard
+		second := &heartbeat{conn: first.conn}
+		third := &heartbeat{conn: first.conn}
 		sh.await(second, 10*time.Second)
 		sh.await(third, 10*time.Second)
 		So(len(sh.beats), ShouldEqual, 1)
@@ -76,7 +76,7 @@ func TestHeartbeatTimes(t *testing.T) {
 		So(first.next, ShouldEqual, third)
 		So(third.prev, ShouldEqual, first)
 		sh.forget(first)
-		first.session.stopHeartbeat()
+		first.conn.stopHeartbeat()
 		So(sh.beats[10*time.Second].first, ShouldEqual, third)
 		sh.forget(third)
 		So(sh.beats, ShouldBeEmpty)
@@ -84,10 +84,10 @@ func TestHeartbeatTimes(t *testing.T) {
 	})
 	Convey("A crowd that is due at once is looked at in parts", t, func() {
 		first := beating(-1, time.Nanosecond, time.Hour)
-		sh := first.session.shard
-		first.session.blocked = true
+		sh := first.conn.shard
+		first.conn.blocked = true
 		for range 2 * beatsAtOnce {
-			sh.await(&heartbeat{session: first.session}, time.Nanosecond)
+			sh.await(&heartbeat{conn: first.conn}, time.Nanosecond)
 		}
 		list := first.list
 		time.Sleep(time.Microsecond)
@@ -138,43 +138,43 @@ func TestHeartbeatExcuses(t *testing.T) {
 	Convey("A silent peer", t, func() {
 		end, peer, fd := connected(t)
 		h := beating(fd, time.Second, time.Second)
-		s := h.session
+		c := h.conn
 		Convey("that has the ping is not excused", func() {
 			_, _ = end.Write([]byte("ping"))
-			s.link.wire, h.pingAt = 4, 4
-			until("not acknowledged", func() bool { return s.taken() == 4 })
+			c.link.wire, h.pingAt = 4, 4
+			until("not acknowledged", func() bool { return c.taken() == 4 })
 			So(h.excused(), ShouldBeFalse)
 		})
 		Convey("that is not read is", func() {
-			s.parked = true
+			c.parked = true
 			So(h.excused(), ShouldBeTrue)
-			s.parked, s.link.paused = false, true
+			c.parked, c.link.paused = false, true
 			So(h.excused(), ShouldBeTrue)
-			s.link.paused = false
+			c.link.paused = false
 			So(h.excused(), ShouldBeFalse)
 			_, _ = peer.Write([]byte("pong"))
-			until("nothing came", func() bool { return s.unread() > 0 })
+			until("nothing came", func() bool { return c.unread() > 0 })
 			So(h.excused(), ShouldBeTrue)
 		})
 		Convey("that takes what is in front of the ping is, and then has a timeout for it", func() {
 			_ = end.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 			written, _ := io.CopyN(end, endless{}, 64<<20)
-			s.link.wire, h.pingAt = uint64(written), written
-			h.taken = s.taken()
+			c.link.wire, h.pingAt = uint64(written), written
+			h.taken = c.taken()
 			So(h.taken, ShouldBeLessThan, h.pingAt)
 			So(h.excused(), ShouldBeFalse) // nothing moves
 
 			_, _ = io.CopyN(io.Discard, peer, written/2)
-			until("no progress", func() bool { return s.taken() > h.taken })
+			until("no progress", func() bool { return c.taken() > h.taken })
 			So(h.excused(), ShouldBeTrue)
 			_, _ = io.CopyN(io.Discard, peer, written-written/2)
-			until("not all acknowledged", func() bool { return s.taken() == h.pingAt })
+			until("not all acknowledged", func() bool { return c.taken() == h.pingAt })
 			So(h.excused(), ShouldBeTrue)
 			So(h.excused(), ShouldBeFalse)
 		})
 		Convey("whose ping is not even sealed is excused as long as it takes something", func() {
-			s.link.web.pingOwed = true
-			h.pingAt, s.link.wire = math.MaxInt64, 10
+			c.link.web.pingOwed = true
+			h.pingAt, c.link.wire = math.MaxInt64, 10
 			h.taken = 9
 			So(h.excused(), ShouldBeTrue)
 			So(h.excused(), ShouldBeFalse)

@@ -10,40 +10,40 @@ import (
 
 // hold puts what the kernel does not take back into the main queue, whose last
 // chunk then takes what is sent meanwhile: what waits for a slow peer takes little
-// more than its bytes (core/shm/held.go). Of a session without senders it stays in
+// more than its bytes (core/shm/held.go). Of a connection without senders it stays in
 // the flush queue.
-func (s *Session) hold() {
-	shared := s.Shared
+func (c *Conn) hold() {
+	shared := c.Shared
 	shared.Lock()
-	queued := int64(shared.TxBytes - s.moved.Load())
-	if !s.detached {
-		s.addFlush(shared.TakeBack())
+	queued := int64(shared.TxBytes - c.moved.Load())
+	if !c.detached {
+		c.addFlush(shared.TakeBack())
 	}
 	shared.Unlock()
-	s.disown()
-	if blocks := s.queueBlocks(); shm.Sparse(queued, blocks, s.flushTail) {
+	c.disown()
+	if blocks := c.queueBlocks(); shm.Sparse(queued, blocks, c.flushTail) {
 		more := int64(0)
-		s.flushHead, s.flushTail, more = shm.Pack(s.flushHead)
-		s.held(more)
+		c.flushHead, c.flushTail, more = shm.Pack(c.flushHead)
+		c.held(more)
 	}
-	if s.detached {
+	if c.detached {
 		return
 	}
 	shared.Lock()
-	shared.PutBack(s.flushHead, s.flushTail, int64(shared.TxBytes-s.moved.Load()), s.queueBlocks())
+	shared.PutBack(c.flushHead, c.flushTail, int64(shared.TxBytes-c.moved.Load()), c.queueBlocks())
 	shared.Unlock()
-	s.flushHead, s.flushTail = nil, nil
+	c.flushHead, c.flushTail = nil, nil
 }
 
 // queueBlocks is what the main and the flush queue take, without what is already
 // written of a body that is not copied: its owner gives it back whole.
-func (s *Session) queueBlocks() int64 {
-	blocks := atomic.LoadInt64(&s.Shared.Held) - s.stash.ChainSize() - s.big.size() - s.ledger.memory()
-	if c := s.flushHead; c != nil {
-		blocks -= int64(c.ExtAll - c.ExtLen)
+func (c *Conn) queueBlocks() int64 {
+	blocks := atomic.LoadInt64(&c.Shared.Held) - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
+	if chunk := c.flushHead; chunk != nil {
+		blocks -= int64(chunk.ExtAll - chunk.ExtLen)
 	}
-	if s.link != nil {
-		blocks -= s.link.rest.ChainSize() + s.link.held
+	if c.link != nil {
+		blocks -= c.link.rest.ChainSize() + c.link.held
 	}
 	return blocks
 }
@@ -53,12 +53,12 @@ const disownMost = 256 << 10
 
 // disown copies the rest of a partly written body and gives it back to its owner,
 // if what is written is more than the rest.
-func (s *Session) disown() {
-	c := s.flushHead
-	if c == nil || c.ExtLen > disownMost || !shm.Sparse(int64(c.ExtLen), int64(c.ExtAll), nil) {
+func (c *Conn) disown() {
+	chunk := c.flushHead
+	if chunk == nil || chunk.ExtLen > disownMost || !shm.Sparse(int64(chunk.ExtLen), int64(chunk.ExtAll), nil) {
 		return
 	}
-	rest := shm.NewPacked(c.ExtBytes())
+	rest := shm.NewPacked(chunk.ExtBytes())
 	if rest == nil {
 		return
 	}
@@ -66,25 +66,25 @@ func (s *Session) disown() {
 	for last.Next != nil {
 		last = (*shm.Chunk)(last.Next)
 	}
-	last.Msgs = c.Msgs
-	s.held(rest.ChainSize())
-	next := (*shm.Chunk)(c.Next)
-	s.popFlush()
-	if s.flushHead = rest; next == nil {
-		s.flushTail = last
+	last.Msgs = chunk.Msgs
+	c.held(rest.ChainSize())
+	next := (*shm.Chunk)(chunk.Next)
+	c.popFlush()
+	if c.flushHead = rest; next == nil {
+		c.flushTail = last
 	} else {
 		last.Link(next)
 	}
 }
 
 // unblock takes what was held and writes on, as the kernel takes bytes again.
-func (s *Session) unblock() {
-	if s.fd < 0 || !s.blocked {
+func (c *Conn) unblock() {
+	if c.fd < 0 || !c.blocked {
 		return
 	}
-	s.setBlocked(false)
-	s.Shared.Lock()
-	s.takeMain()
-	s.Shared.Unlock()
-	s.write()
+	c.setBlocked(false)
+	c.Shared.Lock()
+	c.takeMain()
+	c.Shared.Unlock()
+	c.write()
 }

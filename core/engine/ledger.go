@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// ledger knows where the messages end in what was written of a session's stream,
+// ledger knows where the messages end in what was written of a connection's stream,
 // as far back as the peer's system may not have acknowledged it, so that bytes can
 // be told as messages when the connection is lost. Messages of one size in a row
 // are one entry. It forgets what was acknowledged when it is full, and asks the
@@ -28,7 +28,7 @@ type ledger struct {
 	head [lengthSize]byte
 
 	kept    uint32 // entries of older that were left when it last forgot
-	counted uint32 // entries that are counted as the session's memory
+	counted uint32 // entries that are counted as the connection's memory
 	planned bool   // forgetLater is
 }
 
@@ -62,49 +62,49 @@ func (e entry) bytes() uint64 { return uint64(e >> (countBits + 1)) }
 func (e entry) count() uint64 { return uint64(e & (1<<countBits - 1)) }
 func (e entry) mixed() bool   { return e&(1<<countBits) != 0 }
 
-// books returns the session's ledger, which begins.
-func (s *Session) books() *ledger {
-	if s.ledger == nil {
-		s.ledger = new(ledger)
+// books returns the connection's ledger, which begins.
+func (c *Conn) books() *ledger {
+	if c.ledger == nil {
+		c.ledger = new(ledger)
 	}
-	return s.ledger
+	return c.ledger
 }
 
 // countLedger forgets what was acknowledged when the ledger has doubled, or soon after
-// the last write when it is large, and counts what it takes as the session's.
-func (s *Session) countLedger() {
-	l := s.ledger
+// the last write when it is large, and counts what it takes as the connection's.
+func (c *Conn) countLedger() {
+	l := c.ledger
 	if len(l.older) >= max(entriesFew, 2*int(l.kept)) {
-		s.forget()
+		c.forget()
 	}
 	now := uint32(cap(l.older))
 	if now <= 2*entriesFew { // that is part of what a connection costs
 		now = 0
 	}
 	if now != l.counted {
-		s.held((int64(now) - int64(l.counted)) * entrySize)
+		c.held((int64(now) - int64(l.counted)) * entrySize)
 		l.counted = now
 	}
 	if l.counted > 0 && !l.planned {
 		l.planned = true
-		s.shard.timers.after(forgetPause, s.forgetLater)
+		c.shard.timers.after(forgetPause, c.forgetLater)
 	}
 }
 
-func (s *Session) forget() {
-	moved := s.moved.Load()
-	s.ledger.forget(moved - min(s.unacknowledged(), moved))
+func (c *Conn) forget() {
+	moved := c.moved.Load()
+	c.ledger.forget(moved - min(c.unacknowledged(), moved))
 }
 
-func (s *Session) forgetLater() {
-	if s.fd >= 0 {
-		s.ledger.planned = false
-		s.forget()
-		s.countLedger()
+func (c *Conn) forgetLater() {
+	if c.fd >= 0 {
+		c.ledger.planned = false
+		c.forget()
+		c.countLedger()
 	}
 }
 
-// memory is what of it is counted as the session's, in bytes.
+// memory is what of it is counted as the connection's, in bytes.
 func (l *ledger) memory() int64 {
 	if l == nil {
 		return 0

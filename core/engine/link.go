@@ -17,11 +17,11 @@ import (
 // sealBytes is how much of a send queue is sealed at a time.
 const sealBytes = 60 << 10
 
-// secureSize is what the TLS layer of a session holds in bytes, with its share of
+// secureSize is what the TLS layer of a connection holds in bytes, with its share of
 // garbage, as measured.
 const secureSize = 11 << 10
 
-// link is what lies between a session's descriptor and its frames: TLS,
+// link is what lies between a connection's descriptor and its frames: TLS,
 // WebSocket or both. Bytes that come are decoded where frames are looked for.
 // Bytes that go are copied from the flush queue, at most sealBytes at a time,
 // sealed, and given to the kernel; what that does not take is kept in rest, and
@@ -40,22 +40,22 @@ type link struct {
 	wire   uint64     // bytes ever given to the kernel, as they go over the wire
 }
 
-// readLink is read for a session with a link: all that there is, as far as it
+// readLink is read for a connection with a link: all that there is, as far as it
 // fits and one turn goes. more: there may be more, or the end is to be told.
-func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
-	l := s.link
+func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
+	l := c.link
 	switch {
-	case l.err != nil && s.finishing:
-		s.drain()
+	case l.err != nil && c.finishing:
+		c.drain()
 		return 0, false, false
 	case l.err != nil:
-		s.linkEnded(l.err)
+		c.linkEnded(l.err)
 		return 0, false, false
 	}
-	if s.owesTooMuch() {
+	if c.owesTooMuch() {
 		return 0, false, false
 	}
-	if s.hangup {
+	if c.hangup {
 		l.conn.ending, l.conn.drained = true, false
 	}
 	owed := len(l.conn.out)
@@ -63,56 +63,56 @@ func (s *Session) readLink(buf []byte) (n int, more, ok bool) {
 	if answers := len(l.conn.out) - owed; answers > 0 {
 		leaves(int64(answers) * leftPerAnswer)
 	}
-	s.shard.roundRead += readTurn - l.conn.turn
+	c.shard.roundRead += readTurn - l.conn.turn
 	if err != nil && err != errAgain {
 		l.err = err
 	}
-	if !s.blocked && !s.broken && l.owes() {
-		s.write() // may end the session
+	if !c.blocked && !c.broken && l.owes() {
+		c.write() // may end the connection
 	}
-	if s.fd < 0 {
+	if c.fd < 0 {
 		return 0, false, false
 	}
-	s.countLink()
+	c.countLink()
 	if l.conn.short {
 		l.conn.short = false
-		s.readAgain()
+		c.readAgain()
 	}
 	turnOver := l.conn.turn <= 0
 	if turnOver { // it may have taken long for its bytes
-		s.shard.rounds = pollEvery
+		c.shard.rounds = pollEvery
 	}
 	switch {
 	case n > 0:
 		return n, n == len(buf) || turnOver || l.err != nil, true
 	case l.err != nil:
-		s.linkEnded(l.err)
+		c.linkEnded(l.err)
 	case turnOver:
-		s.wantRead()
+		c.wantRead()
 	}
 	return 0, false, false
 }
 
 // owesTooMuch tells whether the peer has to take answers before it is read on.
 // Who never takes them, but asks for more, would own the memory of this side.
-func (s *Session) owesTooMuch() bool {
-	l := s.link
-	if s.broken { // nobody will ever take them
+func (c *Conn) owesTooMuch() bool {
+	l := c.link
+	if c.broken { // nobody will ever take them
 		l.conn.out = nil
 	}
 	if len(l.conn.out) <= answersMax {
 		return false
 	}
 	l.paused = true
-	if s.hangup && !s.watched() { // it has ended its side, and that would never be read
-		s.watch(s.owner.CloseTimeout())
+	if c.hangup && !c.watched() { // it has ended its side, and that would never be read
+		c.watch(c.owner.CloseTimeout())
 	}
 	return true
 }
 
-// countLink counts what the link holds as the session's.
-func (s *Session) countLink() {
-	l := s.link
+// countLink counts what the link holds as the connection's.
+func (c *Conn) countLink() {
+	l := c.link
 	now := int64(cap(l.conn.out) + cap(l.early))
 	if l.secure != nil {
 		now += secureSize
@@ -121,17 +121,17 @@ func (s *Session) countLink() {
 		now += webSize
 	}
 	if now != l.held {
-		s.held(now - l.held)
+		c.held(now - l.held)
 		l.held = now
 	}
 }
 
 // dropLink frees what the link holds.
-func (s *Session) dropLink() {
-	if s.link != nil {
-		s.dropRest()
-		s.held(-s.link.held)
-		s.link.held = 0
+func (c *Conn) dropLink() {
+	if c.link != nil {
+		c.dropRest()
+		c.held(-c.link.held)
+		c.link.held = 0
 	}
 }
 
@@ -206,123 +206,123 @@ func (l *link) owes() bool {
 }
 
 // linkEnded reacts to the end of what can be read.
-func (s *Session) linkEnded(err error) {
+func (c *Conn) linkEnded(err error) {
 	var web *webError
 	var sys unix.Errno
 	switch {
-	case err == io.EOF, s.finishing && errors.Is(err, io.ErrUnexpectedEOF):
-		s.remoteEnded()
+	case err == io.EOF, c.finishing && errors.Is(err, io.ErrUnexpectedEOF):
+		c.remoteEnded()
 	case errors.As(err, &sys), errors.Is(err, io.ErrUnexpectedEOF):
-		s.Abort(ReasonTransport)
+		c.Abort(ReasonTransport)
 	case errors.As(err, &web):
-		s.link.web.closeCode, s.link.web.why = web.code, web.text
-		s.refuse()
+		c.link.web.closeCode, c.link.web.why = web.code, web.text
+		c.refuse()
 	default: // crypto/tls has written an alert
-		s.link.ended = true
-		s.refuse()
+		c.link.ended = true
+		c.refuse()
 	}
 }
 
 // refuse ends the connection for something that the peer did, and tells it why.
 // What is queued is lost.
-func (s *Session) refuse() {
-	if s.detached {
-		s.Abort(ReasonTransport)
+func (c *Conn) refuse() {
+	if c.detached {
+		c.Abort(ReasonTransport)
 		return
 	}
-	s.detach(ReasonTransport)
-	s.abandon()
-	s.dropFlush()
-	limit := s.owner.CloseTimeout()
+	c.detach(ReasonTransport)
+	c.abandon()
+	c.dropFlush()
+	limit := c.owner.CloseTimeout()
 	if limit < 0 || limit > refusedTime {
 		limit = refusedTime
 	}
-	s.finish(limit, time.Time{})
-	if s.fd >= 0 {
-		s.announceEnd()
+	c.finish(limit, time.Time{})
+	if c.fd >= 0 {
+		c.announceEnd()
 	}
 }
 
 // cut is refuse for a message above MAXMSGSIZE.
-func (s *Session) cut() {
-	if s.link == nil || s.link.web == nil {
-		s.Abort(ReasonTransport)
+func (c *Conn) cut() {
+	if c.link == nil || c.link.web == nil {
+		c.Abort(ReasonTransport)
 		return
 	}
 	var opened *webError
-	if errors.As(s.link.err, &opened) { // it was found in the same bytes, and says more
-		s.linkEnded(s.link.err)
+	if errors.As(c.link.err, &opened) { // it was found in the same bytes, and says more
+		c.linkEnded(c.link.err)
 		return
 	}
-	s.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
-	s.linkEnded(s.link.err)
+	c.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
+	c.linkEnded(c.link.err)
 }
 
 // drain drops what a peer sends after its end, so that the descriptor can be
 // closed without a reset.
-func (s *Session) drain() {
-	if cap(s.shard.plain) == 0 {
-		s.shard.plain = make([]byte, 0, 1<<12)
+func (c *Conn) drain() {
+	if cap(c.shard.plain) == 0 {
+		c.shard.plain = make([]byte, 0, 1<<12)
 	}
-	s.link.conn.ending, s.link.conn.drained = true, false
-	s.link.conn.turn = readTurn
-	n, err := s.link.conn.readNow(s.shard.plain[:cap(s.shard.plain)])
+	c.link.conn.ending, c.link.conn.drained = true, false
+	c.link.conn.turn = readTurn
+	n, err := c.link.conn.readNow(c.shard.plain[:cap(c.shard.plain)])
 	switch {
 	case n > 0:
-		s.shard.roundRead += n
-		s.wantRead()
+		c.shard.roundRead += n
+		c.wantRead()
 	case err == errAgain:
-		s.checkArrived()
+		c.checkArrived()
 	case err == io.EOF:
-		s.remoteEnded()
+		c.remoteEnded()
 	default:
-		s.Abort(ReasonTransport)
+		c.Abort(ReasonTransport)
 	}
 }
 
-// writeLink is write for a session with a link; the turn ends when no more than end
+// writeLink is write for a connection with a link; the turn ends when no more than end
 // bytes of the round are left.
-func (s *Session) writeLink(end int) {
-	l := s.link
+func (c *Conn) writeLink(end int) {
+	l := c.link
 	for {
-		if e := s.writeRest(); e != 0 {
-			s.packRest()
-			s.refused(e)
+		if e := c.writeRest(); e != 0 {
+			c.packRest()
+			c.refused(e)
 			return
 		}
-		if s.shard.roundLeft <= end && s.hasToSeal() {
-			s.writeLater()
+		if c.shard.roundLeft <= end && c.hasToSeal() {
+			c.writeLater()
 			return
 		}
-		sealed := s.seal()
-		s.shard.roundLeft -= len(sealed) + writePrice
-		if !s.writeSealed(sealed) {
+		sealed := c.seal()
+		c.shard.roundLeft -= len(sealed) + writePrice
+		if !c.writeSealed(sealed) {
 			return
 		}
 		if l.paused {
 			l.paused = false
-			s.wantRead()
+			c.wantRead()
 		}
 		if len(sealed) == 0 {
 			break
 		}
 	}
-	s.countLink()
-	if s.finishing && l.ended {
-		s.written()
+	c.countLink()
+	if c.finishing && l.ended {
+		c.written()
 	}
 }
 
 // hasToSeal tells whether seal would return anything.
-func (s *Session) hasToSeal() bool {
-	return s.flushHead != nil || s.link.owes() || s.finishing && !s.link.ended
+func (c *Conn) hasToSeal() bool {
+	return c.flushHead != nil || c.link.owes() || c.finishing && !c.link.ended
 }
 
 // writeRest writes what was sealed earlier.
-func (s *Session) writeRest() unix.Errno {
-	l := s.link
+func (c *Conn) writeRest() unix.Errno {
+	l := c.link
 	for l.rest != nil {
-		n, e := send(int(s.fd), l.rest.Bytes()[l.rest.Start:l.rest.End])
+		n, e := send(int(c.fd), l.rest.Bytes()[l.rest.Start:l.rest.End])
 		if e == unix.EINTR {
 			continue
 		}
@@ -333,7 +333,7 @@ func (s *Session) writeRest() unix.Errno {
 		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
 			done := l.rest
 			l.rest = (*shm.Chunk)(done.Next)
-			s.free(done)
+			c.free(done)
 		}
 	}
 	return 0
@@ -341,21 +341,21 @@ func (s *Session) writeRest() unix.Errno {
 
 // writeSealed writes what was just sealed, and keeps what the kernel refuses.
 // false: nothing more is to be sealed.
-func (s *Session) writeSealed(data []byte) bool {
+func (c *Conn) writeSealed(data []byte) bool {
 	for len(data) > 0 {
-		n, e := send(int(s.fd), data)
+		n, e := send(int(c.fd), data)
 		switch {
 		case e == unix.EINTR:
 		case e == unix.EAGAIN, shortOfMemory(e):
-			if s.keepSealed(data) {
-				s.refused(e)
+			if c.keepSealed(data) {
+				c.refused(e)
 			}
 			return false
 		case e != 0:
-			s.writeFailed()
+			c.writeFailed()
 			return false
 		default:
-			s.link.wire += uint64(n)
+			c.link.wire += uint64(n)
 			data = data[n:]
 		}
 	}
@@ -363,45 +363,45 @@ func (s *Session) writeSealed(data []byte) bool {
 }
 
 // keepSealed keeps what is sealed; false: there is no memory.
-func (s *Session) keepSealed(data []byte) bool {
-	if s.link.rest = shm.NewPacked(data); s.link.rest == nil {
-		s.Abort(ReasonTransport)
+func (c *Conn) keepSealed(data []byte) bool {
+	if c.link.rest = shm.NewPacked(data); c.link.rest == nil {
+		c.Abort(ReasonTransport)
 		return false
 	}
-	s.held(s.link.rest.ChainSize())
-	s.countLink() // what was owed is in it
+	c.held(c.link.rest.ChainSize())
+	c.countLink() // what was owed is in it
 	return true
 }
 
 // packRest gives back what rest takes more than its bytes are worth.
-func (s *Session) packRest() {
-	rest := s.link.rest
+func (c *Conn) packRest() {
+	rest := c.link.rest
 	if !shm.Sparse(int64(rest.ChainLen()), rest.ChainSize(), nil) {
 		return
 	}
 	more := int64(0)
-	s.link.rest, _, more = shm.Pack(rest)
-	s.held(more)
+	c.link.rest, _, more = shm.Pack(rest)
+	c.held(more)
 }
 
-func (s *Session) dropRest() {
-	if s.link.rest != nil {
-		s.freeChain(s.link.rest)
-		s.link.rest = nil
+func (c *Conn) dropRest() {
+	if c.link.rest != nil {
+		c.freeChain(c.link.rest)
+		c.link.rest = nil
 	}
 }
 
 // seal returns the next bytes for the wire, in the shard's buffers; none: there
 // is nothing to write.
-func (s *Session) seal() []byte {
-	l, sh := s.link, s.shard
+func (c *Conn) seal() []byte {
+	l, sh := c.link, c.shard
 	plain := sh.plain[:0]
 	if l.web == nil {
-		plain = s.gather(plain, sealBytes)
+		plain = c.gather(plain, sealBytes)
 	} else {
-		plain = s.sealWeb(plain)
+		plain = c.sealWeb(plain)
 	}
-	ends := s.finishing && s.flushHead == nil && !l.ended
+	ends := c.finishing && c.flushHead == nil && !l.ended
 	if ends && l.web != nil && l.web.writeLeft == 0 {
 		plain = l.web.appendClose(plain)
 	}
@@ -424,55 +424,55 @@ func (s *Session) seal() []byte {
 
 // sealWeb appends the next part of the stream as WebSocket frames: a pong and a ping
 // that are owed, then a message of whole frames of ours, or its continuation.
-func (s *Session) sealWeb(dst []byte) []byte {
-	w := s.link.web
+func (c *Conn) sealWeb(dst []byte) []byte {
+	w := c.link.web
 	if w.writeLeft == 0 {
-		if w.pongOwed && !s.link.ended {
+		if w.pongOwed && !c.link.ended {
 			w.pongOwed = false
 			dst = w.appendControl(dst, ws.OpPong, w.pong)
 		}
-		if w.pingOwed && !s.link.ended {
+		if w.pingOwed && !c.link.ended {
 			w.pingOwed = false
 			dst = w.appendControl(dst, ws.OpPing, nil)
 		}
-		if size := s.wholeFrames(); size > 0 {
+		if size := c.wholeFrames(); size > 0 {
 			dst = w.beginMessage(dst, size)
 		}
 	}
 	from := len(dst)
-	dst = s.gather(dst, min(sealBytes, w.writeLeft))
+	dst = c.gather(dst, min(sealBytes, w.writeLeft))
 	w.seal(dst[from:])
 	return dst
 }
 
 // wholeFrames returns the bytes at the start of the flush queue, about sealBytes,
 // that end with a frame.
-func (s *Session) wholeFrames() (size uint64) {
+func (c *Conn) wholeFrames() (size uint64) {
 	whole := uint64(0)
-	for c := s.flushHead; c != nil && whole < sealBytes; c = (*shm.Chunk)(c.Next) {
-		size += uint64(c.End-c.Start) + uint64(c.ExtLen)
-		if c.Msgs > 0 {
-			whole = size - uint64(c.Open)
+	for chunk := c.flushHead; chunk != nil && whole < sealBytes; chunk = (*shm.Chunk)(chunk.Next) {
+		size += uint64(chunk.End-chunk.Start) + uint64(chunk.ExtLen)
+		if chunk.Msgs > 0 {
+			whole = size - uint64(chunk.Open)
 		}
 	}
 	return whole
 }
 
 // gather moves up to limit bytes of the flush queue to the end of dst.
-func (s *Session) gather(dst []byte, limit uint64) []byte {
+func (c *Conn) gather(dst []byte, limit uint64) []byte {
 	from := len(dst)
-	for c := s.flushHead; c != nil && limit > 0; c = (*shm.Chunk)(c.Next) {
-		part := c.Bytes()[c.Start:c.End]
+	for chunk := c.flushHead; chunk != nil && limit > 0; chunk = (*shm.Chunk)(chunk.Next) {
+		part := chunk.Bytes()[chunk.Start:chunk.End]
 		part = part[:min(uint64(len(part)), limit)]
 		dst = append(dst, part...)
 		limit -= uint64(len(part))
-		if n := min(uint64(c.ExtLen), limit); n > 0 {
-			dst = append(dst, c.ExtBytes()[:n]...)
+		if n := min(uint64(chunk.ExtLen), limit); n > 0 {
+			dst = append(dst, chunk.ExtBytes()[:n]...)
 			limit -= n
 		}
 	}
 	if n := len(dst) - from; n > 0 {
-		s.advance(uint64(n))
+		c.advance(uint64(n))
 	}
 	return dst
 }

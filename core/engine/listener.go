@@ -124,7 +124,7 @@ func bindPort(fd int, addr Address) error {
 // listening one can still get. On an error it stays the caller's. EBADF: it is
 // closed. EINVAL: it does not listen, or for another kind of transport.
 func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
-	local, err := listeningAddress(fd, transport.Endpoint.Transport == endpoint.IPC)
+	local, err := listeningAddress(fd, transport.Endpoint.Scheme == endpoint.IPC)
 	if err != nil {
 		return nil, err
 	}
@@ -346,14 +346,14 @@ func (l *Listener) accept(peer *unix.RawSockaddrAny) (int, Address, unix.Errno) 
 
 // hand gives a connection to a shard.
 func (l *Listener) hand(fd int, remote Address) {
-	c := connection{origin: l.origin, fd: fd, remote: remote}
+	a := arrival{origin: l.origin, fd: fd, remote: remote}
 	sh := l.place()
-	sh.sessions.Add(1) // at once, so that the next one goes elsewhere
+	sh.conns.Add(1) // at once, so that the next one goes elsewhere
 	if sh == l.shard {
-		sh.welcome(c)
+		sh.welcome(a)
 		return
 	}
-	sh.Post(func() { sh.welcome(c) })
+	sh.Post(func() { sh.welcome(a) })
 }
 
 // pause looks away for a while: a level triggered report of a connection that

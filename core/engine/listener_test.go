@@ -23,10 +23,10 @@ func TestListenReportsWhatEpollRefuses(t *testing.T) {
 		So(err, ShouldBeNil)
 		poller.Close() // from here on it refuses everything
 		sh := &Shard{poller: poller}
-		owner := &ownerStub{shared: shm.NewSocket()}
-		Reset(func() { shm.FreeSocket(owner.shared) })
-		transport := func(kind endpoint.Transport) *Transport {
-			return &Transport{Endpoint: endpoint.Endpoint{Transport: kind}}
+		owner := &ownerStub{shared: shm.NewQueues()}
+		Reset(func() { shm.FreeQueues(owner.shared) })
+		transport := func(kind endpoint.Scheme) *Transport {
+			return &Transport{Endpoint: endpoint.Endpoint{Scheme: kind}}
 		}
 
 		Convey("for a port, which is free again", func() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package engine moves bytes between the kernel and the queues of core/shm:
-// shards (one event loop each), listeners, dialers, sessions. It hands whole
+// shards (one event loop each), listeners, dialers, connections. It hands whole
 // frames to the socket above it as runs and writes what the socket's senders
 // queued. It knows nothing of routing frames, options by number, or C.
 //
-// Everything in a session, listener or dialer is touched only by the driver of
+// Everything in a connection, listener or dialer is touched only by the driver of
 // its shard: the one thread that holds the driver role (driver.go).
 package engine
 
@@ -27,20 +27,20 @@ const (
 	ReasonCtxTerm   Reason = 5 // as Local, after the context's shutdown
 )
 
-// Owner is the socket above the engine. The driver of the session's shard
+// Owner is the socket above the engine. The driver of the connection's shard
 // calls it; no call may block on the shard.
 type Owner interface {
 	// Shared returns the socket's queues.
-	Shared() *shm.Socket
+	Shared() *shm.Queues
 	// Attach names a new connection and makes it known to senders; alias is
 	// the name asked for, or nil. An error refuses the connection.
-	Attach(s *Session, alias []byte) error
+	Attach(s *Conn, alias []byte) error
 	// Detach hides an ended connection from senders and calls s.Detached. Once
 	// per Attach.
-	Detach(s *Session)
+	Detach(s *Conn)
 	// Forget takes a connection whose descriptor is closed out of all counts and
 	// lists. Its counters are still there. Gone follows.
-	Forget(s *Session)
+	Forget(s *Conn)
 	// CloseTimeout is how long a peer may take nothing of what is queued for a
 	// connection that ends; negative: no limit.
 	CloseTimeout() time.Duration
@@ -52,12 +52,12 @@ type Owner interface {
 	// Holds notes that connections whose handshake is not over hold more, or less,
 	// bytes of memory. Any thread.
 	Holds(bytes int64)
-	// Gone says that the last descriptor of a session, listener, dialer or
+	// Gone says that the last descriptor of a connection, listener, dialer or
 	// handshake of this owner is closed, or another part's, and none will follow
 	// from it.
 	Gone(part any)
-	// Unreceived says that nobody will receive a session's disconnect event, and hands
-	// over its reference. Runs of that session may still be under way to the owner.
+	// Unreceived says that nobody will receive a connection's disconnect event, and hands
+	// over its reference. Runs of that connection may still be under way to the owner.
 	Unreceived(s *shm.Session)
 	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
 	// whether that is a receive call, which could drive the shard itself.
@@ -66,7 +66,7 @@ type Owner interface {
 	Observed() bool
 	// Observe hears of an event of the socket's life.
 	Observe(Event)
-	// WakeSenders wakes whoever waits for room in a session's send queue.
+	// WakeSenders wakes whoever waits for room in a connection's send queue.
 	WakeSenders()
 }
 

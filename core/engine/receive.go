@@ -29,37 +29,37 @@ const (
 )
 
 // receive reads once, hands on the whole frames, and keeps the rest. The
-// session stays on the ready list when there may be more.
-func (s *Session) receive() {
-	if s.fd < 0 || s.parked {
+// connection stays on the ready list when there may be more.
+func (c *Conn) receive() {
+	if c.fd < 0 || c.parked {
 		return
 	}
-	if s.finishing {
-		s.discard()
+	if c.finishing {
+		c.discard()
 		return
 	}
-	room := s.room()
-	if room <= 0 || s.throttled() {
-		if s.overUnread() {
-			s.readEnd()
+	room := c.room()
+	if room <= 0 || c.throttled() {
+		if c.overUnread() {
+			c.readEnd()
 		} else {
-			s.park()
+			c.park()
 		}
 		return
 	}
-	if s.big.slab != nil {
-		s.receiveBig(room)
+	if c.big.slab != nil {
+		c.receiveBig(room)
 		return
 	}
-	head := s.stashed()
-	buf := s.shard.space(head)
+	head := c.stashed()
+	buf := c.shard.space(head)
 	if buf == nil {
-		s.Abort(ReasonTransport)
+		c.Abort(ReasonTransport)
 		return
 	}
-	if s.backlog {
-		s.digest(buf, head, 0, room)
-		s.wantRead()
+	if c.backlog {
+		c.digest(buf, head, 0, room)
+		c.wantRead()
 		return
 	}
 	want := len(buf) - head
@@ -70,83 +70,83 @@ func (s *Session) receive() {
 			want = min(want, shm.SmallChunkSize)
 		}
 	}
-	n, more, ok := s.read(buf[head : head+want])
+	n, more, ok := c.read(buf[head : head+want])
 	if !ok {
 		return
 	}
-	if s.digest(buf, head, n, room) && (more || s.hangup || s.backlog) {
-		s.wantRead()
+	if c.digest(buf, head, n, room) && (more || c.hangup || c.backlog) {
+		c.wantRead()
 	}
 }
 
 // read does one read. more: there may be more at once; not ok: nothing came, or
 // the connection is over.
-func (s *Session) read(buf []byte) (n int, more, ok bool) {
-	if s.link != nil {
-		return s.readLink(buf)
+func (c *Conn) read(buf []byte) (n int, more, ok bool) {
+	if c.link != nil {
+		return c.readLink(buf)
 	}
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
+		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
 			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 		if e == unix.EINTR {
 			continue
 		}
-		got, ok := s.outcome(int(n), e)
+		got, ok := c.outcome(int(n), e)
 		return got, got == len(buf), ok
 	}
 }
 
 // outcome judges the result of a read.
-func (s *Session) outcome(n int, e unix.Errno) (int, bool) {
+func (c *Conn) outcome(n int, e unix.Errno) (int, bool) {
 	switch {
 	case e == unix.EAGAIN:
 		return 0, false
 	case shortOfMemory(e):
-		s.readAgain()
+		c.readAgain()
 		return 0, false
 	case e != 0:
-		s.Abort(ReasonTransport)
+		c.Abort(ReasonTransport)
 		return 0, false
 	case n == 0:
-		s.hangup = true
-		s.remoteEnded()
+		c.hangup = true
+		c.remoteEnded()
 		return 0, false
 	}
-	s.shard.roundRead += n
+	c.shard.roundRead += n
 	return n, true
 }
 
 // digest hands on the whole frames in head stashed and n new bytes; the new
-// ones are in buf behind the place of the stashed ones. false: the session was
+// ones are in buf behind the place of the stashed ones. false: the connection was
 // closed.
-func (s *Session) digest(buf []byte, head, n, room int) bool {
+func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	if head > 0 {
-		s.stash.CopyChain(buf)
+		c.stash.CopyChain(buf)
 	}
 	total := head + n
-	found := scan(buf[:total], room, s.limits.MaxMsgSize)
+	found := scan(buf[:total], room, c.limits.MaxMsgSize)
 	if found.frames > 0 {
-		s.pushFrames(found.used, found.frames)
+		c.pushFrames(found.used, found.frames)
 	}
 	if found.tooLong {
-		s.backlog, s.Oversize = false, true
-		s.cut()
+		c.backlog, c.Oversize = false, true
+		c.cut()
 		return false
 	}
 	rest := buf[found.used:total]
-	s.backlog = found.frames == room && len(rest) > 0
+	c.backlog = found.frames == room && len(rest) > 0
 	switch {
 	case len(rest) == 0:
-		s.freeStash()
-	case found.need > stashMax && !s.backlog:
-		s.freeStash()
-		if !s.big.start(rest, found.need) {
-			s.Abort(ReasonTransport)
+		c.freeStash()
+	case found.need > stashMax && !c.backlog:
+		c.freeStash()
+		if !c.big.start(rest, found.need) {
+			c.Abort(ReasonTransport)
 			return false
 		}
-		s.held(s.big.size())
-	case !s.keep(rest):
-		s.Abort(ReasonTransport)
+		c.held(c.big.size())
+	case !c.keep(rest):
+		c.Abort(ReasonTransport)
 		return false
 	}
 	return true
@@ -184,25 +184,25 @@ func scan(buf []byte, room int, maxBody int64) scanned {
 }
 
 // pushFrames hands on the first used bytes of the shard's free space.
-func (s *Session) pushFrames(used, frames int) {
-	sh := s.shard
+func (c *Conn) pushFrames(used, frames int) {
+	sh := c.shard
 	at := unsafe.Pointer(&sh.slab.Bytes()[sh.slabPos])
 	sh.slab.Hold()
-	s.pushData(sh.slab, at, used, frames)
+	c.pushData(sh.slab, at, used, frames)
 	sh.slabPos += (shm.HeaderSize + uint64(used) + 63) &^ 63
 }
 
 // pushData hands on size bytes of frames that lie behind the place of their
 // run's header; the run gets the caller's reference to the slab.
-func (s *Session) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
+func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	r := (*shm.Run)(at)
-	*r = shm.Run{Event: shm.Event{Session: s.Shared, Msgs: uint32(frames), Kind: shm.RunData},
+	*r = shm.Run{RunHead: shm.RunHead{Session: c.Shared, Msgs: uint32(frames), Kind: shm.RunData},
 		Slab: slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(size)}
-	s.Received.Add(uint64(frames))
-	s.ReceivedBytes.Add(uint64(size))
-	atomic.AddInt32(&s.Shared.RxQueued, int32(frames))
-	atomic.AddInt64(&s.queues.RxWaiting, int64(size))
-	s.push(r)
+	c.Received.Add(uint64(frames))
+	c.ReceivedBytes.Add(uint64(size))
+	atomic.AddInt32(&c.Shared.RxQueued, int32(frames))
+	atomic.AddInt64(&c.queues.RxWaiting, int64(size))
+	c.push(r)
 }
 
 // space returns free bytes of the shard's slab, room for a run's header being
@@ -225,45 +225,45 @@ func (sh *Shard) space(head int) []byte {
 }
 
 // room returns how many more messages RCVHWM lets through.
-func (s *Session) room() int {
-	if s.limits.RcvHwm == 0 {
+func (c *Conn) room() int {
+	if c.limits.RcvHwm == 0 {
 		return math.MaxInt32
 	}
-	return int(s.limits.RcvHwm) - int(atomic.LoadInt32(&s.Shared.RxQueued))
+	return int(c.limits.RcvHwm) - int(atomic.LoadInt32(&c.Shared.RxQueued))
 }
 
 // stashed returns how many bytes wait in the stash.
-func (s *Session) stashed() int {
-	return s.stash.ChainLen()
+func (c *Conn) stashed() int {
+	return c.stash.ChainLen()
 }
 
 // keep stores rest, the start of a frame or frames above RCVHWM, in the stash.
-func (s *Session) keep(rest []byte) bool {
-	if c := s.stash; c != nil && c.Next == nil && c.Size == shm.TinyChunkSize && len(rest) <= int(c.Cap) {
-		c.End = uint32(copy(c.Bytes(), rest))
+func (c *Conn) keep(rest []byte) bool {
+	if chunk := c.stash; chunk != nil && chunk.Next == nil && chunk.Size == shm.TinyChunkSize && len(rest) <= int(chunk.Cap) {
+		chunk.End = uint32(copy(chunk.Bytes(), rest))
 		return true
 	}
-	s.freeStash()
-	s.stash = shm.NewPacked(rest)
-	s.held(s.stash.ChainSize())
-	return s.stash != nil
+	c.freeStash()
+	c.stash = shm.NewPacked(rest)
+	c.held(c.stash.ChainSize())
+	return c.stash != nil
 }
 
-func (s *Session) freeStash() {
-	if s.stash != nil {
-		s.freeChain(s.stash)
-		s.stash = nil
+func (c *Conn) freeStash() {
+	if c.stash != nil {
+		c.freeChain(c.stash)
+		c.stash = nil
 	}
 }
 
 // deliverBacklog hands on the whole frames that RCVHWM kept back, at the end
 // of the connection.
-func (s *Session) deliverBacklog() {
-	s.backlog = false
-	if buf := s.shard.space(s.stashed()); buf != nil {
-		head := s.stash.CopyChain(buf)
-		if found := scan(buf[:head], math.MaxInt32, s.limits.MaxMsgSize); found.frames > 0 {
-			s.pushFrames(found.used, found.frames)
+func (c *Conn) deliverBacklog() {
+	c.backlog = false
+	if buf := c.shard.space(c.stashed()); buf != nil {
+		head := c.stash.CopyChain(buf)
+		if found := scan(buf[:head], math.MaxInt32, c.limits.MaxMsgSize); found.frames > 0 {
+			c.pushFrames(found.used, found.frames)
 		}
 	}
 }
@@ -309,22 +309,22 @@ func (b *bigFrame) size() int64 {
 	return int64(min((shm.HeaderSize+b.slab.Have+shm.PageSize-1)&^(shm.PageSize-1), b.slab.Size))
 }
 
-func (s *Session) dropBig() {
-	if s.big.slab != nil {
-		s.held(-s.big.size())
-		s.big.slab.Release()
-		s.big = bigFrame{}
+func (c *Conn) dropBig() {
+	if c.big.slab != nil {
+		c.held(-c.big.size())
+		c.big.slab.Release()
+		c.big = bigFrame{}
 	}
 }
 
 // receiveBig reads on with a long frame, and, in the same system call as its end,
 // what follows it.
-func (s *Session) receiveBig(room int) {
-	before := s.big.size()
-	dst := s.big.free()
-	buf := s.shard.space(0)
+func (c *Conn) receiveBig(room int) {
+	before := c.big.size()
+	dst := c.big.free()
+	buf := c.shard.space(0)
 	if dst == nil || buf == nil {
-		s.Abort(ReasonTransport)
+		c.Abort(ReasonTransport)
 		return
 	}
 	dst = dst[:min(len(dst), longRead)]
@@ -332,51 +332,51 @@ func (s *Session) receiveBig(room int) {
 	if room < slabFrames {
 		want = shm.SmallChunkSize
 	}
-	iov := s.shard.iov[:2]
+	iov := c.shard.iov[:2]
 	iov[0].Base, iov[1].Base = &dst[0], &buf[0]
 	iov[0].SetLen(len(dst))
 	iov[1].SetLen(want)
 	vectors := 2
-	last := s.big.slab.Have+uint64(len(dst)) == s.big.slab.Need
+	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
 	if !last || room == 1 {
 		vectors, want = 1, 0
 	}
 	got, full, ok := 0, false, false
-	if s.link != nil {
-		got, full, ok = s.readLink(dst)
+	if c.link != nil {
+		got, full, ok = c.readLink(dst)
 	} else {
-		n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(s.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(vectors))
+		n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(c.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(vectors))
 		if e == unix.EINTR {
-			s.wantRead()
+			c.wantRead()
 			return
 		}
-		got, ok = s.outcome(int(n), e)
+		got, ok = c.outcome(int(n), e)
 		full = got == len(dst)+want
 	}
 	if !ok {
 		return
 	}
-	s.big.slab.Have += uint64(min(got, len(dst)))
-	s.held(s.big.size() - before)
+	c.big.slab.Have += uint64(min(got, len(dst)))
+	c.held(c.big.size() - before)
 	if got >= len(dst) && last {
-		if !s.pushBig(buf, got-len(dst), room-1) {
+		if !c.pushBig(buf, got-len(dst), room-1) {
 			return
 		}
 	}
-	if full || s.hangup || s.backlog {
-		s.wantRead()
+	if full || c.hangup || c.backlog {
+		c.wantRead()
 	}
 }
 
 // pushBig hands on the complete long frame and then what came behind it.
-func (s *Session) pushBig(buf []byte, behind, room int) bool {
-	slab := s.big.slab
+func (c *Conn) pushBig(buf []byte, behind, room int) bool {
+	slab := c.big.slab
 	size := int(slab.Need)
-	s.held(-s.big.size())
-	s.big = bigFrame{}
-	s.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
+	c.held(-c.big.size())
+	c.big = bigFrame{}
+	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
 	if behind == 0 {
 		return true
 	}
-	return s.digest(buf, 0, behind, room)
+	return c.digest(buf, 0, behind, room)
 }

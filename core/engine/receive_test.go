@@ -17,22 +17,22 @@ import (
 // ownerStub is a socket without an application.
 type ownerStub struct {
 	Owner
-	shared *shm.Socket
+	shared *shm.Queues
 	rid    uint32 // of the last connection
 	held   atomic.Int64
 	gone   int
 }
 
-func (o *ownerStub) Shared() *shm.Socket { return o.shared }
-func (o *ownerStub) Attach(s *Session, _ []byte) error {
+func (o *ownerStub) Shared() *shm.Queues { return o.shared }
+func (o *ownerStub) Attach(c *Conn, _ []byte) error {
 	o.rid++
-	s.Shared.Lock()
-	defer s.Shared.Unlock()
-	s.Shared.Rid, s.Shared.TxState = o.rid, shm.TxOpen
+	c.Shared.Lock()
+	defer c.Shared.Unlock()
+	c.Shared.Rid, c.Shared.TxState = o.rid, shm.TxOpen
 	return nil
 }
-func (o *ownerStub) Detach(s *Session)           { s.Detached() }
-func (o *ownerStub) Forget(*Session)             {}
+func (o *ownerStub) Detach(c *Conn)              { c.Detached() }
+func (o *ownerStub) Forget(*Conn)                {}
 func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
 func (o *ownerStub) Gone(any)                    { o.gone++ }
 func (o *ownerStub) WakeReaders() bool           { return false }
@@ -44,7 +44,7 @@ func (o *ownerStub) Closed() bool                { return false }
 func (o *ownerStub) Enter() bool                 { return true }
 func (o *ownerStub) Holds(bytes int64)           { o.held.Add(bytes) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {
-	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.IPC}},
+	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.IPC}},
 		Limits{MaxMsgSize: -1, RcvHwm: rcvHwm}, nil)
 	return &from
 }
@@ -65,34 +65,34 @@ func (o *ownerStub) takeAll() {
 // driven returns a shard that the test drives, and a socket on it.
 func driven(t *testing.T) (*Shard, *ownerStub) {
 	sh := newShard(t)
-	o := &ownerStub{shared: shm.NewSocket()}
+	o := &ownerStub{shared: shm.NewQueues()}
 	drive(t, sh)
 	Reset(func() {
 		for fd := range sh.byFd {
-			if s, ok := sh.byFd[fd].handler.(*Session); ok {
-				s.Abort(ReasonLocal)
+			if c, ok := sh.byFd[fd].handler.(*Conn); ok {
+				c.Abort(ReasonLocal)
 			}
 		}
 		sh.Leave()
 		sh.Stop()
-		shm.FreeSocket(o.shared)
+		shm.FreeQueues(o.shared)
 	})
 	return sh, o
 }
 
-// adopted returns a session of the shard and the peer's descriptor.
-func adopted(t *testing.T, sh *Shard, from *origin) (*Session, int) {
+// adopted returns a connection of the shard and the peer's descriptor.
+func adopted(t *testing.T, sh *Shard, from *origin) (*Conn, int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	Reset(func() { _ = unix.Close(fds[1]) })
-	sh.sessions.Add(1)
-	s := sh.adopt(connection{origin: from, fd: fds[0]}, nil)
-	if s == nil {
+	sh.conns.Add(1)
+	c := sh.adopt(arrival{origin: from, fd: fds[0]}, nil)
+	if c == nil {
 		t.Fatal("the shard refused the connection")
 	}
-	return s, fds[1]
+	return c, fds[1]
 }
 
 // fill puts at least size bytes, in frames with this body, into a connection.
@@ -106,7 +106,7 @@ func fill(t *testing.T, fd, size, body int) {
 	}
 }
 
-// TestRounds: what one session has for the shard keeps the others waiting for a
+// TestRounds: what one connection has for the shard keeps the others waiting for a
 // bounded number of bytes and reads only.
 func TestRounds(t *testing.T) {
 	Convey("A shard", t, func() {
@@ -140,56 +140,56 @@ func TestRounds(t *testing.T) {
 }
 
 func TestPark(t *testing.T) {
-	Convey("A session that is parked", t, func() {
+	Convey("A connection that is parked", t, func() {
 		sh, o := driven(t)
-		s, fd := adopted(t, sh, o.origin(1))
+		c, fd := adopted(t, sh, o.origin(1))
 		other, otherFd := adopted(t, sh, o.origin(0))
 		sh.unpark.Store(false)
 		fill(t, fd, 20, 1)
-		read := func(s *Session, n int) {
+		read := func(c *Conn, n int) {
 			for range n {
-				s.receive()
+				c.receive()
 			}
 		}
 		throttle := func() {
-			for !s.throttled() {
+			for !c.throttled() {
 				fill(t, otherFd, 64<<10, 8<<10)
 				read(other, 1)
 			}
 		}
 		Convey("is read on when the receiver caught up before the mark", func() {
-			s.park()
+			c.park()
 			So(sh.unpark.Load(), ShouldBeTrue)
 		})
 		Convey("waits for its own messages, and is marked", func() {
-			read(s, 2)
-			So(s.parked, ShouldBeTrue)
+			read(c, 2)
+			So(c.parked, ShouldBeTrue)
 			So(sh.unpark.Load(), ShouldBeFalse)
-			So(s.Shared.RxStalled, ShouldEqual, 1)
+			So(c.Shared.RxStalled, ShouldEqual, 1)
 			So(o.shared.RxThrottled, ShouldEqual, 0)
 		})
 		Convey("waits for the socket's, and that is marked", func() {
 			throttle()
-			s.receive()
-			So(s.parked, ShouldBeTrue)
+			c.receive()
+			So(c.parked, ShouldBeTrue)
 			So(sh.unpark.Load(), ShouldBeFalse)
-			So(s.Shared.RxStalled, ShouldEqual, 0)
+			So(c.Shared.RxStalled, ShouldEqual, 0)
 			So(o.shared.RxThrottled, ShouldEqual, 1)
 		})
 		Convey("has every reason marked that holds, as one of them may be over unseen", func() {
-			read(s, 1)
+			read(c, 1)
 			throttle()
-			s.receive()
-			So(s.Shared.RxStalled, ShouldEqual, 1)
+			c.receive()
+			So(c.Shared.RxStalled, ShouldEqual, 1)
 			So(o.shared.RxThrottled, ShouldEqual, 1)
 			So(sh.unpark.Load(), ShouldBeFalse)
 		})
 		Convey("is read when the shard is told to, with its mark gone", func() {
-			read(s, 2)
+			read(c, 2)
 			o.takeAll()
 			sh.Resume(o.shared)
 			So(sh.step(nil, false, time.Time{}), ShouldBeNil)
-			So(s.Received.Load(), ShouldEqual, 2)
+			So(c.Received.Load(), ShouldEqual, 2)
 		})
 	})
 }
@@ -197,21 +197,21 @@ func TestPark(t *testing.T) {
 func TestReadParked(t *testing.T) {
 	Convey("A receiver that caught up", t, func() {
 		sh, o := driven(t)
-		elsewhere := &ownerStub{shared: shm.NewSocket()}
-		Reset(func() { shm.FreeSocket(elsewhere.shared) })
-		park := func(o *ownerStub, rcvHwm uint32, n int) (sessions []*Session) {
+		elsewhere := &ownerStub{shared: shm.NewQueues()}
+		Reset(func() { shm.FreeQueues(elsewhere.shared) })
+		park := func(o *ownerStub, rcvHwm uint32, n int) (conns []*Conn) {
 			for range n {
-				s, fd := adopted(t, sh, o.origin(rcvHwm))
+				c, fd := adopted(t, sh, o.origin(rcvHwm))
 				fill(t, fd, 20, 1)
-				s.receive()
-				s.receive()
-				sessions = append(sessions, s)
+				c.receive()
+				c.receive()
+				conns = append(conns, c)
 			}
-			return sessions
+			return conns
 		}
-		stillParked := func(sessions []*Session) (n int) {
-			for _, s := range sessions {
-				if s.parked {
+		stillParked := func(conns []*Conn) (n int) {
+			for _, c := range conns {
+				if c.parked {
 					n++
 				}
 			}
@@ -220,7 +220,7 @@ func TestReadParked(t *testing.T) {
 		mine, others := park(o, 1, 5), park(elsewhere, 1, 5)
 		So(stillParked(mine)+stillParked(others), ShouldEqual, 10)
 
-		Convey("has the sessions of its own socket looked at, and no others", func() {
+		Convey("has the connections of its own socket looked at, and no others", func() {
 			o.takeAll()
 			elsewhere.takeAll()
 			sh.Resume(o.shared)

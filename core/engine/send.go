@@ -15,7 +15,7 @@ import (
 // are dropped. The C layer sets it before it queues such a chunk.
 var ReleaseOwner func(owner unsafe.Pointer)
 
-// flush moves a session's main queue to the one being written and writes.
+// flush moves a connection's main queue to the one being written and writes.
 func (sh *Shard) flush(shared *shm.Session) {
 	shared.Lock()
 	shared.TxDirty &^= shm.DirtyListed
@@ -24,108 +24,108 @@ func (sh *Shard) flush(shared *shm.Session) {
 		shared.Release() // detach kept it for this list
 		return
 	}
-	s := sh.byFd[shared.Fd].handler.(*Session)
-	if s.blocked { // it is held until the kernel takes bytes again
+	c := sh.byFd[shared.Fd].handler.(*Conn)
+	if c.blocked { // it is held until the kernel takes bytes again
 		shared.Unlock()
 		return
 	}
-	s.takeMain()
+	c.takeMain()
 	shared.Unlock()
-	s.write()
+	c.write()
 }
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
-func (s *Session) takeMain() {
-	s.sent.Add(uint64(s.Shared.TxQueued - uint32(s.sent.Load())))
-	s.addFlush(s.Shared.TakeMain())
+func (c *Conn) takeMain() {
+	c.sent.Add(uint64(c.Shared.TxQueued - uint32(c.sent.Load())))
+	c.addFlush(c.Shared.TakeMain())
 }
 
 // addFlush puts chunks behind the flush queue.
-func (s *Session) addFlush(head, tail *shm.Chunk) {
+func (c *Conn) addFlush(head, tail *shm.Chunk) {
 	switch {
 	case head == nil:
 		return
-	case s.flushTail == nil:
-		s.flushHead = head
+	case c.flushTail == nil:
+		c.flushHead = head
 	default:
-		s.flushTail.Link(head)
+		c.flushTail.Link(head)
 	}
-	s.flushTail = tail
+	c.flushTail = tail
 }
 
 // write gives the kernel what it takes of the flush queue in one turn, in gathered
 // writes. Not while the kernel takes no more.
-func (s *Session) write() {
-	if s.unwritten { // its turn comes
+func (c *Conn) write() {
+	if c.unwritten { // its turn comes
 		return
 	}
-	sh := s.shard
+	sh := c.shard
 	end := max(0, sh.roundLeft-writeTurn)
-	if s.link != nil {
-		s.writeLink(end)
+	if c.link != nil {
+		c.writeLink(end)
 		return
 	}
-	for s.flushHead != nil {
+	for c.flushHead != nil {
 		if sh.roundLeft <= end {
-			s.writeLater()
+			c.writeLater()
 			return
 		}
-		n, e := s.writeOnce()
+		n, e := c.writeOnce()
 		switch {
 		case e == unix.EINTR:
 			continue
 		case e != 0:
-			s.refused(e)
+			c.refused(e)
 			return
 		}
 		sh.roundLeft -= int(n) + writePrice
-		s.advance(n)
+		c.advance(n)
 	}
-	if s.finishing {
-		s.written()
+	if c.finishing {
+		c.written()
 	}
 }
 
-// setBlocked notes whether the kernel takes bytes of the session.
-func (s *Session) setBlocked(blocked bool) {
+// setBlocked notes whether the kernel takes bytes of the connection.
+func (c *Conn) setBlocked(blocked bool) {
 	switch {
-	case blocked && !s.blocked:
-		s.shard.blocked++
-	case s.blocked && !blocked:
-		s.shard.blocked--
+	case blocked && !c.blocked:
+		c.shard.blocked++
+	case c.blocked && !blocked:
+		c.shard.blocked--
 	}
-	s.blocked = blocked
+	c.blocked = blocked
 	if blocked {
-		s.hold()
+		c.hold()
 	}
 }
 
 // writeOnce does one send of what fits a turn.
-func (s *Session) writeOnce() (uint64, unix.Errno) {
-	head := s.flushHead
+func (c *Conn) writeOnce() (uint64, unix.Errno) {
+	head := c.flushHead
 	if head.Next == nil && head.Ext == 0 {
-		n, e := send(int(s.fd), head.Bytes()[head.Start:head.End])
+		n, e := send(int(c.fd), head.Bytes()[head.Start:head.End])
 		return uint64(n), e
 	}
-	iov := &s.shard.iov
+	iov := &c.shard.iov
 	count, room := 0, uint64(writeTurn)
-	for c := head; c != nil && room > 0 && count+2 <= len(iov); c = (*shm.Chunk)(c.Next) {
-		if c.Start < c.End {
-			size := min(uint64(c.End-c.Start), room)
-			iov[count].Base = &c.Bytes()[c.Start]
+	for chunk := head; chunk != nil && room > 0 && count+2 <= len(iov); chunk = (*shm.Chunk)(chunk.Next) {
+		if chunk.Start < chunk.End {
+			size := min(uint64(chunk.End-chunk.Start), room)
+			iov[count].Base = &chunk.Bytes()[chunk.Start]
 			iov[count].SetLen(int(size))
 			count++
 			room -= size
 		}
-		if size := min(uint64(c.ExtLen), room); c.Ext != 0 && size > 0 {
-			iov[count].Base = (*byte)(c.ExtPointer())
+		if size := min(uint64(chunk.ExtLen), room); chunk.Ext != 0 && size > 0 {
+			iov[count].Base = (*byte)(chunk.ExtPointer())
 			iov[count].SetLen(int(size))
 			count++
 			room -= size
 		}
 	}
 	msg := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(count)}
-	n, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+	n, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(c.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
 	return uint64(n), e
 }
 
@@ -138,84 +138,84 @@ func send(fd int, data []byte) (int, unix.Errno) {
 }
 
 // advance takes n written bytes off the flush queue.
-func (s *Session) advance(n uint64) {
-	s.moved.Add(n)
-	l := s.books()
+func (c *Conn) advance(n uint64) {
+	c.moved.Add(n)
+	l := c.books()
 	done := uint32(0)
-	for c := s.flushHead; c != nil; c = s.flushHead {
-		inline := min(n, uint64(c.End-c.Start))
-		l.add(c.Bytes()[c.Start : c.Start+uint32(inline)])
-		c.Start += uint32(inline)
+	for chunk := c.flushHead; chunk != nil; chunk = c.flushHead {
+		inline := min(n, uint64(chunk.End-chunk.Start))
+		l.add(chunk.Bytes()[chunk.Start : chunk.Start+uint32(inline)])
+		chunk.Start += uint32(inline)
 		n -= inline
-		ext := min(n, uint64(c.ExtLen))
+		ext := min(n, uint64(chunk.ExtLen))
 		if ext > 0 {
 			l.skip(ext)
-			c.Ext, c.ExtLen = c.Ext+uintptr(ext), c.ExtLen-uint32(ext)
+			chunk.Ext, chunk.ExtLen = chunk.Ext+uintptr(ext), chunk.ExtLen-uint32(ext)
 			n -= ext
 		}
-		if c.Start < c.End || c.ExtLen > 0 {
+		if chunk.Start < chunk.End || chunk.ExtLen > 0 {
 			break
 		}
-		done += c.Msgs
-		s.popFlush()
+		done += chunk.Msgs
+		c.popFlush()
 	}
-	s.countLedger()
+	c.countLedger()
 	if done > 0 {
-		atomic.AddUint32(&s.Shared.TxDone, done)
-		s.owner.WakeSenders()
+		atomic.AddUint32(&c.Shared.TxDone, done)
+		c.owner.WakeSenders()
 	}
 }
 
 // popFlush frees the first chunk of the flush queue.
-func (s *Session) popFlush() {
-	c := s.flushHead
-	if s.flushHead = (*shm.Chunk)(c.Next); s.flushHead == nil {
-		s.flushTail = nil
+func (c *Conn) popFlush() {
+	chunk := c.flushHead
+	if c.flushHead = (*shm.Chunk)(chunk.Next); c.flushHead == nil {
+		c.flushTail = nil
 	}
-	if owner := c.OwnerPointer(); owner != nil {
-		s.held(-int64(c.ExtAll))
+	if owner := chunk.OwnerPointer(); owner != nil {
+		c.held(-int64(chunk.ExtAll))
 		ReleaseOwner(owner)
 	}
-	s.free(c)
+	c.free(chunk)
 }
 
-func (s *Session) dropFlush() {
-	for s.flushHead != nil {
-		s.popFlush()
+func (c *Conn) dropFlush() {
+	for c.flushHead != nil {
+		c.popFlush()
 	}
 }
 
 // writeFailed reacts to a connection that takes no bytes any more. What the
 // peer sent before may still be unread, so the end shows when reading does.
-func (s *Session) writeFailed() {
-	s.broken = true
-	if s.finishing {
-		s.reset()
+func (c *Conn) writeFailed() {
+	c.broken = true
+	if c.finishing {
+		c.reset()
 		return
 	}
-	s.detach(ReasonTransport) // senders must not wait for it, read or not
-	s.abandon()
-	s.dropFlush()
-	s.hangup = true
-	s.wantRead()
+	c.detach(ReasonTransport) // senders must not wait for it, read or not
+	c.abandon()
+	c.dropFlush()
+	c.hangup = true
+	c.wantRead()
 }
 
-// free frees a chunk that the session held.
-func (s *Session) free(c *shm.Chunk) {
-	s.held(-int64(c.Size))
-	shm.FreeChunk(c)
+// free frees a chunk that the connection held.
+func (c *Conn) free(chunk *shm.Chunk) {
+	c.held(-int64(chunk.Size))
+	shm.FreeChunk(chunk)
 }
 
-// freeChain frees chunks that the session held.
-func (s *Session) freeChain(c *shm.Chunk) {
-	s.held(-c.ChainSize())
-	shm.FreeChain(c)
+// freeChain frees chunks that the connection held.
+func (c *Conn) freeChain(chunk *shm.Chunk) {
+	c.held(-chunk.ChainSize())
+	shm.FreeChain(chunk)
 }
 
-// held notes that the session holds more, or less, memory.
-func (s *Session) held(bytes int64) { atomic.AddInt64(&s.Shared.Held, bytes) }
+// held notes that the connection holds more, or less, memory.
+func (c *Conn) held(bytes int64) { atomic.AddInt64(&c.Shared.Held, bytes) }
 
-// Traffic is what a session has carried. Bytes include length fields.
+// Traffic is what a connection has carried. Bytes include length fields.
 type Traffic struct {
 	MsgsIn, BytesIn         uint64 // arrived whole
 	MsgsOut, BytesOut       uint64 // accepted from senders
@@ -223,15 +223,15 @@ type Traffic struct {
 	Held                    uint64 // bytes of queues and buffers
 }
 
-// Traffic returns what the session has carried until now. Any thread.
-func (s *Session) Traffic() Traffic {
-	s.Shared.Lock()
-	defer s.Shared.Unlock()
-	done, moved := atomic.LoadUint32(&s.Shared.TxDone), s.moved.Load()
+// Traffic returns what the connection has carried until now. Any thread.
+func (c *Conn) Traffic() Traffic {
+	c.Shared.Lock()
+	defer c.Shared.Unlock()
+	done, moved := atomic.LoadUint32(&c.Shared.TxDone), c.moved.Load()
 	return Traffic{
-		MsgsIn: s.Received.Load(), BytesIn: s.ReceivedBytes.Load(),
-		MsgsOut: s.sent.Load() + uint64(s.Shared.TxQueued-uint32(s.sent.Load())), BytesOut: s.Shared.TxBytes,
-		MsgsQueued: uint64(s.Shared.TxQueued - done), BytesQueued: s.Shared.TxBytes - moved,
-		Held: uint64(atomic.LoadInt64(&s.Shared.Held)),
+		MsgsIn: c.Received.Load(), BytesIn: c.ReceivedBytes.Load(),
+		MsgsOut: c.sent.Load() + uint64(c.Shared.TxQueued-uint32(c.sent.Load())), BytesOut: c.Shared.TxBytes,
+		MsgsQueued: uint64(c.Shared.TxQueued - done), BytesQueued: c.Shared.TxBytes - moved,
+		Held: uint64(atomic.LoadInt64(&c.Shared.Held)),
 	}
 }

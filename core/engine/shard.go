@@ -67,7 +67,7 @@ type registration struct {
 // Shard is one event loop with its share of the connections. A shard is
 // driven by one thread at a time: its own, or a caller inside a receive call.
 type Shard struct {
-	Shared *shm.Shard
+	Shared *shm.Wakeup
 
 	poller *epoll.Poller
 	events []epoll.Event
@@ -75,16 +75,16 @@ type Shard struct {
 	// Only the driver touches these.
 	byFd    []registration
 	nextTag int32
-	pending ring // sessions with something to read
-	// unwritten are the sessions that have something to write and would not be
+	pending ring // connections with something to read
+	// unwritten are the connections that have something to write and would not be
 	// blocked.
 	unwritten ring
 	timers    timers
-	beats     map[time.Duration]*beatList // sessions with pings, by what they wait for
-	// parked are the sessions that are not read until the receiver catches up, by
+	beats     map[time.Duration]*beatList // connections with pings, by what they wait for
+	// parked are the connections that are not read until the receiver catches up, by
 	// socket; parking.go. caughtUpSpare is mail.caughtUp with other memory.
-	parked        map[*shm.Socket]*[]*Session
-	caughtUpSpare []*shm.Socket
+	parked        map[*shm.Queues]*[]*Conn
+	caughtUpSpare []*shm.Queues
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
 	gate       *gate  // of the handshakes
@@ -93,29 +93,29 @@ type Shard struct {
 	slab       *shm.Slab // being filled
 	slabPos    uint64    // next free byte of slab
 	iov        [64]unix.Iovec
-	compacted  int32     // sessions when Compact was last called
+	compacted  int32     // connections when Compact was last called
 	warm       bool      // buffers were used, or connections came, since the last trim
 	rounds     int       // since the last look at the kernel
 	roundRead  int       // bytes read from the wire in this round, and prices
 	roundLeft  int       // bytes that may still be written in this round, prices included
 	calls      []func()  // taken out of the mail and not yet run
-	blocked    int       // sessions that are blocked
+	blocked    int       // connections that are blocked
 	accepted   time.Time // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
-	handOver *shm.Socket
+	handOver *shm.Queues
 
 	// Any thread.
 	mail struct {
 		sync.Mutex
 		calls    []func()
-		caughtUp []*shm.Socket // whose receivers did
+		caughtUp []*shm.Queues // whose receivers did
 		closed   bool
 	}
 	hasMail  atomic.Bool
 	unpark   atomic.Bool  // mail.caughtUp is not empty
 	owing    atomic.Bool  // the last driver left something to see to: driver.go
 	Users    atomic.Int32 // sockets with endpoints here
-	sessions atomic.Int32
+	conns    atomic.Int32
 	stopping atomic.Bool
 
 	thread thread
@@ -127,7 +127,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := shm.NewShard(poller.WakeFd())
+	shared := shm.NewWakeup(poller.WakeFd())
 	if shared == nil {
 		poller.Close()
 		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")
@@ -140,7 +140,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 	return sh, nil
 }
 
-// Stop ends the shard's thread and frees the shard. All its sessions, listeners
+// Stop ends the shard's thread and frees the shard. All its connections, listeners
 // and dialers are gone and no call into it may follow.
 func (sh *Shard) Stop() {
 	sh.stopping.Store(true)
@@ -159,12 +159,12 @@ func (sh *Shard) Stop() {
 		sh.slab.Release()
 	}
 	sh.poller.Close()
-	shm.FreeShard(sh.Shared)
+	shm.FreeWakeup(sh.Shared)
 	shm.Trim()
 }
 
-// Sessions returns how many connections the shard serves.
-func (sh *Shard) Sessions() int { return int(sh.sessions.Load()) }
+// Connections returns how many connections the shard serves.
+func (sh *Shard) Connections() int { return int(sh.conns.Load()) }
 
 // Post runs call on the shard's driver, soon. Any thread.
 func (sh *Shard) Post(call func()) {
@@ -183,7 +183,7 @@ func (sh *Shard) Post(call func()) {
 
 // Nudge makes a sleeping driver look at its lists again. Any thread.
 func (sh *Shard) Nudge() {
-	if sh.Shared.Dirty.Awake() {
+	if sh.Shared.Dirty.Rouse() {
 		sh.poller.Wake()
 	}
 }
@@ -196,7 +196,7 @@ func (sh *Shard) Wake() { sh.poller.Wake() }
 // there is nothing else to do, a wait in the kernel until the deadline (zero:
 // none). With until set it returns to let the caller take what was read.
 // EINTR: a signal handler of the process ran.
-func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error {
+func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error {
 	worked := sh.flushDirty()
 	if sh.hasMail.Load() {
 		sh.runMail()
@@ -229,7 +229,7 @@ func (sh *Shard) step(until *shm.Socket, mayWait bool, deadline time.Time) error
 
 // sleep waits in the kernel, after it has told senders that they must wake it
 // and has looked once more.
-func (sh *Shard) sleep(until *shm.Socket, deadline time.Time) error {
+func (sh *Shard) sleep(until *shm.Queues, deadline time.Time) error {
 	if next := sh.timers.next(); !next.IsZero() && (deadline.IsZero() || next.Before(deadline)) {
 		deadline = next
 	}
@@ -240,10 +240,10 @@ func (sh *Shard) sleep(until *shm.Socket, deadline time.Time) error {
 	if sh.warm && (timeoutMs < 0 || timeoutMs > int(idleTrim/time.Millisecond)) {
 		timeoutMs = int(idleTrim / time.Millisecond)
 	}
-	if !sh.Shared.Dirty.Sleep() {
+	if !sh.Shared.Dirty.MarkAsleep() {
 		return nil
 	}
-	defer sh.Shared.Dirty.Awake()
+	defer sh.Shared.Dirty.Rouse()
 	if sh.hasMail.Load() || sh.unpark.Load() || sh.stopping.Load() ||
 		(until != nil && !until.RxInbox.Empty()) {
 		return nil
@@ -286,7 +286,7 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 // needed goes back to the system by itself (core/shm/reserve.go).
 func (sh *Shard) trim() {
 	sh.warm = false
-	if n := sh.sessions.Load(); max(n-sh.compacted, sh.compacted-n) >= crowd {
+	if n := sh.conns.Load(); max(n-sh.compacted, sh.compacted-n) >= crowd {
 		sh.compacted = n
 		compact()
 	}
@@ -369,46 +369,46 @@ func (sh *Shard) flushDirty() bool {
 	return true
 }
 
-// readPending reads sessions that have something, each at most once, until a
+// readPending reads connections that have something, each at most once, until a
 // round's bytes have come.
 func (sh *Shard) readPending() {
 	sh.warm = true
 	sh.roundRead = 0
 	for range sh.pending.len() {
-		s := sh.pending.pop()
-		s.pending = false
+		c := sh.pending.pop()
+		c.pending = false
 		sh.roundRead += lookPrice
-		s.receive()
+		c.receive()
 		if sh.roundRead >= roundBytes {
 			return
 		}
 	}
 }
 
-// ring is a first-in-first-out queue of sessions.
+// ring is a first-in-first-out queue of connections.
 type ring struct {
-	items       []*Session // length a power of two
+	items       []*Conn // length a power of two
 	first, used int
 }
 
 func (r *ring) len() int { return r.used }
 
-func (r *ring) push(s *Session) {
+func (r *ring) push(c *Conn) {
 	if r.used == len(r.items) {
-		grown := make([]*Session, max(16, 2*len(r.items)))
+		grown := make([]*Conn, max(16, 2*len(r.items)))
 		for i := range r.used {
 			grown[i] = r.items[(r.first+i)%len(r.items)]
 		}
 		r.items, r.first = grown, 0
 	}
-	r.items[(r.first+r.used)&(len(r.items)-1)] = s
+	r.items[(r.first+r.used)&(len(r.items)-1)] = c
 	r.used++
 }
 
-func (r *ring) pop() *Session {
-	s := r.items[r.first]
+func (r *ring) pop() *Conn {
+	c := r.items[r.first]
 	r.items[r.first] = nil
 	r.first = (r.first + 1) & (len(r.items) - 1)
 	r.used--
-	return s
+	return c
 }

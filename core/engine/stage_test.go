@@ -27,7 +27,7 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 )
 
-// stage is a shard that a test drives round by round, with sessions whose peers
+// stage is a shard that a test drives round by round, with connections whose peers
 // are descriptors of the test. So what a round does is a matter of counting.
 type stage struct {
 	t     *testing.T
@@ -59,26 +59,26 @@ func (g *stage) pair() (ours, theirs int) {
 	return fds[0], fds[1]
 }
 
-// connect makes a session over a pair, with the link that shake made of it.
-func (g *stage) connect(fd int, transport *Transport, l *link) *Session {
+// connect makes a connection over a pair, with the link that shake made of it.
+func (g *stage) connect(fd int, transport *Transport, l *link) *Conn {
 	from := newOrigin(g.owner, transport, Limits{MaxMsgSize: -1}, nil)
-	g.sh.sessions.Add(1)
-	s := g.sh.adopt(connection{origin: &from, fd: fd}, l)
-	if s == nil {
-		g.t.Fatal("no session")
+	g.sh.conns.Add(1)
+	c := g.sh.adopt(arrival{origin: &from, fd: fd}, l)
+	if c == nil {
+		g.t.Fatal("no connection")
 	}
-	return s
+	return c
 }
 
-// plain makes a session of tcp, and returns its peer's descriptor.
-func (g *stage) plain() (*Session, int) {
+// plain makes a connection of tcp, and returns its peer's descriptor.
+func (g *stage) plain() (*Conn, int) {
 	ours, theirs := g.pair()
-	return g.connect(ours, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.TCP}}, nil), theirs
+	return g.connect(ours, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}}, nil), theirs
 }
 
-// linked makes a session with a link, the handshakes left out but for that of
+// linked makes a connection with a link, the handshakes left out but for that of
 // TLS. nil instead of a tlsPeer: it is not encrypted.
-func (g *stage) linked(secure, web bool) (*Session, int, *tlsPeer) {
+func (g *stage) linked(secure, web bool) (*Conn, int, *tlsPeer) {
 	ours, theirs := g.pair()
 	conn, peer := newFdConn(ours), (*tlsPeer)(nil)
 	conn.gate = g.sh.gate
@@ -108,7 +108,7 @@ func (g *stage) linked(secure, web bool) (*Session, int, *tlsPeer) {
 		l.web = &webSocket{}
 	}
 	conn.settle()
-	return g.connect(ours, &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.WSS}}, l), theirs, peer
+	return g.connect(ours, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.WSS}}, l), theirs, peer
 }
 
 // flood is a peer that never stops.

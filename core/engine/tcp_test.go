@@ -71,7 +71,7 @@ func TestAddress(t *testing.T) {
 		So(addressOf(&unix.SockaddrUnix{}).IsValid(), ShouldBeFalse)
 		So(addressOfRaw(&unix.RawSockaddrAny{}).IsValid(), ShouldBeFalse)
 	})
-	Convey("An address fits a session", t, func() {
+	Convey("An address fits a connection", t, func() {
 		ip, kind, _, _ := Address{AddrPort: netip.MustParseAddrPort("1.2.3.4:5")}.ip()
 		So(kind, ShouldEqual, 4)
 		So(ip[:4], ShouldResemble, []byte{1, 2, 3, 4})

@@ -78,16 +78,16 @@ func TestTimers(t *testing.T) {
 }
 
 func TestRing(t *testing.T) {
-	Convey("A ring gives sessions in the order they came, whatever wraps and grows", t, func() {
+	Convey("A ring gives connections in the order they came, whatever wraps and grows", t, func() {
 		var r ring
-		var model []*Session
+		var model []*Conn
 		longest := 0
 		for i := range 10_000 {
 			// Long phases of growth and of shrinking.
 			if len(model) == 0 || rand.IntN(8) < 3+2*(i/500%2) {
-				s := &Session{Index: int32(i)}
-				r.push(s)
-				model = append(model, s)
+				c := &Conn{Index: int32(i)}
+				r.push(c)
+				model = append(model, c)
 			} else {
 				if got := r.pop(); got != model[0] {
 					t.Fatalf("step %d: got %d, not %d", i, got.Index, model[0].Index)
@@ -104,8 +104,8 @@ func TestRing(t *testing.T) {
 			r.pop()
 		}
 		So(r.len(), ShouldEqual, 0)
-		for _, s := range r.items {
-			So(s == nil, ShouldBeTrue) // nothing is kept from the collector
+		for _, c := range r.items {
+			So(c == nil, ShouldBeTrue) // nothing is kept from the collector
 		}
 	})
 }

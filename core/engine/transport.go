@@ -17,7 +17,7 @@ import (
 // connections of it have in common. It does not change once there is one.
 type origin struct {
 	owner     Owner
-	queues    *shm.Socket // the owner's
+	queues    *shm.Queues // the owner's
 	transport *Transport
 	limits    Limits
 	dialer    *Dialer // nil: a listener
@@ -45,7 +45,7 @@ type Transport struct {
 
 // shakesHands tells whether a connection needs more than TCP's handshake.
 func (t *Transport) shakesHands() bool {
-	kind := t.Endpoint.Transport
+	kind := t.Endpoint.Scheme
 	return kind.Secure() || kind.Web()
 }
 
@@ -59,10 +59,10 @@ func (t *Transport) headerMax() int {
 
 // remoteText is the endpoint of a peer; one of the local system has no name.
 func (t *Transport) remoteText(a Address) string {
-	if t.Endpoint.Transport == endpoint.IPC {
+	if t.Endpoint.Scheme == endpoint.IPC {
 		return t.Endpoint.String()
 	}
-	return endpoint.Text(t.Endpoint.Transport, a.AddrPort)
+	return endpoint.Text(t.Endpoint.Scheme, a.AddrPort)
 }
 
 // localText is the endpoint of a descriptor's own end, or "".

@@ -21,12 +21,12 @@ const (
 	readTurn = 64 << 10
 	// longRead is the same for a long frame without a link.
 	longRead = 256 << 10
-	// writeTurn is how many bytes a session writes in one turn, writeRound how many
+	// writeTurn is how many bytes a connection writes in one turn, writeRound how many
 	// all of them write in a round.
 	writeTurn  = 128 << 10
 	writeRound = 256 << 10
 
-	// lookPrice is what a look at a session that may be read costs, in bytes of a
+	// lookPrice is what a look at a connection that may be read costs, in bytes of a
 	// round, writePrice a write, closePrice the end of a connection.
 	lookPrice  = 256
 	writePrice = 1 << 10
@@ -58,14 +58,14 @@ const (
 // says nothing about the connection.
 func shortOfMemory(e unix.Errno) bool { return e == unix.ENOBUFS || e == unix.ENOMEM }
 
-// writeLater puts the session behind all others that have something to write. The
+// writeLater puts the connection behind all others that have something to write. The
 // kernel would take more, so it reports nothing.
-func (s *Session) writeLater() {
-	s.unwritten = true
-	s.shard.unwritten.push(s)
+func (c *Conn) writeLater() {
+	c.unwritten = true
+	c.shard.unwritten.push(c)
 }
 
-// writeOn gives sessions that did not come to their end another turn, the one that
+// writeOn gives connections that did not come to their end another turn, the one that
 // waits longest first, and tells whether there were any: the round is then not to
 // end with a sleep, as the kernel has nothing to report.
 func (sh *Shard) writeOn() bool {
@@ -74,27 +74,27 @@ func (sh *Shard) writeOn() bool {
 		if sh.roundLeft <= 0 {
 			break
 		}
-		s := sh.unwritten.pop()
-		s.unwritten = false
-		if s.fd >= 0 && !s.blocked && !s.broken {
-			s.write()
+		c := sh.unwritten.pop()
+		c.unwritten = false
+		if c.fd >= 0 && !c.blocked && !c.broken {
+			c.write()
 		}
 	}
 	return waiting > 0
 }
 
 // refused reacts to an error of a write.
-func (s *Session) refused(e unix.Errno) {
+func (c *Conn) refused(e unix.Errno) {
 	switch {
 	case e == unix.EAGAIN:
-		s.setBlocked(true)
+		c.setBlocked(true)
 	case shortOfMemory(e):
-		s.setBlocked(true)
-		s.shard.timers.after(shortPause, s.unblock)
+		c.setBlocked(true)
+		c.shard.timers.after(shortPause, c.unblock)
 	default:
-		s.writeFailed()
+		c.writeFailed()
 	}
 }
 
 // readAgain reads on after the kernel had no memory.
-func (s *Session) readAgain() { s.shard.timers.after(shortPause, s.wantRead) }
+func (c *Conn) readAgain() { c.shard.timers.after(shortPause, c.wantRead) }

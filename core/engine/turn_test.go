@@ -78,7 +78,7 @@ func floods(secure, web bool) map[string]func() func() []byte {
 // beside drives the shard with a flood, and a quiet peer that sends one message at
 // a time, and returns the most bytes of the flood that the shard read between two
 // of them.
-func beside(g *stage, flooder *Session, f *flood) (worst int) {
+func beside(g *stage, flooder *Conn, f *flood) (worst int) {
 	quiet, fd := g.plain()
 	f.offer()
 	for range 40 {
@@ -110,44 +110,44 @@ func beside(g *stage, flooder *Session, f *flood) (worst int) {
 const pollTurns = 3
 
 func TestTurnsOfReading(t *testing.T) {
-	try := func(name string, turn int, connect func(g *stage) (*Session, int, func() []byte)) {
+	try := func(name string, turn int, connect func(g *stage) (*Conn, int, func() []byte)) {
 		Convey(name, func() {
 			g := newStage(t)
-			s, fd, next := connect(g)
+			c, fd, next := connect(g)
 			g.step()
 			g.owner.takeAll()
-			worst := beside(g, s, &flood{fd: fd, next: next})
+			worst := beside(g, c, &flood{fd: fd, next: next})
 			So(worst, ShouldBeGreaterThan, 0)
 			So(worst, ShouldBeLessThanOrEqualTo, pollTurns*turn)
 			// One turn alone: the kernel has more than that.
-			if s.parked {
-				s.unpark()
+			if c.parked {
+				c.unpark()
 			}
-			s.pending = false
+			c.pending = false
 			g.sh.flushDirty()
-			had := unread(int(s.fd))
-			s.receive()
+			had := unread(int(c.fd))
+			c.receive()
 			So(had, ShouldBeGreaterThan, turn)
-			So(had-unread(int(s.fd)), ShouldBeLessThanOrEqualTo, turn)
-			for i := 0; i < 100 && had == unread(int(s.fd)); i++ {
-				s.receive() // the TLS layer had the bytes of the first turns
+			So(had-unread(int(c.fd)), ShouldBeLessThanOrEqualTo, turn)
+			for i := 0; i < 100 && had == unread(int(c.fd)); i++ {
+				c.receive() // the TLS layer had the bytes of the first turns
 			}
-			So(had-unread(int(s.fd)), ShouldBeGreaterThan, 0)
+			So(had-unread(int(c.fd)), ShouldBeGreaterThan, 0)
 		})
 	}
 	Convey("A flooder of tcp has a turn at a time:", t, func() {
 		for name, flood := range floods(false, false) {
-			try(name, longRead, func(g *stage) (*Session, int, func() []byte) {
-				s, fd := g.plain()
-				return s, fd, flood()
+			try(name, longRead, func(g *stage) (*Conn, int, func() []byte) {
+				c, fd := g.plain()
+				return c, fd, flood()
 			})
 		}
 	})
 	Convey("A flooder of ws has a turn at a time:", t, func() {
 		for name, flood := range floods(false, true) {
-			try(name, readTurn, func(g *stage) (*Session, int, func() []byte) {
-				s, fd, _ := g.linked(false, true)
-				return s, fd, flood()
+			try(name, readTurn, func(g *stage) (*Conn, int, func() []byte) {
+				c, fd, _ := g.linked(false, true)
+				return c, fd, flood()
 			})
 		}
 	})
@@ -155,10 +155,10 @@ func TestTurnsOfReading(t *testing.T) {
 		Convey("A flooder of "+kind+" has a turn at a time:", t, func() {
 			for name, flood := range floods(true, web) {
 				for _, size := range []int{1, 16 << 10} {
-					try(fmt.Sprintf("%s in records of %d", name, size), readTurn, func(g *stage) (*Session, int, func() []byte) {
-						s, fd, peer := g.linked(true, web)
+					try(fmt.Sprintf("%s in records of %d", name, size), readTurn, func(g *stage) (*Conn, int, func() []byte) {
+						c, fd, peer := g.linked(true, web)
 						plain, rest := flood(), []byte(nil)
-						return s, fd, func() []byte {
+						return c, fd, func() []byte {
 							if len(rest) == 0 {
 								rest = plain()
 							}
@@ -177,11 +177,11 @@ func TestTurnsOfReading(t *testing.T) {
 func TestRecords(t *testing.T) {
 	Convey("A turn has few records, however small they are", t, func() {
 		g := newStage(t)
-		s, fd, peer := g.linked(true, false)
+		c, fd, peer := g.linked(true, false)
 		(&flood{fd: fd, next: func() []byte { return peer.records(make([]byte, 1000), 1) }}).offer()
 		buf := make([]byte, 1000)
 		for range 3 {
-			n, err := s.link.read(buf)
+			n, err := c.link.read(buf)
 			So(err, ShouldBeNil)
 			So(n, ShouldBeGreaterThan, 0)
 			So(n, ShouldBeLessThanOrEqualTo, readTurn/(recordPrice-1)+1)
@@ -196,34 +196,34 @@ func TestDenseFrames(t *testing.T) {
 	} {
 		Convey("Where "+name+" follow each other a turn has fewer bytes, and longer frames change that", t, func() {
 			g := newStage(t)
-			s, fd, _ := g.linked(false, true)
+			c, fd, _ := g.linked(false, true)
 			buf := make([]byte, 256<<10)
 			f := &flood{fd: fd, next: func() []byte { return again(string(frame)) }}
 			for i := range 3 {
 				f.offer()
-				had := unread(int(s.fd))
-				_, _ = s.link.read(buf)
-				So(had-unread(int(s.fd)), ShouldBeGreaterThan, 0)
+				had := unread(int(c.fd))
+				_, _ = c.link.read(buf)
+				So(had-unread(int(c.fd)), ShouldBeGreaterThan, 0)
 				if i > 0 {
-					So(had-unread(int(s.fd)), ShouldBeLessThanOrEqualTo, 2*denseRead)
+					So(had-unread(int(c.fd)), ShouldBeLessThanOrEqualTo, 2*denseRead)
 				}
 			}
 			for len(f.rest) > 0 { // to the end of a frame
 				n, _ := send(fd, f.rest)
 				f.rest = f.rest[max(0, n):]
-				for unread(int(s.fd)) > 0 {
-					s.link.conn.drained = false
-					_, _ = s.link.read(buf)
+				for unread(int(c.fd)) > 0 {
+					c.link.conn.drained = false
+					_, _ = c.link.read(buf)
 				}
 			}
 			f.next = func() []byte { return webAgain(ws.OpBinary, true, frameOf(strings.Repeat("x", 60))) }
 			for range 3 {
 				f.offer()
-				had := unread(int(s.fd))
-				s.link.conn.drained = false
-				_, err := s.link.read(buf)
+				had := unread(int(c.fd))
+				c.link.conn.drained = false
+				_, err := c.link.read(buf)
 				So(err == nil || err == errAgain, ShouldBeTrue)
-				if had-unread(int(s.fd)) > 2*denseRead {
+				if had-unread(int(c.fd)) > 2*denseRead {
 					return
 				}
 			}
@@ -239,7 +239,7 @@ func TestKeyUpdates(t *testing.T) {
 		for _, answer := range []bool{false, true} {
 			Convey(fmt.Sprintf("Changes of keys, answer %v, web %v: a turn has few, and what they make grow is bounded and counted", answer, web), t, func() {
 				g := newStage(t)
-				s, fd, peer := g.linked(true, web)
+				c, fd, peer := g.linked(true, web)
 				data := []byte(frameOf(strings.Repeat("x", 1<<20)))
 				if web {
 					data = append(bytes.Clone(longWebFrame), data...)
@@ -255,26 +255,26 @@ func TestKeyUpdates(t *testing.T) {
 					}
 					return wire
 				}}
-				So(beside(g, s, f), ShouldBeLessThanOrEqualTo, pollTurns*readTurn)
+				So(beside(g, c, f), ShouldBeLessThanOrEqualTo, pollTurns*readTurn)
 
-				for i := 0; i < 3000 && !s.link.paused && (answer || i < 100); i++ { // the peer takes nothing from here on
+				for i := 0; i < 3000 && !c.link.paused && (answer || i < 100); i++ { // the peer takes nothing from here on
 					g.step()
 					f.offer()
-					So(len(s.link.conn.out), ShouldBeLessThanOrEqualTo, answersMax+each*(readTurn/recordPrice+17))
+					So(len(c.link.conn.out), ShouldBeLessThanOrEqualTo, answersMax+each*(readTurn/recordPrice+17))
 					g.owner.takeAll()
 				}
 				if !answer {
-					So(s.link.paused, ShouldBeFalse)
+					So(c.link.paused, ShouldBeFalse)
 					return
 				}
-				So(s.blocked, ShouldBeTrue)
-				So(s.link.paused, ShouldBeTrue)
-				So(s.Traffic().Held, ShouldBeGreaterThanOrEqualTo, uint64(cap(s.link.conn.out)))
-				had := unread(int(s.fd))
+				So(c.blocked, ShouldBeTrue)
+				So(c.link.paused, ShouldBeTrue)
+				So(c.Traffic().Held, ShouldBeGreaterThanOrEqualTo, uint64(cap(c.link.conn.out)))
+				had := unread(int(c.fd))
 				_ = g.sh.poll()
-				s.wantRead()
+				c.wantRead()
 				g.step()
-				So(unread(int(s.fd)), ShouldEqual, had) // nothing more is read
+				So(unread(int(c.fd)), ShouldEqual, had) // nothing more is read
 				for swallow(fd) > 0 {
 					g.step()
 				}
@@ -282,17 +282,17 @@ func TestKeyUpdates(t *testing.T) {
 					g.step()
 					swallow(fd)
 				}
-				So(s.link.paused, ShouldBeFalse)
-				So(unread(int(s.fd)), ShouldBeLessThan, had)
-				So(s.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(c.link.paused, ShouldBeFalse)
+				So(unread(int(c.fd)), ShouldBeLessThan, had)
+				So(c.fd, ShouldBeGreaterThanOrEqualTo, 0)
 			})
 		}
 	}
 }
 
-// queue appends a message for the session, as its socket does.
-func (g *stage) queue(s *Session, body string) {
-	if result := s.Shared.Append(g.owner.shared.Serial, s.Shared.Rid, []byte(body), nil); result != shm.Appended && result != shm.AppendedWake {
+// queue appends a message for the connection, as its socket does.
+func (g *stage) queue(c *Conn, body string) {
+	if result := c.Shared.Append(g.owner.shared.Serial, c.Shared.Rid, []byte(body), nil); result != shm.Appended && result != shm.AppendedWake {
 		g.t.Fatalf("not queued: %v", result)
 	}
 }
@@ -308,15 +308,15 @@ func TestTurnsOfWriting(t *testing.T) {
 	}{{"tcp", false, false, false}, {"ws", true, false, true}, {"tls", true, true, false}, {"wss", true, true, true}} {
 		Convey("A fast reader of a long queue over "+c.name+" has a turn at a time, and waits for no report", t, func() {
 			g := newStage(t)
-			var s *Session
+			var conn *Conn
 			var fd int
 			if c.link {
-				s, fd, _ = g.linked(c.secure, c.web)
+				conn, fd, _ = g.linked(c.secure, c.web)
 			} else {
-				s, fd = g.plain()
+				conn, fd = g.plain()
 			}
 			for range count {
-				g.queue(s, body)
+				g.queue(conn, body)
 			}
 			quiet, quietFd := g.plain()
 			total, rounds, cut := 0, 0, 0
@@ -327,9 +327,9 @@ func TestTurnsOfWriting(t *testing.T) {
 				g.queue(quiet, "hello")
 				g.step()
 				So(swallow(quietFd), ShouldBeGreaterThan, 0) // it is written in the same round
-				if s.unwritten {
+				if conn.unwritten {
 					cut++
-					So(s.blocked, ShouldBeFalse)
+					So(conn.blocked, ShouldBeFalse)
 				}
 				n := swallow(fd)
 				So(n, ShouldBeLessThanOrEqualTo, writeTurn+slack[c.link])
@@ -340,20 +340,20 @@ func TestTurnsOfWriting(t *testing.T) {
 				swallow(fd)
 				g.step()
 			}
-			So(s.flushHead == nil, ShouldBeTrue)
-			So(s.unwritten, ShouldBeFalse)
+			So(conn.flushHead == nil, ShouldBeTrue)
+			So(conn.unwritten, ShouldBeFalse)
 		})
 	}
-	Convey("One round writes for a few hundred sessions, and the next ones for the rest", t, func() {
+	Convey("One round writes for a few hundred connections, and the next ones for the rest", t, func() {
 		g := newStage(t)
-		var all []*Session
+		var all []*Conn
 		var fds []int
 		for range 600 {
-			s, fd := g.plain()
-			all, fds = append(all, s), append(fds, fd)
+			conn, fd := g.plain()
+			all, fds = append(all, conn), append(fds, fd)
 		}
-		for _, s := range all {
-			g.queue(s, "hello")
+		for _, conn := range all {
+			g.queue(conn, "hello")
 		}
 		written := func() (n int) {
 			for _, fd := range fds {
@@ -371,16 +371,16 @@ func TestTurnsOfWriting(t *testing.T) {
 		}
 		So(written(), ShouldEqual, len(all))
 	})
-	Convey("A session that ends, or is blocked, while its turn is to come", t, func() {
+	Convey("A connection that ends, or is blocked, while its turn is to come", t, func() {
 		g := newStage(t)
-		s, fd := g.plain()
+		conn, fd := g.plain()
 		for range count {
-			g.queue(s, body)
+			g.queue(conn, body)
 		}
 		g.step()
-		So(s.unwritten, ShouldBeTrue)
+		So(conn.unwritten, ShouldBeTrue)
 		Convey("is written to its end first", func() {
-			s.Finish(ReasonLocal, noTime)
+			conn.Finish(ReasonLocal, noTime)
 			total := swallow(fd)
 			for range 1000 {
 				g.step()
@@ -389,13 +389,13 @@ func TestTurnsOfWriting(t *testing.T) {
 			So(total, ShouldEqual, count*(message+lengthSize))
 		})
 		Convey("is forgotten when it is aborted", func() {
-			s.Abort(ReasonLocal)
+			conn.Abort(ReasonLocal)
 			g.step()
 			So(g.sh.unwritten.len(), ShouldEqual, 0)
-			So(s.fd, ShouldEqual, -1)
+			So(conn.fd, ShouldEqual, -1)
 		})
 		Convey("waits for the kernel's report", func() {
-			for !s.blocked {
+			for !conn.blocked {
 				g.step()
 			}
 			So(g.sh.unwritten.len(), ShouldEqual, 0)
@@ -414,9 +414,9 @@ func TestTurnsOfWriting(t *testing.T) {
 func TestFlusherLeaves(t *testing.T) {
 	Convey("A flusher writes a turn and leaves the rest to the shard's thread", t, func() {
 		g := newStage(t)
-		s, fd := g.plain()
+		c, fd := g.plain()
 		for range 64 {
-			g.queue(s, strings.Repeat("x", 32<<10))
+			g.queue(c, strings.Repeat("x", 32<<10))
 		}
 		for !g.sh.thread.resting.Load() {
 			time.Sleep(time.Millisecond)
@@ -432,30 +432,30 @@ func TestFlusherLeaves(t *testing.T) {
 			return total == 64*(32<<10+lengthSize)
 		})
 		drive(t, g.sh)
-		So(s.unwritten, ShouldBeFalse)
+		So(c.unwritten, ShouldBeFalse)
 	})
 }
 
 func TestNoSleepBeforeTurns(t *testing.T) {
-	Convey("A driver does not sleep while a session waits for its turn to write", t, func() {
+	Convey("A driver does not sleep while a connection waits for its turn to write", t, func() {
 		g := newStage(t)
-		s, _ := g.plain()
+		c, _ := g.plain()
 		g.step() // the kernel's reports that it takes bytes
 		for range 12 {
-			g.queue(s, strings.Repeat("x", 32<<10))
+			g.queue(c, strings.Repeat("x", 32<<10))
 		}
 		g.step()
-		So(s.unwritten, ShouldBeTrue)
+		So(c.unwritten, ShouldBeTrue)
 		g.sh.warm = false
 		done := make(chan struct{})
 		go func() {
-			for s.unwritten {
+			for c.unwritten {
 				_ = g.sh.step(nil, true, time.Now().Add(time.Hour))
 			}
 			close(done)
 		}()
 		received(t, done, "the rest of the queue")
-		So(s.flushHead == nil, ShouldBeTrue)
+		So(c.flushHead == nil, ShouldBeTrue)
 	})
 }
 
@@ -465,43 +465,43 @@ func TestShortOfMemory(t *testing.T) {
 		Convey(fmt.Sprintf("%v is no end of a connection: the call is made again", e), t, func() {
 			g := newStage(t)
 			Convey("when it was a write", func() {
-				s, fd := g.plain()
+				c, fd := g.plain()
 				g.step()         // the kernel reports that it takes bytes
-				s.blocked = true // so that the queue waits
+				c.blocked = true // so that the queue waits
 				g.sh.blocked++
-				g.queue(s, "hello")
+				g.queue(c, "hello")
 				g.step()
-				s.setBlocked(false)
-				s.refused(e)
-				So(s.fd, ShouldBeGreaterThanOrEqualTo, 0)
-				So(s.blocked, ShouldBeTrue)
+				c.setBlocked(false)
+				c.refused(e)
+				So(c.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(c.blocked, ShouldBeTrue)
 				watchdog(t, "the queue", func() bool {
 					g.step()
 					return unread(fd) == 9
 				})
-				So(s.blocked, ShouldBeFalse)
+				So(c.blocked, ShouldBeFalse)
 			})
 			Convey("when it was a write of a link", func() {
-				s, fd, _ := g.linked(false, true)
+				c, fd, _ := g.linked(false, true)
 				g.step()
-				So(s.keepSealed([]byte("sealed")), ShouldBeTrue)
-				s.refused(e)
+				So(c.keepSealed([]byte("sealed")), ShouldBeTrue)
+				c.refused(e)
 				watchdog(t, "what was sealed", func() bool {
 					g.step()
 					return unread(fd) == len("sealed")
 				})
 			})
 			Convey("when it was a read", func() {
-				s, fd := g.plain()
+				c, fd := g.plain()
 				g.step()
 				_, _ = send(fd, []byte(frameOf("hello")))
-				_, ok := s.outcome(-1, e)
+				_, ok := c.outcome(-1, e)
 				So(ok, ShouldBeFalse)
-				So(s.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(c.fd, ShouldBeGreaterThanOrEqualTo, 0)
 				So(len(g.sh.timers), ShouldEqual, 1)
 				watchdog(t, "the message", func() bool {
 					g.step()
-					return s.Received.Load() == 1
+					return c.Received.Load() == 1
 				})
 			})
 		})

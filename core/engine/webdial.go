@@ -37,7 +37,7 @@ func dialWeb(r *headReader, conn io.Writer, ep endpoint.Endpoint) error {
 func hostField(ep endpoint.Endpoint) string {
 	host, _, _ := strings.Cut(ep.Host, "%") // a zone is this system's own
 	own := uint16(80)
-	if ep.Transport.Secure() {
+	if ep.Scheme.Secure() {
 		own = 443
 	}
 	if ep.Port != own {

@@ -100,12 +100,12 @@ func TestAnswers(t *testing.T) {
 func TestHostField(t *testing.T) {
 	Convey("Host names the port unless it is the transport's own, and no zone", t, func() {
 		for want, ep := range map[string]endpoint.Endpoint{
-			"a":            {Transport: endpoint.WS, Host: "a", Port: 80},
-			"a:443":        {Transport: endpoint.WS, Host: "a", Port: 443},
-			"b":            {Transport: endpoint.WSS, Host: "b", Port: 443},
-			"b:80":         {Transport: endpoint.WSS, Host: "b", Port: 80},
-			"[::1]":        {Transport: endpoint.WS, Host: "::1", Port: 80},
-			"[fe80::1]:81": {Transport: endpoint.WS, Host: "fe80::1%eth0", Port: 81},
+			"a":            {Scheme: endpoint.WS, Host: "a", Port: 80},
+			"a:443":        {Scheme: endpoint.WS, Host: "a", Port: 443},
+			"b":            {Scheme: endpoint.WSS, Host: "b", Port: 443},
+			"b:80":         {Scheme: endpoint.WSS, Host: "b", Port: 80},
+			"[::1]":        {Scheme: endpoint.WS, Host: "::1", Port: 80},
+			"[fe80::1]:81": {Scheme: endpoint.WS, Host: "fe80::1%eth0", Port: 81},
 		} {
 			So(hostField(ep), ShouldEqual, want)
 		}

@@ -33,7 +33,7 @@ func (w *wire) Read(p []byte) (int, error) {
 
 func (w *wire) Write(p []byte) (int, error) { return w.answers.Write(p) }
 
-var chat = &Transport{Endpoint: endpoint.Endpoint{Transport: endpoint.WS, Host: "x", Port: 80, Path: "/chat"}}
+var chat = &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.WS, Host: "x", Port: 80, Path: "/chat"}}
 
 const request = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -36,7 +36,7 @@ const lengthSize = 4
 // Append queues one message to the peer that rid named in the socket with this
 // serial when the caller found s, and wakes the shard if it sleeps. With owner the
 // bytes at body are not copied: they stay until ReleaseOwner gets owner. Any
-// thread. capi/queue.h has the copying path once more in C.
+// thread. capi/path.h has the copying path once more in C.
 func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
 	need := uint64(lengthSize)
 	if owner == nil {
@@ -83,9 +83,9 @@ func (s *Session) owe() AppendResult {
 
 // Wake ends the sleep of the shard's driver. The caller knows that the shard is
 // not stopped.
-func (sh *Shard) Wake() {
+func (w *Wakeup) Wake() {
 	one := uint64(1)
-	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(sh.WakeFd), uintptr(unsafe.Pointer(&one)), 8)
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(w.WakeFd), uintptr(unsafe.Pointer(&one)), 8)
 }
 
 // check says whether a message for rid may be queued now; TxLock is held.

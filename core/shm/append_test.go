@@ -13,8 +13,8 @@ import (
 )
 
 // openSession returns an open session of a new socket and shard.
-func openSession() (*Socket, *Shard, *Session) {
-	k, sh := NewSocket(), NewShard(-1)
+func openSession() (*Queues, *Wakeup, *Session) {
+	k, sh := NewQueues(), NewWakeup(-1)
 	s := NewSession(k, sh)
 	s.Rid, s.TxState = 5, TxOpen
 	return k, sh, s
@@ -64,13 +64,13 @@ func TestAppendResults(t *testing.T) {
 			So(s.TxTail == nil, ShouldBeTrue)
 		})
 		Convey("asks for a wake-up of a sleeping shard, once", func() {
-			sh.Dirty.Sleep()
+			sh.Dirty.MarkAsleep()
 			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, AppendedWake)
 			So(s.Append(k.Serial, 5, []byte("b"), nil), ShouldEqual, Appended)
 			So(sh.Dirty.Asleep(), ShouldBeFalse)
 		})
 		Convey("refuses another id, another socket's session and a closed one", func() {
-			other := NewSocket()
+			other := NewQueues()
 			So(s.Append(k.Serial, 6, []byte("a"), nil), ShouldEqual, AppendGone)
 			So(s.Append(other.Serial, 5, []byte("a"), nil), ShouldEqual, AppendGone)
 			So(s.Is(k.Serial, 5), ShouldBeTrue)
@@ -80,7 +80,7 @@ func TestAppendResults(t *testing.T) {
 			So(s.TxDirty, ShouldEqual, 0)
 			So(s.TxHead == nil, ShouldBeTrue)
 			So(sh.TakeDirty(), ShouldBeNil)
-			FreeSocket(other)
+			FreeQueues(other)
 		})
 		Convey("stops at SNDHWM until messages are written", func() {
 			s.TxHwm = 2
@@ -105,8 +105,8 @@ func TestAppendResults(t *testing.T) {
 		Reset(func() {
 			head, _ := s.TakeMain()
 			freeAll(head)
-			FreeSocket(k)
-			FreeShard(sh)
+			FreeQueues(k)
+			FreeWakeup(sh)
 		})
 	})
 }

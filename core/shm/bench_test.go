@@ -39,7 +39,7 @@ func BenchmarkAppendFlush(b *testing.B) {
 func BenchmarkPushTake(b *testing.B) {
 	for _, batch := range []int{1, 30} {
 		b.Run(fmt.Sprint(batch), func(b *testing.B) {
-			k := NewSocket()
+			k := NewQueues()
 			runs := make([]Run, batch)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {

@@ -10,7 +10,7 @@ import (
 
 func TestFarewell(t *testing.T) {
 	Convey("What a peer says stays with its session until the slot is free", t, func() {
-		k := NewSocket()
+		k := NewQueues()
 		plain, one, other := NewSession(k, nil), NewSession(k, nil), NewSession(k, nil)
 		one.SetFarewell(4000, "tired")
 		other.SetFarewell(65535, "")

@@ -21,7 +21,7 @@ type sink struct {
 // driver flushes as core/engine/send.go does, and sleeps until MustWake.
 type driver struct {
 	t     *testing.T
-	sh    *Shard
+	sh    *Wakeup
 	sinks map[*Session]*sink
 	wake  chan struct{}
 	got   int
@@ -75,7 +75,7 @@ func TestFlushListStress(t *testing.T) {
 	if raceBuild {
 		each = 3_000
 	}
-	k, sh := NewSocket(), NewShard(-1)
+	k, sh := NewQueues(), NewWakeup(-1)
 	d := &driver{t: t, sh: sh, sinks: map[*Session]*sink{}, wake: make(chan struct{}, 1)}
 	var all []*Session
 	for i := range sessions {
@@ -114,7 +114,7 @@ func TestFlushListStress(t *testing.T) {
 		}()
 	}
 	for d.got < senders*each && bad.Load() == 0 {
-		if d.flushAll() || !sh.Dirty.Sleep() {
+		if d.flushAll() || !sh.Dirty.MarkAsleep() {
 			continue
 		}
 		d.slept++

@@ -16,8 +16,8 @@ import (
 // slow is a session whose kernel takes bytes only when told, as core/engine/send.go
 // does it; want is what the wire has to get.
 type slow struct {
-	k     *Socket
-	sh    *Shard
+	k     *Queues
+	sh    *Wakeup
 	s     *Session
 	moved uint64
 	want  []byte
@@ -137,8 +137,8 @@ func (w *slow) check(t *testing.T, what string) {
 func (w *slow) end() {
 	head, _ := w.s.TakeMain()
 	freeAll(head)
-	FreeSocket(w.k)
-	FreeShard(w.sh)
+	FreeQueues(w.k)
+	FreeWakeup(w.sh)
 }
 
 // boundaries returns the offsets of the queue at which Msgs and Open say that a
@@ -268,12 +268,12 @@ func TestHeldQueueWakesNobody(t *testing.T) {
 		w.s.TxDirty = 0
 		head, _ := w.s.TakeMain()
 		w.hold(head)
-		w.sh.Dirty.Sleep()
+		w.sh.Dirty.MarkAsleep()
 		for _, size := range []int{10, 3000, 100_000} {
 			w.add(t, size, false)
 			So(w.sh.Dirty.Asleep(), ShouldBeTrue)
 		}
-		w.sh.Dirty.Awake()
+		w.sh.Dirty.Rouse()
 		w.check(t, "held")
 		w.write(t, len(w.want))
 		So(len(w.want), ShouldEqual, 0)

@@ -21,7 +21,7 @@ import (
 // node pushed after finds asleep: no wake-up is lost, and none is sent to a
 // taker that is awake. Taking is one exchange of the whole list, so a node is
 // never popped singly and the list has no ABA problem. Checked by
-// tests/model/inbox.pml; capi/queue.h has the same push and take in C.
+// tests/model/inbox.pml; capi/path.h has the same push and take in C.
 
 func (in *Inbox) asleep() unsafe.Pointer { return unsafe.Pointer(in) }
 func (in *Inbox) closed() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(in), 1) }
@@ -69,16 +69,16 @@ func (in *Inbox) Empty() bool {
 	return old == nil || old == in.asleep() || old == in.closed()
 }
 
-// Sleep marks the taker as asleep and reports whether it may sleep: false
+// MarkAsleep marks the taker as asleep and reports whether it may sleep: false
 // means that a node is there. Marking twice is harmless.
-func (in *Inbox) Sleep() bool {
+func (in *Inbox) MarkAsleep() bool {
 	return atomic.CompareAndSwapPointer(&in.head, nil, in.asleep()) ||
 		atomic.LoadPointer(&in.head) == in.asleep()
 }
 
-// Awake takes the mark back. The taker, or a waker that stands for a push.
+// Rouse takes the mark back. The taker, or a waker that stands for a push.
 // It reports whether the mark was there.
-func (in *Inbox) Awake() bool {
+func (in *Inbox) Rouse() bool {
 	return atomic.CompareAndSwapPointer(&in.head, in.asleep(), nil)
 }
 
@@ -95,16 +95,16 @@ func (in *Inbox) closeInbox() unsafe.Pointer {
 }
 
 // PushRun hands a run to the socket.
-func (k *Socket) PushRun(r *Run) PushResult {
-	return k.RxInbox.Push(unsafe.Pointer(r), &r.Next)
+func (q *Queues) PushRun(r *Run) PushResult {
+	return q.RxInbox.Push(unsafe.Pointer(r), &r.Next)
 }
 
 // TakeRuns returns the runs that came since the last call, oldest first,
 // linked by Next. The receiving thread.
-func (k *Socket) TakeRuns() *Run { return oldestRun(k.RxInbox.take()) }
+func (q *Queues) TakeRuns() *Run { return oldestRun(q.RxInbox.take()) }
 
 // CloseRuns makes PushRun refuse from now on and returns what was left.
-func (k *Socket) CloseRuns() *Run { return oldestRun(k.RxInbox.closeInbox()) }
+func (q *Queues) CloseRuns() *Run { return oldestRun(q.RxInbox.closeInbox()) }
 
 func oldestRun(newest unsafe.Pointer) *Run {
 	var list *Run
@@ -119,15 +119,15 @@ func oldestRun(newest unsafe.Pointer) *Run {
 
 // PushDirty puts a session on the list to flush. The caller has set TxDirty
 // under TxLock, so no session is on the list twice.
-func (sh *Shard) PushDirty(s *Session) PushResult {
-	return sh.Dirty.Push(unsafe.Pointer(s), &s.DirtyNext)
+func (w *Wakeup) PushDirty(s *Session) PushResult {
+	return w.Dirty.Push(unsafe.Pointer(s), &s.DirtyNext)
 }
 
 // TakeDirty returns the sessions to flush, oldest first, linked by DirtyNext.
 // A session's link must be read before its TxDirty is cleared. The driver.
-func (sh *Shard) TakeDirty() *Session {
+func (w *Wakeup) TakeDirty() *Session {
 	var list *Session
-	for newest := sh.Dirty.take(); newest != nil; {
+	for newest := w.Dirty.take(); newest != nil; {
 		s := (*Session)(newest)
 		newest = atomic.LoadPointer(&s.DirtyNext)
 		s.DirtyNext = unsafe.Pointer(list)

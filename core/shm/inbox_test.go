@@ -11,7 +11,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 )
 
-func newRun(number uint32) *Run { return &Run{Event: Event{Msgs: number}} }
+func newRun(number uint32) *Run { return &Run{RunHead: RunHead{Msgs: number}} }
 
 // numbers returns the Msgs of a list of runs.
 func numbers(r *Run) (all []uint32) {
@@ -23,14 +23,14 @@ func numbers(r *Run) (all []uint32) {
 
 func TestInbox(t *testing.T) {
 	Convey("A new inbox", t, func() {
-		k := NewSocket()
-		defer FreeSocket(k)
+		k := NewQueues()
+		defer FreeQueues(k)
 		in := &k.RxInbox
 
 		Convey("is empty, and its taker awake", func() {
 			So(in.Empty(), ShouldBeTrue)
 			So(in.Asleep(), ShouldBeFalse)
-			So(in.Awake(), ShouldBeFalse)
+			So(in.Rouse(), ShouldBeFalse)
 			So(k.TakeRuns(), ShouldBeNil)
 		})
 		Convey("gives runs in the order they came, once", func() {
@@ -43,8 +43,8 @@ func TestInbox(t *testing.T) {
 			So(in.Empty(), ShouldBeTrue)
 		})
 		Convey("lets the taker sleep, and has one push only wake it", func() {
-			So(in.Sleep(), ShouldBeTrue)
-			So(in.Sleep(), ShouldBeTrue)
+			So(in.MarkAsleep(), ShouldBeTrue)
+			So(in.MarkAsleep(), ShouldBeTrue)
 			So(in.Asleep(), ShouldBeTrue)
 			So(in.Empty(), ShouldBeTrue)
 			So(k.TakeRuns(), ShouldBeNil)
@@ -55,14 +55,14 @@ func TestInbox(t *testing.T) {
 		})
 		Convey("forbids sleep when a run is there", func() {
 			k.PushRun(newRun(1))
-			So(in.Sleep(), ShouldBeFalse)
+			So(in.MarkAsleep(), ShouldBeFalse)
 			So(numbers(k.TakeRuns()), ShouldResemble, []uint32{1})
-			So(in.Sleep(), ShouldBeTrue)
+			So(in.MarkAsleep(), ShouldBeTrue)
 		})
 		Convey("takes the mark back, once", func() {
-			in.Sleep()
-			So(in.Awake(), ShouldBeTrue)
-			So(in.Awake(), ShouldBeFalse)
+			in.MarkAsleep()
+			So(in.Rouse(), ShouldBeTrue)
+			So(in.Rouse(), ShouldBeFalse)
 			So(k.PushRun(newRun(1)), ShouldEqual, Pushed)
 		})
 		Convey("refuses runs when it is closed, and gives back what was there", func() {
@@ -73,10 +73,10 @@ func TestInbox(t *testing.T) {
 			So(k.TakeRuns(), ShouldBeNil)
 			So(k.CloseRuns(), ShouldBeNil)
 			So(in.Empty(), ShouldBeTrue)
-			So(in.Sleep(), ShouldBeFalse)
+			So(in.MarkAsleep(), ShouldBeFalse)
 		})
 		Convey("is closed while its taker sleeps", func() {
-			in.Sleep()
+			in.MarkAsleep()
 			So(k.CloseRuns(), ShouldBeNil)
 			So(k.PushRun(newRun(1)), ShouldEqual, Refused)
 		})
@@ -85,11 +85,11 @@ func TestInbox(t *testing.T) {
 
 func TestNextRun(t *testing.T) {
 	Convey("NextRun goes through what came, and looks into the inbox at the end", t, func() {
-		k := NewSocket()
-		defer FreeSocket(k)
+		k := NewQueues()
+		defer FreeQueues(k)
 		So(k.NextRun(), ShouldBeFalse)
 		data := [8]byte{}
-		k.PushRun(&Run{Event: Event{Msgs: 1}, Data: unsafe.Pointer(&data), Size: 8})
+		k.PushRun(&Run{RunHead: RunHead{Msgs: 1}, Data: unsafe.Pointer(&data), Size: 8})
 		k.PushRun(newRun(2))
 		So(k.NextRun(), ShouldBeTrue)
 		So(k.RxRun.Msgs, ShouldEqual, 1)
@@ -108,8 +108,8 @@ func TestNextRun(t *testing.T) {
 // lost wake-up blocks the test, and a wake-up too many fails it.
 func TestInboxStress(t *testing.T) {
 	const pushers, each = 4, 50_000
-	k := NewSocket()
-	defer FreeSocket(k)
+	k := NewQueues()
+	defer FreeQueues(k)
 	wake := make(chan struct{}, 1)
 	tooMany := make(chan struct{}, 1)
 	var ready sync.WaitGroup
@@ -139,7 +139,7 @@ func TestInboxStress(t *testing.T) {
 	for taken := 0; taken < pushers*each; {
 		list := k.TakeRuns()
 		if list == nil {
-			if k.RxInbox.Sleep() {
+			if k.RxInbox.MarkAsleep() {
 				sleeps++
 				select {
 				case <-wake:

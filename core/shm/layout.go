@@ -72,15 +72,15 @@ const (
 // lies in the slab in front of its frames; the two events of a connection lie
 // in its Session. Once pushed, a run belongs to the receiving thread.
 type Run struct {
-	Event
+	RunHead
 	// Of RunData only: what follows does not exist for an event.
 	Slab *Slab          // the run holds one reference
 	Data unsafe.Pointer // the first frame's length field
 	Size uint64         // bytes of all frames, length fields included
 }
 
-// Event is the part of a run that events have too.
-type Event struct {
+// RunHead is the part of a run that events have too.
+type RunHead struct {
 	Next    unsafe.Pointer // *Run, in the inbox or the receiver's list
 	Session *Session
 	Msgs    uint32 // frames; of RunDisconnected: farewell.go
@@ -88,7 +88,7 @@ type Event struct {
 }
 
 // Run is the event as it is pushed.
-func (e *Event) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
+func (e *RunHead) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
 
 // Slab is a block that received bytes lie in. Refs counts the runs and the
 // messages that point into it, and the shard while it still fills it.
@@ -139,7 +139,7 @@ type Session struct {
 	TxRoom    uint32         // bytes of blocks that a held queue may take on: held.go
 	TxHead    unsafe.Pointer // *Chunk, the main queue
 	TxTail    unsafe.Pointer // *Chunk
-	Shard     *Shard
+	Shard     *Wakeup
 	DirtyNext unsafe.Pointer // *Session
 
 	TxBytes uint64 // bytes ever appended, length fields included; under TxLock
@@ -160,8 +160,8 @@ type Session struct {
 	Zone      uint32   // of a link-local address
 	IP        [16]byte // the peer's
 
-	Up   Event // the connection came up
-	Down Event // it ended
+	Up   RunHead // the connection came up
+	Down RunHead // it ended
 }
 
 // Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.
@@ -174,12 +174,12 @@ type Table struct {
 	// Mask+1 slots follow, each an atomic *Session; see Slot.
 }
 
-// Socket is the part of a socket that the C layer and the shards see.
-type Socket struct {
+// Queues is the part of a socket that the C layer and the shards see.
+type Queues struct {
 	// Set by control calls.
 	Handle uint64         // what the caller holds; 0 once closed or shut down; atomic
 	Table  unsafe.Pointer // *Table; atomic
-	Shard  unsafe.Pointer // *Shard, the one a receive call may drive, or nil; atomic
+	Shard  unsafe.Pointer // *Wakeup, the one a receive call may drive, or nil; atomic
 	Serial uint64         // names the socket as no other one: its handle, or of a Go program's a small number
 	LastID uint32         // the routing id given last, or that the first one follows
 	_      [28]byte
@@ -224,8 +224,8 @@ const (
 	PhaseFast  = 3 // always, in the mode of one call for one message
 )
 
-// Shard is the part of a shard that its callers see.
-type Shard struct {
+// Wakeup is the part of a shard that its callers see.
+type Wakeup struct {
 	Dirty  Inbox  // sessions to flush; asleep while the driver waits in the kernel
 	Driver uint32 // atomic
 	WakeFd int32  // an eventfd: a write ends the driver's sleep

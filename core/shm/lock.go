@@ -26,7 +26,7 @@ import (
 // Invariant: after the barrier (membarrier(2)) either the holder's store is seen,
 // and the contender does not sleep, or the holder has yet to look at TxWaiters,
 // and sees the contender. Where the system has no membarrier the contender sleeps
-// for lockNap at most. Checked by tests/model/lock.pml; capi/queue.h has the same in C.
+// for lockNap at most. Checked by tests/model/lock.pml; capi/path.h has the same in C.
 
 const (
 	lockTries = 64

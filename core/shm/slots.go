@@ -53,14 +53,14 @@ func (s *slots) put(p unsafe.Pointer) {
 
 var (
 	sessionSlots = slots{size: unsafe.Sizeof(Session{}), stale: unsafe.Offsetof(Session{}.IP)}
-	socketSlots  = slots{size: unsafe.Sizeof(Socket{})}
-	shardSlots   = slots{size: unsafe.Sizeof(Shard{})}
+	queuesSlots  = slots{size: unsafe.Sizeof(Queues{})}
+	wakeupSlots  = slots{size: unsafe.Sizeof(Wakeup{})}
 	aliasSlots   = slots{size: MaxID + 1}
 )
 
 // NewSession returns a slot of the socket's, without an id and closed for
 // senders, with one reference; nil when there is no memory.
-func NewSession(k *Socket, sh *Shard) *Session {
+func NewSession(q *Queues, w *Wakeup) *Session {
 	s := (*Session)(sessionSlots.get())
 	if s == nil {
 		return nil
@@ -71,13 +71,13 @@ func NewSession(k *Socket, sh *Shard) *Session {
 	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
 	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
 	atomic.StoreInt64(&s.Held, 0)
-	s.Shard, s.Owner = sh, k.Serial
+	s.Shard, s.Owner = w, q.Serial
 	s.Unlock()
 	atomic.StoreInt32(&s.RxQueued, 0)
 	atomic.StoreUint32(&s.RxStalled, 0)
 	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
-	s.Up = Event{Session: s, Kind: RunConnected, Msgs: 1}
-	s.Down = Event{Session: s, Kind: RunDisconnected}
+	s.Up = RunHead{Session: s, Kind: RunConnected, Msgs: 1}
+	s.Down = RunHead{Session: s, Kind: RunDisconnected}
 	atomic.StoreInt32(&s.Refs, 1)
 	return s
 }
@@ -143,47 +143,47 @@ func GaveID(id uint32) {
 	}
 }
 
-// NewSocket returns a cleared socket with an empty routing table, or nil.
-func NewSocket() *Socket {
-	k := (*Socket)(socketSlots.get())
-	if k == nil {
+// NewQueues returns a cleared socket with an empty routing table, or nil.
+func NewQueues() *Queues {
+	q := (*Queues)(queuesSlots.get())
+	if q == nil {
 		return nil
 	}
-	atomic.StoreUint64(&k.Handle, 0)
-	k.Serial = serials.Add(1)
-	k.LastID = newestID.Load()
-	k.RxRun, k.RxList, k.RxPos, k.RxLeft, k.RxPhase, k.RxMore = nil, nil, nil, 0, 0, 0
-	atomic.StoreUint32(&k.RxHand, 0)
-	k.TxSession, k.TxRid, k.TxPhase = nil, 0, 0
-	atomic.StorePointer(&k.Shard, nil)
-	atomic.StoreInt64(&k.RxWaiting, 0)
-	atomic.StoreUint32(&k.RxThrottled, 0)
-	atomic.StoreInt32(&k.RxEvents, 0)
-	k.Inline, k.InlineSlots = inlineTable-1, [inlineTable]unsafe.Pointer{}
-	atomic.StorePointer(&k.Table, unsafe.Pointer(k.InlineTable()))
-	atomic.StorePointer(&k.RxInbox.head, nil)
-	return k
+	atomic.StoreUint64(&q.Handle, 0)
+	q.Serial = serials.Add(1)
+	q.LastID = newestID.Load()
+	q.RxRun, q.RxList, q.RxPos, q.RxLeft, q.RxPhase, q.RxMore = nil, nil, nil, 0, 0, 0
+	atomic.StoreUint32(&q.RxHand, 0)
+	q.TxSession, q.TxRid, q.TxPhase = nil, 0, 0
+	atomic.StorePointer(&q.Shard, nil)
+	atomic.StoreInt64(&q.RxWaiting, 0)
+	atomic.StoreUint32(&q.RxThrottled, 0)
+	atomic.StoreInt32(&q.RxEvents, 0)
+	q.Inline, q.InlineSlots = inlineTable-1, [inlineTable]unsafe.Pointer{}
+	atomic.StorePointer(&q.Table, unsafe.Pointer(q.InlineTable()))
+	atomic.StorePointer(&q.RxInbox.head, nil)
+	return q
 }
 
 // InlineTable returns the table that a socket starts with.
-func (k *Socket) InlineTable() *Table { return (*Table)(unsafe.Pointer(&k.Inline)) }
+func (q *Queues) InlineTable() *Table { return (*Table)(unsafe.Pointer(&q.Inline)) }
 
 // NextRun makes the oldest run the one being read; false: there is none. The
 // receiving thread, when RxRun is nil.
-func (k *Socket) NextRun() bool {
-	if k.RxList == nil {
-		k.RxList = k.TakeRuns()
+func (q *Queues) NextRun() bool {
+	if q.RxList == nil {
+		q.RxList = q.TakeRuns()
 	}
-	r := k.RxList
+	r := q.RxList
 	if r == nil {
 		return false
 	}
-	k.RxList = (*Run)(r.Next)
-	k.RxRun = r
+	q.RxList = (*Run)(r.Next)
+	q.RxRun = r
 	if r.Kind == RunData {
-		k.RxPos, k.RxLeft = r.Data, r.Size
+		q.RxPos, q.RxLeft = r.Data, r.Size
 	}
-	atomic.StoreUint32(&k.RxHand, 1)
+	atomic.StoreUint32(&q.RxHand, 1)
 	return true
 }
 
@@ -194,33 +194,33 @@ func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.
 
 // EndRun takes the run that was read away from the receiver. The receiving
 // thread, which then releases it.
-func (k *Socket) EndRun() {
-	k.RxRun = nil
-	if k.RxList == nil {
-		atomic.StoreUint32(&k.RxHand, 0)
+func (q *Queues) EndRun() {
+	q.RxRun = nil
+	if q.RxList == nil {
+		atomic.StoreUint32(&q.RxHand, 0)
 	}
 }
 
 // Waiting tells whether something waits for the receiver. Any thread.
-func (k *Socket) Waiting() bool { return atomic.LoadUint32(&k.RxHand) != 0 || !k.RxInbox.Empty() }
+func (q *Queues) Waiting() bool { return atomic.LoadUint32(&q.RxHand) != 0 || !q.RxInbox.Empty() }
 
-// FreeSocket gives the socket's slot back.
-func FreeSocket(k *Socket) { socketSlots.put(unsafe.Pointer(k)) }
+// FreeQueues gives the socket's slot back.
+func FreeQueues(q *Queues) { queuesSlots.put(unsafe.Pointer(q)) }
 
-// NewShard returns a cleared shard whose driver a write to the eventfd wakeFd
+// NewWakeup returns a cleared shard whose driver a write to the eventfd wakeFd
 // wakes, or nil.
-func NewShard(wakeFd int) *Shard {
-	sh := (*Shard)(shardSlots.get())
-	if sh != nil {
-		sh.WakeFd = int32(wakeFd)
-		atomic.StorePointer(&sh.Dirty.head, nil)
-		atomic.StoreUint32(&sh.Driver, DriverNone)
+func NewWakeup(wakeFd int) *Wakeup {
+	w := (*Wakeup)(wakeupSlots.get())
+	if w != nil {
+		w.WakeFd = int32(wakeFd)
+		atomic.StorePointer(&w.Dirty.head, nil)
+		atomic.StoreUint32(&w.Driver, DriverNone)
 	}
-	return sh
+	return w
 }
 
-// FreeShard gives the shard's slot back.
-func FreeShard(sh *Shard) { shardSlots.put(unsafe.Pointer(sh)) }
+// FreeWakeup gives the shard's slot back.
+func FreeWakeup(w *Wakeup) { wakeupSlots.put(unsafe.Pointer(w)) }
 
 // freeTables keeps tables that are no longer used, by size: like the slots,
 // their memory stays what it is.
@@ -261,8 +261,8 @@ func FreeTable(t *Table) {
 
 // Find returns the session that rid names now, or nil. It may be stale at
 // once: Append compares the id under the session's lock. Any thread.
-func (k *Socket) Find(rid uint32) *Session {
-	t := (*Table)(atomic.LoadPointer(&k.Table))
+func (q *Queues) Find(rid uint32) *Session {
+	t := (*Table)(atomic.LoadPointer(&q.Table))
 	s := (*Session)(atomic.LoadPointer(t.Slot(rid)))
 	if s == nil || s.Rid != rid {
 		return nil

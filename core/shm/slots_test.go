@@ -37,9 +37,9 @@ func TestSlots(t *testing.T) {
 
 func TestSession(t *testing.T) {
 	Convey("A session slot", t, func() {
-		k, sh := NewSocket(), NewShard(-1)
-		defer FreeSocket(k)
-		defer FreeShard(sh)
+		k, sh := NewQueues(), NewWakeup(-1)
+		defer FreeQueues(k)
+		defer FreeWakeup(sh)
 		s := NewSession(k, sh)
 		Convey("starts closed, with its two events", func() {
 			So(s.TxState, ShouldEqual, TxClosed)
@@ -91,37 +91,37 @@ func TestSession(t *testing.T) {
 
 func TestSocketAndShardSlots(t *testing.T) {
 	Convey("A socket's slot comes back clean", t, func() {
-		k := NewSocket()
+		k := NewQueues()
 		k.Handle, k.RxPhase, k.RxMore, k.TxPhase, k.RxWaiting, k.RxThrottled = 1, PhaseBody, 1, PhaseRetry, 5, 1
 		*k.InlineTable().Slot(1) = unsafe.Pointer(k)
 		k.CloseRuns()
-		FreeSocket(k)
-		again := NewSocket()
+		FreeQueues(k)
+		again := NewQueues()
 		So(again == k, ShouldBeTrue)
 		So(again.Handle, ShouldEqual, 0)
 		So([]uint32{k.RxPhase, k.RxMore, k.TxPhase, k.RxThrottled, uint32(k.RxWaiting)}, ShouldResemble, make([]uint32, 5))
 		So(*k.InlineTable().Slot(1) == nil, ShouldBeTrue)
 		So(k.PushRun(newRun(1)), ShouldEqual, Pushed)
-		FreeSocket(k)
+		FreeQueues(k)
 	})
 	Convey("A shard's slot comes back clean", t, func() {
-		sh := NewShard(-1)
-		sh.Dirty.Sleep()
+		sh := NewWakeup(-1)
+		sh.Dirty.MarkAsleep()
 		sh.Driver = DriverCaller
-		FreeShard(sh)
-		again := NewShard(-1)
+		FreeWakeup(sh)
+		again := NewWakeup(-1)
 		So(again == sh, ShouldBeTrue)
 		So(sh.Dirty.Asleep(), ShouldBeFalse)
 		So(sh.Driver, ShouldEqual, DriverNone)
-		FreeShard(sh)
+		FreeWakeup(sh)
 	})
 }
 
 func TestTable(t *testing.T) {
 	Convey("A socket finds its sessions", t, func() {
-		k, sh := NewSocket(), NewShard(-1)
-		defer FreeSocket(k)
-		defer FreeShard(sh)
+		k, sh := NewQueues(), NewWakeup(-1)
+		defer FreeQueues(k)
+		defer FreeWakeup(sh)
 		put := func(rid uint32) *Session {
 			s := NewSession(k, sh)
 			s.Rid = rid

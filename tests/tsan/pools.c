@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "shard.h"
-#include "queue.h"
+#include "path.h"
 
 enum
 {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "shard.h"
-#include "queue.h"
+#include "path.h"
 #include "zlink.h"
 
 enum
@@ -25,7 +25,7 @@ enum
 typedef struct peer
 {
     zl_session *session;
-    zl_socket *socket;
+    zl_queues *socket;
     zl_chunk *head; /* the flush queue */
     zl_chunk *tail;
     bool parked;
@@ -33,17 +33,17 @@ typedef struct peer
 
 typedef struct owner
 {
-    zl_socket *socket;
+    zl_queues *socket;
     sem_t runs; /* posted for a receiver that sleeps */
 } owner;
 
-static _Atomic (zl_socket *) slots[1 << ZL_SLOT_BITS];
-_Atomic (zl_socket *) *zl_slots = slots;
+static _Atomic (zl_queues *) slots[1 << ZL_SLOT_BITS];
+_Atomic (zl_queues *) *zl_slots = slots;
 static zl_pool pools[ZL_CLASS_DEDICATED];
 zl_pool *zl_pools = pools;
 bool zl_forked;
 
-static zl_shard shard;
+static zl_wakeup shard;
 static peer peers[SOCKETS * PEER_MAX];
 static int peer_count;
 static owner owners[SOCKETS];
@@ -129,7 +129,7 @@ static zl_slab *new_slab (void)
 
 /* --------------------------------------------------------------- receiving */
 
-static owner *owner_of_socket (const zl_socket *k)
+static owner *owner_of_socket (const zl_queues *k)
 {
     for (int i = 0; i < owner_count; i++)
         if (owners[i].socket == k)
@@ -138,13 +138,13 @@ static owner *owner_of_socket (const zl_socket *k)
 }
 
 /* Inbox.Push of a run; wakes the receiver that it finds asleep. */
-static void push_run (zl_socket *k, zl_run *r)
+static void push_run (zl_queues *k, zl_run *r)
 {
     void *old = atomic_load (&k->rx_inbox);
     bool asleep;
     do {
         asleep = old == (void *) &k->rx_inbox;
-        __atomic_store_n (&r->event.next, asleep ? NULL : old, __ATOMIC_RELAXED);
+        __atomic_store_n (&r->run_head.next, asleep ? NULL : old, __ATOMIC_RELAXED);
     } while (!atomic_compare_exchange_weak (&k->rx_inbox, &old, r));
     if (asleep)
         sem_post (&owner_of_socket (k)->runs);
@@ -174,7 +174,7 @@ static bool throttled (const peer *p)
     return atomic_load (&p->socket->rx_waiting) >= THROTTLE;
 }
 
-/* Session.park. */
+/* Conn.park. */
 static void park (peer *p)
 {
     bool stalled = false, low = false;
@@ -203,9 +203,9 @@ static void deliver (peer *p, const zl_chunk *c)
     uint8_t *at = space (c->end);
     zl_run *r = (zl_run *) at;
     memcpy (at + ZL_HEADER_SIZE, (const uint8_t *) c + ZL_HEADER_SIZE, c->end);
-    r->event.session = p->session;
-    r->event.msgs = c->msgs;
-    r->event.kind = ZL_RUN_DATA;
+    r->run_head.session = p->session;
+    r->run_head.msgs = c->msgs;
+    r->run_head.kind = ZL_RUN_DATA;
     r->slab = filled;
     r->data = at + ZL_HEADER_SIZE;
     r->size = c->end;
@@ -267,7 +267,7 @@ static peer *peer_of (const zl_session *s)
     return NULL;
 }
 
-/* Shard.TakeDirty and a flush of each. */
+/* Wakeup.TakeDirty and a flush of each. */
 static bool flush_dirty (void)
 {
     if (inbox_empty (&shard.dirty))
@@ -350,7 +350,7 @@ void shard_end (void)
 void *shard_socket (bool fast, int count)
 {
     static uint64_t generation = 5;
-    zl_socket *k = calloc (1, sizeof *k);
+    zl_queues *k = calloc (1, sizeof *k);
     zl_table *t = calloc (1, sizeof *t + PEER_MAX * sizeof t->slots[0]);
     uint32_t at = (uint32_t) owner_count + 1;
     uint64_t handle = ++generation << ZL_SLOT_BITS | at;
@@ -389,7 +389,7 @@ zl_session *shard_session (void *handle, uint32_t rid)
 
 int zgo_await (uintptr_t handle, int dont_wait)
 {
-    zl_socket *k = lookup ((void *) handle);
+    zl_queues *k = lookup ((void *) handle);
     void *awake = NULL;
     if (!inbox_empty (&k->rx_inbox))
         return 0;
@@ -450,7 +450,7 @@ int zgo_send_to (uintptr_t handle, uint32_t rid, void *data, size_t size,
 
 int zgo_send (uintptr_t handle, void *data, size_t size, int flags)
 {
-    zl_socket *k = lookup ((void *) handle);
+    zl_queues *k = lookup ((void *) handle);
     if (k->tx_phase == ZL_PHASE_BODY) {
         k->tx_phase = ZL_PHASE_ID;
         return send_slowly ((void *) handle, k->tx_rid, data, size);

@@ -43,7 +43,7 @@ zl_session *shard_session (void *handle, uint32_t peer);
 /* Messages that the shard took out of queues, and calls of Resume. */
 extern atomic_long shard_taken, shard_resumes, shard_parks, shard_slow_sends;
 
-/* What queue.h does between the two halves of a pop (ZL_GAP): now and then another
+/* What path.h does between the two halves of a pop (ZL_GAP): now and then another
  * thread gets the processor. */
 void shard_gap (void);
 

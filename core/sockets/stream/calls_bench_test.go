@@ -40,7 +40,7 @@ func newCalls(t testing.TB, size int) *calls {
 	dial(t, bind(t, k))
 	_, err := k.Recv(t.Context())
 	check(t, err, "the connect event")
-	c := &calls{k: k, sh: k.soleShard(), s: sessionOf(k).Shared, size: callBatch * (lengthSize + size),
+	c := &calls{k: k, sh: k.soleShard(), s: connOf(k).Shared, size: callBatch * (lengthSize + size),
 		body: []byte(pattern(size, 1)), msgs: make([]Message, callBatch)}
 	busy, end := make(chan struct{}), make(chan struct{})
 	c.sh.Post(func() { close(busy); <-end })
@@ -57,12 +57,12 @@ func newCalls(t testing.TB, size int) *calls {
 	return c
 }
 
-// arrive is what Session.pushData does. The messages of the run before must be
+// arrive is what Conn.pushData does. The messages of the run before must be
 // released.
 func (c *calls) arrive() {
 	at := unsafe.Pointer(&c.slab.Bytes()[0])
 	c.slab.Hold()
-	*(*shm.Run)(at) = shm.Run{Event: shm.Event{Session: c.s, Msgs: callBatch, Kind: shm.RunData},
+	*(*shm.Run)(at) = shm.Run{RunHead: shm.RunHead{Session: c.s, Msgs: callBatch, Kind: shm.RunData},
 		Slab: c.slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(c.size)}
 	atomic.AddInt32(&c.s.RxQueued, callBatch)
 	atomic.AddInt64(&c.k.shared.RxWaiting, int64(c.size))

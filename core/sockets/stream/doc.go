@@ -10,7 +10,7 @@
 //	}
 //	defer server.Close()
 //	for msg := range server.Messages(ctx) {
-//		if msg.Event != stream.Data {
+//		if msg.Kind != stream.Data {
 //			continue // a client came, or went
 //		}
 //		if err := server.TrySend(msg.Peer, msg.Body); errors.Is(err, errno.EAGAIN) {

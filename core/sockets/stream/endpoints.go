@@ -65,7 +65,7 @@ func (k *Socket) bind(text string) error {
 }
 
 func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
-	if ep.Transport == endpoint.IPC {
+	if ep.Scheme == endpoint.IPC {
 		return engine.Address{Path: ep.Path}, nil
 	}
 	addr, err := ep.Bind(k.opt.int(OptIPv6) == 1)

@@ -55,7 +55,7 @@ func TestEndsLoseNothing(t *testing.T) {
 				for {
 					m, err := client.Recv(context.Background())
 					check(t, err, "Recv after %d messages", got)
-					if m.Event == Disconnected {
+					if m.Kind == Disconnected {
 						break
 					}
 					got++
@@ -67,7 +67,7 @@ func TestEndsLoseNothing(t *testing.T) {
 						m, err := server.Recv(context.Background())
 						check(t, err, "Recv")
 						m.Release()
-						if m.Event == Disconnected {
+						if m.Kind == Disconnected {
 							break
 						}
 					}
@@ -107,7 +107,7 @@ func TestAbandoned(t *testing.T) {
 			check(t, k.ClosePeer(up.Peer), "ClosePeer")
 			m, err := k.Recv(context.Background())
 			So(err, ShouldBeNil)
-			So(m.Event, ShouldEqual, Disconnected)
+			So(m.Kind, ShouldEqual, Disconnected)
 			stats, err := k.Stats()
 			So(err, ShouldBeNil)
 
@@ -146,7 +146,7 @@ func TestAbortPeer(t *testing.T) {
 				So(k.AbortPeer(up.Peer), ShouldBeNil)
 				m, err := k.Recv(context.Background())
 				So(err, ShouldBeNil)
-				So(m.Event, ShouldEqual, Disconnected)
+				So(m.Kind, ShouldEqual, Disconnected)
 				stats, err := k.Stats()
 				So(err, ShouldBeNil)
 				So(stats.Connections, ShouldEqual, 0)

@@ -26,7 +26,7 @@ func Example() {
 	defer stop()
 	go func() {
 		for msg := range server.Messages(ctx) {
-			if msg.Event != stream.Data {
+			if msg.Kind != stream.Data {
 				continue // a client came, or went
 			}
 			if err := server.TrySend(msg.Peer, msg.Body); errors.Is(err, errno.EAGAIN) {
@@ -41,7 +41,7 @@ func Example() {
 	}
 	defer client.Close()
 	for msg := range client.Messages(ctx) {
-		switch msg.Event {
+		switch msg.Kind {
 		case stream.Connected:
 			if err := client.Send(ctx, msg.Peer, []byte("hello")); err != nil {
 				log.Fatal(err)
@@ -88,7 +88,7 @@ func ExampleSocket_RecvBatch() {
 			log.Fatal(err)
 		}
 		for i := range in[:n] {
-			if in[i].Event == stream.Data {
+			if in[i].Kind == stream.Data {
 				fmt.Printf("%s\n", in[i].Body)
 				got++
 			}
@@ -161,7 +161,7 @@ func ExampleSocket_Shutdown() {
 		log.Fatal(err)
 	}
 	for msg := range client.Messages(ctx) {
-		if msg.Event == stream.Data {
+		if msg.Kind == stream.Data {
 			fmt.Printf("%s\n", msg.Body)
 			break
 		}
@@ -238,7 +238,7 @@ func ExamplePoll() {
 				if err != nil {
 					log.Fatal(err)
 				}
-				fmt.Println(msg.Event == stream.Connected)
+				fmt.Println(msg.Kind == stream.Connected)
 				seen++
 			}
 		}

@@ -29,7 +29,7 @@ func TestClosePeerWith(t *testing.T) {
 		So(errno.Of(client.ClosePeerWith(up.Peer, 4001, "")), ShouldEqual, errno.EHOSTUNREACH)
 		down, err := server.Recv(ctx)
 		So(err, ShouldBeNil)
-		So(down.Event, ShouldEqual, Disconnected)
+		So(down.Kind, ShouldEqual, Disconnected)
 		So(down.Body, ShouldBeEmpty)
 		code, reason := down.CloseCode()
 		So(code, ShouldEqual, 4001)

@@ -14,22 +14,22 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Event says what a Message is.
-type Event int
+// Kind says what a Message is.
+type Kind int
 
 // The kinds of messages.
 const (
-	Data         Event = 0 // a message of the peer
-	Connected    Event = 1 // the peer came; the first of its messages
-	Disconnected Event = 2 // the peer went; the last one
+	Data         Kind = 0 // a message of the peer
+	Connected    Kind = 1 // the peer came; the first of its messages
+	Disconnected Kind = 2 // the peer went; the last one
 )
 
 // Message is one message, or an event, of a peer.
 type Message struct {
-	Peer  uint32 // routing id, never 0
-	code  uint16 // of Disconnected: farewell.go
-	Event Event
-	Body  []byte // of Data; in a received message valid until Release
+	Peer uint32 // routing id, never 0
+	code uint16 // of Disconnected: farewell.go
+	Kind Kind
+	Body []byte // of Data; in a received message valid until Release
 
 	slab *shm.Slab // what Body lies in; nil: Go's own memory
 }
@@ -144,7 +144,7 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	r := q.RxRun
 	peer := r.Session.Rid4()
 	if r.Kind != shm.RunData {
-		msgs[0] = Message{Peer: peer, Event: Event(r.Kind)}
+		msgs[0] = Message{Peer: peer, Kind: Kind(r.Kind)}
 		if r.Kind == shm.RunDisconnected {
 			msgs[0].setFarewell(r.Session)
 		}
@@ -353,7 +353,7 @@ func (k *Socket) AbortPeer(peer uint32) error {
 	if s := k.shared.Find(peer); s != nil && s.BeginAbort(k.serial, peer) {
 		sh := k.shard(s)
 		sh.Post(func() {
-			found := sh.SessionOf(s, k.serial, peer)
+			found := sh.ConnOf(s, k.serial, peer)
 			if found == nil { // it began to close meanwhile
 				found = k.closingPeer(peer)
 			}
@@ -364,16 +364,16 @@ func (k *Socket) AbortPeer(peer uint32) error {
 		k.flush(s, false)
 		return nil
 	}
-	s := k.closingPeer(peer)
-	if s == nil {
+	c := k.closingPeer(peer)
+	if c == nil {
 		return errno.New(errno.EHOSTUNREACH, "no connection has the routing id %d", peer)
 	}
-	s.OnDriver(s.Reset)
+	c.OnDriver(c.Reset)
 	return nil
 }
 
 // closingPeer returns the connection that rid named and senders no longer find.
-func (k *Socket) closingPeer(rid uint32) *engine.Session {
+func (k *Socket) closingPeer(rid uint32) *engine.Conn {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.closing[rid]

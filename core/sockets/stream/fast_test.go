@@ -31,7 +31,7 @@ func fastPeer(t testing.TB, k *Socket, endpoint string) (peer, uint32) {
 	p := dial(t, endpoint)
 	m, err := k.Recv(context.Background())
 	check(t, err, "Recv")
-	if m.Event != Connected || m.Peer == 0 || len(m.Body) > 0 {
+	if m.Kind != Connected || m.Peer == 0 || len(m.Body) > 0 {
 		t.Fatalf("not a connect event: %+v", m)
 	}
 	return p, m.Peer
@@ -65,7 +65,7 @@ func TestFastMessages(t *testing.T) {
 				m, err := k.Recv(bg)
 				So(err, ShouldBeNil)
 				So(m.Peer, ShouldEqual, id)
-				So(m.Event, ShouldEqual, Data)
+				So(m.Kind, ShouldEqual, Data)
 				So(string(m.Body) == body, ShouldBeTrue)
 				So(k.Send(bg, id, m.Body), ShouldBeNil)
 				m.Release()
@@ -83,7 +83,7 @@ func TestFastMessages(t *testing.T) {
 			So(bodies, ShouldResemble, []string{connected, disconnected})
 			m, err := k.Recv(bg)
 			So(err, ShouldBeNil)
-			So(m, ShouldResemble, Message{Peer: id, Event: Disconnected})
+			So(m, ShouldResemble, Message{Peer: id, Kind: Disconnected})
 		})
 
 		Convey("gives what is there without waiting", func() {
@@ -128,7 +128,7 @@ func TestFastMessages(t *testing.T) {
 			p.wantEnd()
 			m, err := k.Recv(bg)
 			So(err, ShouldBeNil)
-			So(m.Event, ShouldEqual, Disconnected)
+			So(m.Kind, ShouldEqual, Disconnected)
 			So(k.ClosePeer(id), shouldBeErrno, errno.EHOSTUNREACH)
 			So(k.ClosePeer(0), shouldBeErrno, errno.EINVAL)
 			So(k.Send(bg, id, nil), shouldBeErrno, errno.EHOSTUNREACH)

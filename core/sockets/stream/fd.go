@@ -17,7 +17,7 @@ func (k *Socket) openFd() (int, error) {
 		}
 		k.fd = w
 		k.readers.Add(w)
-		if k.Readable() || !k.shared.RxInbox.Sleep() {
+		if k.Readable() || !k.shared.RxInbox.MarkAsleep() {
 			w.Signal()
 		}
 	}
@@ -47,7 +47,7 @@ func (k *Socket) events() int32 {
 		return PollOut
 	}
 	k.fd.Reset()
-	if !k.shared.RxInbox.Sleep() {
+	if !k.shared.RxInbox.MarkAsleep() {
 		k.fd.Signal()
 		return PollIn | PollOut
 	}

@@ -37,9 +37,9 @@ func TestCallsHoldTheSocket(t *testing.T) {
 		Convey("keeps its place and its context's threads until the call ends", func() {
 			ended := make(chan error, 1)
 			go func() { ended <- ctx.Term() }()
-			next := shm.NewSocket()
+			next := shm.NewQueues()
 			So(next == k.shared, ShouldBeFalse)
-			shm.FreeSocket(next)
+			shm.FreeQueues(next)
 			k.soleShard().TryFlush(true) // what a call does with the shard is harmless
 			k.soleShard().Wake()
 			So(ended, ShouldBeEmpty)
@@ -121,7 +121,7 @@ func TestEventsDroppedWhileTheSocketCloses(t *testing.T) {
 	Convey("A session whose disconnect event a shard drops stays until its other runs are dropped", t, func() {
 		k := newSocket(t, newContext(t))
 		accept(t, k, bind(t, k))
-		s := sessionOf(k).Shared
+		s := connOf(k).Shared
 		s.Hold() // of the disconnect event
 		refs := atomic.LoadInt32(&s.Refs)
 		k.mu.Lock()

@@ -115,7 +115,7 @@ func TestTableGrowth(t *testing.T) {
 		eventually(t, "all sessions are gone", func() bool {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			return len(k.sessions) == 0 && k.parts == 3
+			return len(k.conns) == 0 && k.parts == 3
 		})
 	})
 }

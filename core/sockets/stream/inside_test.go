@@ -9,11 +9,11 @@ import (
 	"github.com/zlink/zlink/core/engine"
 )
 
-// sessionOf returns the socket's only session.
-func sessionOf(k *Socket) *engine.Session {
+// connOf returns the socket's only connection.
+func connOf(k *Socket) *engine.Conn {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.sessions[0]
+	return k.conns[0]
 }
 
 // onDriver runs call on the driver of the socket's only shard.
@@ -29,7 +29,7 @@ func onDriver(t testing.TB, k *Socket, call func() bool) bool {
 // bigSlab returns the size of the block of the long frame that the socket's
 // only session receives, or 0.
 func bigSlab(k *Socket) uint64 {
-	slab := reflect.ValueOf(sessionOf(k)).Elem().FieldByName("big").FieldByName("slab")
+	slab := reflect.ValueOf(connOf(k)).Elem().FieldByName("big").FieldByName("slab")
 	if slab.IsNil() {
 		return 0
 	}

@@ -120,15 +120,15 @@ func TestRcvHwm(t *testing.T) {
 					}
 					_ = p.Close()
 				}()
-				s := sessionOf(k)
+				conn := connOf(k)
 				eventually(t, "the mark is reached", func() bool {
-					return atomic.LoadInt32(&s.Shared.RxQueued) >= int32(min(c.hwm, c.messages)) ||
+					return atomic.LoadInt32(&conn.Shared.RxQueued) >= int32(min(c.hwm, c.messages)) ||
 						atomic.LoadInt64(&k.shared.RxWaiting) > 1<<20
 				})
 				most := int32(0)
 				for n := range c.messages {
 					if n < c.messages/2 {
-						most = max(most, atomic.LoadInt32(&s.Shared.RxQueued))
+						most = max(most, atomic.LoadInt32(&conn.Shared.RxQueued))
 					}
 					if want(t, k, body(n)) != id {
 						t.Fatal("another id")

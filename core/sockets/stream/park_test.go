@@ -108,7 +108,7 @@ const throttle = 1 << 20
 func attached(k *Socket) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.sessions)
+	return len(k.conns)
 }
 
 // TestDeadWhileParked: an application that does not receive keeps no descriptors

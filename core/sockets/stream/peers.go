@@ -20,10 +20,10 @@ type Peer struct {
 	Received  uint64 // messages that came from it, read by the application or not
 }
 
-func peerOf(s *engine.Session) Peer {
-	traffic := s.Traffic()
-	return Peer{RoutingID: append([]byte(nil), s.Shared.IDFrame()...), Remote: s.Remote(),
-		Connected: s.Since(), Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
+func peerOf(c *engine.Conn) Peer {
+	traffic := c.Traffic()
+	return Peer{RoutingID: append([]byte(nil), c.Shared.IDFrame()...), Remote: c.Remote(),
+		Connected: c.Since(), Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
 }
 
 // PeerCount returns how many peers there are: a connection that is closed when what
@@ -35,7 +35,7 @@ func (k *Socket) PeerCount() (int, error) {
 	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.sessions), nil
+	return len(k.conns), nil
 }
 
 // Peers returns up to limit connected peers (negative: all), in no special
@@ -47,8 +47,8 @@ func (k *Socket) Peers(limit int) ([]Peer, error) {
 	}
 	defer k.leave()
 	var peers []Peer
-	k.walk(limit, func(int) {}, func(s *engine.Session) bool {
-		peers = append(peers, peerOf(s))
+	k.walk(limit, func(int) {}, func(c *engine.Conn) bool {
+		peers = append(peers, peerOf(c))
 		return true
 	}, func(final) {})
 	return peers, nil
@@ -63,8 +63,8 @@ func (k *Socket) PeerID(index int) ([]byte, error) {
 	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if index >= 0 && index < len(k.sessions) {
-		return append([]byte(nil), k.sessions[index].Shared.IDFrame()...), nil
+	if index >= 0 && index < len(k.conns) {
+		return append([]byte(nil), k.conns[index].Shared.IDFrame()...), nil
 	}
 	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
 }
@@ -80,10 +80,10 @@ func (k *Socket) Peer(id []byte) (Peer, error) {
 		return Peer{}, errno.New(errno.EINVAL, "a routing id has 1 to %d bytes, not %d", shm.MaxID, len(id))
 	}
 	var found Peer
-	k.walk(-1, func(int) {}, func(s *engine.Session) bool {
-		if bytes.Equal(s.Shared.IDFrame(), id) {
-			found = peerOf(s)
-			return !s.Connected() // a name may be in use again
+	k.walk(-1, func(int) {}, func(c *engine.Conn) bool {
+		if bytes.Equal(c.Shared.IDFrame(), id) {
+			found = peerOf(c)
+			return !c.Connected() // a name may be in use again
 		}
 		return true
 	}, func(final) {})

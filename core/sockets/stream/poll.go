@@ -183,7 +183,7 @@ func (k *Socket) pollWritable() bool      { return true }
 
 func (k *Socket) pollReadable(mark bool) bool {
 	k.look()
-	if k.Readable() || mark && !k.shared.RxInbox.Sleep() {
+	if k.Readable() || mark && !k.shared.RxInbox.MarkAsleep() {
 		return true
 	}
 	if mark {

@@ -226,7 +226,7 @@ func (k *Socket) sleep(deadline time.Time, limit waiting) error {
 	defer k.readers.Remove(w)
 	k.receiving.Store(k.soleShard() != nil)
 	defer k.receiving.Store(false)
-	if !k.shared.RxInbox.Sleep() || k.state() != nil || limit.cause() != nil {
+	if !k.shared.RxInbox.MarkAsleep() || k.state() != nil || limit.cause() != nil {
 		return nil
 	}
 	if sh := k.soleShard(); sh != nil && sh.Want() {

@@ -14,7 +14,7 @@ import (
 )
 
 // Attach gives a new connection its routing id and puts it into the table.
-func (k *Socket) Attach(s *engine.Session, alias []byte) error {
+func (k *Socket) Attach(c *engine.Conn, alias []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed.Load() {
@@ -23,26 +23,26 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 	if err := k.growTable(); err != nil {
 		return err
 	}
-	if len(alias) > 0 && k.aliases[string(alias)].dialer != s.Dialer() {
+	if len(alias) > 0 && k.aliases[string(alias)].dialer != c.Dialer() {
 		alias = nil // its endpoint was disconnected, and the name may be another's
 	}
 	rid := k.takeID()
-	if !s.Shared.SetID(rid, alias) {
+	if !c.Shared.SetID(rid, alias) {
 		return errno.ENOMEM
 	}
-	s.Shared.Lock()
-	s.Shared.Rid, s.Shared.TxState = rid, shm.TxOpen
-	s.Shared.Unlock()
+	c.Shared.Lock()
+	c.Shared.Rid, c.Shared.TxState = rid, shm.TxOpen
+	c.Shared.Unlock()
 	if len(alias) > 0 {
-		k.aliases[string(alias)] = aliasUse{session: s.Shared}
+		k.aliases[string(alias)] = aliasUse{session: c.Shared}
 	}
 	if len(alias) == 0 || k.mode() == ModeFast { // in COMPAT the alias alone names the peer
-		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(s.Shared))
+		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(c.Shared))
 	}
-	s.Index = int32(len(k.sessions))
-	k.sessions = append(k.sessions, s)
+	c.Index = int32(len(k.conns))
+	k.conns = append(k.conns, c)
 	k.parts++
-	if s.Dialled() {
+	if c.Dialled() {
 		k.past.dialled++
 	} else {
 		k.past.accepted++
@@ -51,38 +51,38 @@ func (k *Socket) Attach(s *engine.Session, alias []byte) error {
 }
 
 // Detach takes an ended connection out of the table.
-func (k *Socket) Detach(s *engine.Session) {
+func (k *Socket) Detach(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s.Detached()
-	if s.Oversize {
+	c.Detached()
+	if c.Oversize {
 		k.past.oversize++
 	}
-	if id := string(s.Shared.IDFrame()); k.aliases[id].session == s.Shared {
+	if id := string(c.Shared.IDFrame()); k.aliases[id].session == c.Shared {
 		delete(k.aliases, id)
 	}
-	if s.Last() {
-		k.ended(s.Dialer())
+	if c.Last() {
+		k.ended(c.Dialer())
 	}
-	atomic.CompareAndSwapPointer(k.table().Slot(s.Shared.Rid), unsafe.Pointer(s.Shared), nil)
+	atomic.CompareAndSwapPointer(k.table().Slot(c.Shared.Rid), unsafe.Pointer(c.Shared), nil)
 	if k.closing == nil {
-		k.closing = map[uint32]*engine.Session{}
+		k.closing = map[uint32]*engine.Conn{}
 	}
-	k.closing[s.Shared.Rid] = s
+	k.closing[c.Shared.Rid] = c
 }
 
 // Forget takes a connection out of the lists, and keeps what it counted.
-func (k *Socket) Forget(s *engine.Session) {
+func (k *Socket) Forget(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.closing, s.Shared.Rid)
-	k.past.add(s)
-	k.keepFinal(s)
-	last := len(k.sessions) - 1
-	k.sessions[s.Index] = k.sessions[last]
-	k.sessions[s.Index].Index = s.Index
-	k.sessions[last] = nil
-	k.sessions = k.sessions[:last]
+	delete(k.closing, c.Shared.Rid)
+	k.past.add(c)
+	k.keepFinal(c)
+	last := len(k.conns) - 1
+	k.conns[c.Index] = k.conns[last]
+	k.conns[c.Index].Index = c.Index
+	k.conns[last] = nil
+	k.conns = k.conns[:last]
 }
 
 // Closed tells whether Close was called.
@@ -133,7 +133,7 @@ func (k *Socket) takeID() uint32 {
 func (k *Socket) growTable() error {
 	old := k.table()
 	size := old.Mask + 1
-	if uint64(len(k.sessions))*2 < size {
+	if uint64(len(k.conns))*2 < size {
 		return nil
 	}
 	grown := shm.NewTable(2 * size)

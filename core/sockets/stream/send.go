@@ -193,7 +193,7 @@ func (k *Socket) closePeerWith(s *shm.Session, rid uint32, code uint16, reason s
 		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
 	}
 	sh := k.shard(s)
-	sh.Post(func() { sh.FinishSession(s, k.serial, rid, code, reason) })
+	sh.Post(func() { sh.FinishConn(s, k.serial, rid, code, reason) })
 	k.flush(s, false)
 	return nil
 }

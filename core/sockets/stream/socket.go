@@ -20,7 +20,7 @@ import (
 // one other sends. All else is for one goroutine at a time.
 type Socket struct {
 	ctx    *core.Context
-	shared *shm.Socket
+	shared *shm.Queues
 	serial uint64       // of shared; what sessions are compared with
 	holds  atomic.Int64 // calls in progress, and one for all parts; 0: shared may be another socket's
 
@@ -49,15 +49,15 @@ type Socket struct {
 	mu         sync.Mutex
 	shards     []*engine.Shard
 	listeners  []*listening
-	dialers    []*dialing                // that may dial again, or have a connection; a dialer knows its index
-	over       []string                  // endpoints of dialers that ended by themselves, oldest first
-	parts      int                       // the open socket, its receiver, and listeners, dialers and sessions not yet gone
-	sessions   []*engine.Session         // attached; a session knows its index
-	walks      int                       // that look at sessions now
-	finals     map[*engine.Session]final // of sessions that were forgotten since one began
+	dialers    []*dialing             // that may dial again, or have a connection; a dialer knows its index
+	over       []string               // endpoints of dialers that ended by themselves, oldest first
+	parts      int                    // the open socket, its receiver, and listeners, dialers and connections not yet gone
+	conns      []*engine.Conn         // attached; each knows its index
+	walks      int                    // that look at conns now
+	finals     map[*engine.Conn]final // of those that were forgotten since one began
 	aliases    map[string]aliasUse
-	closing    map[uint32]*engine.Session // of sessions: those that senders no longer find
-	oldTables  []*shm.Table               // replaced by a larger one; a sender may still look
+	closing    map[uint32]*engine.Conn // of conns: those that senders no longer find
+	oldTables  []*shm.Table            // replaced by a larger one; a sender may still look
 	past       past
 	dropping   bool           // dropReceived is at work
 	unreceived []*shm.Session // whose disconnect event was dropped meanwhile
@@ -72,7 +72,7 @@ type listening struct {
 // New returns a socket of the context in the mode COMPAT, to be ended with
 // Close. Go programs use Listen, Dial or Open. EMFILE, ETERM, ENOMEM.
 func New(ctx *core.Context) (*Socket, error) {
-	shared := shm.NewSocket()
+	shared := shm.NewQueues()
 	if shared == nil {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
@@ -80,14 +80,14 @@ func New(ctx *core.Context) (*Socket, error) {
 	k.holds.Store(1)
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k); err != nil {
-		shm.FreeSocket(shared)
+		shm.FreeQueues(shared)
 		return nil, err
 	}
 	return k, nil
 }
 
 // Shared returns the socket's queues, for the engine and the C layer.
-func (k *Socket) Shared() *shm.Socket { return k.shared }
+func (k *Socket) Shared() *shm.Queues { return k.shared }
 
 // Open is not for Go programs, which use the function of that name. It lets the C
 // layer take its short ways for the handle, unless the context
@@ -201,7 +201,7 @@ func (k *Socket) Close() error {
 	}
 	k.listeners, k.dialers = nil, nil
 	for _, sh := range k.shards {
-		sh.Post(func() { k.finishSessions(sh, reason, now, deadline) })
+		sh.Post(func() { k.finishConns(sh, reason, now, deadline) })
 		sh.Users.Add(-1)
 	}
 	return nil
@@ -217,21 +217,21 @@ func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
 	return linger == 0, deadline
 }
 
-// finishSessions ends the socket's connections of a shard, on its driver.
-func (k *Socket) finishSessions(sh *engine.Shard, reason engine.Reason, now bool, deadline time.Time) {
+// finishConns ends the socket's connections of a shard, on its driver.
+func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, deadline time.Time) {
 	k.mu.Lock()
-	var mine []*engine.Session
-	for _, s := range k.sessions {
-		if s.Shared.Shard == sh.Shared {
-			mine = append(mine, s)
+	var mine []*engine.Conn
+	for _, c := range k.conns {
+		if c.Shared.Shard == sh.Shared {
+			mine = append(mine, c)
 		}
 	}
 	k.mu.Unlock()
-	for _, s := range mine {
+	for _, c := range mine {
 		if now {
-			s.Abort(reason)
+			c.Abort(reason)
 		} else {
-			s.Finish(reason, deadline)
+			c.Finish(reason, deadline)
 		}
 	}
 	sh.EndHandshakes(k, reason)
@@ -325,6 +325,6 @@ func (k *Socket) free() {
 		shm.FreeTable(t)
 	}
 	k.stopMonitors()
-	shm.FreeSocket(k.shared)
+	shm.FreeQueues(k.shared)
 	k.ctx.Done()
 }

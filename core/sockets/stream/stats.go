@@ -35,21 +35,21 @@ type past struct {
 	traffic                     engine.Traffic
 }
 
-func (p *past) add(s *engine.Session) {
-	t := s.Traffic()
+func (p *past) add(c *engine.Conn) {
+	t := c.Traffic()
 	p.traffic.MsgsIn += t.MsgsIn
 	p.traffic.BytesIn += t.BytesIn
 	p.traffic.MsgsOut += t.MsgsOut
 	p.traffic.BytesOut += t.BytesOut
-	p.abandoned += s.Abandoned()
+	p.abandoned += c.Abandoned()
 }
 
-// sessionSize is what a connection costs without anything queued: its two structs
+// connSize is what a connection costs without anything queued: its two structs
 // and its places in tables. eventSize is what an event that waits keeps of one that
 // has gone.
 const (
-	sessionSize = uint64(unsafe.Sizeof(shm.Session{})+unsafe.Sizeof(engine.Session{})) + 160
-	eventSize   = uint64(unsafe.Sizeof(shm.Session{})) / 2
+	connSize  = uint64(unsafe.Sizeof(shm.Session{})+unsafe.Sizeof(engine.Conn{})) + 160
+	eventSize = uint64(unsafe.Sizeof(shm.Session{})) / 2
 )
 
 // Stats returns the counters. It looks at every connection.
@@ -62,9 +62,9 @@ func (k *Socket) Stats() (Stats, error) {
 	k.walk(-1, func(connections int) {
 		stats = k.pastStats()
 		stats.Connections = uint64(connections)
-	}, func(s *engine.Session) bool {
-		t := s.Traffic()
-		stats.Memory += sessionSize + t.Held
+	}, func(c *engine.Conn) bool {
+		t := c.Traffic()
+		stats.Memory += connSize + t.Held
 		stats.MsgsQueued += t.MsgsQueued
 		stats.BytesQueued += t.BytesQueued
 		stats.addTraffic(t)

@@ -22,7 +22,7 @@ type final struct {
 // that the list is copied under; look, under the lock, for each that is still there;
 // forgotten for each that went meanwhile, with the last it counted. look ends the
 // walk with false.
-func (k *Socket) walk(limit int, begin func(connections int), look func(*engine.Session) bool, forgotten func(final)) {
+func (k *Socket) walk(limit int, begin func(connections int), look func(*engine.Conn) bool, forgotten func(final)) {
 	list := k.beginWalk(limit, begin)
 	defer k.endWalk()
 	for more := true; more && len(list) > 0; {
@@ -35,23 +35,23 @@ func (k *Socket) walk(limit int, begin func(connections int), look func(*engine.
 }
 
 // beginWalk copies the list of connections. Room for it is made without the lock.
-func (k *Socket) beginWalk(limit int, begin func(connections int)) []*engine.Session {
-	var list []*engine.Session
+func (k *Socket) beginWalk(limit int, begin func(connections int)) []*engine.Conn {
+	var list []*engine.Conn
 	for {
 		k.mu.Lock()
-		n := len(k.sessions)
+		n := len(k.conns)
 		if limit >= 0 {
 			n = min(n, limit)
 		}
 		if n <= cap(list) {
 			k.walks++
-			list = append(list, k.sessions[:n]...)
-			begin(len(k.sessions))
+			list = append(list, k.conns[:n]...)
+			begin(len(k.conns))
 			k.mu.Unlock()
 			return list
 		}
 		k.mu.Unlock()
-		list = make([]*engine.Session, 0, n+n/8)
+		list = make([]*engine.Conn, 0, n+n/8)
 	}
 }
 
@@ -63,13 +63,13 @@ func (k *Socket) endWalk() {
 	}
 }
 
-func (k *Socket) walkSome(list []*engine.Session, look func(*engine.Session) bool, forgotten func(final)) bool {
+func (k *Socket) walkSome(list []*engine.Conn, look func(*engine.Conn) bool, forgotten func(final)) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, s := range list {
-		if at := int(s.Index); at >= len(k.sessions) || k.sessions[at] != s {
-			forgotten(k.finals[s])
-		} else if !look(s) {
+	for _, c := range list {
+		if at := int(c.Index); at >= len(k.conns) || k.conns[at] != c {
+			forgotten(k.finals[c])
+		} else if !look(c) {
 			return false
 		}
 	}
@@ -78,12 +78,12 @@ func (k *Socket) walkSome(list []*engine.Session, look func(*engine.Session) boo
 
 // keepFinal keeps what a connection counted for the walks that have it on their
 // list. mu is held.
-func (k *Socket) keepFinal(s *engine.Session) {
+func (k *Socket) keepFinal(c *engine.Conn) {
 	if k.walks == 0 {
 		return
 	}
 	if k.finals == nil {
-		k.finals = map[*engine.Session]final{}
+		k.finals = map[*engine.Conn]final{}
 	}
-	k.finals[s] = final{s.Traffic(), s.Abandoned()}
+	k.finals[c] = final{c.Traffic(), c.Abandoned()}
 }

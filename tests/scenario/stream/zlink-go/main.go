@@ -89,7 +89,7 @@ func listen(zctx *core.Context, c config) (*stream.Socket, string, error) {
 func dropEvents(msgs []stream.Message) []stream.Message {
 	kept := 0
 	for i := range msgs {
-		if msgs[i].Event == stream.Data {
+		if msgs[i].Kind == stream.Data {
 			msgs[kept] = msgs[i]
 			kept++
 		}

@@ -5,8 +5,8 @@
  * api.c and watch.c turn other calls into one call of Go each (the zgo_
  * functions, which return -errno on failure).
  */
-#ifndef ZLINK_HOT_H
-#define ZLINK_HOT_H
+#ifndef ZLINK_INTERNAL_H
+#define ZLINK_INTERNAL_H
 
 #include <errno.h>
 #include <stdbool.h>
@@ -20,8 +20,8 @@ enum
 {
     ZL_SLOT_BITS = 20
 };
-extern _Atomic (zl_socket *) *zl_slots;
-void zl_set_slot (uint32_t at, zl_socket *socket);
+extern _Atomic (zl_queues *) *zl_slots;
+void zl_set_slot (uint32_t at, zl_queues *socket);
 
 /* The free blocks, from Go. */
 extern zl_pool *zl_pools;
@@ -80,7 +80,7 @@ typedef struct zl_frame
 } zl_frame;
 
 /* Waits for the next frame as flags say; 0, or -1 with errno. */
-int zl_next_frame (void *handle, int flags, zl_socket **socket, zl_frame *frame);
+int zl_next_frame (void *handle, int flags, zl_queues **socket, zl_frame *frame);
 
 /* The rest of taking a session's lock, and of giving it back to one who waits
  * (core/shm/lock.go). */
@@ -88,10 +88,10 @@ void zl_lock_slow (zl_session *session);
 void zl_wake_waiter (zl_session *session);
 
 /* Ends the sleep of a shard's driver (Shard.Wake). Leaves errno alone. */
-void zl_wake_shard (zl_shard *shard);
+void zl_wake_shard (zl_wakeup *shard);
 
 /* Gives a run back to its shard. */
-void zl_finish_run (void *handle, zl_socket *socket, zl_run *run);
+void zl_finish_run (void *handle, zl_queues *socket, zl_run *run);
 
 /* Gives references back; the last one frees the slab. */
 void zl_slab_release (zl_slab *slab, int32_t refs);

@@ -4,18 +4,18 @@
  * frames, fast.c for one message. The protocols are those of core/shm (inbox.go,
  * pool.go, lock.go), whose comments state their invariants.
  */
-#ifndef ZLINK_QUEUE_H
-#define ZLINK_QUEUE_H
+#ifndef ZLINK_PATH_H
+#define ZLINK_PATH_H
 
 #include <string.h>
 
-#include "hot.h"
+#include "internal.h"
 #include "_cgo_export.h"
 
-static inline zl_socket *lookup (void *handle)
+static inline zl_queues *lookup (void *handle)
 {
     uint64_t value = (uintptr_t) handle;
-    zl_socket *k = atomic_load_explicit (
+    zl_queues *k = atomic_load_explicit (
       &zl_slots[value & ((1u << ZL_SLOT_BITS) - 1)], memory_order_acquire);
     /* A closed socket has the handle 0, which is NULL. */
     if (ZL_LIKELY (
@@ -27,12 +27,12 @@ static inline zl_socket *lookup (void *handle)
 
 /* Whether k is a socket in the mode FAST; for its sender and its receiver, each of
  * which looks at its own phase, as in COMPAT the other thread changes the other. */
-static inline bool sends_fast (const zl_socket *k)
+static inline bool sends_fast (const zl_queues *k)
 {
     return k && k->tx_phase == ZL_PHASE_FAST;
 }
 
-static inline bool receives_fast (const zl_socket *k)
+static inline bool receives_fast (const zl_queues *k)
 {
     return k && k->rx_phase == ZL_PHASE_FAST;
 }
@@ -85,8 +85,8 @@ static inline bool push_dirty (zl_session *s)
     return asleep;
 }
 
-/* Socket.NextRun: makes the oldest run the one being read. */
-static inline bool next_run (zl_socket *k)
+/* Queues.NextRun: makes the oldest run the one being read. */
+static inline bool next_run (zl_queues *k)
 {
     zl_run *r = k->rx_list;
     if (!r) {
@@ -94,16 +94,16 @@ static inline bool next_run (zl_socket *k)
             return false;
         zl_run *newest = atomic_exchange (&k->rx_inbox, NULL);
         while (newest) {
-            zl_run *older = newest->event.next;
-            newest->event.next = r;
+            zl_run *older = newest->run_head.next;
+            newest->run_head.next = r;
             r = newest;
             newest = older;
         }
     }
-    k->rx_list = r->event.next;
+    k->rx_list = r->run_head.next;
     k->rx_run = r;
     atomic_store_explicit (&k->rx_hand, 1, memory_order_relaxed);
-    if (ZL_LIKELY (r->event.kind == ZL_RUN_DATA)) {
+    if (ZL_LIKELY (r->run_head.kind == ZL_RUN_DATA)) {
         k->rx_pos = r->data;
         k->rx_left = r->size;
     }
@@ -182,8 +182,8 @@ static inline void pool_push (zl_pool *pool, void *block)
 
 /* --------------------------------------------------------------- receiving */
 
-/* Socket.EndRun: takes the run that was read away from the receiver. */
-static inline void end_run (zl_socket *k)
+/* Queues.EndRun: takes the run that was read away from the receiver. */
+static inline void end_run (zl_queues *k)
 {
     k->rx_run = NULL;
     if (!k->rx_list)
@@ -194,8 +194,8 @@ static inline void end_run (zl_socket *k)
  * until the receiver has it. */
 static inline bool answerable (zl_run *r)
 {
-    return r->event.kind == ZL_RUN_DISCONNECTED
-           && __atomic_load_n (&r->event.session->tx_state, __ATOMIC_RELAXED)
+    return r->run_head.kind == ZL_RUN_DISCONNECTED
+           && __atomic_load_n (&r->run_head.session->tx_state, __ATOMIC_RELAXED)
                 == ZL_TX_OPEN;
 }
 
@@ -322,9 +322,9 @@ static inline bool names (const zl_session *s, const void *handle, uint32_t rid)
 
 /* The last answer before the receiver waits for more: if it has driven the
  * shard itself, nobody else will write it. */
-static inline void flush_last (void *handle, zl_socket *k)
+static inline void flush_last (void *handle, zl_queues *k)
 {
-    zl_shard *shard = atomic_load_explicit (&k->shard, memory_order_relaxed);
+    zl_wakeup *shard = atomic_load_explicit (&k->shard, memory_order_relaxed);
     if (!atomic_load_explicit (&k->rx_hand, memory_order_relaxed) && shard
         && atomic_load (&shard->driver) == ZL_DRIVER_NONE
         && inbox_empty (&k->rx_inbox))
@@ -332,7 +332,7 @@ static inline void flush_last (void *handle, zl_socket *k)
 }
 
 /* The session that a routing id of four bytes names, if it takes a message. */
-static inline zl_session *find (zl_socket *k, uint32_t rid)
+static inline zl_session *find (zl_queues *k, uint32_t rid)
 {
     zl_table *t = atomic_load_explicit (&k->table, memory_order_acquire);
     zl_session *s =

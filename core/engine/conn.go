@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Conn is one connection. Driver only, except Shared. There are many, so it
+// is kept small: 160 bytes.
+type Conn struct {
+	*origin
+	Shared *shm.Session
+	shard  *Shard
+	link   *link // between descriptor and frames; nil: nothing
+
+	Received      atomic.Uint64 // messages that arrived whole; any thread
+	ReceivedBytes atomic.Uint64 // of those, length fields included; any thread
+	sent          atomic.Uint64 // messages taken from the main queue, modulo 2^32 TxQueued at that time
+	moved         atomic.Uint64 // bytes ever given to the kernel
+	sinceMs       int64         // since 1970
+	Index         int32         // the owner's
+	fd            int32         // -1: closed
+	parkedAt      int32         // its place on the socket's list, while it is parked
+
+	// Receiving.
+	stash *shm.Chunk // bytes received and not yet handed on
+	big   bigFrame
+
+	// Sending.
+	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
+	ledger               *ledger    // of what was written; nil: nothing
+
+	end *ending // nil: not begun
+
+	Oversize  bool // it is cut for a message above MaxMsgSize; before Detach
+	pending   bool // on the shard's ready list
+	parked    bool // waits for the receiver; parking.go
+	hangup    bool // the kernel reported the end: read until it shows
+	failed    bool // the kernel reported an error, or that nobody is there; after the peer's end a read does not tell it
+	backlog   bool // stash holds whole frames that RCVHWM keeps back
+	blocked   bool // the kernel takes no more until EPOLLOUT
+	unwritten bool // on the shard's list of connections whose turn to write ended early
+	broken    bool // the kernel takes nothing any more
+	detached  bool // senders no longer find it; stored by the owner's Detach
+	announced bool // the disconnect event is pushed
+	finishing bool // close when everything is written; what comes is dropped
+	ordered   bool // the application had it closed without waiting for the peer
+	reason    Reason
+}
+
+// Remote is the peer's endpoint.
+func (c *Conn) Remote() string {
+	return c.transport.remoteText(addressOfIP(c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone))
+}
+
+// Since is when the connection came up.
+func (c *Conn) Since() time.Time { return time.UnixMilli(c.sinceMs) }
+
+// adopt makes a Conn of an arrival, whose descriptor it then owns, and
+// announces it. nil: refused, and the descriptor is closed. With a link the
+// handshake has been made, and its beginning was observed.
+// The caller has counted it in sh.conns.
+func (sh *Shard) adopt(a arrival, l *link) *Conn {
+	c := sh.newConn(a, l)
+	if c == nil {
+		sh.conns.Add(-1)
+		return nil
+	}
+	sh.warm = true
+	c.startHeartbeat()
+	c.Shared.Hold() // until the receiver has read the disconnect event
+	if c.owner.Observed() {
+		if l == nil {
+			c.observe(a.cameUp(), uint64(a.fd))
+		}
+		c.observeDetail(EventReady, uint64(a.fd), l.subject())
+	}
+	c.pushEvent(&c.Shared.Up)
+	return c
+}
+
+// newConn registers a descriptor and attaches its Conn to the owner; nil:
+// that failed, and the descriptor is closed.
+func (sh *Shard) newConn(a arrival, l *link) *Conn {
+	c := &Conn{origin: a.origin, fd: int32(a.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
+	c.Shared = shm.NewSession(a.queues, sh.Shared)
+	if c.Shared == nil {
+		_ = unix.Close(a.fd)
+		return nil
+	}
+	c.Shared.Fd = int32(a.fd)
+	c.Shared.TxHwm = a.limits.SndHwm
+	c.Shared.RxLow = int32(a.limits.RcvHwm / 2)
+	c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone = a.remote.ip()
+	if err := sh.register(a.fd, c); err != nil {
+		c.Shared.Release()
+		_ = unix.Close(a.fd)
+		return nil
+	}
+	if err := a.owner.Attach(c, a.alias); err != nil {
+		c.Shared.Release()
+		sh.closeFd(a.fd)
+		return nil
+	}
+	if l != nil {
+		c.countLink()
+	}
+	return c
+}
+
+// observe tells the owner of an event of this connection.
+func (c *Conn) observe(kind EventKind, value uint64) { c.observeDetail(kind, value, "") }
+
+func (c *Conn) observeDetail(kind EventKind, value uint64, detail string) {
+	c.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), c.Shared.IDFrame()...),
+		Local: c.transport.localText(int(c.fd)), Remote: c.Remote(), Detail: detail})
+}
+
+// observeEnd tells of the end, and what TLS or WebSocket objected to, or a peer of
+// WebSocket said. In TLS 1.3 a server that refuses its client's certificate says so when
+// the client's handshake is over.
+func (c *Conn) observeEnd() {
+	why := c.farewellText()
+	if c.reason == ReasonTransport && c.link != nil && c.link.err != nil {
+		why = c.link.err.Error()
+	}
+	c.observeDetail(EventDisconnected, uint64(c.reason), why)
+}
+
+// ready reacts to the kernel's report.
+func (c *Conn) ready(events uint32) {
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.hangup = true
+	}
+	if events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 && !c.shut() {
+		c.failed = true
+	}
+	if events&unix.EPOLLOUT != 0 && c.blocked {
+		c.unblock()
+	}
+	if c.fd >= 0 && events&^unix.EPOLLOUT != 0 {
+		if c.link != nil {
+			c.link.conn.drained = false
+		}
+		c.wantRead()
+		if c.parked && c.hangup {
+			c.overWhileParked()
+		}
+	}
+	c.checkArrived() // the kernel also reports that its last byte was acknowledged
+}
+
+// wantRead puts the connection on the ready list.
+func (c *Conn) wantRead() {
+	if !c.pending && !c.parked && c.fd >= 0 {
+		c.pending = true
+		c.shard.pending.push(c)
+	}
+}
+
+// push hands a run to the socket and wakes its receiver if that sleeps.
+func (c *Conn) push(r *shm.Run) {
+	switch c.queues.PushRun(r) {
+	case shm.Refused:
+		c.drop(r)
+	case shm.MustWake:
+		if c.owner.WakeReaders() && c.shard.Users.Load() == 1 {
+			c.shard.handOver = c.queues
+		}
+	}
+}
+
+// pushEvent hands an event to the socket.
+func (c *Conn) pushEvent(e *shm.RunHead) {
+	atomic.AddInt32(&c.queues.RxEvents, 1)
+	c.push(e.Run())
+}
+
+// drop releases a run that a closed socket does not take.
+func (c *Conn) drop(r *shm.Run) {
+	if r.Kind != shm.RunData {
+		atomic.AddInt32(&c.queues.RxEvents, -1)
+	}
+	switch {
+	case r.Kind == shm.RunData:
+		atomic.AddInt32(&c.Shared.RxQueued, -int32(r.Msgs))
+		atomic.AddInt64(&c.queues.RxWaiting, -int64(r.Size))
+		r.Slab.Release()
+	case r.Kind == shm.RunDisconnected:
+		c.owner.Unreceived(c.Shared)
+	}
+}
+
+// Detached notes that senders no longer find the connection. The owner's Detach.
+func (c *Conn) Detached() { c.detached = true }
+
+// Dialled tells whether this side made the connection.
+func (c *Conn) Dialled() bool { return c.dialer != nil }
+
+// Dialer returns what made the connection; nil: it was accepted.
+func (c *Conn) Dialer() *Dialer { return c.dialer }
+
+// Last tells whether this side made the connection and makes no other in its
+// place. Driver only.
+func (c *Conn) Last() bool { return c.dialer != nil && c.dialer.once() }
+
+// Connected tells whether senders find the connection. Under the lock that the
+// owner holds in Attach and Detach.
+func (c *Conn) Connected() bool { return !c.detached }
+
+// detach hides the connection from senders and takes over what they queued.
+func (c *Conn) detach(reason Reason) {
+	if c.detached {
+		return
+	}
+	c.reason = reason
+	c.stopHeartbeat()
+	c.owner.Detach(c)
+	shared := c.Shared
+	shared.Lock()
+	shared.TxState = shm.TxClosed
+	c.takeMain()
+	if shared.TxDirty&shm.DirtyListed != 0 {
+		shared.Hold() // the list of connections to flush still has it
+	}
+	shared.Unlock()
+	c.owner.WakeSenders()
+}
+
+// close ends the connection for good. The event is the last that the application
+// sees of it: from then on nothing counts it any more.
+func (c *Conn) close() {
+	if c.fd < 0 {
+		return
+	}
+	c.deliverLast()
+	if c.abandon() > 0 && !c.ordered {
+		c.reason = ReasonTransport
+	}
+	if c.owner.Observed() {
+		c.observeEnd()
+	}
+	c.shard.closeFd(int(c.fd))
+	c.fd = -1
+	c.shard.roundRead += closePrice
+	c.setBlocked(false)
+	c.shard.conns.Add(-1)
+	c.end.cancel(&c.shard.timers)
+	if c.parked {
+		c.unpark()
+	}
+	if c.link != nil {
+		leaves(leftLink)
+	}
+	leaves(leftConn)
+	c.freeStash()
+	c.dropBig()
+	c.dropFlush()
+	c.dropLink()
+	c.owner.Forget(c) // reads what the connection counted
+	c.announceEnd()
+	if c.dialer != nil {
+		c.dialer.lost()
+	}
+	c.Shared.Release()
+	c.owner.Gone(c)
+}
