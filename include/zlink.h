@@ -42,10 +42,10 @@ extern "C" {
 #define ZLINK_VERSION_MINOR 3
 #define ZLINK_VERSION_PATCH 0
 
-#define ZLINK_MAKE_VERSION(major, minor, patch)                                \
-    ((major) *10000 + (minor) *100 + (patch))
-#define ZLINK_VERSION                                                          \
-    ZLINK_MAKE_VERSION (ZLINK_VERSION_MAJOR, ZLINK_VERSION_MINOR,              \
+#define ZLINK_MAKE_VERSION(major, minor, patch) \
+    ((major) * 10000 + (minor) * 100 + (patch))
+#define ZLINK_VERSION                                             \
+    ZLINK_MAKE_VERSION (ZLINK_VERSION_MAJOR, ZLINK_VERSION_MINOR, \
                         ZLINK_VERSION_PATCH)
 
 /* Stores the version of the loaded library; NULL pointers are skipped. */

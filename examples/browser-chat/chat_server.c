@@ -6,7 +6,11 @@
 #include <string.h>
 #include <zlink.h>
 
-enum { max_peers = 1000, max_bytes = 4096 };
+enum
+{
+    max_peers = 1000,
+    max_bytes = 4096
+};
 static uint32_t peers[max_peers];
 static size_t peer_count;
 

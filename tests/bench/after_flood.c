@@ -12,7 +12,13 @@
 
 #include <fcntl.h>
 
-enum { FLOODERS = 150, GOOD = 100, BLOCK = 32 << 10, GOOD_BYTES = 104 };
+enum
+{
+    FLOODERS = 150,
+    GOOD = 100,
+    BLOCK = 32 << 10,
+    GOOD_BYTES = 104
+};
 #define MOST 400000000u /* bytes queued */
 
 static size_t size;
@@ -92,7 +98,8 @@ int main (int argc, char **argv)
     }
     int status = 0;
     bool lost = busy && waitpid (good.pid, &status, WNOHANG) != 0;
-    printf (" MB%s\n", !busy ? "" : lost ? "; ECHOES WERE LOST" : "; every echo of the others came");
+    printf (" MB%s\n", !busy ? "" : lost ? "; ECHOES WERE LOST"
+                                         : "; every echo of the others came");
     if (!lost)
         end_child (&good);
     zlink_ctx_shutdown (ctx);

@@ -142,8 +142,8 @@ static void *run_peers (void *arg)
     struct pollfd items[PEERS + 1];
     uint8_t *buf = malloc ((4 + MAX_SIZE) * MAX_COUNT / PEERS);
     for (int i = 0; i < PEERS; i++)
-        items[i] = (struct pollfd){p->fds[i], POLLIN, 0};
-    items[PEERS] = (struct pollfd){p->commands[0], POLLIN, 0};
+        items[i] = (struct pollfd) {p->fds[i], POLLIN, 0};
+    items[PEERS] = (struct pollfd) {p->commands[0], POLLIN, 0};
     for (;;) {
         need (poll (items, PEERS + 1, -1) > 0, "poll");
         for (int i = 0; i < PEERS; i++)
@@ -282,7 +282,9 @@ static double clock_ns;
  * enough for the clock. */
 static int count_of (size_t size)
 {
-    return size <= 64 ? MAX_COUNT : size <= 1024 ? 64 : 8;
+    if (size <= 64)
+        return MAX_COUNT;
+    return size <= 1024 ? 64 : 8;
 }
 
 static zlink_stream_stats_t stats_of (void *s)

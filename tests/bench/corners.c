@@ -70,7 +70,8 @@ static void *shared;
 static uint32_t peer;
 static double until;
 
-struct sender {
+struct sender
+{
     pthread_t thread;
     double longest;
     long calls, slow; /* above 100 ms */

@@ -16,12 +16,20 @@
 #include <openssl/ssl.h>
 #endif
 
-enum { MESSAGES = 300, SIZE = 10000, LATE_MS = 3000, NEVER_BYTES = 20 << 20, MOST_S = 40 };
+enum
+{
+    MESSAGES = 300,
+    SIZE = 10000,
+    LATE_MS = 3000,
+    NEVER_BYTES = 20 << 20,
+    MOST_S = 40
+};
 
 static bool secure;
 static int result[2]; /* a pipe: bytes that the peer got */
 
-struct peer {
+struct peer
+{
     int fd;
 #ifdef HAVE_OPENSSL
     SSL *ssl;

@@ -50,41 +50,55 @@ static double now_us (void)
 
 /* Flooders */
 
-enum shape { LARGE, SMALL, EMPTY, PINGS, LONG_PINGS, FRAGMENTS, RECORDS, KEYS, TAKE, NOTHING };
+enum shape
+{
+    LARGE,
+    SMALL,
+    EMPTY,
+    PINGS,
+    LONG_PINGS,
+    FRAGMENTS,
+    RECORDS,
+    KEYS,
+    TAKE,
+    NOTHING
+};
 
-struct flood {
+struct flood
+{
     const char *name, *transport;
     enum shape shape;
 };
 
 static const struct flood floods[] = {
-    {"quiet", NULL, NOTHING},
-    {"busy", NULL, LARGE},
-    {"large frames", "tcp", LARGE},
-    {"small frames", "tcp", SMALL},
-    {"empty frames", "tcp", EMPTY},
-    {"fast reader of a long queue", "tcp", TAKE},
-    {"large frames", "ws", LARGE},
-    {"small frames", "ws", SMALL},
-    {"empty frames", "ws", EMPTY},
-    {"pings", "ws", PINGS},
-    {"pings of 125 bytes", "ws", LONG_PINGS},
-    {"fragments without payload", "ws", FRAGMENTS},
-    {"fast reader of a long queue", "ws", TAKE},
-    {"large frames", "tls", LARGE},
-    {"small frames", "tls", SMALL},
-    {"records of one byte", "tls", RECORDS},
-    {"changes of keys", "tls", KEYS},
-    {"fast reader of a long queue", "tls", TAKE},
-    {"small frames", "wss", SMALL},
-    {"empty frames", "wss", EMPTY},
-    {"pings", "wss", PINGS},
-    {"fragments without payload", "wss", FRAGMENTS},
-    {"changes of keys", "wss", KEYS},
-    {"quiet", NULL, NOTHING},
+  {"quiet", NULL, NOTHING},
+  {"busy", NULL, LARGE},
+  {"large frames", "tcp", LARGE},
+  {"small frames", "tcp", SMALL},
+  {"empty frames", "tcp", EMPTY},
+  {"fast reader of a long queue", "tcp", TAKE},
+  {"large frames", "ws", LARGE},
+  {"small frames", "ws", SMALL},
+  {"empty frames", "ws", EMPTY},
+  {"pings", "ws", PINGS},
+  {"pings of 125 bytes", "ws", LONG_PINGS},
+  {"fragments without payload", "ws", FRAGMENTS},
+  {"fast reader of a long queue", "ws", TAKE},
+  {"large frames", "tls", LARGE},
+  {"small frames", "tls", SMALL},
+  {"records of one byte", "tls", RECORDS},
+  {"changes of keys", "tls", KEYS},
+  {"fast reader of a long queue", "tls", TAKE},
+  {"small frames", "wss", SMALL},
+  {"empty frames", "wss", EMPTY},
+  {"pings", "wss", PINGS},
+  {"fragments without payload", "wss", FRAGMENTS},
+  {"changes of keys", "wss", KEYS},
+  {"quiet", NULL, NOTHING},
 };
 
-struct peer {
+struct peer
+{
     int fd;
 #ifdef HAVE_OPENSSL
     SSL *ssl; /* NULL: not encrypted */
@@ -140,14 +154,17 @@ static int dial (int port)
 static size_t frame (unsigned char *to, enum shape shape, bool web)
 {
     static const unsigned char small[] = {0, 0, 0, 1, 'x'};
-    size_t size = shape == SMALL ? 5 : shape == EMPTY && !web ? 4 : shape == LONG_PINGS ? 125 : 0;
+    size_t size = shape == SMALL ? 5 : shape == EMPTY && !web ? 4
+                                     : shape == LONG_PINGS    ? 125
+                                                              : 0;
     if (!web) {
         memcpy (to, small, sizeof small);
         if (shape == EMPTY)
             to[3] = 0;
         return size;
     }
-    to[0] = shape == PINGS || shape == LONG_PINGS ? 0x89 : shape == FRAGMENTS ? 0x00 : 0x82;
+    to[0] = shape == PINGS || shape == LONG_PINGS ? 0x89 : shape == FRAGMENTS ? 0x00
+                                                                              : 0x82;
     to[1] = (unsigned char) (0x80 | size);
     memset (to + 2, 0, 4); /* the key */
     memcpy (to + 6, small, shape == SMALL ? size : 0);
@@ -406,7 +423,10 @@ int main (int argc, char **argv)
     pthread_create (&threads[1], NULL, sink, flooded);
     for (size_t i = 0; i < count; i++) {
         const char *t = floods[i].transport;
-        int to = t == NULL ? 1 : !strcmp (t, "tcp") ? tcp : !strcmp (t, "ws") ? ws : !strcmp (t, "tls") ? tls : wss;
+        int to = t == NULL ? 1 : !strcmp (t, "tcp") ? tcp
+                               : !strcmp (t, "ws")  ? ws
+                               : !strcmp (t, "tls") ? tls
+                                                    : wss;
         if (to) {
             if (write (pipes[i], &to, sizeof to) != sizeof to)
                 fail ("write");

@@ -13,9 +13,16 @@
 
 #include <stdatomic.h>
 
-enum { SENDERS = 8, SOCKETS = 100000, READ = 50, CLIENTS = 4 };
+enum
+{
+    SENDERS = 8,
+    SOCKETS = 100000,
+    READ = 50,
+    CLIENTS = 4
+};
 
-struct target {
+struct target
+{
     void *s;
     uint32_t peer;
 };

@@ -43,13 +43,17 @@ static void *open_library (void)
 
 static void first_call (void *lib)
 {
-    void *(*ctx_new) (void) = (void *(*) (void)) (size_t) dlsym (lib, "zlink_ctx_new");
-    const char *(*detail) (void) = (const char *(*) (void)) (size_t) dlsym (lib, "zlink_error_detail");
+    typedef void *ctx_new_fn (void);
+    typedef const char *detail_fn (void);
+    ctx_new_fn *ctx_new = (ctx_new_fn *) (size_t) dlsym (lib, "zlink_ctx_new");
+    detail_fn *detail = (detail_fn *) (size_t) dlsym (lib, "zlink_error_detail");
     errno = 0;
     if (ctx_new ())
         printf ("a context; ");
     else
-        printf ("NULL, %s (%s); ", errno == EAGAIN ? "EAGAIN" : errno == ENOMEM ? "ENOMEM" : strerror (errno), detail ());
+        printf ("NULL, %s (%s); ", errno == EAGAIN ? "EAGAIN" : errno == ENOMEM ? "ENOMEM"
+                                                                                : strerror (errno),
+                detail ());
 }
 
 static void count (void)

@@ -169,7 +169,8 @@ static inline int dial (int port)
 }
 
 /* A process that waits for a port, made before there are threads. */
-struct child {
+struct child
+{
     pid_t pid;
     int order; /* its pipe */
 };

@@ -10,7 +10,12 @@
  */
 #include "measure.h"
 
-enum { PEERS = 20, BATCH = 64, BLOCK = 64 << 10 };
+enum
+{
+    PEERS = 20,
+    BATCH = 64,
+    BLOCK = 64 << 10
+};
 
 static size_t size;
 

@@ -15,7 +15,11 @@
 #include <fcntl.h>
 #include <openssl/ssl.h>
 
-enum { KEY_CLIENTS = 4, CLIENTS = 2000 };
+enum
+{
+    KEY_CLIENTS = 4,
+    CLIENTS = 2000
+};
 
 static SSL *new_client (void)
 {
@@ -102,7 +106,8 @@ static void tell (void *s, const char *when, double before)
 
 int main (int argc, char **argv)
 {
-    static const struct {
+    static const struct
+    {
         const char *name;
         void (*run) (int port);
     } attacks[] = {{"keys", keys}, {"start", start}, {"hello", hello}, {"part", part}, {"big", big}};

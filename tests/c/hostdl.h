@@ -29,10 +29,10 @@ typedef struct hd_case_t
 } hd_case_t;
 
 #define HD_CASE(function) {#function, function}
-#define HD_MAIN(cases)                                                         \
-    int main (int argc, char **argv)                                           \
-    {                                                                          \
-        return hd_main (argc, argv, cases, sizeof (cases) / sizeof (*cases));  \
+#define HD_MAIN(cases)                                                        \
+    int main (int argc, char **argv)                                          \
+    {                                                                         \
+        return hd_main (argc, argv, cases, sizeof (cases) / sizeof (*cases)); \
     }
 
 /* Ends the case, in its process: it cannot run here. */
@@ -45,9 +45,9 @@ void hd_check (bool ok, const char *file, int line, const char *expr);
 #define CHECK(cond) hd_check ((cond), __FILE__, __LINE__, #cond)
 
 /* Waits for a condition; the parent kills a case that takes too long. */
-#define HD_UNTIL(cond)                                                         \
-    do                                                                         \
-        usleep (1000);                                                         \
+#define HD_UNTIL(cond) \
+    do                 \
+        usleep (1000); \
     while (!(cond))
 
 /* The functions of the loaded library. */

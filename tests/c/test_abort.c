@@ -63,7 +63,7 @@ static void under_a_full_queue (void)
 
     zt_set_int (f.s, ZLINK_STREAM_CLOSE_TIMEOUT, NEVER);
     for (int i = 0; i < SENDERS; i++) {
-        senders[i] = (sender_t){&f, 0};
+        senders[i] = (sender_t) {&f, 0};
         threads[i] = zt_thread (send_on, &senders[i]);
     }
     zt_pause_ms (100);
@@ -207,9 +207,12 @@ static void arguments (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (under_a_full_queue), ZT_CASE (while_it_closes),
-  ZT_CASE (delivers_what_came), ZT_CASE (dialled),
-  ZT_CASE (in_compat),          ZT_CASE (order_at_the_mark),
+  ZT_CASE (under_a_full_queue),
+  ZT_CASE (while_it_closes),
+  ZT_CASE (delivers_what_came),
+  ZT_CASE (dialled),
+  ZT_CASE (in_compat),
+  ZT_CASE (order_at_the_mark),
   ZT_CASE (arguments),
 };
 

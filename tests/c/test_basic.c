@@ -221,10 +221,14 @@ static void ids_are_not_reused (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (stream_to_stream),   ZT_CASE (server_closes),
-  ZT_CASE (plain_client),       ZT_CASE (plain_server),
-  ZT_CASE (binds_and_connects), ZT_CASE (messages_before_disconnect),
-  ZT_CASE (two_clients),        ZT_CASE (ids_are_not_reused),
+  ZT_CASE (stream_to_stream),
+  ZT_CASE (server_closes),
+  ZT_CASE (plain_client),
+  ZT_CASE (plain_server),
+  ZT_CASE (binds_and_connects),
+  ZT_CASE (messages_before_disconnect),
+  ZT_CASE (two_clients),
+  ZT_CASE (ids_are_not_reused),
 };
 
 ZT_MAIN (cases)

@@ -3,7 +3,10 @@
  * through its calls, and leaves nothing locked behind. */
 #include "ztest.h"
 
-enum { SENDS = 50 };
+enum
+{
+    SENDS = 50
+};
 
 static void *server;
 static zlink_routing_id_t peer;

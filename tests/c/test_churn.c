@@ -42,7 +42,10 @@ static void *serve (void *s)
 /* Keeps a window of messages on its way and checks each echo, in order. */
 static void *steady_client (void *arg)
 {
-    enum { window = 8 };
+    enum
+    {
+        window = 8
+    };
     uint8_t body[BODY_BYTES];
     uint32_t sent = 0, received = 0;
     int fd = zt_client (*(int *) arg);

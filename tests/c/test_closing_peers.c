@@ -201,7 +201,11 @@ static void half_closed_never_reads (void)
  * the event is received, also when questions come in a batch. */
 static void answers_after_the_end (void)
 {
-    enum { questions = 200, batch = 64 };
+    enum
+    {
+        questions = 200,
+        batch = 64
+    };
     zt_fast_t f = zt_fast_open ();
     zlink_msg_t msgs[batch];
     int left = questions;

@@ -228,7 +228,7 @@ static void echo_by_two_threads (void)
     int port = zt_bind (s);
     pthread_t sending = zt_thread (sender, s), receiving = zt_thread (receiver, s);
     for (unsigned i = 0; i < CLIENTS; i++) {
-        clients[i] = (client_t){.port = port, .name = i};
+        clients[i] = (client_t) {.port = port, .name = i};
         threads[i] = zt_thread (client, &clients[i]);
     }
     for (int i = 0; i < CLIENTS; i++)

@@ -275,7 +275,10 @@ static void sockets_leave_nothing (void)
 
 static void limit_of_sockets (void)
 {
-    enum { limit = 5 };
+    enum
+    {
+        limit = 5
+    };
     void *ctx = zt_ctx (), *sockets[limit + 1];
     zlink_routing_id_t id;
 

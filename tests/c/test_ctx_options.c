@@ -233,9 +233,12 @@ static void affinity (void)
 
 static const zt_case_t cases[] = {
   ZT_CASE (ranges),
-  ZT_CASE (max_sockets_is_cut),          ZT_CASE (other_options),
-  ZT_CASE (unknown_options), ZT_CASE (defaults_of_sockets),
-  ZT_CASE (io_threads),      ZT_CASE (affinity),
+  ZT_CASE (max_sockets_is_cut),
+  ZT_CASE (other_options),
+  ZT_CASE (unknown_options),
+  ZT_CASE (defaults_of_sockets),
+  ZT_CASE (io_threads),
+  ZT_CASE (affinity),
 };
 
 ZT_MAIN (cases)

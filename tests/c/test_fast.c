@@ -183,7 +183,10 @@ static void frames_are_refused (void)
  * id. */
 static void events_and_order (void)
 {
-    enum { count = 500 };
+    enum
+    {
+        count = 500
+    };
     zt_fast_t f = zt_fast_open ();
     uint8_t body[32];
 
@@ -316,8 +319,8 @@ static void both_modes_in_a_context (void)
 /* Around every limit between the ways a body is kept, both directions. */
 static void sizes (void)
 {
-    static const size_t large[] = {4095,  4096,  4097,   16384,   32767, 32768,
-                                   65535, 65536, 65537,  1 << 18, 1 << 20,
+    static const size_t large[] = {4095, 4096, 4097, 16384, 32767, 32768,
+                                   65535, 65536, 65537, 1 << 18, 1 << 20,
                                    (1 << 20) + 1, LARGEST_BYTES};
     zt_fast_t f = zt_fast_open ();
     uint8_t *body = malloc (LARGEST_BYTES);

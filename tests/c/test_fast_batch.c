@@ -67,7 +67,10 @@ static void waits_for_the_first_only (void)
 /* Events and data of several peers: in order for each. */
 static void receives_events_and_data (void)
 {
-    enum { total = PEERS * (EACH + 2) };
+    enum
+    {
+        total = PEERS * (EACH + 2)
+    };
     void *ctx = zt_ctx ();
     void *s = zt_fast_socket (ctx);
     int port = zt_bind (s), fds[PEERS];
@@ -121,7 +124,11 @@ static void receives_events_and_data (void)
 /* Batches, single receives and the messages' old content go together. */
 static void replaces_old_content (void)
 {
-    enum { count = 8, size = 2000 };
+    enum
+    {
+        count = 8,
+        size = 2000
+    };
     zt_fast_t f = zt_fast_open ();
     zlink_msg_t msgs[count];
     uint8_t body[size];

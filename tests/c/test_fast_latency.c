@@ -99,7 +99,10 @@ static void *receive_as (void *arg)
 /* Wherever the receiver is, what another thread sends goes out by itself. */
 static void sends_go_out_at_once (void)
 {
-    enum { count = 1500 / ZT_SCALE };
+    enum
+    {
+        count = 1500 / ZT_SCALE
+    };
     zt_fast_t f = zt_fast_open ();
 
     zt_set_int (f.s, ZLINK_RCVTIMEO, 20);
@@ -136,7 +139,11 @@ static void sends_go_out_at_once (void)
 /* The same with a receiver that has much to do and does not come back. */
 static void sends_during_a_backlog (void)
 {
-    enum { backlog = 1000, count = 200 };
+    enum
+    {
+        backlog = 1000,
+        count = 200
+    };
     zt_fast_t f = zt_fast_open ();
     zlink_msg_t msg;
 
@@ -172,7 +179,11 @@ static void *send_until_closed (void *arg)
  * is written. */
 static void close_while_others_send (void)
 {
-    enum { times = 200 / ZT_SCALE, senders = 2 };
+    enum
+    {
+        times = 200 / ZT_SCALE,
+        senders = 2
+    };
     for (int i = 0; i < times; i++) {
         zt_fast_t f = zt_fast_open ();
         blocked_t b = {f.s, f.peer, 0};

@@ -68,7 +68,12 @@ static void kept_messages (void)
 /* One of many messages is kept: that pins no buffer for each. */
 static void few_of_many_are_kept (void)
 {
-    enum { kept_count = 400 / ZT_SCALE, period = 250, size = 1000 };
+    enum
+    {
+        kept_count = 400 / ZT_SCALE,
+        period = 250,
+        size = 1000
+    };
     zt_fast_t f = zt_fast_open ();
     zlink_msg_t kept[kept_count], msg;
     writer_t w = {f.fd, 0, kept_count * period, size};
@@ -225,7 +230,10 @@ static void init_counted (zlink_msg_t *msg, uint32_t peer, size_t size,
 static void sent_data_is_freed_once (void)
 {
     static const size_t sizes[] = {1, 40, 5000, 32767, 32768, 1 << 20};
-    enum { count = sizeof sizes / sizeof *sizes };
+    enum
+    {
+        count = sizeof sizes / sizeof *sizes
+    };
     zt_fast_t f = zt_fast_open ();
     atomic_int freed[2 * count];
     zlink_msg_t msgs[count];
@@ -255,7 +263,10 @@ static void sent_data_is_freed_once (void)
  * last one; what is queued for a lost peer is freed. */
 static void data_that_is_not_sent (void)
 {
-    enum { count = 64 };
+    enum
+    {
+        count = 64
+    };
     static const size_t sizes[] = {100, OWNED_BYTES};
     zt_fast_t f = zt_fast_open ();
     atomic_int freed = 0, queued = 0;
@@ -294,7 +305,10 @@ static void data_that_is_not_sent (void)
 static void kept_beyond_the_context (void)
 {
     static const size_t sizes[] = {10, 100, 5000, 70000, 300000};
-    enum { count = sizeof sizes / sizeof *sizes };
+    enum
+    {
+        count = sizeof sizes / sizeof *sizes
+    };
     zlink_msg_t msgs[count];
     zt_fast_t f = zt_fast_open ();
 

@@ -41,7 +41,10 @@ static void close_crowd (crowd_t *c)
 /* Grouped by peer, and alternating between peers. */
 static void sends_to_several_peers (void)
 {
-    enum { total = PEERS * EACH };
+    enum
+    {
+        total = PEERS * EACH
+    };
     crowd_t c = open_crowd ();
     static zlink_msg_t msgs[total];
 
@@ -69,7 +72,11 @@ static void sends_to_several_peers (void)
  * others stay as they are. */
 static void stops_at (crowd_t *c, uint32_t bad_peer, size_t size, int err)
 {
-    enum { count = 6, bad = 3 };
+    enum
+    {
+        count = 6,
+        bad = 3
+    };
     zlink_msg_t msgs[count];
 
     for (uint32_t i = 0; i < count; i++)
@@ -86,7 +93,7 @@ static void stops_at (crowd_t *c, uint32_t bad_peer, size_t size, int err)
         CHECK_EQ (zlink_msg_size (&msgs[i]), 0);
     for (uint32_t i = bad; i < count; i++)
         zt_fast_filled (&msgs[i], i == bad ? bad_peer : c->peers[i % PEERS], i,
-                   size);
+                        size);
     CHECK_FAIL (zlink_stream_send_batch (c->s, msgs + bad, count - bad, 0),
                 err);
     CHECK_EQ (
@@ -113,7 +120,11 @@ static void stops_at_the_first_refused (void)
 /* A full queue: with DONTWAIT the batch ends there. */
 static void full_queue (void)
 {
-    enum { count = 400, size = 10000 };
+    enum
+    {
+        count = 400,
+        size = 10000
+    };
     zt_fast_t f = zt_fast_open_small (HWM_MESSAGES);
     static zlink_msg_t msgs[count];
     uint32_t sent = 0, refused = 0;
@@ -164,7 +175,11 @@ static void *read_slowly (void *arg)
 /* Without DONTWAIT the batch waits for room in the middle. */
 static void waits_for_room (void)
 {
-    enum { count = 300, size = 10000 };
+    enum
+    {
+        count = 300,
+        size = 10000
+    };
     zt_fast_t f = zt_fast_open_small (HWM_MESSAGES);
     static zlink_msg_t msgs[count];
 
@@ -179,7 +194,11 @@ static void waits_for_room (void)
 
 static void closes_peer_after_what_is_queued (void)
 {
-    enum { count = 2000, size = 1000 };
+    enum
+    {
+        count = 2000,
+        size = 1000
+    };
     zt_fast_t f = zt_fast_open ();
     int other_fd = zt_client (f.port);
     uint32_t other = zt_fast_event (f.s, ZLINK_STREAM_CONNECTED);

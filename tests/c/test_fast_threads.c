@@ -127,7 +127,10 @@ static void end_client (client_t *c, bool cut)
  * closes some itself. Ends when all its connections have. */
 static void *run_clients (void *arg)
 {
-    enum { mine = PEERS / READERS };
+    enum
+    {
+        mine = PEERS / READERS
+    };
     uint32_t state = *(const uint32_t *) arg, left = mine;
     client_t *clients = calloc (mine, sizeof *clients);
     struct epoll_event events[64];

@@ -76,7 +76,10 @@ static void poll_and_receive (void)
 /* An event loop that takes all there is each time the descriptor says so. */
 static void descriptor (void)
 {
-    enum { count = 2000 };
+    enum
+    {
+        count = 2000
+    };
     zt_fast_t f = zt_fast_open ();
     struct pollfd pfd = {zt_get_int (f.s, ZLINK_FD), POLLIN, 0};
     zlink_msg_t msgs[7];
@@ -299,7 +302,10 @@ static void signals_interrupt (void)
 /* At RCVHWM the peer is no longer read; nothing is lost. */
 static void rcvhwm_pushes_back (void)
 {
-    enum { frame_bytes = 4 + 1000 };
+    enum
+    {
+        frame_bytes = 4 + 1000
+    };
     zt_fast_t f = zt_fast_open_small (HWM_MESSAGES);
     uint8_t frame[frame_bytes];
     size_t written = 0;

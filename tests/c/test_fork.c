@@ -86,11 +86,11 @@ static void nothing (int id, void *arg)
 static void idle (void *arg) { (void) arg; }
 
 /* Calls without a return value that can tell set errno alone. */
-#define CHECK_ERRNO(call)                                                      \
-    do {                                                                       \
-        errno = 0;                                                             \
-        call;                                                                  \
-        CHECK_EQ (errno, ENOTSUP);                                             \
+#define CHECK_ERRNO(call)          \
+    do {                           \
+        errno = 0;                 \
+        call;                      \
+        CHECK_EQ (errno, ENOTSUP); \
     } while (0)
 
 static void sockets_are_refused (void)
@@ -423,9 +423,12 @@ static void inheritance_of_programs (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (every_call_in_a_child), ZT_CASE (forks_under_load),
-  ZT_CASE (exit_handlers_of_a_child), ZT_CASE (threads_that_fork),
-  ZT_CASE (programs), ZT_CASE (inheritance_of_programs),
+  ZT_CASE (every_call_in_a_child),
+  ZT_CASE (forks_under_load),
+  ZT_CASE (exit_handlers_of_a_child),
+  ZT_CASE (threads_that_fork),
+  ZT_CASE (programs),
+  ZT_CASE (inheritance_of_programs),
 };
 
 ZT_MAIN (cases)

@@ -63,7 +63,10 @@ static void recv_truncates (void)
 
 static void msg_recv_never_truncates (void)
 {
-    enum { size = 1 << 20 };
+    enum
+    {
+        size = 1 << 20
+    };
     fixture_t f = open_fixture ();
     uint8_t *body = malloc (size);
 
@@ -150,7 +153,10 @@ static void huge_bodies (void)
 static void byte_by_byte (void)
 {
     static const uint8_t frame[] = "\0\0\0\17slow but steady";
-    enum { size = 19 };
+    enum
+    {
+        size = 19
+    };
     fixture_t f = open_fixture ();
     uint8_t buf[8];
 
@@ -166,7 +172,10 @@ static void byte_by_byte (void)
 
 static void many_frames_in_one_segment (void)
 {
-    enum { frame_bytes = 4 + FRAME_BODY_BYTES };
+    enum
+    {
+        frame_bytes = 4 + FRAME_BODY_BYTES
+    };
     fixture_t f = open_fixture ();
     uint8_t *segment = malloc (MANY_FRAMES * frame_bytes);
 

@@ -95,7 +95,7 @@ static void closed_handles (void)
 
 static void socket_types (void)
 {
-    static const int absent[] = {ZLINK_PAIR,   ZLINK_PUB,  ZLINK_SUB,
+    static const int absent[] = {ZLINK_PAIR, ZLINK_PUB, ZLINK_SUB,
                                  ZLINK_DEALER, ZLINK_ROUTER, ZLINK_XPUB,
                                  ZLINK_XSUB};
     static const int unknown[] = {-1, 3, 4, 7, 8, 12, 13, 1000};
@@ -138,10 +138,23 @@ static void max_sockets (void)
 static void error_texts (void)
 {
     static const int errors[] = {
-      EINVAL,     EAGAIN,     ENOTSUP,      EPROTONOSUPPORT, ENOBUFS,
-      EADDRINUSE, ENOTSOCK,   EMSGSIZE,     EHOSTUNREACH,    ETIMEDOUT,
-      EFSM,       ETERM,      EMTHREAD,     ENOCOMPATPROTO,  0,
-      -1,         1000000000,
+      EINVAL,
+      EAGAIN,
+      ENOTSUP,
+      EPROTONOSUPPORT,
+      ENOBUFS,
+      EADDRINUSE,
+      ENOTSOCK,
+      EMSGSIZE,
+      EHOSTUNREACH,
+      ETIMEDOUT,
+      EFSM,
+      ETERM,
+      EMTHREAD,
+      ENOCOMPATPROTO,
+      0,
+      -1,
+      1000000000,
     };
     void *ctx = zt_ctx ();
     void *s = zt_socket (ctx);
@@ -176,9 +189,12 @@ static void errno_is_of_the_thread (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (foreign_pointers), ZT_CASE (closed_handles),
-  ZT_CASE (socket_types),     ZT_CASE (max_sockets),
-  ZT_CASE (error_texts),      ZT_CASE (errno_is_of_the_thread),
+  ZT_CASE (foreign_pointers),
+  ZT_CASE (closed_handles),
+  ZT_CASE (socket_types),
+  ZT_CASE (max_sockets),
+  ZT_CASE (error_texts),
+  ZT_CASE (errno_is_of_the_thread),
 };
 
 ZT_MAIN (cases)

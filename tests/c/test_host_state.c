@@ -192,7 +192,7 @@ static void an_ordinary_process (void)
 /* Every signal has a handler, with flags in all combinations that matter. */
 static void handlers_everywhere (void)
 {
-    static const int flags[] = {0,          SA_RESTART,   SA_ONSTACK,
+    static const int flags[] = {0, SA_RESTART, SA_ONSTACK,
                                 SA_SIGINFO, SA_RESETHAND, SA_NODEFER | SA_ONSTACK};
     for (int number = 1; number <= SIGRTMAX; number++) {
         struct sigaction action;
@@ -238,7 +238,7 @@ static void a_peculiar_process (void)
     cpu_set_t cpus;
     struct itimerval timer = {{3000, 0}, {3000, 0}};
     CHECK (setrlimit (RLIMIT_NOFILE, &files) == 0);
-    CHECK (setrlimit (RLIMIT_CORE, &(struct rlimit){4096, 8192}) == 0);
+    CHECK (setrlimit (RLIMIT_CORE, &(struct rlimit) {4096, 8192}) == 0);
     umask (027);
     CHECK (chdir ("/") == 0);
     CHECK (setenv ("HOST_OWN", "1", 1) == 0);
@@ -251,7 +251,7 @@ static void a_peculiar_process (void)
     CPU_ZERO (&cpus);
     CPU_SET (sched_getcpu (), &cpus);
     CHECK (sched_setaffinity (0, sizeof cpus, &cpus) == 0);
-    CHECK (sched_setscheduler (0, SCHED_BATCH, &(struct sched_param){0}) == 0);
+    CHECK (sched_setscheduler (0, SCHED_BATCH, &(struct sched_param) {0}) == 0);
     CHECK (personality (ADDR_NO_RANDOMIZE) >= 0);
     CHECK (fesetround (FE_UPWARD) == 0);
     expect_no_change ();
@@ -306,10 +306,14 @@ static void closed_stdin (void)
 }
 
 static const hd_case_t cases[] = {
-  HD_CASE (an_ordinary_process), HD_CASE (handlers_everywhere),
-  HD_CASE (signals_ignored),     HD_CASE (signals_blocked),
-  HD_CASE (a_signal_stack),      HD_CASE (a_peculiar_process),
-  HD_CASE (a_decimal_comma),     HD_CASE (non_blocking_stdio),
+  HD_CASE (an_ordinary_process),
+  HD_CASE (handlers_everywhere),
+  HD_CASE (signals_ignored),
+  HD_CASE (signals_blocked),
+  HD_CASE (a_signal_stack),
+  HD_CASE (a_peculiar_process),
+  HD_CASE (a_decimal_comma),
+  HD_CASE (non_blocking_stdio),
   HD_CASE (closed_stdin),
 };
 

@@ -204,7 +204,10 @@ static void blocked_send_to_vanishing_peer (void)
 /* The stream of frames a fast writer writes: frame n has seed n. */
 static void stream_bytes (uint8_t *buf, size_t size, uint64_t offset)
 {
-    enum { frame_bytes = 4 + FAST_BODY_BYTES };
+    enum
+    {
+        frame_bytes = 4 + FAST_BODY_BYTES
+    };
     uint8_t frame[frame_bytes];
     size_t done = 0;
     while (done < size) {

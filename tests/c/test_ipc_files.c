@@ -224,9 +224,12 @@ static void locked_folder (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (one_of_two_threads),        ZT_CASE (one_of_two_processes),
-  ZT_CASE (relative_path_after_chdir), ZT_CASE (folder_moves),
-  ZT_CASE (redial_after_chdir),        ZT_CASE (locked_folder),
+  ZT_CASE (one_of_two_threads),
+  ZT_CASE (one_of_two_processes),
+  ZT_CASE (relative_path_after_chdir),
+  ZT_CASE (folder_moves),
+  ZT_CASE (redial_after_chdir),
+  ZT_CASE (locked_folder),
 };
 
 int main (int argc, char **argv)

@@ -182,7 +182,10 @@ static void a_reset_ends_the_wait (void)
  * peers that read have everything by then. */
 static void with_a_limit_fast_peers_get_everything (void)
 {
-    enum { linger_ms = 1500 };
+    enum
+    {
+        linger_ms = 1500
+    };
     term_t t = {.ctx = zt_ctx ()};
     void *s = open_sender (t.ctx);
     int port = zt_bind (s), fds[PEERS];

@@ -95,7 +95,7 @@ static void answer_query (void)
 {
     static const uint8_t header[] = {0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0};
     static const uint8_t address[] = {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4,
-                                      127,  0,  0, 1};
+                                      127, 0, 0, 1};
     uint8_t packet[1024];
     struct sockaddr_in peer;
     socklen_t peer_size = sizeof peer;
@@ -202,7 +202,10 @@ static void addresses_that_refuse_are_passed_by (void)
 /* The kernel drops what comes for a listener whose queue is full. */
 static void addresses_that_are_silent_are_passed_by (void)
 {
-    enum { callers = 4 };
+    enum
+    {
+        callers = 4
+    };
     int port, listener = zt_listen (&port), calls[2][callers], full[2];
     static const char *const silent[] = {"127.0.0.2", "127.0.0.3"};
     for (int i = 0; i < 2; i++) {
@@ -222,7 +225,10 @@ static void addresses_that_are_silent_are_passed_by (void)
 /* The try that CONNECT_TIMEOUT ends is that of all addresses. */
 static void a_time_out_ends_all_attempts (void)
 {
-    enum { callers = 4 };
+    enum
+    {
+        callers = 4
+    };
     int port, listener = zt_listen (&port), calls[callers];
     close (listener);
     int full = listen_at ("127.0.0.2", port, 0);

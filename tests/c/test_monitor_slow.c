@@ -23,7 +23,10 @@ static void loses_the_oldest (void)
 {
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     void *monitor = zt_monitor (server, ZLINK_EVENT_ACCEPTED);
-    enum { connections = 5000 };
+    enum
+    {
+        connections = 5000
+    };
     zlink_monitor_event_t e;
     zlink_routing_id_t id;
     int port = zt_bind (server);
@@ -65,7 +68,11 @@ static void *send_numbers (void *arg)
 /* 100,000 events for nobody cost no message and little memory. */
 static void unread_events_cost_nothing (void)
 {
-    enum { messages = 10000, events = 100000 };
+    enum
+    {
+        messages = 10000,
+        events = 100000
+    };
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     void *monitor = zt_monitor (server, ZLINK_EVENT_ALL);
     sender_t sender = {zt_client (zt_bind (server)), messages};
@@ -99,7 +106,10 @@ static void unread_events_cost_nothing (void)
     zt_term (ctx);
 }
 
-enum { clients = 50 };
+enum
+{
+    clients = 50
+};
 
 /* Reads to the end; each connection has its three events, in their order. */
 static void *read_lives (void *monitor)

@@ -38,7 +38,7 @@ static void init (void)
 
 static void init_size (void)
 {
-    static const size_t sizes[] = {0,  1,  16, 31, 32,  33,   40,
+    static const size_t sizes[] = {0, 1, 16, 31, 32, 33, 40,
                                    47, 48, 63, 64, 65, 4096, 1 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         zlink_msg_t msgs[2]; /* one must not write into the other */
@@ -95,7 +95,10 @@ static void init_data_without_free (void)
 
 static void copies_share_the_data (void)
 {
-    enum { copies = 3 };
+    enum
+    {
+        copies = 3
+    };
     atomic_int freed = 0;
     zlink_msg_t msg, copy[copies];
     void *data = filled (LONG_BYTES, 4);
@@ -350,7 +353,10 @@ static void properties (void)
 
 static void msgv_close (void)
 {
-    enum { count = 3 };
+    enum
+    {
+        count = 3
+    };
     atomic_int freed = 0;
     zlink_msg_t *parts = malloc (count * sizeof *parts);
 

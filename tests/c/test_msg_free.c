@@ -6,7 +6,10 @@
 
 static const size_t sizes[] = {100, 1 << 20};
 
-enum { SIZES = sizeof sizes / sizeof *sizes };
+enum
+{
+    SIZES = sizeof sizes / sizeof *sizes
+};
 
 typedef struct fixture_t
 {
@@ -270,9 +273,12 @@ static void id_and_end (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (refused),       ZT_CASE (given_up),
-  ZT_CASE (sent_then_closed), ZT_CASE (copies),
-  ZT_CASE (moved),         ZT_CASE (received_into),
+  ZT_CASE (refused),
+  ZT_CASE (given_up),
+  ZT_CASE (sent_then_closed),
+  ZT_CASE (copies),
+  ZT_CASE (moved),
+  ZT_CASE (received_into),
   ZT_CASE (id_and_end),
 };
 

@@ -94,7 +94,10 @@ static void sent_data_is_freed_once (void)
 
 static void sent_copies (void)
 {
-    enum { copies = 4 };
+    enum
+    {
+        copies = 4
+    };
     fixture_t f = open_fixture ();
     atomic_int freed = 0;
     zlink_msg_t msg, copy;
@@ -144,7 +147,10 @@ static void failed_sends (void)
 /* Queued for a peer that goes away: freed all the same. */
 static void unsent_data_is_freed (void)
 {
-    enum { count = 32 };
+    enum
+    {
+        count = 32
+    };
     fixture_t f = open_fixture ();
     atomic_int freed = 0;
 
@@ -243,11 +249,14 @@ static void peer_address (void)
 static void sizes (void)
 {
     fixture_t f = open_fixture ();
-    enum { most = 10000000 };
+    enum
+    {
+        most = 10000000
+    };
     uint8_t *body = malloc (most);
     zlink_routing_id_t id;
     zlink_msg_t msg, copy;
-    static const size_t large[] = {16383, 16384, 32767,  32768, 65535,
+    static const size_t large[] = {16383, 16384, 32767, 32768, 65535,
                                    65536, 65537, 262144, most};
 
     CHECK (body != NULL);
@@ -277,7 +286,11 @@ static void sizes (void)
  * copied, moved, and sent on. */
 static void received_messages_are_kept (void)
 {
-    enum { count = 200, size = 3000 };
+    enum
+    {
+        count = 200,
+        size = 3000
+    };
     static zlink_msg_t kept[count];
     static uint8_t body[size];
     fixture_t f = open_fixture ();

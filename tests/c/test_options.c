@@ -59,9 +59,12 @@ typedef struct text_option_t
 } text_option_t;
 
 static const text_option_t text_options[] = {
-  {OPTION (BINDTODEVICE), 16},  {OPTION (TLS_CERT), 256},
-  {OPTION (TLS_KEY), 256},      {OPTION (TLS_CA), 256},
-  {OPTION (TLS_HOSTNAME), 256}, {OPTION (TLS_PASSWORD), 256},
+  {OPTION (BINDTODEVICE), 16},
+  {OPTION (TLS_CERT), 256},
+  {OPTION (TLS_KEY), 256},
+  {OPTION (TLS_CA), 256},
+  {OPTION (TLS_HOSTNAME), 256},
+  {OPTION (TLS_PASSWORD), 256},
   {OPTION (TLS_CIPHERS), 256},
 #undef OPTION
 };
@@ -298,9 +301,15 @@ enum
 static void applicable (bool applies[OPTIONS])
 {
     static const int others[] = {
-      ZLINK_AFFINITY, ZLINK_ROUTING_ID,    ZLINK_RCVMORE,
-      ZLINK_FD,       ZLINK_EVENTS,        ZLINK_TYPE,
-      ZLINK_MAXMSGSIZE, ZLINK_LAST_ENDPOINT, ZLINK_CONNECT_ROUTING_ID,
+      ZLINK_AFFINITY,
+      ZLINK_ROUTING_ID,
+      ZLINK_RCVMORE,
+      ZLINK_FD,
+      ZLINK_EVENTS,
+      ZLINK_TYPE,
+      ZLINK_MAXMSGSIZE,
+      ZLINK_LAST_ENDPOINT,
+      ZLINK_CONNECT_ROUTING_ID,
       ZLINK_HEARTBEAT_TIMEOUT,
     };
     for (size_t i = 0; i < COUNT (int_options); i++)
@@ -447,7 +456,10 @@ static void events (void)
 static void connect_routing_id (void)
 {
     static const char alias[] = "server-7";
-    enum { size = sizeof alias - 1 };
+    enum
+    {
+        size = sizeof alias - 1
+    };
     void *ctx = zt_ctx ();
     void *server = zt_socket (ctx);
     void *client = zt_socket (ctx);
@@ -500,11 +512,16 @@ static void connect_routing_id (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (int_options_of_a_socket), ZT_CASE (text_options_of_a_socket),
-  ZT_CASE (options_of_eight_bytes),  ZT_CASE (routing_ids),
-  ZT_CASE (get_only_options),        ZT_CASE (inapplicable_options),
-  ZT_CASE (events),                  ZT_CASE (connect_routing_id),
-  ZT_CASE (heartbeat_timeout),       ZT_CASE (ints_in_longer_buffers),
+  ZT_CASE (int_options_of_a_socket),
+  ZT_CASE (text_options_of_a_socket),
+  ZT_CASE (options_of_eight_bytes),
+  ZT_CASE (routing_ids),
+  ZT_CASE (get_only_options),
+  ZT_CASE (inapplicable_options),
+  ZT_CASE (events),
+  ZT_CASE (connect_routing_id),
+  ZT_CASE (heartbeat_timeout),
+  ZT_CASE (ints_in_longer_buffers),
 };
 
 ZT_MAIN (cases)

@@ -52,7 +52,11 @@ static void nobody (void)
 /* Three peers, each with counts of its own in either direction. */
 static void counters (void)
 {
-    enum { peers = 3, base = 100 };
+    enum
+    {
+        peers = 3,
+        base = 100
+    };
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     int port = zt_bind (server), fds[peers];
     zlink_routing_id_t ids[peers];
@@ -94,7 +98,11 @@ static void counters (void)
  * does not count. */
 static void only_accepted_messages_count (void)
 {
-    enum { hwm = 5, large = 1 << 20 };
+    enum
+    {
+        hwm = 5,
+        large = 1 << 20
+    };
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     zlink_routing_id_t id;
     zlink_msg_t msg;
@@ -185,7 +193,10 @@ static void address_and_time (void)
 /* The list, the index and the count tell the same, in any size of array. */
 static void lists (void)
 {
-    enum { peers = 20 };
+    enum
+    {
+        peers = 20
+    };
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     zlink_peer_info_t all[peers + 2], some[peers + 2];
     zlink_routing_id_t id, ids[peers];

@@ -9,7 +9,10 @@
 
 static void use_after_close (void)
 {
-    enum { size = 600000 }; /* more than a read buffer: it has its own */
+    enum
+    {
+        size = 600000
+    }; /* more than a read buffer: it has its own */
     static uint8_t body[size];
     zt_fast_t f = zt_fast_open ();
     zlink_msg_t msg;

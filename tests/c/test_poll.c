@@ -326,7 +326,7 @@ static void thousand_sockets (void)
         zt_connect (sockets[i], port);
         zt_expect_connect (server, &at_server[i]);
         zt_expect_connect (sockets[i], &id);
-        items[i] = (zlink_pollitem_t){sockets[i], 0, ZLINK_POLLIN, 0};
+        items[i] = (zlink_pollitem_t) {sockets[i], 0, ZLINK_POLLIN, 0};
     }
     CHECK_EQ (zlink_poll (items, POLLED_SOCKETS, 20), 0);
     for (size_t i = 0; i < sizeof active / sizeof *active; i++) {

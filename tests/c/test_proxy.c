@@ -12,7 +12,14 @@ typedef struct proxy_t
     int result, error;
 } proxy_t;
 
-enum { MSGS_IN, BYTES_IN, MSGS_OUT, BYTES_OUT, BACKEND };
+enum
+{
+    MSGS_IN,
+    BYTES_IN,
+    MSGS_OUT,
+    BYTES_OUT,
+    BACKEND
+};
 
 static proxy_t sockets (void)
 {
@@ -159,7 +166,11 @@ typedef struct stream_t
     uint32_t seed;
 } stream_t;
 
-enum { stream_messages = 300, stream_max = 40000 };
+enum
+{
+    stream_messages = 300,
+    stream_max = 40000
+};
 
 static size_t stream_size (uint32_t i)
 {
@@ -194,7 +205,10 @@ static void read_stream (int fd, uint32_t seed)
  * program takes the events, so each side sees only what the other sent. */
 static void clients_and_their_servers (void)
 {
-    enum { pairs = 2 };
+    enum
+    {
+        pairs = 2
+    };
     proxy_t p = sockets ();
     int port = zt_bind (p.frontend), client[pairs], server[pairs];
     zlink_routing_id_t id;
@@ -379,7 +393,10 @@ static void ends_with_the_context (void)
 /* A peer that does not read, and a socket that does not wait for it. */
 static void full_peer (void)
 {
-    enum { large = 8 << 20 };
+    enum
+    {
+        large = 8 << 20
+    };
     proxy_t p = sockets ();
     zt_set_int (p.backend, ZLINK_SNDHWM, 1);
     zt_set_int (p.backend, ZLINK_SNDTIMEO, 20);

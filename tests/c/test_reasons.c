@@ -3,8 +3,8 @@
 #include "ztest.h"
 #include "zmonitor.h"
 
-#define CONNECTION_EVENTS                                                      \
-    (ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_CONNECTION_READY                       \
+#define CONNECTION_EVENTS                                \
+    (ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_CONNECTION_READY \
      | ZLINK_EVENT_DISCONNECTED)
 
 typedef struct fixture_t

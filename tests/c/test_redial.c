@@ -109,7 +109,10 @@ static void pauses_stay_without_a_larger_maximum (void)
  * pauses anew, every connection has its id and its two events. */
 static void success_starts_the_pauses_anew (void)
 {
-    enum { pause_ms = 60 };
+    enum
+    {
+        pause_ms = 60
+    };
     int port, listener = zt_listen (&port);
     dialer_t d = open_dialer (pause_ms, 1000);
     zlink_routing_id_t id;
@@ -243,7 +246,10 @@ static deaf_t open_deaf (void)
 
 static void connect_timeout_ends_a_try (void)
 {
-    enum { timeout_ms = 100 };
+    enum
+    {
+        timeout_ms = 100
+    };
     deaf_t deaf = open_deaf ();
     dialer_t d = open_dialer (20, 0);
     zlink_routing_id_t id;

@@ -181,8 +181,10 @@ static void other_errors_start_afresh (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (to_a_peer_that_went),   ZT_CASE (body_comes_again),
-  ZT_CASE (id_of_a_live_peer),     ZT_CASE (owned_body_comes_again),
+  ZT_CASE (to_a_peer_that_went),
+  ZT_CASE (body_comes_again),
+  ZT_CASE (id_of_a_live_peer),
+  ZT_CASE (owned_body_comes_again),
   ZT_CASE (other_errors_start_afresh),
 };
 

@@ -89,8 +89,14 @@ static int call_proxy (place_t *p)
 }
 
 static call_fn *const calls[] = {
-  call_recv,          call_msg_recv,     call_send,         call_poll,
-  call_poll_with_fds, call_monitor_recv, call_monitor_poll, call_proxy,
+  call_recv,
+  call_msg_recv,
+  call_send,
+  call_poll,
+  call_poll_with_fds,
+  call_monitor_recv,
+  call_monitor_poll,
+  call_proxy,
 };
 #define CALLS (sizeof calls / sizeof *calls)
 

@@ -105,8 +105,8 @@ static void close_queue (void)
 /* Every size alone: one in each flush, then in batches. */
 static void each_size (void)
 {
-    static const size_t sizes[] = {0,    1,    16,    64,    477,   956,   957,
-                                   1024, 2000, 4028,  4029,  4096,  16316, 16317,
+    static const size_t sizes[] = {0, 1, 16, 64, 477, 956, 957,
+                                   1024, 2000, 4028, 4029, 4096, 16316, 16317,
                                    17000, 32700, 33000, 65468, 65469, 200000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t size = sizes[i];
@@ -173,7 +173,12 @@ static long resident_kib (void)
 /* What a flood took goes back while another peer is busy all the time. */
 static void memory_comes_back (void)
 {
-    enum { flood_kib = 64 << 10, most_kib = 16 << 10, size = 100 };
+    enum
+    {
+        flood_kib = 64 << 10,
+        most_kib = 16 << 10,
+        size = 100
+    };
     static uint8_t body[60000];
     open_queue ();
     int busy = zt_client (q.f.port);

@@ -122,7 +122,7 @@ static const struct
     int option, set, level, name;
     int expected; /* SYSTEM: as on a descriptor without it */
 } table[] = {
-#define KERNEL(option, set, level, name, expected)                             \
+#define KERNEL(option, set, level, name, expected)                 \
     {#option " " #set, ZLINK_##option, set, level, name, expected}
   /* The kernel doubles the buffers. */
   KERNEL (SNDBUF, 20000, SOL_SOCKET, SO_SNDBUF, 40000),
@@ -384,10 +384,14 @@ static void redialled (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (options_reach_the_kernel), ZT_CASE (always_set),
-  ZT_CASE (nothing_is_inherited),     ZT_CASE (tos_of_ipv6),
-  ZT_CASE (backlog),                  ZT_CASE (bindtodevice),
-  ZT_CASE (refused_by_the_kernel),    ZT_CASE (set_later),
+  ZT_CASE (options_reach_the_kernel),
+  ZT_CASE (always_set),
+  ZT_CASE (nothing_is_inherited),
+  ZT_CASE (tos_of_ipv6),
+  ZT_CASE (backlog),
+  ZT_CASE (bindtodevice),
+  ZT_CASE (refused_by_the_kernel),
+  ZT_CASE (set_later),
   ZT_CASE (redialled),
 };
 

@@ -87,7 +87,9 @@ static void *use_everything (void *arg)
     return arg;
 }
 
-static void run_on_stack (size_t size, void *(*run) (void *))
+typedef void *thread_fn (void *);
+
+static void run_on_stack (size_t size, thread_fn *run)
 {
     pthread_attr_t attr;
     pthread_t thread;

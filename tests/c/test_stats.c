@@ -64,7 +64,10 @@ static void new_socket_is_zero (void)
 static void exchange (void)
 {
     static const size_t sizes[] = {0, 1, 39, 100, 5000, 40000, 300000};
-    enum { count = sizeof sizes / sizeof *sizes };
+    enum
+    {
+        count = sizeof sizes / sizeof *sizes
+    };
     void *ctx = zt_ctx ();
     void *server = zt_fast_socket (ctx), *client = zt_socket (ctx);
     uint8_t *body = malloc (300000);
@@ -214,7 +217,10 @@ static void full_queue (void)
 /* Received and not yet taken, and the start of a long message. */
 static void memory_of_what_comes (void)
 {
-    enum { size = 700000 };
+    enum
+    {
+        size = 700000
+    };
     zt_fast_t f = zt_fast_open ();
     uint8_t *frame = calloc (1, 4 + size);
     zlink_msg_t msg;

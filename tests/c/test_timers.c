@@ -251,7 +251,10 @@ static void long_intervals (void)
 
 static void ids_are_not_used_again (void)
 {
-    enum { count = 100 };
+    enum
+    {
+        count = 100
+    };
     log_t log = {.timers = zlink_timers_new ()};
     int last = 0;
     for (int i = 0; i < count; i++) {

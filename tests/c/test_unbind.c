@@ -282,7 +282,11 @@ static void source_port (void)
  * accepted yet: they wait in the queue of the listener. */
 static void takes_what_waits_in_the_queue (void)
 {
-    enum { clients = 400, rounds = 10 / ZT_SCALE };
+    enum
+    {
+        clients = 400,
+        rounds = 10 / ZT_SCALE
+    };
     static int fds[clients];
     void *ctx = zt_ctx ();
     for (int i = 0; i < rounds; i++) {

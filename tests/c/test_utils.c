@@ -22,8 +22,8 @@ static void version (void)
 static void has (void)
 {
     static const char *const absent[] = {
-      "",     "TCP", "tcp ",  "tcp://", "no such capability", "inproc",
-      "pgm",  "udp", "curve", "gssapi", "norm",               "vmci",
+      "", "TCP", "tcp ", "tcp://", "no such capability", "inproc",
+      "pgm", "udp", "curve", "gssapi", "norm", "vmci",
       "tipc", "zmp", "draft", "stream\n"};
 
     CHECK_EQ (zlink_has ("tcp"), 1);
@@ -40,16 +40,19 @@ static void has (void)
 static void error_texts (void)
 {
     static const int errors[] = {
-      ENOTSUP,      EPROTONOSUPPORT, ENOBUFS,     ENETDOWN,     EADDRINUSE,
-      EADDRNOTAVAIL, ECONNREFUSED,   EINPROGRESS, ENOTSOCK,     EMSGSIZE,
-      EAFNOSUPPORT, ENETUNREACH,     ECONNABORTED, ECONNRESET,  ENOTCONN,
-      ETIMEDOUT,    EHOSTUNREACH,    ENETRESET,   EFSM,         ENOCOMPATPROTO,
-      ETERM,        EMTHREAD,        EINVAL,      EAGAIN,       EINTR,
-      EFAULT,       ENOMEM,          EMFILE,      ENODEV,       ENOENT};
+      ENOTSUP, EPROTONOSUPPORT, ENOBUFS, ENETDOWN, EADDRINUSE,
+      EADDRNOTAVAIL, ECONNREFUSED, EINPROGRESS, ENOTSOCK, EMSGSIZE,
+      EAFNOSUPPORT, ENETUNREACH, ECONNABORTED, ECONNRESET, ENOTCONN,
+      ETIMEDOUT, EHOSTUNREACH, ENETRESET, EFSM, ENOCOMPATPROTO,
+      ETERM, EMTHREAD, EINVAL, EAGAIN, EINTR,
+      EFAULT, ENOMEM, EMFILE, ENODEV, ENOENT};
     static const int unknown[] = {-1, 100000, ZLINK_HAUSNUMERO,
                                   ZLINK_HAUSNUMERO + 50,
                                   ZLINK_HAUSNUMERO + 55, INT32_MAX, INT32_MIN};
-    enum { count = sizeof errors / sizeof *errors };
+    enum
+    {
+        count = sizeof errors / sizeof *errors
+    };
 
     for (int i = 0; i < count; i++) {
         CHECK (zlink_strerror (errors[i]) != NULL);
@@ -153,7 +156,7 @@ static void count_in_threads (void *counter, bool down, int64_t *sum,
 
     *sum = *zeroes = 0;
     for (int i = 0; i < THREADS; i++) {
-        shares[i] = (share_t){counter, 0, 0, down};
+        shares[i] = (share_t) {counter, 0, 0, down};
         threads[i] = zlink_threadstart (count, &shares[i]);
         CHECK (threads[i] != NULL);
     }

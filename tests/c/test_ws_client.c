@@ -175,7 +175,10 @@ static void sizes (void)
  * frames in a row alike. */
 static void masks_are_random (void)
 {
-    enum { count = 200 };
+    enum
+    {
+        count = 200
+    };
     uint32_t ones = 0, zeros = 0, last = 0;
     int repeated = 0;
     dial_t d = dial ("/", 30000);

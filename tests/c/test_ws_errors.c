@@ -42,7 +42,7 @@ static void expect_all_refused (const wrong_t *table, size_t count)
         expect_refused (&table[i]);
 }
 
-#define EXPECT_ALL_REFUSED(table)                                              \
+#define EXPECT_ALL_REFUSED(table)                                \
     expect_all_refused (table, sizeof (table) / sizeof *(table))
 
 static void reserved_bits (void)
@@ -193,7 +193,7 @@ static void valid_codes_are_answered_alike (void)
 
 static void invalid_codes_are_errors (void)
 {
-    static const int codes[] = {0,    1,    999,  1004, 1005, 1006,
+    static const int codes[] = {0, 1, 999, 1004, 1005, 1006,
                                 1015, 1016, 1100, 2000, 2999, 5000, 65535};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         expect_code (codes[i], 1002, ZLINK_DISCONNECT_TRANSPORT_ERROR);

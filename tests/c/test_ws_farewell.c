@@ -59,7 +59,9 @@ static void what_the_peer_says (void)
     char longest[124];
     memset (longest, 'r', 123);
     longest[123] = '\0';
-    const char *const reasons[] = {"", "tired", "m\xC3\xBC" "de", longest};
+    const char *const reasons[] = {"", "tired", "m\xC3\xBC"
+                                                "de",
+                                   longest};
     zws_t w = zws_open (NO_LIMIT);
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         write_close (w.fd, 4000 + (int) i, reasons[i]);
@@ -84,7 +86,10 @@ static void what_the_peer_says (void)
 /* Many reasons wait, are received in batches, or never. */
 static void reasons_that_wait (void)
 {
-    enum { count = 50 };
+    enum
+    {
+        count = 50
+    };
     zws_t w = zws_open (NO_LIMIT);
     zlink_msg_t msgs[count];
     zt_fast_init_all (msgs, count);
@@ -147,7 +152,8 @@ static void what_the_application_says (void)
     longest[123] = '\0';
     zws_t w = zws_open (NO_LIMIT);
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        const char *reason = i % 3 == 0 ? NULL : i % 3 == 1 ? "no login" : longest;
+        const char *reason = i % 3 == 0 ? NULL : i % 3 == 1 ? "no login"
+                                                            : longest;
         zt_fast_send (w.s, w.peer, "bye", 3);
         CHECK_OK (zlink_stream_close_peer_with (w.s, w.peer, codes[i], reason));
         CHECK_FAIL (zlink_stream_close_peer_with (w.s, w.peer, 4000, NULL),
@@ -166,7 +172,7 @@ static void what_the_application_says (void)
 
 static void arguments (void)
 {
-    static const int codes[] = {-1,   0,    999,  1004, 1005, 1006, 1015,
+    static const int codes[] = {-1, 0, 999, 1004, 1005, 1006, 1015,
                                 1016, 2999, 5000, 65536 + 1000};
     char too_long[125];
     memset (too_long, 'r', 124);

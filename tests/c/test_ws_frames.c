@@ -98,8 +98,8 @@ static void bytes_one_by_one (void)
 /* Around every change of the length's encoding, both ways. */
 static void every_encoding_of_the_length (void)
 {
-    static const size_t sizes[] = {0,     1,     2,     121,   122,
-                                   123,   125,   126,   65530, 65531,
+    static const size_t sizes[] = {0, 1, 2, 121, 122,
+                                   123, 125, 126, 65530, 65531,
                                    65532, 65535, 65536, 300000, 5000000};
     uint8_t *body = malloc (5000000);
     CHECK (body != NULL);
@@ -130,7 +130,11 @@ static void masks_of_all_kinds (void)
 
 static void many_messages_in_one_frame (void)
 {
-    enum { count = 10000, size = 4 + 4 };
+    enum
+    {
+        count = 10000,
+        size = 4 + 4
+    };
     uint8_t *payload = malloc (count * size);
     CHECK (payload != NULL);
     zws_t w = zws_open (NO_LIMIT);
@@ -147,7 +151,11 @@ static void many_messages_in_one_frame (void)
 
 static void one_message_over_many_frames (void)
 {
-    enum { count = 10000, part = 11 };
+    enum
+    {
+        count = 10000,
+        part = 11
+    };
     uint8_t *payload = malloc (count * part);
     CHECK (payload != NULL);
     zws_t w = zws_open (NO_LIMIT);
@@ -185,7 +193,10 @@ static void pings_of_every_size (void)
  * order or not (RFC 6455, 5.5.3). */
 static void many_pings_at_once (void)
 {
-    enum { count = 1000 };
+    enum
+    {
+        count = 1000
+    };
     uint8_t number[4];
     zws_t w = zws_open (NO_LIMIT);
     for (uint32_t i = 1; i <= count; i++) {
@@ -245,7 +256,13 @@ static size_t random_frame (uint8_t *out, size_t *size, const uint8_t *payload,
 /* Messages of random sizes in random frames in random writes. */
 static void random_streams (void)
 {
-    enum { rounds = 20, count = 50, most = 4000, cap = count * (most + 4) };
+    enum
+    {
+        rounds = 20,
+        count = 50,
+        most = 4000,
+        cap = count * (most + 4)
+    };
     uint8_t *plain = malloc (cap), *out = malloc (40 * cap);
     uint32_t state = (uint32_t) zt_now_ms ();
     CHECK (plain != NULL && out != NULL);
@@ -287,7 +304,11 @@ static void random_streams (void)
  * without a mask, with whole messages inside, in the shortest encoding. */
 static void whole_messages_are_written (void)
 {
-    enum { count = 3000, most = 1000 };
+    enum
+    {
+        count = 3000,
+        most = 1000
+    };
     uint8_t body[most];
     uint32_t state = 99, i = 0;
     zws_t w = zws_open (NO_LIMIT);
@@ -318,7 +339,11 @@ static void whole_messages_are_written (void)
 /* At RCVHWM the connection is not read on, and nothing is lost. */
 static void high_water_mark (void)
 {
-    enum { count = 2000, size = 100 };
+    enum
+    {
+        count = 2000,
+        size = 100
+    };
     uint8_t body[size];
     zws_t w = zws_open (NO_LIMIT);
     zt_set_int (w.s, ZLINK_RCVHWM, 10);

@@ -140,7 +140,11 @@ static void pings_without_end (void)
 /* A ping is between messages, never inside one, whatever is queued. */
 static void between_messages (void)
 {
-    enum { COUNT = 12, SIZE = 700000 };
+    enum
+    {
+        COUNT = 12,
+        SIZE = 700000
+    };
     zws_t w = zws_open_pinging (1, 0);
     uint8_t *body = malloc (SIZE);
     int pings = 0;
@@ -240,7 +244,10 @@ static void diallers_do_not (void)
 /* Peers come and go while they wait for their pings. */
 static void come_and_go (void)
 {
-    enum { PEERS = 300 };
+    enum
+    {
+        PEERS = 300
+    };
     zws_t w = zws_open_pinging (20, 0);
     int fds[PEERS];
 
@@ -265,9 +272,12 @@ static void come_and_go (void)
 }
 
 static const zt_case_t cases[] = {
-  ZT_CASE (silent_peers_are_ended), ZT_CASE (pings_without_end),
-  ZT_CASE (between_messages),       ZT_CASE (not_read),
-  ZT_CASE (diallers_do_not),        ZT_CASE (come_and_go),
+  ZT_CASE (silent_peers_are_ended),
+  ZT_CASE (pings_without_end),
+  ZT_CASE (between_messages),
+  ZT_CASE (not_read),
+  ZT_CASE (diallers_do_not),
+  ZT_CASE (come_and_go),
 };
 
 ZT_MAIN (cases)

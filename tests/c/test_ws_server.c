@@ -82,7 +82,10 @@ static void requests_of_many_kinds (void)
 /* A header of nearly 16 KiB. */
 static void long_header (void)
 {
-    enum { filler = 16300 };
+    enum
+    {
+        filler = 16300
+    };
     char request[ZWS_HEADER_CAP] = START HOST CONNECTION UPGRADE VERSION KEY
       "Cookie: ";
     size_t size = strlen (request);
@@ -123,7 +126,10 @@ static void request_byte_by_byte (void)
 /* Request and messages in one segment. */
 static void messages_behind_the_request (void)
 {
-    enum { count = 100 };
+    enum
+    {
+        count = 100
+    };
     uint8_t bytes[8192], msg[8];
     static const uint8_t mask[4] = {5, 6, 7, 8};
     char header[ZWS_HEADER_CAP];
@@ -457,7 +463,10 @@ static void client_goes_in_between (void)
 /* Clients in the middle of a handshake do not keep a socket from closing. */
 static void socket_closes_in_between (void)
 {
-    enum { count = 20 };
+    enum
+    {
+        count = 20
+    };
     int fds[count];
     zws_t w = zws_open (NO_LIMIT);
     for (int i = 0; i < count; i++) {

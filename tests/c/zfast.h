@@ -151,7 +151,10 @@ static inline zt_fast_t zt_fast_open (void)
 /* As zt_fast_open, with high-water marks and small kernel buffers. */
 static inline zt_fast_t zt_fast_open_small (int hwm)
 {
-    enum { buffer_bytes = 65536 };
+    enum
+    {
+        buffer_bytes = 65536
+    };
     zt_fast_t f;
     f.ctx = zt_ctx ();
     f.s = zt_fast_socket (f.ctx);

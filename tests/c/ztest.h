@@ -45,10 +45,10 @@ int zt_main (int argc, char **argv, const zt_case_t *cases, size_t count);
  * as passed. The caller returns, or goes on with the rest. */
 void zt_skip (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
-#define ZT_MAIN(cases)                                                         \
-    int main (int argc, char **argv)                                           \
-    {                                                                          \
-        return zt_main (argc, argv, cases, sizeof (cases) / sizeof (*cases));  \
+#define ZT_MAIN(cases)                                                        \
+    int main (int argc, char **argv)                                          \
+    {                                                                         \
+        return zt_main (argc, argv, cases, sizeof (cases) / sizeof (*cases)); \
     }
 
 /* ----------------------------------------------------------------- checks */
@@ -68,40 +68,40 @@ void zt_check_fail (bool failed, int err, const char *file, int line,
 void zt_poll_pause (const char *file, int line, const char *expr);
 
 #define CHECK(cond) zt_check ((cond), __FILE__, __LINE__, #cond)
-#define CHECK_EQ(actual, expected)                                             \
-    zt_check_eq ((long long) (actual), (long long) (expected), __FILE__,       \
+#define CHECK_EQ(actual, expected)                                       \
+    zt_check_eq ((long long) (actual), (long long) (expected), __FILE__, \
                  __LINE__, #actual " == " #expected)
-#define CHECK_MEM(actual, expected, size)                                      \
-    zt_check_mem (actual, expected, size, __FILE__, __LINE__,                  \
+#define CHECK_MEM(actual, expected, size)                     \
+    zt_check_mem (actual, expected, size, __FILE__, __LINE__, \
                   #actual " has the bytes of " #expected)
-#define CHECK_STR(actual, expected)                                            \
-    zt_check_str (actual, expected, __FILE__, __LINE__,                        \
+#define CHECK_STR(actual, expected)                     \
+    zt_check_str (actual, expected, __FILE__, __LINE__, \
                   #actual " is " #expected)
-#define CHECK_RANGE(actual, low, high)                                         \
-    zt_check_range (actual, low, high, __FILE__, __LINE__,                     \
+#define CHECK_RANGE(actual, low, high)                     \
+    zt_check_range (actual, low, high, __FILE__, __LINE__, \
                     #actual " in [" #low ", " #high "]")
 #define CHECK_OK(call) zt_check_eq ((call), 0, __FILE__, __LINE__, #call)
-#define CHECK_FAIL(call, err)                                                  \
-    zt_check_fail ((call) == -1, err, __FILE__, __LINE__,                      \
+#define CHECK_FAIL(call, err)                             \
+    zt_check_fail ((call) == -1, err, __FILE__, __LINE__, \
                    #call " fails with " #err)
-#define CHECK_NULL(call, err)                                                  \
-    zt_check_fail ((call) == NULL, err, __FILE__, __LINE__,                    \
+#define CHECK_NULL(call, err)                               \
+    zt_check_fail ((call) == NULL, err, __FILE__, __LINE__, \
                    #call " is NULL with " #err)
 
 /* A wait since start_ms took its time; that it ended is the watchdog's matter. */
-#define CHECK_WAITED(start_ms, least_ms)                                       \
-    zt_check (zt_now_ms () - (start_ms) >= (least_ms), __FILE__, __LINE__,     \
+#define CHECK_WAITED(start_ms, least_ms)                                   \
+    zt_check (zt_now_ms () - (start_ms) >= (least_ms), __FILE__, __LINE__, \
               "waited for " #least_ms " ms at least")
 
 /* Longer than the watchdog waits: who waits for all of it does not pass. */
 #define ZT_TOO_LONG_MS 600000
 
 /* Waits until a condition holds; the watchdog names it when it never does. */
-#define ZT_UNTIL(cond)                                                         \
-    do {                                                                       \
-        while (!(cond))                                                        \
-            zt_poll_pause (__FILE__, __LINE__, #cond);                         \
-        zt_poll_pause (NULL, 0, NULL);                                         \
+#define ZT_UNTIL(cond)                                 \
+    do {                                               \
+        while (!(cond))                                \
+            zt_poll_pause (__FILE__, __LINE__, #cond); \
+        zt_poll_pause (NULL, 0, NULL);                 \
     } while (0)
 
 /* ---------------------------------------------------------------- process */

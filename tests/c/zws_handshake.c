@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <strings.h>
 
-#define CONNECTION_EVENTS                                                      \
-    (ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_CONNECTION_READY                       \
-     | ZLINK_EVENT_HANDSHAKE_FAILED_NO_DETAIL                                  \
-     | ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL                                   \
+#define CONNECTION_EVENTS                                            \
+    (ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_CONNECTION_READY             \
+     | ZLINK_EVENT_HANDSHAKE_FAILED_NO_DETAIL                        \
+     | ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL                         \
      | ZLINK_EVENT_HANDSHAKE_FAILED_AUTH | ZLINK_EVENT_DISCONNECTED)
 
 /* ------------------------------------------------- SHA-1 of up to 119 bytes */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define CURL "curl", "--silent", "--show-error", "--include", "--max-time", "20"
-#define UPGRADE                                                                \
-    "--http1.1", "-H", "Connection: Upgrade", "-H", "Upgrade: websocket",      \
+#define UPGRADE                                                              \
+    "--http1.1", "-H", "Connection: Upgrade", "-H", "Upgrade: websocket",    \
       "-H", "Sec-WebSocket-Version: 13", "-H", "Sec-WebSocket-Key: " ZWS_KEY
 
 /* The https:// or http:// address of an endpoint, in a buffer of the thread. */

@@ -56,7 +56,11 @@ static void large_messages (void)
 
 static void many_small_messages (void)
 {
-    enum { count = 20000, size = 40 };
+    enum
+    {
+        count = 20000,
+        size = 40
+    };
     uint8_t body[size];
     ztls_t t = ztls_open ();
     zt_child_t client = zt_s_client (t.port, NULL);

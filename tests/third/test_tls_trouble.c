@@ -166,7 +166,10 @@ static void silent_client_is_cut (void)
 /* A thousand of them do not stop the one that talks, nor new ones. */
 static void many_silent_clients (void)
 {
-    enum { count = 1000 / ZT_SCALE };
+    enum
+    {
+        count = 1000 / ZT_SCALE
+    };
     static int fds[count];
     ztls_t t = ztls_open ();
     zt_raise_nofile ();
@@ -191,7 +194,10 @@ static void many_silent_clients (void)
 /* Sockets close under them, too. */
 static void closed_among_silent_clients (void)
 {
-    enum { count = 50 };
+    enum
+    {
+        count = 50
+    };
     int fds[count];
     ztls_t t = ztls_open ();
     for (int i = 0; i < count; i++) {

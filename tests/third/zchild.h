@@ -29,6 +29,6 @@ void zt_kill (zt_child_t *child);
 int zt_run (const char *const argv[], char *output, size_t cap);
 
 /* Runs a program whose arguments are the rest, or starts it. */
-#define ZT_ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define ZT_ARGV(...) ((const char *const[]) {__VA_ARGS__, NULL})
 
 #endif

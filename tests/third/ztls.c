@@ -66,9 +66,9 @@ void zt_set_cert (void *s, const char *name)
 zt_child_t zt_s_client (int port, ...)
 {
     const char *argv[13 + MORE_ARGUMENTS] = {
-      "openssl",   "s_client",      "-quiet",
+      "openssl", "s_client", "-quiet",
       "-nocommands", "-no_ign_eof", "-verify_quiet", "-verify_return_error",
-      "-CAfile",   zt_cert ("ca.pem")};
+      "-CAfile", zt_cert ("ca.pem")};
     size_t used = 9;
     char address[32];
     va_list more;

@@ -10,8 +10,7 @@ namespace
 class tls_state
 {
   public:
-    explicit tls_state (const config &config) :
-        context_ (asio::ssl::context::tls_server)
+    explicit tls_state (const config &config) : context_ (asio::ssl::context::tls_server)
     {
         if (!config.tls_cert || !config.tls_key)
             throw std::invalid_argument ("TLS_CERT and TLS_KEY are needed");

@@ -45,8 +45,8 @@ enum fault
 
 static const char *const fault_names[] = {
   "none", "wrong-bytes", "wrong-header", "wrong-length", "duplicate", "lost",
-  "swap", "dies",        "silent",       "stalls",       "foreign",
-  "no-accept", "slow",   "mute",         "stays",
+  "swap", "dies", "silent", "stalls", "foreign",
+  "no-accept", "slow", "mute", "stays",
   /* by enum ws_fault */
   "ws-none", "ws-split", "ws-refuses", "ws-upgrade", "ws-accept", "ws-mute",
   "ws-masked", "ws-text", "ws-opcode", "ws-stray", "ws-reserved",

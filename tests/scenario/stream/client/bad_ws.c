@@ -199,8 +199,8 @@ void bad_ws_write (struct bad_ws *ws,
             header.len = WEBSOCKET_MAX_CONTROL + 1;
             break;
         case WS_FAULT_PART_PING:
-            header = (struct websocket_header){.opcode = WEBSOCKET_PING,
-                                               .len = 1};
+            header = (struct websocket_header) {.opcode = WEBSOCKET_PING,
+                                                .len = 1};
             break;
         case WS_FAULT_CLOSE:
             header.opcode = WEBSOCKET_CLOSE;

@@ -168,7 +168,7 @@ struct connections *connections_new (struct run *run)
         connections_free (all);
         return NULL;
     }
-    run->transport = (struct transport){
+    run->transport = (struct transport) {
       .state = all,
       .connect = start_connect,
       .serve = serve,

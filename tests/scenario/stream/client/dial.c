@@ -44,8 +44,8 @@ static int to_path (struct dial *dial, const char *path)
 
 int dial_init (struct dial *dial, const struct options *options)
 {
-    *dial = (struct dial){.sndbuf = (int) options->sndbuf,
-                          .rcvbuf = (int) options->rcvbuf};
+    *dial = (struct dial) {.sndbuf = (int) options->sndbuf,
+                           .rcvbuf = (int) options->rcvbuf};
     return options->path ? to_path (dial, options->path)
                          : to_port (dial, options);
 }

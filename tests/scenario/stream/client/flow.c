@@ -31,7 +31,7 @@ void flow_release (struct connections *all, uint32_t index)
     free (connection->unsent);
     if (connection->channel)
         channel_free (&all->layers, connection->channel);
-    *connection = (struct connection){.fd = -1};
+    *connection = (struct connection) {.fd = -1};
 }
 
 void flow_lose (struct connections *all, uint32_t index, int error)

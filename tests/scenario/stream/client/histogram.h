@@ -9,7 +9,7 @@
 #define HISTOGRAM_SUB_BITS 7
 #define HISTOGRAM_SUB_BUCKETS (1u << HISTOGRAM_SUB_BITS)
 #define HISTOGRAM_MAX_BITS 42 /* 2^42 ns is more than an hour */
-#define HISTOGRAM_BUCKETS                                                      \
+#define HISTOGRAM_BUCKETS                                                   \
     ((HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1) * HISTOGRAM_SUB_BUCKETS)
 
 struct histogram

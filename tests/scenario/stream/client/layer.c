@@ -41,7 +41,7 @@ int layers_init (struct layers *layers,
                  size_t input_size)
 {
     const struct transport_layers *found = find (options->transport);
-    *layers = (struct layers){0};
+    *layers = (struct layers) {0};
     for (size_t i = 0; i < found->count; i++) {
         layers->kinds[i] = found->kinds[i];
         layers->shared[i] = found->kinds[i]->prepare (options, input_size);

@@ -207,7 +207,7 @@ static int error_of (struct connection *connection, int result)
 
 static void set_records (const struct shared *shared, struct span *span)
 {
-    *span = (struct span){shared->records, shared->records_len};
+    *span = (struct span) {shared->records, shared->records_len};
 }
 
 static int handshake (void *state,
@@ -232,7 +232,7 @@ static int decode (void *state, struct span *data, struct span *answer)
     struct shared *shared = connection->shared;
     shared->records_len = 0;
     shared->input = *data;
-    *data = (struct span){shared->plain, 0};
+    *data = (struct span) {shared->plain, 0};
     int got;
     while ((got = SSL_read (connection->ssl, data->bytes + data->len,
                             (int) (shared->plain_size - data->len)))

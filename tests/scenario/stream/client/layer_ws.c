@@ -111,7 +111,7 @@ static void answer_with (struct shared *shared,
                          size_t len,
                          struct span *answer)
 {
-    *answer = (struct span){shared->answer + LAYER_HEADROOM, len};
+    *answer = (struct span) {shared->answer + LAYER_HEADROOM, len};
     memcpy (answer->bytes, payload, len);
     frame_in_place (shared, opcode, answer);
 }

@@ -45,7 +45,7 @@ static enum settings_result check (struct options *options)
 enum settings_result
 options_read (struct options *o, int argc, char **argv)
 {
-    *o = (struct options){
+    *o = (struct options) {
       .stack = "stream",
       .host = "127.0.0.1",
       .transport = "tcp",

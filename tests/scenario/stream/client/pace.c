@@ -8,7 +8,7 @@ void pace_init (struct pace *pace,
                 uint32_t connections,
                 uint32_t burst)
 {
-    *pace = (struct pace){.connections = connections, .burst = burst};
+    *pace = (struct pace) {.connections = connections, .burst = burst};
     if (rate > 0)
         pace->slot_ns = NS_PER_S * burst / (double) rate;
 }

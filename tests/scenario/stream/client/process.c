@@ -58,7 +58,7 @@ struct process_switches process_context_switches (long pid)
     DIR *dir = opendir (path);
     if (!dir)
         return sum;
-    sum = (struct process_switches){0, 0};
+    sum = (struct process_switches) {0, 0};
     for (struct dirent *entry; (entry = readdir (dir)) != NULL;) {
         char name[300];
         snprintf (name, sizeof name, "task/%s/status", entry->d_name);

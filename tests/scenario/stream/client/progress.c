@@ -7,7 +7,7 @@
 #define CLEAR_LINE "\r\033[K"
 #define NS_PER_S 1e9
 
-static const char *const phase_names[] = {"connect", "idle",  "warm-up",
+static const char *const phase_names[] = {"connect", "idle", "warm-up",
                                           "measure", "drain", "close"};
 
 void progress_begin (struct progress *progress,
@@ -16,11 +16,11 @@ void progress_begin (struct progress *progress,
                      const char *label,
                      uint32_t ccu)
 {
-    *progress = (struct progress){.before = before ? before : "",
-                                  .stack = stack,
-                                  .label = label,
-                                  .on = isatty (STDERR_FILENO) == 1,
-                                  .ccu = ccu};
+    *progress = (struct progress) {.before = before ? before : "",
+                                   .stack = stack,
+                                   .label = label,
+                                   .on = isatty (STDERR_FILENO) == 1,
+                                   .ccu = ccu};
 }
 
 void progress_update (struct progress *progress,

@@ -6,10 +6,10 @@
 const char *protocol_error_name (int error)
 {
     static const char *const names[] = {
-      "tls_certificate", "tls_failed",       "tls_closed",
-      "ws_refused",      "ws_bad_upgrade",   "ws_bad_accept",
-      "ws_masked_frame", "ws_bad_opcode",    "ws_reserved_bits",
-      "ws_bad_control",  "ws_closed"};
+      "tls_certificate", "tls_failed", "tls_closed",
+      "ws_refused", "ws_bad_upgrade", "ws_bad_accept",
+      "ws_masked_frame", "ws_bad_opcode", "ws_reserved_bits",
+      "ws_bad_control", "ws_closed"};
     _Static_assert (sizeof names / sizeof names[0]
                       == PROTOCOL_ERROR_END - PROTOCOL_ERROR_FIRST,
                     "every error has a name");

@@ -28,27 +28,27 @@ static uint64_t seconds_ns (double seconds)
 
 int run_init (struct run *run, const struct options *options)
 {
-    *run = (struct run){.options = options};
+    *run = (struct run) {.options = options};
     run->traffic.inflight = (uint32_t) options->inflight;
     if (options_has_traffic (options))
         pace_init (&run->traffic.pace, (uint64_t) options->rate,
                    (uint32_t) options->ccu, (uint32_t) options->burst);
     run->traffic.sample_rate = (uint32_t) options->latency_sample_rate;
-    run->measures = (struct measures){.connect_ms = -1,
-                                      .measured_s = -1,
-                                      .server_cpu_s = -1,
-                                      .client_cpu_s = -1,
-                                      .server_switches = {-1, -1},
-                                      .server_syscalls = -1,
-                                      .server_rss_peak_kb = -1,
-                                      .server_rss_kb = -1,
-                                      .server_rss_idle_kb = -1,
-                                      .client_rss_kb = -1,
-                                      .client_conn_rss_kb = -1,
-                                      .client_fds = -1,
-                                      .silent = -1,
-                                      .silent_replaced = -1,
-                                      .silent_ended = -1};
+    run->measures = (struct measures) {.connect_ms = -1,
+                                       .measured_s = -1,
+                                       .server_cpu_s = -1,
+                                       .client_cpu_s = -1,
+                                       .server_switches = {-1, -1},
+                                       .server_syscalls = -1,
+                                       .server_rss_peak_kb = -1,
+                                       .server_rss_kb = -1,
+                                       .server_rss_idle_kb = -1,
+                                       .client_rss_kb = -1,
+                                       .client_conn_rss_kb = -1,
+                                       .client_fds = -1,
+                                       .silent = -1,
+                                       .silent_replaced = -1,
+                                       .silent_ended = -1};
     run->links = calloc ((size_t) options->ccu, sizeof *run->links);
     if (!run->links
         || message_format_init (&run->traffic.format, (size_t) options->size)
@@ -277,7 +277,7 @@ static bool measure (struct run *run)
         measures->server_cpu_s = server_cpu_now - server_cpu;
     struct process_switches now = process_context_switches (server);
     if (server && switches.voluntary >= 0 && now.voluntary >= 0)
-        measures->server_switches = (struct process_switches){
+        measures->server_switches = (struct process_switches) {
           now.voluntary - switches.voluntary,
           now.involuntary - switches.involuntary};
     if (traced)

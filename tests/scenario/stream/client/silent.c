@@ -85,7 +85,7 @@ static void start (struct silent *silent, uint32_t index)
 {
     struct epoll_event event = {.events = EPOLLOUT, .data.u32 = index};
     struct line *line = &silent->lines[index];
-    *line = (struct line){.fd = dial_start (silent->dial)};
+    *line = (struct line) {.fd = dial_start (silent->dial)};
     if (line->fd >= 0
         && epoll_ctl (silent->epoll, EPOLL_CTL_ADD, line->fd, &event) != 0) {
         close (line->fd);

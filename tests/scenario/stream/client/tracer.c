@@ -19,7 +19,7 @@
 
 static void nap (void)
 {
-    nanosleep (&(struct timespec){.tv_nsec = NAP_MS * 1000000L}, NULL);
+    nanosleep (&(struct timespec) {.tv_nsec = NAP_MS * 1000000L}, NULL);
 }
 
 /* Everything the tool has printed; to be freed. */
@@ -87,7 +87,7 @@ static bool counts (const struct tracer *tracer)
 bool tracer_start (struct tracer *tracer, const char *tool, long pid)
 {
     int control[2], ack[2];
-    *tracer = (struct tracer){.strace = strcmp (tool, "strace") == 0};
+    *tracer = (struct tracer) {.strace = strcmp (tool, "strace") == 0};
     tracer->output = memfd_create ("tracer", 0);
     if (tracer->output < 0 || pipe (control) != 0)
         return false;

@@ -14,7 +14,8 @@
 static size_t len_bytes (uint8_t second)
 {
     uint8_t len = second & 0x7f;
-    return len == LEN_64 ? 8 : len == LEN_16 ? 2 : 0;
+    return len == LEN_64 ? 8 : len == LEN_16 ? 2
+                                             : 0;
 }
 
 size_t websocket_header_size (const uint8_t *bytes, size_t len)
@@ -29,11 +30,11 @@ void websocket_header_read (struct websocket_header *header,
                             const uint8_t *bytes)
 {
     size_t extra = len_bytes (bytes[1]);
-    *header = (struct websocket_header){.final = bytes[0] & 0x80,
-                                        .reserved = bytes[0] >> 4 & 7,
-                                        .opcode = bytes[0] & 15,
-                                        .masked = bytes[1] & 0x80,
-                                        .len = bytes[1] & 0x7f};
+    *header = (struct websocket_header) {.final = bytes[0] & 0x80,
+                                         .reserved = bytes[0] >> 4 & 7,
+                                         .opcode = bytes[0] & 15,
+                                         .masked = bytes[1] & 0x80,
+                                         .len = bytes[1] & 0x7f};
     if (extra > 0)
         header->len = 0;
     for (size_t i = 0; i < extra; i++)

@@ -3,8 +3,8 @@
 
 void window_init (struct window *window, uint32_t connection)
 {
-    *window = (struct window){.first_measured = UINT64_MAX,
-                              .connection = connection};
+    *window = (struct window) {.first_measured = UINT64_MAX,
+                               .connection = connection};
 }
 
 void window_begin_measure (struct window *window)

@@ -12,17 +12,15 @@ struct listener
 #define LISTENER_DEFAULTS {.backlog = 32768, .sndbuf = 262144, .rcvbuf = 262144}
 
 /* The rows of a table of settings (settings.h). */
-#define LISTENER_SETTINGS(l)                                                   \
-    {"PORT", SETTING_INTEGER, true, &(l).port, 0, 65535,                       \
-     "port to listen on, 0: any free one"},                                    \
-      {"BACKLOG", SETTING_INTEGER, false, &(l).backlog, 0, 1 << 30,            \
-       "listen backlog"},                                                      \
-      {"SNDBUF", SETTING_INTEGER, false, &(l).sndbuf, 0, 1 << 30,              \
-       "socket send buffer in bytes, 0: system's"},                            \
-    {                                                                          \
-        "RCVBUF", SETTING_INTEGER, false, &(l).rcvbuf, 0, 1 << 30,             \
-          "socket receive buffer in bytes, 0: system's"                        \
-    }
+#define LISTENER_SETTINGS(l)                                        \
+    {"PORT", SETTING_INTEGER, true, &(l).port, 0, 65535,            \
+     "port to listen on, 0: any free one"},                         \
+      {"BACKLOG", SETTING_INTEGER, false, &(l).backlog, 0, 1 << 30, \
+       "listen backlog"},                                           \
+      {"SNDBUF", SETTING_INTEGER, false, &(l).sndbuf, 0, 1 << 30,   \
+       "socket send buffer in bytes, 0: system's"},                 \
+      {"RCVBUF", SETTING_INTEGER, false, &(l).rcvbuf, 0, 1 << 30,   \
+       "socket receive buffer in bytes, 0: system's"}
 
 /* A listening descriptor, which blocks if type_flags have no SOCK_NONBLOCK;
  * several may share a port. Stores the port that the system gave for 0. Accepted

@@ -112,7 +112,7 @@ static int start_connect (void *state, uint32_t index)
     client->positions[index] = position;
     client->owners[position] = index;
     client->items[position] =
-      (zlink_pollitem_t){.socket = socket, .events = ZLINK_POLLIN};
+      (zlink_pollitem_t) {.socket = socket, .events = ZLINK_POLLIN};
     return 0;
 }
 
@@ -198,7 +198,7 @@ static int client_init (struct client *client, struct run *run)
 {
     const struct options *options = run->options;
     size_t ccu = (size_t) options->ccu;
-    *client = (struct client){.run = run, .context = zlink_ctx_new ()};
+    *client = (struct client) {.run = run, .context = zlink_ctx_new ()};
     if (options->path)
         snprintf (client->endpoint, sizeof client->endpoint, "%s://%s",
                   options->transport, options->path);
@@ -222,7 +222,7 @@ static int client_init (struct client *client, struct run *run)
                           (int) options->ccu + SPARE_SOCKETS)
              != 0)
         return -1;
-    run->transport = (struct transport){
+    run->transport = (struct transport) {
       .state = client,
       .connect = start_connect,
       .serve = serve,
