@@ -23,7 +23,7 @@ usage: ./build.sh COMMAND [-v]
                               servers of others: openssl, curl, Node, Chromium
                        asan   C tests with AddressSanitizer
                        model  Spin models
-                       report the report of the load scenarios, drawn by Chromium
+                       report the report of the load scenarios, with its charts
                        doc    the documents against the code, and against what
                               ran in go and c
                        What is missing for it is installed; how much that is, is
@@ -125,22 +125,18 @@ stages_doc() {
 }
 
 # The module is one of its own, which ./... does not reach.
-get_echarts() { go -C tests/scenario/stream/report run . echarts "$root/build/echarts"; }
-
 report_tests() {
     cd tests/scenario/stream/report
     go vet .
-    REPORT_RENDER=required go test -count=1 .
+    go test -count=1 .
 }
 
 stages_report() {
-    stage "ECharts" "load the script that draws charts, unless it is there" get_echarts
-    stage "report" "the report of the load scenarios, drawn by Chromium" report_tests
+    stage "report" "the report of the load scenarios, with its charts" report_tests
 }
 
 needs_of() {
     case $1 in
-        report) echo chromium ;;
         c) echo g++ clang pkg-config openssl curl node chromium certutil python3 ss ;;
         asan) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;

@@ -132,7 +132,6 @@ done
 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 # A name that ca-certificates does not write.
 [ ! -r "$certificates" ] || install -D -m 644 "$certificates" "$root/etc/ssl/machine.pem"
-[ ! -r "${HOME:-/root}/.npmrc" ] || install -m 600 "${HOME:-/root}/.npmrc" "$root/root/.npmrc"
 
 git clone --quiet --no-hardlinks "$project" "$root/root/zlink"
 [ -z "$(git -C "$project" status --porcelain)" ] ||
@@ -143,18 +142,13 @@ git clone --quiet --no-hardlinks "$project" "$root/root/zlink"
 environment=(HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}"
     PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 [ ! -e "$root/etc/ssl/machine.pem" ] || environment+=(SSL_CERT_FILE=/etc/ssl/machine.pem)
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ${!npm_config_@} ${!NPM_CONFIG_@}; do
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!name-}" ] || environment+=("$name=${!name}")
 done
 for name in GOPROXY GOSUMDB GOPRIVATE GONOPROXY GONOSUMDB GOINSECURE GOFLAGS; do
     value=$(go env "$name")
     [ -z "$value" ] || environment+=("$name=$value")
 done
-if [ -z "${npm_config_registry-}" ] && command -v npm >/dev/null; then
-    registry=$(npm config get registry 2>/dev/null || true)
-    [ -z "$registry" ] || environment+=("npm_config_registry=$registry")
-fi
-
 # enter COMMAND: a shell in the root, in the clone.
 enter() {
     # The text is for another shell. A job in the background ignores signals.

@@ -215,9 +215,6 @@ rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
 : >"$log"
 server_out=$OUT_DIR/.server_out
 certificates=$OUT_DIR/.tls
-[ "${FETCH_ECHARTS:-1}" = 0 ] ||
-    "$BIN_DIR/stream_report" echarts "$BIN_DIR/../echarts" >>"$log" 2>&1 ||
-    echo "report.html will have tables and no charts: $(tail -n 1 "$log")" >&2
 server_pid=
 
 note() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >>"$log"; }

@@ -40,7 +40,6 @@ END
 
 export EXTRA_STACKS=$dir/stacks.sh BIN_DIR=$bin ROUNDS=1 LISTEN_TIMEOUT=4 STOP_TIMEOUT=3
 export CCU=20 SIZE=128 INFLIGHT=8 WARMUP=0 MEASURE=0.3 DRAIN_TIMEOUT=0.4 HOLD=0.6 LATENCY_SAMPLE_RATE=4
-export FETCH_ECHARTS=0 # no network
 
 # run ARG...: sets rc, and out to the folder of the run.
 run() {

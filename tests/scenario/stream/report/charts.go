@@ -3,12 +3,8 @@
 package main
 
 import (
-	"encoding/json"
 	"html/template"
 	"slices"
-
-	"github.com/go-echarts/go-echarts/v2/charts"
-	"github.com/go-echarts/go-echarts/v2/opts"
 )
 
 // chart is a figure of the page.
@@ -16,9 +12,15 @@ type chart struct {
 	ID     string
 	Title  string
 	Note   string
-	Height int // pixels
-	Marks  int // bars, points and lines that must be seen
-	Option template.JS
+	Legend []key
+	Marks  int // bars and points that must be seen
+	SVG    template.HTML
+}
+
+// key is a line of a chart's legend.
+type key struct {
+	Name   string
+	Colour template.CSS
 }
 
 // A stack has the same colour everywhere: zlink's own are blue and green, the
@@ -42,35 +44,6 @@ func colour(stack string) string {
 	return otherColours[sum%len(otherColours)]
 }
 
-const (
-	inkColour  = "#374151"
-	gridColour = "#e5e7eb"
-	dotColour  = "#111827"
-)
-
-type chartOption interface {
-	Validate()
-	JSON() map[string]any
-}
-
-func optionOf(c chartOption) template.JS {
-	c.Validate()
-	// Marshal writes <, > and & as escapes, so the text is safe in a script.
-	text, err := json.Marshal(c.JSON())
-	if err != nil {
-		panic(err) // a number that JSON has no form for
-	}
-	return template.JS(text)
-}
-
-func axisLabel() *opts.AxisLabel {
-	return &opts.AxisLabel{Show: opts.Bool(true), Color: inkColour, FontSize: 12, HideOverlap: opts.Bool(true)}
-}
-
-func splitLine() *opts.SplitLine {
-	return &opts.SplitLine{Show: opts.Bool(true), LineStyle: &opts.LineStyle{Color: gridColour}}
-}
-
 // bar is one line of a bar chart: a label and what it was in every round.
 type bar struct {
 	name   string
@@ -82,44 +55,8 @@ func bars(id, title, note, unit string, lines []bar) (chart, bool) {
 	if len(lines) == 0 {
 		return chart{}, false
 	}
-	var names []string
-	var medians []opts.BarData
-	var dots []opts.ScatterData
-	for _, line := range lines {
-		// The figure stands next to the name, where no bar or dot can cover it.
-		name := line.name + "  " + shortText(line.values.Median)
-		names = append(names, name)
-		medians = append(medians, opts.BarData{
-			Name: name, Value: significant(line.values.Median),
-			ItemStyle: &opts.ItemStyle{Color: colour(line.name), BorderRadius: "3"},
-		})
-		if len(line.values.values) > 1 {
-			for _, value := range line.values.values {
-				dots = append(dots, opts.ScatterData{
-					Value: []any{significant(value), name}, Symbol: "circle", SymbolSize: 5,
-				})
-			}
-		}
-	}
-	c := charts.NewBar()
-	c.SetGlobalOptions(
-		charts.WithAnimation(false),
-		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(false)}),
-		charts.WithGridOpts(opts.Grid{Left: "4", Right: "20", Top: "4", Bottom: "20", ContainLabel: opts.Bool(true)}),
-		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "item"}),
-		charts.WithXAxisOpts(opts.XAxis{
-			Type: "value", Name: unit, NameLocation: "middle", NameGap: 24,
-			AxisLabel: axisLabel(), SplitLine: splitLine(), SplitNumber: 4,
-		}),
-		charts.WithYAxisOpts(opts.YAxis{Type: "category", Inverse: opts.Bool(true), AxisLabel: axisLabel()}),
-	)
-	c.SetXAxis(names).XYReversal()
-	c.AddSeries("median", medians,
-		charts.WithBarChartOpts(opts.BarChart{BarCategoryGap: "30%"}))
-	s := charts.NewScatter()
-	s.AddSeries("rounds", dots, charts.WithItemStyleOpts(opts.ItemStyle{Color: dotColour, Opacity: opts.Float(0.55)}))
-	c.Overlap(s)
-	return chart{id, title, note, 60 + 30*len(lines), len(medians) + len(dots), optionOf(c)}, true
+	svg, marks := drawBars(unit, lines)
+	return chart{ID: id, Title: title, Note: note, Marks: marks, SVG: svg}, true
 }
 
 // barsOf draws a figure of every stack in one scenario.
@@ -152,50 +89,15 @@ type line struct {
 
 // lines draws a curve for every stack over the same places on the x axis.
 func lines(id, title, note, unit, xName string, x []string, logarithmic bool, curves []line) (chart, bool) {
-	if len(curves) == 0 || len(x) < 2 {
-		return chart{}, false
-	}
-	yType := "value"
-	if logarithmic {
-		yType = "log"
-	}
-	c := charts.NewLine()
-	c.SetGlobalOptions(
-		charts.WithAnimation(false),
-		charts.WithLegendOpts(opts.Legend{
-			Show: opts.Bool(true), Type: "plain", Top: "0", Left: "center", ItemWidth: 16, ItemHeight: 8,
-			TextStyle: &opts.TextStyle{Color: inkColour, FontSize: 12},
-		}),
-		charts.WithGridOpts(opts.Grid{Left: "8", Right: "16", Top: "72", Bottom: "24", ContainLabel: opts.Bool(true)}),
-		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "axis"}),
-		charts.WithXAxisOpts(opts.XAxis{
-			Type: "category", Name: xName, NameLocation: "middle", NameGap: 28, AxisLabel: axisLabel(),
-		}),
-		charts.WithYAxisOpts(opts.YAxis{
-			Type: yType, Name: unit, NameLocation: "end", AxisLabel: axisLabel(), SplitLine: splitLine(),
-		}),
-	)
-	c.SetXAxis(x)
-	marks := 0
+	c := chart{ID: id, Title: title, Note: note}
 	for _, curve := range curves {
-		var data []opts.LineData
-		for _, value := range curve.values {
-			if value == nil {
-				value = "-"
-			} else {
-				marks++
-			}
-			data = append(data, opts.LineData{Value: value, Symbol: "circle", SymbolSize: 6})
-		}
-		c.AddSeries(curve.stack, data,
-			charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true), ConnectNulls: opts.Bool(true)}),
-			charts.WithLineStyleOpts(opts.LineStyle{Color: colour(curve.stack), Width: 2}),
-			charts.WithItemStyleOpts(opts.ItemStyle{Color: colour(curve.stack)}))
+		c.Legend = append(c.Legend, key{curve.stack, template.CSS(colour(curve.stack))})
 	}
-	if marks == 0 {
+	if len(x) < 2 {
 		return chart{}, false
 	}
-	return chart{id, title, note, 340, marks, optionOf(c)}, true
+	c.SVG, c.Marks = drawLines(unit, xName, x, logarithmic, curves)
+	return c, c.Marks > 0
 }
 
 var percentiles = []struct{ name, figure string }{

@@ -23,19 +23,15 @@ DIR is the folder of a run, with its metrics.csv. Commands:
   fill     put them into the blocks of the document that -into names: what is
            between the lines <!-- numbers NAME --> and <!-- end -->
   check    compare zlink's s2 with the limit's; code 1 when below the floor
-  picture  write DIR/s2.svg, or what -out names: a chart of the throughput, drawn
-           by Chromium
-  echarts  load Apache ECharts into DIR from the registry that npm is configured
-           for, unless it is there
-  charts   count the charts that Chromium draws of DIR's report.html; code 1 when
-           there are none, or one is empty
+  picture  write DIR/s2.svg, or what -out names: a chart of the throughput
+  charts   count the charts of DIR's report.html; code 1 when there are none, or
+           one is empty
 
 Flags:
 `
 
 func main() {
 	flags := flag.NewFlagSet("stream_report", flag.ContinueOnError)
-	echarts := flags.String("echarts", defaultECharts(), "Apache ECharts, a script that the page will hold")
 	floor := flags.String("floor", "", "check: file with the lowest ratio allowed")
 	into := flags.String("into", "", "fill: the document")
 	picture := flags.String("out", "", "picture: the file")
@@ -51,7 +47,7 @@ func main() {
 		flags.Usage()
 		os.Exit(2)
 	}
-	command := command{flags.Arg(0), flags.Arg(1), *echarts, *floor, *stack, *into, *picture}
+	command := command{flags.Arg(0), flags.Arg(1), *floor, *stack, *into, *picture}
 	if err := command.run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "stream_report:", err)
 		if errors.Is(err, errUsage) {
@@ -64,14 +60,11 @@ func main() {
 var errUsage = errors.New("see stream_report -help")
 
 type command struct {
-	name, dir, echarts, floor, stack, into, picture string
+	name, dir, floor, stack, into, picture string
 }
 
 func (c command) run(out io.Writer) error {
-	switch c.name {
-	case "echarts":
-		return echartsScript.fetch(c.dir, npmHere())
-	case "charts":
+	if c.name == "charts" {
 		return countCharts(out, c.dir)
 	}
 	t, err := readTable(c.dir)
@@ -85,13 +78,13 @@ func (c command) run(out io.Writer) error {
 		if err := writeSummary(c.dir, i, s); err != nil {
 			return err
 		}
-		return c.html(i, t, s)
+		return writePage(c.dir, newPage(i, t, s))
 	case "html":
 		i, err := readInfo(c.dir)
 		if err != nil {
 			return err
 		}
-		return c.html(i, t, s)
+		return writePage(c.dir, newPage(i, t, s))
 	case "table":
 		writeText(out, s)
 		return nil
@@ -112,33 +105,10 @@ func (c command) run(out io.Writer) error {
 		}
 		return check(out, s, c.stack, floor)
 	case "picture":
-		echarts, err := readECharts(c.echarts)
-		if err != nil {
-			return err
-		}
 		if c.picture == "" {
 			c.picture = filepath.Join(c.dir, "s2.svg")
 		}
-		return writePicture(c.picture, s, echarts)
+		return writePicture(c.picture, s)
 	}
 	return fmt.Errorf("unknown command %q: %w", c.name, errUsage)
-}
-
-// html writes the page; without ECharts it has tables only.
-func (c command) html(i info, t table, s summary) error {
-	echarts, err := readECharts(c.echarts)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "stream_report: no charts:", err)
-	}
-	return writePage(c.dir, newPage(i, t, s, echarts))
-}
-
-// defaultECharts is where the command echarts puts it: build/echarts, next to the
-// folder of this program.
-func defaultECharts() string {
-	program, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(filepath.Dir(program), "..", "echarts", "echarts.common.min.js")
 }

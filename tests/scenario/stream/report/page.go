@@ -56,13 +56,11 @@ type page struct {
 	Runs       int
 	Passed     int
 	Table      table
-	ECharts    template.JS
-	NoCharts   bool
 }
 
-func newPage(i info, t table, s summary, echarts string) page {
+func newPage(i info, t table, s summary) page {
 	p := page{Info: i, Machine: i.Machine.text(), Settings: i.settings(), Groups: groupsOf(s), Table: t,
-		ECharts: template.JS(echarts), NoCharts: echarts == "", Absences: absences(s), Runs: len(t.Rows)}
+		Absences: absences(s), Runs: len(t.Rows)}
 	for _, row := range t.Rows {
 		if row.verdict == pass {
 			p.Passed++
@@ -153,19 +151,6 @@ func absences(s summary) []absence {
 }
 
 func (p page) write(out io.Writer) error { return pageTemplate.Execute(out, p) }
-
-// readECharts reads the library that draws; it must not end the script that it
-// becomes part of.
-func readECharts(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	if len(text) == 0 || strings.Contains(strings.ToLower(string(text)), "</script") {
-		return "", fmt.Errorf("%s: not a script that a page can hold", path)
-	}
-	return string(text), nil
-}
 
 func writePage(dir string, p page) (err error) {
 	file, err := os.Create(filepath.Join(dir, "report.html"))

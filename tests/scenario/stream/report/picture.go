@@ -3,108 +3,44 @@
 package main
 
 import (
-	"context"
-	_ "embed"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"html/template"
-	"io"
+	"html"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"time"
 )
 
-//go:embed picture.html
-var pictureText string
+// The frame of a picture: a white ground, as a document may be dark, and a title
+// over the chart. The numbers are the whole size in points.
+const pictureFrame = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -%[3]d %[1]g %[2]g" width="%[4]g" height="%[5]g">
+<rect x="0" y="-%[3]d" width="%[1]g" height="%[2]g" rx="6" fill="#fff"/>
+<text x="8" y="-24" font-family="system-ui, sans-serif" font-size="11" font-weight="600" fill="#374151">%[6]s</text>
+<text x="8" y="-10" font-family="system-ui, sans-serif" font-size="9" fill="#374151">%[7]s</text>
+`
 
-var pictureTemplate = template.Must(template.New("picture").Parse(pictureText))
+const (
+	titleHeight  = 40  // points
+	pictureScale = 1.6 // pixels for a point
+)
 
-// Chromium is asked to draw a page within this time.
-const drawLimit = time.Minute
-
-// chromium runs the browser without a window, on a page of ours, and returns
-// what it prints.
-func chromium(page string, args ...string) (string, error) {
-	program := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
-	if program == "" {
-		return "", errors.New("no chromium in the PATH")
-	}
-	path, err := filepath.Abs(page)
-	if err != nil {
-		return "", err
-	}
-	home, err := os.MkdirTemp("", "chromium")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(home)
-	ctx, cancel := context.WithTimeout(context.Background(), drawLimit)
-	defer cancel()
-	// --no-sandbox: root has no sandbox, and the page is our own.
-	args = append([]string{"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--hide-scrollbars", "--user-data-dir=" + home, "--virtual-time-budget=4000"}, args...)
-	run := exec.CommandContext(ctx, program, append(args, "file://"+path)...)
-	run.WaitDelay = 5 * time.Second
-	text, err := run.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", program, err)
-	}
-	return string(text), nil
-}
-
-var svgPattern = regexp.MustCompile(`(?s)<svg.*</svg>`)
-
-// writePicture has Chromium draw the chart of the throughput and keeps the
-// drawing as an SVG file.
-func writePicture(path string, s summary, echarts string) error {
+// writePicture keeps the chart of the throughput as a file.
+func writePicture(path string, s summary) error {
 	c, ok := throughputChart(s)
 	if !ok {
 		return errors.New("no round of s2 passed: there is nothing to draw")
 	}
-	c.Title += ": " + s.constants(func(label string) bool { return label == "s2" })
-	file, err := os.CreateTemp("", "picture*.html")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	err = pictureTemplate.Execute(file, struct {
-		Chart   chart
-		ECharts template.JS
-	}{c, template.JS(echarts)})
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	dom, err := chromium(file.Name(), "--dump-dom")
-	if err != nil {
-		return err
-	}
-	svg := svgPattern.FindString(dom)
-	if svg == "" {
-		return errors.New("chromium drew no chart")
-	}
-	svg = strings.ReplaceAll(svg, "&nbsp;", "&#160;")
-	if err := wellFormed(svg); err != nil {
-		return fmt.Errorf("chromium's drawing is not XML: %w", err)
-	}
-	return os.WriteFile(path, []byte(svg+"\n"), 0o644)
+	constants := s.constants(func(label string) bool { return label == "s2" })
+	width, height := c.size()
+	height += titleHeight
+	frame := fmt.Sprintf(pictureFrame, width, height, titleHeight, width*pictureScale, height*pictureScale,
+		html.EscapeString(c.Title), html.EscapeString(constants))
+	return os.WriteFile(path, []byte(frame+strings.TrimSpace(string(c.SVG))+"\n</svg>\n"), 0o644)
 }
 
-func wellFormed(text string) error {
-	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
-		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
+// size is what the chart says of itself, in points.
+func (c chart) size() (width, height float64) {
+	const view = `viewBox="0 0 `
+	_, rest, _ := strings.Cut(string(c.SVG), view)
+	must(fmt.Sscanf(rest, "%g %g", &width, &height))
+	return width, height
 }
