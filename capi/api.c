@@ -148,16 +148,6 @@ int zlink_close (void *socket)
     return zl_result (ZL_GO (close) ((uintptr_t) socket));
 }
 
-int zlink_setsockopt (void *socket,
-                      int option,
-                      const void *optval,
-                      size_t optvallen)
-{
-    ZL_ENTER (-1);
-    return zl_result (ZL_GO (setsockopt) ((uintptr_t) socket, option,
-                                      (void *) optval, optvallen));
-}
-
 int zlink_bind (void *socket, const char *endpoint)
 {
     ZL_ENTER (-1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The mode FAST in C: messages that carry their peer, one or many in a call. As
- * in hot.c only the ordinary case is here, and anything else is one call of Go.
+ * in frames.c only the ordinary case is here, and anything else is one call of Go.
  *
  * A receive belongs to one thread at a time. A send may run on any number of
  * threads: it touches nothing of the socket but its routing table, and a
@@ -24,7 +24,7 @@ enum
 /* Makes a run of k, which handle names, the one being read, waiting as flags say; NULL with errno. */
 static zl_queues *await_run (void *handle, zl_queues *k, int flags)
 {
-    for (;; k = lookup (handle)) {
+    for (;; k = lookup_socket (handle)) {
         if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
             ZL_ENTER (NULL);
             zl_result (ZL_GO (no_messages) ((uintptr_t) handle));
@@ -67,16 +67,16 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when msgs[0] is no message. */
-static size_t take (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
+static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
     zl_session *s = r->run_head.session;
     const origin from = origin_of (s, load_be32 (s->id4));
-    if (ZL_UNLIKELY (!valid (&msgs[0])))
+    if (ZL_UNLIKELY (!valid_message (&msgs[0])))
         return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
-        message *m = of (&msgs[0]);
-        begin (m, &from);
+        message *m = as_message (&msgs[0]);
+        begin_message (m, &from);
         m->kind = KIND_INLINE;
         m->event = (uint8_t) r->run_head.kind;
         m->u.short_.size = 0;
@@ -92,9 +92,9 @@ static size_t take (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
     uint8_t *pos = k->rx_pos;
     uint64_t left = k->rx_left;
     for (; i < n && left > 0; i++) {
-        message *m = of (&msgs[i]);
+        message *m = as_message (&msgs[i]);
         size_t size = load_be32 (pos);
-        if (ZL_UNLIKELY (!valid (&msgs[i])))
+        if (ZL_UNLIKELY (!valid_message (&msgs[i])))
             break;
         /* Without memory for a copy the body stays where it is. */
         if ((view && size > INLINE_MAX)
@@ -119,9 +119,9 @@ static size_t take (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
 {
     k = await_run (handle, k, flags);
-    if (!k || take (handle, k, msg, 1) == 0)
+    if (!k || take_messages (handle, k, msg, 1) == 0)
         return -1;
-    size_t size = size_of (of (msg));
+    size_t size = message_size (as_message (msg));
     return size > INT_MAX ? INT_MAX : (int) size;
 }
 
@@ -133,12 +133,12 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_queues *k = await_run (handle, lookup (handle), flags);
+    zl_queues *k = await_run (handle, lookup_socket (handle), flags);
     if (!k)
         return -1;
     size_t taken = 0;
     do {
-        size_t more = take (handle, k, msgs + taken, n - taken);
+        size_t more = take_messages (handle, k, msgs + taken, n - taken);
         if (more == 0)
             return taken > 0 ? (int) taken : -1;
         taken += more;
@@ -156,7 +156,7 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
     zl_slab *slab = NULL;
     int32_t refs = 0;
     for (size_t i = 0; i < n; i++) {
-        message *m = of (&msgs[i]);
+        message *m = as_message (&msgs[i]);
         if (m->kind == KIND_SLAB && m->peer_kind != PEER_TEXT) {
             if (m->u.view.slab != slab) {
                 if (refs > 0)
@@ -167,7 +167,7 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
             refs++;
         } else
             zl_msg_release (m);
-        init (m);
+        init_message (m);
     }
     if (refs > 0)
         zl_slab_release (slab, refs);
@@ -176,30 +176,32 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
 /* Whether a message may be put into the queue of the peer rid here. */
 static bool ordinary (const zlink_msg_t *msg, uint32_t rid)
 {
-    const message *m = valid (msg);
-    return m && m->routing_id == rid && size_of (m) < OWNED_MIN;
+    const message *m = valid_message (msg);
+    return m && m->routing_id == rid && message_size (m) < OWNED_MIN;
 }
 
 /* Queues the messages at the start of msgs that go to the peer of the first,
  * in the ordinary case, and returns how many. */
-static size_t put_some (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
+static size_t put_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
-    const message *first = valid (&msgs[0]);
+    const message *first = valid_message (&msgs[0]);
     uint32_t rid = first ? first->routing_id : 0;
-    zl_session *s = rid ? find (k, rid) : NULL;
+    zl_session *s = rid ? find_session (k, rid) : NULL;
     if (ZL_UNLIKELY (!s))
         return 0;
     if (n > LOCKED_MAX)
         n = LOCKED_MAX;
     size_t i = 0;
-    lock (s);
-    if (ZL_LIKELY (names (s, handle, rid)))
-        while (i < n && ordinary (&msgs[i], rid)
-               && put (s, data_of (of (&msgs[i])), size_of (of (&msgs[i]))))
-            i++;
+    lock_session (s);
+    if (ZL_LIKELY (session_names (s, handle, rid)))
+        for (; i < n && ordinary (&msgs[i], rid); i++) {
+            const message *m = as_message (&msgs[i]);
+            if (!put_message (s, message_data (m), message_size (m)))
+                break;
+        }
     if (i > 0)
-        owe (s);
-    unlock (s);
+        owe_flush (s);
+    unlock_session (s);
     release_sent (msgs, i);
     return i;
 }
@@ -207,13 +209,13 @@ static size_t put_some (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 /* Sends one message by the full rules; 0, or -1 with errno. */
 static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
 {
-    message *m = of (msg);
-    if (!valid (msg))
+    message *m = as_message (msg);
+    if (!valid_message (msg))
         return zl_fail (EFAULT);
     ZL_ENTER (-1);
-    size_t size = size_of (m);
+    size_t size = message_size (m);
     void *owner = size >= OWNED_MIN ? owner_of (m) : NULL;
-    int result = ZL_GO (send_to) ((uintptr_t) handle, m->routing_id, data_of (m),
+    int result = ZL_GO (send_to) ((uintptr_t) handle, m->routing_id, message_data (m),
                               for_go (size), flags, owner);
     if (result < 0)
         return zl_result (result);
@@ -222,14 +224,14 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
         m->u.short_.size = 0;
     }
     zl_msg_release (m);
-    init (m);
+    init_message (m);
     return 0;
 }
 
 int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
 {
-    size_t size = size_of (of (msg));
-    if (ZL_LIKELY (put_some (handle, k, msg, 1) == 1))
+    size_t size = message_size (as_message (msg));
+    if (ZL_LIKELY (put_messages (handle, k, msg, 1) == 1))
         flush_last (handle, k);
     else if (send_by_rules (handle, msg, flags) != 0)
         return -1;
@@ -244,13 +246,13 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_queues *k = lookup (handle);
+    zl_queues *k = lookup_socket (handle);
     if (k && k->tx_phase != ZL_PHASE_FAST)
         k = NULL;
     size_t sent = 0;
     bool failed = false;
     while (sent < n && !failed) {
-        size_t more = k ? put_some (handle, k, msgs + sent, n - sent) : 0;
+        size_t more = k ? put_messages (handle, k, msgs + sent, n - sent) : 0;
         if (more == 0) {
             failed = send_by_rules (handle, &msgs[sent], flags) != 0;
             more = !failed;
@@ -309,7 +311,7 @@ int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
 
 uint32_t zlink_msg_routing_id (const zlink_msg_t *msg)
 {
-    const message *m = valid (msg);
+    const message *m = valid_message (msg);
     if (!m) {
         zl_fail (EFAULT);
         return 0;
@@ -319,10 +321,10 @@ uint32_t zlink_msg_routing_id (const zlink_msg_t *msg)
 
 int zlink_msg_set_routing_id (zlink_msg_t *msg, uint32_t routing_id)
 {
-    if (!valid (msg))
+    if (!valid_message (msg))
         return zl_fail (EFAULT);
     if (routing_id == 0)
         return zl_fail (EINVAL);
-    of (msg)->routing_id = routing_id;
+    as_message (msg)->routing_id = routing_id;
     return 0;
 }

@@ -135,13 +135,3 @@ func monitorOf(handle uintptr) (*stream.Monitor, error) {
 	}
 	return nil, errno.New(errno.ENOTSOCK, "the handle is that of a socket, not of a monitor")
 }
-
-// addSocket makes a socket known to Go and to the C layer.
-func addSocket(k *stream.Socket) uint64 {
-	handle := sockets.put(k)
-	if handle != 0 {
-		setSlot(int(handle&(maxSlots-1)), k.Shared())
-		k.Open(handle)
-	}
-	return handle
-}

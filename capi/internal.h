@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The C layer of libzlink.so: what its files share. hot.c answers the calls of
- * the data path as long as nothing unusual happens; msg.c is zlink_msg_*;
- * api.c and watch.c turn other calls into one call of Go each (the zgo_
- * functions, which return -errno on failure).
+ * The C layer of libzlink.so: what its files share. frames.c and fast.c answer the
+ * calls of the data path as long as nothing unusual happens, with what path.h has of
+ * the queues; msg.c is zlink_msg_*; api.c, sockopt.c, poll.c and watch.c turn other calls
+ * into one call of Go each (the zgo_ functions, which return -errno on failure).
  */
 #ifndef ZLINK_INTERNAL_H
 #define ZLINK_INTERNAL_H
@@ -88,7 +88,7 @@ void zl_lock_slow (zl_session *session);
 void zl_wake_waiter (zl_session *session);
 
 /* Ends the sleep of a shard's driver (Shard.Wake). Leaves errno alone. */
-void zl_wake_shard (zl_wakeup *shard);
+void zl_wake_driver (zl_wakeup *shard);
 
 /* Gives a run back to its shard. */
 void zl_finish_run (void *handle, zl_queues *socket, zl_run *run);

@@ -54,7 +54,7 @@ void zl_check_gate (void)
 
 /* A host's handler may run while its thread is in Go, on Go's stack for that
  * thread: that is made large once, and stays so (gcshrinkstackoff). And Go's
- * scheduler has to know how many such threads there are (callers.go). */
+ * scheduler has to know how many such threads there are (host.go). */
 static void prepare (void)
 {
     prepared = true;

@@ -15,7 +15,7 @@ enum
     LOCK_NAP_NS = 50000
 };
 
-static bool try_lock (zl_session *s)
+static bool try_lock_session (zl_session *s)
 {
     uint32_t free_ = 0;
     return atomic_compare_exchange_strong (&s->tx_lock, &free_, 1);
@@ -40,12 +40,12 @@ void zl_lock_slow (zl_session *s)
     static const struct timespec nap = {0, LOCK_NAP_NS};
     int before = errno;
     for (int i = 0; i < LOCK_TRIES; i++)
-        if (try_lock (s))
+        if (try_lock_session (s))
             return;
     atomic_fetch_add (&s->tx_waiters, 1);
     /* Whoever takes the lock from here on sees tx_waiters when it gives it back. */
     bool seen = barrier ();
-    while (!try_lock (s))
+    while (!try_lock_session (s))
         syscall (SYS_futex, &s->tx_lock, FUTEX_WAIT_PRIVATE, 1,
                  seen ? NULL : &nap, NULL, 0);
     atomic_fetch_sub (&s->tx_waiters, 1);
@@ -59,7 +59,7 @@ void zl_wake_waiter (zl_session *s)
     errno = before;
 }
 
-void zl_wake_shard (zl_wakeup *shard)
+void zl_wake_driver (zl_wakeup *shard)
 {
     static const uint64_t one = 1;
     int before = errno;

@@ -71,7 +71,7 @@ int zlink_msg_init (zlink_msg_t *msg)
 {
     if (!msg || ZL_UNLIKELY (zl_forked))
         return zl_fail (EFAULT);
-    init (of (msg));
+    init_message (as_message (msg));
     return 0;
 }
 
@@ -79,8 +79,8 @@ int zlink_msg_init_size (zlink_msg_t *msg, size_t size)
 {
     if (!msg || ZL_UNLIKELY (zl_forked))
         return zl_fail (EFAULT);
-    init (of (msg));
-    return zl_msg_allocate (of (msg), size);
+    init_message (as_message (msg));
+    return zl_msg_allocate (as_message (msg), size);
 }
 
 int zlink_msg_init_data (
@@ -96,39 +96,39 @@ int zlink_msg_init_data (
     c->size = size;
     c->ffn = ffn;
     c->hint = hint;
-    init (of (msg));
-    of (msg)->kind = KIND_CONTENT;
-    of (msg)->u.content = c;
+    init_message (as_message (msg));
+    as_message (msg)->kind = KIND_CONTENT;
+    as_message (msg)->u.content = c;
     return 0;
 }
 
 int zlink_msg_close (zlink_msg_t *msg)
 {
-    if (!valid (msg))
+    if (!valid_message (msg))
         return zl_fail (EFAULT);
-    zl_msg_release (of (msg));
+    zl_msg_release (as_message (msg));
     return 0;
 }
 
 int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src)
 {
-    if (!valid (dst) || !valid (src))
+    if (!valid_message (dst) || !valid_message (src))
         return zl_fail (EFAULT);
     if (dst == src)
         return 0;
-    zl_msg_release (of (dst));
+    zl_msg_release (as_message (dst));
     memcpy (dst, src, sizeof *dst);
-    init (of (src));
+    init_message (as_message (src));
     return 0;
 }
 
 int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
 {
-    if (!valid (dst) || !valid (src))
+    if (!valid_message (dst) || !valid_message (src))
         return zl_fail (EFAULT);
     if (dst == src)
         return 0;
-    message *from = of (src), copy = *from;
+    message *from = as_message (src), copy = *from;
     if (copy.peer_kind == PEER_TEXT
         && !(copy.peer.text = strdup (from->peer.text)))
         return zl_fail (ENOMEM);
@@ -139,8 +139,8 @@ int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
         from->flags |= FLAG_SHARED;
         copy.flags |= FLAG_SHARED;
     }
-    zl_msg_release (of (dst));
-    *of (dst) = copy;
+    zl_msg_release (as_message (dst));
+    *as_message (dst) = copy;
     return 0;
 }
 
@@ -157,21 +157,21 @@ void zlink_msgv_close (zlink_msg_t *parts, size_t count)
 
 void *zlink_msg_data (zlink_msg_t *msg)
 {
-    if (!valid (msg)) {
+    if (!valid_message (msg)) {
         zl_fail (EFAULT);
         return NULL;
     }
-    return data_of (of (msg));
+    return message_data (as_message (msg));
 }
 
 size_t zlink_msg_size (const zlink_msg_t *msg)
 {
-    const message *m = valid (msg);
+    const message *m = valid_message (msg);
     if (!m) {
         zl_fail (EFAULT);
         return 0;
     }
-    return size_of (m);
+    return message_size (m);
 }
 
 int zlink_msg_more (const zlink_msg_t *msg)
@@ -203,7 +203,7 @@ static int close_code (const message *m)
 
 int zlink_msg_get (const zlink_msg_t *msg, int property)
 {
-    const message *m = valid (msg);
+    const message *m = valid_message (msg);
     if (!m)
         return zl_fail (EFAULT);
     switch (property) {
@@ -224,7 +224,7 @@ int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
 {
     (void) property;
     (void) optval;
-    return zl_fail (valid (msg) ? EINVAL : EFAULT);
+    return zl_fail (valid_message (msg) ? EINVAL : EFAULT);
 }
 
 /* The peer's address as it can be dialled, a link-local one with its zone; the
@@ -250,7 +250,7 @@ static char *address_text (const message *m)
 
 const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 {
-    message *m = (message *) valid (msg);
+    message *m = (message *) valid_message (msg);
     if (!m) {
         zl_fail (EFAULT);
         return NULL;
@@ -295,20 +295,20 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
 {
     zl_queues *k;
     zl_frame f;
-    if (!valid (msg))
+    if (!valid_message (msg))
         return zl_fail (EFAULT);
-    k = lookup (socket);
+    k = lookup_socket (socket);
     if (receives_fast (k))
         return zl_msg_recv_fast (msg, socket, k, flags);
     if (zl_next_frame (socket, flags, &k, &f) != 0)
         return -1;
-    if (!from_frame (of (msg), &f)) { /* a long id: the next call gets it */
+    if (!from_frame (as_message (msg), &f)) { /* a long id: the next call gets it */
         k->rx_phase = ZL_PHASE_ID;
         k->rx_more = 0;
         return zl_fail (ENOMEM);
     }
     if (k->rx_more)
-        of (msg)->flags = FLAG_MORE;
+        as_message (msg)->flags = FLAG_MORE;
     if (f.done)
         zl_finish_run (socket, k, f.done);
     return f.size > INT_MAX ? INT_MAX : (int) f.size;
@@ -316,25 +316,25 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
 
 int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
 {
-    if (!valid (msg))
+    if (!valid_message (msg))
         return zl_fail (EFAULT);
-    zl_queues *k = lookup (socket);
+    zl_queues *k = lookup_socket (socket);
     if (sends_fast (k))
         return zl_msg_send_fast (msg, socket, k, flags);
-    message *m = of (msg);
-    size_t size = size_of (m);
+    message *m = as_message (msg);
+    size_t size = message_size (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
     if (size >= OWNED_MIN && size <= UINT32_MAX) {
         ZL_ENTER (-1);
-        int taken = ZL_GO (send_owned) ((uintptr_t) socket, data_of (m), size, flags,
+        int taken = ZL_GO (send_owned) ((uintptr_t) socket, message_data (m), size, flags,
                                     owner_of (m));
         if (taken < 0)
             return zl_result (taken);
         if (taken) /* the reference went with the bytes */
             m->kind = KIND_INLINE;
-    } else if (zlink_send (socket, data_of (m), size, flags) < 0)
+    } else if (zlink_send (socket, message_data (m), size, flags) < 0)
         return -1;
     zl_msg_release (m);
-    init (m);
+    init_message (m);
     return result;
 }

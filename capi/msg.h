@@ -83,13 +83,13 @@ typedef struct message
 
 _Static_assert (sizeof (message) == sizeof (zlink_msg_t), "message size");
 
-static inline message *of (zlink_msg_t *msg)
+static inline message *as_message (zlink_msg_t *msg)
 {
     return (message *) msg;
 }
 
 /* The message, or NULL when the memory holds none, or in a forked child. */
-static inline const message *valid (const zlink_msg_t *msg)
+static inline const message *valid_message (const zlink_msg_t *msg)
 {
     const message *m = (const message *) msg;
     return m && m->kind >= KIND_INLINE && m->kind <= KIND_SLAB
@@ -99,7 +99,7 @@ static inline const message *valid (const zlink_msg_t *msg)
 }
 
 /* Makes m an empty message. What is not set is not looked at. */
-static inline void init (message *m)
+static inline void init_message (message *m)
 {
     m->kind = KIND_INLINE;
     m->flags = 0;
@@ -109,7 +109,7 @@ static inline void init (message *m)
     m->u.short_.size = 0;
 }
 
-static inline uint8_t *data_of (const message *m)
+static inline uint8_t *message_data (const message *m)
 {
     switch (m->kind) {
         case KIND_INLINE:
@@ -121,7 +121,7 @@ static inline uint8_t *data_of (const message *m)
     }
 }
 
-static inline size_t size_of (const message *m)
+static inline size_t message_size (const message *m)
 {
     switch (m->kind) {
         case KIND_INLINE:
@@ -163,7 +163,7 @@ static inline origin origin_of (const zl_session *s, uint32_t routing_id)
 /* Makes m a message of that origin, whose content is to be set. Every field is
  * stored where it belongs: a copy of a message built elsewhere would wait for
  * the stores of its parts. */
-static inline void begin (message *m, const origin *from)
+static inline void begin_message (message *m, const origin *from)
 {
     if (m->kind != KIND_INLINE || m->peer_kind == PEER_TEXT)
         zl_msg_release (m);
@@ -178,7 +178,7 @@ static inline void begin (message *m, const origin *from)
 static inline void view_message (
   message *m, const origin *from, uint8_t *data, size_t size, zl_slab *slab)
 {
-    begin (m, from);
+    begin_message (m, from);
     m->kind = KIND_SLAB;
     m->u.view.data = data;
     m->u.view.size = size;
@@ -192,7 +192,7 @@ copy_message (message *m, const origin *from, const uint8_t *data, size_t size)
 {
     message body;
     if (size <= INLINE_MAX) {
-        begin (m, from);
+        begin_message (m, from);
         m->kind = KIND_INLINE;
         m->u.short_.size = (uint8_t) size;
         memcpy (m->u.short_.bytes, data, size);
@@ -200,8 +200,8 @@ copy_message (message *m, const origin *from, const uint8_t *data, size_t size)
     }
     if (zl_msg_allocate (&body, size) != 0)
         return false;
-    memcpy (data_of (&body), data, size);
-    begin (m, from);
+    memcpy (message_data (&body), data, size);
+    begin_message (m, from);
     m->kind = KIND_CONTENT;
     m->u.content = body.u.content;
     return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The queues of core/shm as the calls of the data path use them: hot.c for two
+ * The queues of core/shm as the calls of the data path use them: frames.c for two
  * frames, fast.c for one message. The protocols are those of core/shm (inbox.go,
  * pool.go, lock.go), whose comments state their invariants.
  */
@@ -12,7 +12,7 @@
 #include "internal.h"
 #include "_cgo_export.h"
 
-static inline zl_queues *lookup (void *handle)
+static inline zl_queues *lookup_socket (void *handle)
 {
     uint64_t value = (uintptr_t) handle;
     zl_queues *k = atomic_load_explicit (
@@ -211,22 +211,22 @@ static inline bool may_view (const zl_slab *slab)
 
 /* ----------------------------------------------------------------- sending */
 
-static inline bool try_lock (zl_session *s)
+static inline bool try_lock_session (zl_session *s)
 {
     uint32_t free_ = 0;
     return atomic_compare_exchange_strong_explicit (
       &s->tx_lock, &free_, 1, memory_order_acquire, memory_order_relaxed);
 }
 
-static inline void lock (zl_session *s)
+static inline void lock_session (zl_session *s)
 {
-    if (ZL_UNLIKELY (!try_lock (s)))
+    if (ZL_UNLIKELY (!try_lock_session (s)))
         zl_lock_slow (s);
 }
 
 /* No fence lies between the store and the look: a waiter has all threads pass
  * one after it has counted itself. The compiler must keep the order. */
-static inline void unlock (zl_session *s)
+static inline void unlock_session (zl_session *s)
 {
     atomic_store_explicit (&s->tx_lock, 0, memory_order_release);
     atomic_signal_fence (memory_order_seq_cst);
@@ -258,7 +258,7 @@ static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
 
 /* The chunk that takes need more bytes of the main queue, or NULL. A queue that
  * is held grows by Go's rules (core/shm/held.go). */
-static inline zl_chunk *room_for (zl_session *s, size_t need)
+static inline zl_chunk *chunk_for (zl_session *s, size_t need)
 {
     zl_chunk *tail = s->tx_tail;
     if (ZL_LIKELY (tail && !tail->ext && tail->cap - tail->end >= need))
@@ -285,10 +285,10 @@ static inline zl_chunk *room_for (zl_session *s, size_t need)
 
 /* Puts a message into the main queue; TxLock is held. false: there is no room,
  * or no memory at hand. */
-static inline bool put (zl_session *s, const void *buf, size_t len)
+static inline bool put_message (zl_session *s, const void *buf, size_t len)
 {
     zl_chunk *c;
-    if (ZL_UNLIKELY (!has_room (s) || !(c = room_for (s, 4 + len))))
+    if (ZL_UNLIKELY (!has_room (s) || !(c = chunk_for (s, 4 + len))))
         return false;
     uint8_t *to = (uint8_t *) c + ZL_HEADER_SIZE + c->end;
     store_be32 (to, (uint32_t) len);
@@ -301,20 +301,20 @@ static inline bool put (zl_session *s, const void *buf, size_t len)
 }
 
 /* Session.owe: has the shard flush what was put; TxLock is held. */
-static inline void owe (zl_session *s)
+static inline void owe_flush (zl_session *s)
 {
     if (s->tx_dirty)
         return;
     s->tx_dirty = ZL_DIRTY_LISTED;
     if (ZL_UNLIKELY (push_dirty (s)))
-        zl_wake_shard (s->shard);
+        zl_wake_driver (s->shard);
 }
 
 /* Whether s is the session that the socket of this handle calls rid; TxLock is
  * held. What was found without it (socket, table, session) may be another's by
  * now; from here until the lock is given back the connection is there, and with it
  * its socket and its shard. */
-static inline bool names (const zl_session *s, const void *handle, uint32_t rid)
+static inline bool session_names (const zl_session *s, const void *handle, uint32_t rid)
 {
     return s->rid == rid && s->owner == (uintptr_t) handle
            && s->tx_state == ZL_TX_OPEN;
@@ -332,7 +332,7 @@ static inline void flush_last (void *handle, zl_queues *k)
 }
 
 /* The session that a routing id of four bytes names, if it takes a message. */
-static inline zl_session *find (zl_queues *k, uint32_t rid)
+static inline zl_session *find_session (zl_queues *k, uint32_t rid)
 {
     zl_table *t = atomic_load_explicit (&k->table, memory_order_acquire);
     zl_session *s =

@@ -27,7 +27,7 @@ typedef enum state
 
 /* Sends one frame on. A peer that is not there costs the message, not the
  * proxy. 1: sent, 0: not, -1: the proxy ends. */
-static int pass (zlink_msg_t *frame, void *to, int more)
+static int pass_frame (zlink_msg_t *frame, void *to, int more)
 {
     if (zlink_msg_send (frame, to, more ? ZLINK_SNDMORE : 0) >= 0)
         return 1;
@@ -42,13 +42,13 @@ static int copy_to (zlink_msg_t *frame, void *capture, int more)
     zlink_msg_init (&copy);
     int result = zlink_msg_copy (&copy, frame);
     if (result == 0)
-        result = pass (&copy, capture, more);
+        result = pass_frame (&copy, capture, more);
     zlink_msg_close (&copy);
     return result < 0 ? -1 : 0;
 }
 
 /* Passes one message, if there is one: 1, 0, or -1 with errno. */
-static int forward (void *from, void *to, void *capture, side *in, side *out)
+static int forward_message (void *from, void *to, void *capture, side *in, side *out)
 {
     zlink_msg_t frame;
     int more = 1, sent = 1;
@@ -62,7 +62,7 @@ static int forward (void *from, void *to, void *capture, side *in, side *out)
         more = zlink_msg_more (&frame);
         bytes += zlink_msg_size (&frame);
         if (copy_to (&frame, capture, more) < 0
-            || (sent > 0 && (sent = pass (&frame, to, more)) < 0)) {
+            || (sent > 0 && (sent = pass_frame (&frame, to, more)) < 0)) {
             zlink_msg_close (&frame);
             return -1;
         }
@@ -75,13 +75,13 @@ static int forward (void *from, void *to, void *capture, side *in, side *out)
     return 1;
 }
 
-static int is (const void *body, int size, const char *word)
+static int is_command (const void *body, int size, const char *word)
 {
     return size == (int) strlen (word) && memcmp (body, word, strlen (word)) == 0;
 }
 
 /* Reads one command from the control socket and does it. */
-static int obey (void *control, state *now, const side sides[2])
+static int obey_command (void *control, state *now, const side sides[2])
 {
     unsigned char id[255], body[16];
     int id_size = zlink_recv (control, id, sizeof id, ZLINK_DONTWAIT);
@@ -90,13 +90,13 @@ static int obey (void *control, state *now, const side sides[2])
     int size = zlink_recv (control, body, sizeof body, 0);
     if (size < 0)
         return -1;
-    if (is (body, size, "PAUSE"))
+    if (is_command (body, size, "PAUSE"))
         *now = PAUSED;
-    else if (is (body, size, "RESUME"))
+    else if (is_command (body, size, "RESUME"))
         *now = RUNNING;
-    else if (is (body, size, "TERMINATE"))
+    else if (is_command (body, size, "TERMINATE"))
         *now = ENDED;
-    else if (is (body, size, "STATISTICS")
+    else if (is_command (body, size, "STATISTICS")
              && zlink_send (control, id, (size_t) id_size, ZLINK_SNDMORE) >= 0)
         zlink_send (control, sides, 2 * sizeof sides[0], 0);
     return 0;
@@ -108,16 +108,16 @@ enum
     BURST = 64
 };
 
-static int burst (void *from, void *to, void *capture, side *in, side *out)
+static int forward_burst (void *from, void *to, void *capture, side *in, side *out)
 {
     int result = 1;
     for (int i = 0; i < BURST && result > 0; i++)
-        result = forward (from, to, capture, in, out);
+        result = forward_message (from, to, capture, in, out);
     return result < 0 ? -1 : 0;
 }
 
 /* A proxy passes frames on; a socket in the mode FAST has none. */
-static int check (void *socket)
+static int check_socket (void *socket)
 {
     int type, mode;
     size_t size = sizeof type;
@@ -138,8 +138,8 @@ int zlink_proxy_steerable (void *frontend,
     side sides[2];
     state now = RUNNING;
     memset (sides, 0, sizeof sides);
-    if (check (frontend) != 0 || check (backend) != 0
-        || (capture && check (capture) != 0) || (control && check (control) != 0))
+    if (check_socket (frontend) != 0 || check_socket (backend) != 0
+        || (capture && check_socket (capture) != 0) || (control && check_socket (control) != 0))
         return -1;
 
     while (now != ENDED) {
@@ -152,15 +152,15 @@ int zlink_proxy_steerable (void *frontend,
             count--;
         if (zlink_poll (first, count, -1) < 0)
             return -1;
-        if ((items[0].revents & ZLINK_POLLIN) && obey (control, &now, sides) < 0)
+        if ((items[0].revents & ZLINK_POLLIN) && obey_command (control, &now, sides) < 0)
             return -1;
         if (now != RUNNING)
             continue;
         if ((items[1].revents & ZLINK_POLLIN)
-            && burst (frontend, backend, capture, &sides[0], &sides[1]) < 0)
+            && forward_burst (frontend, backend, capture, &sides[0], &sides[1]) < 0)
             return -1;
         if ((items[2].revents & ZLINK_POLLIN)
-            && burst (backend, frontend, capture, &sides[1], &sides[0]) < 0)
+            && forward_burst (backend, frontend, capture, &sides[1], &sides[0]) < 0)
             return -1;
     }
     return 0;

@@ -124,7 +124,7 @@ bool zl_can_reserve (size_t size)
 }
 
 /* How many threads Go may have a moment after its start: its own, one for each
- * processor, and some that look for work (callers.go). */
+ * processor, and some that look for work (host.go). */
 static int first_threads (void)
 {
     cpu_set_t set;

@@ -129,7 +129,7 @@ static void arm (set_t *set, entry_t *entry, uint64_t from_ns)
     *at = entry;
 }
 
-static entry_t *take (set_t *set, int id)
+static entry_t *take_entry (set_t *set, int id)
 {
     entry_t **at = &set->entries;
     entry_t *entry;
@@ -216,7 +216,7 @@ int zlink_timers_cancel (void *timers, int timer_id)
 
     if (!set)
         return -1;
-    entry = take (set, timer_id);
+    entry = take_entry (set, timer_id);
     if (release (entry ? 0 : -1, EINVAL) == -1)
         return -1;
     free (entry);
@@ -230,7 +230,7 @@ static int rearm (void *timers, int timer_id, uint64_t new_interval_ns)
 
     if (!set)
         return -1;
-    entry = take (set, timer_id);
+    entry = take_entry (set, timer_id);
     if (!entry)
         return release (-1, EINVAL);
     if (new_interval_ns)

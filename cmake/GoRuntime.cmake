@@ -133,7 +133,7 @@ change("\tsigmask := mp.sigmask\n(\tsigblock\\(false\\)\n\tunminit\\(\\)\n)"
 # The scheduler's monitor starts each time it is needed with looks every 20 us,
 # which would take a tenth of a processor here: a thread of C that drives a shard
 # is outside Go most of the time, and so always looked after, and each look that
-# takes its licence away delays what it does next. capi/callers.go does what makes
+# takes its licence away delays what it does next. capi/host.go does what makes
 # frequent looks needless; 10 ms is what the monitor comes to by itself, and with
 # 25 ms it disturbs fewer round trips (doc/performance-tried.md).
 change("delay = 20\n" "delay = 25000\n")
@@ -171,7 +171,7 @@ change("err = _cgo_try_pthread_create\\(&p, &attr, func, [a-zA-Z]+\\);"
 save()
 
 # A process that can have no more threads for the moment is not aborted: Go waits for
-# one. What it needs in the ordinary course it has from its start (capi/callers.go).
+# one. What it needs in the ordinary course it has from its start (capi/host.go).
 edit_c_of(_cgo_try_pthread_create)
 change("for \\(tries = 0; tries < 20; tries\\+\\+\\)" "for (tries = 0;; tries += tries < 20)")
 save()

@@ -92,7 +92,7 @@ int main (void)
 {
     side in = {0, 0, 0, 0}, out = {0, 0, 0, 0};
     for (uint64_t i = 1; i <= 5; i++) {
-        int passed = forward (NULL, NULL, NULL, &in, &out);
+        int passed = forward_message (NULL, NULL, NULL, &in, &out);
         if (passed != 1 || in.msgs_in != i || out.msgs_out != i
             || in.bytes_in != i * (4 + BODY_BYTES)
             || out.bytes_out != in.bytes_in) {

@@ -12,7 +12,7 @@
  * Shard: park, readParked and Resume in core/engine/parking.go, sleep in
  * core/engine/shard.go; what unpark says there is of which sockets, and here is
  * one. Receiver: release and resume in
- * core/sockets/stream/recv.go, and zl_finish_run in capi/hot.c, which does the
+ * core/sockets/stream/recv.go, and zl_finish_run in capi/frames.c, which does the
  * same steps in the same order. Each step below is one atomic operation.
  *
  * A socket has two sessions on one shard, of which one has an RCVHWM of one

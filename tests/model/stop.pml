@@ -5,7 +5,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The end of a socket and of its shard beside senders (core/sockets/stream/socket.go:
  * hold, leave, free; core/context.go: Term; core/engine/shard.go: Stop; driver.go:
- * TryFlush; capi/path.h: put, owe). One connection, one shard. Senders of Go hold
+ * TryFlush; capi/path.h: put_message, owe_flush). One connection, one shard. Senders of Go hold
  * the socket, append, and flush when nobody drives; senders of C hold nothing but
  * the session's lock while they append and wake. Another thread closes the socket,
  * which posts the connection's end to the shard, and ends the context.

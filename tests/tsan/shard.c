@@ -222,13 +222,13 @@ static void deliver (peer *p, const zl_chunk *c)
 static void take_main (peer *p)
 {
     zl_session *s = p->session;
-    lock (s);
+    lock_session (s);
     s->tx_dirty = 0;
     zl_chunk *head = s->tx_head, *tail = s->tx_tail;
     s->tx_head = s->tx_tail = NULL;
     s->tx_hint = head == tail && head && head->end < ZL_TINY_CAP ? ZL_CLASS_TINY
                                                                  : ZL_CLASS_MID;
-    unlock (s);
+    unlock_session (s);
     if (!head)
         return;
     if (p->tail)
@@ -324,7 +324,7 @@ static void nudge (void)
 {
     void *asleep = &shard.dirty;
     if (atomic_compare_exchange_strong (&shard.dirty, &asleep, NULL))
-        zl_wake_shard (&shard);
+        zl_wake_driver (&shard);
 }
 
 /* ------------------------------------------------------------------ set-up */
@@ -381,7 +381,7 @@ void *shard_socket (bool fast, int count)
 
 zl_session *shard_session (void *handle, uint32_t rid)
 {
-    zl_table *t = atomic_load (&lookup (handle)->table);
+    zl_table *t = atomic_load (&lookup_socket (handle)->table);
     return atomic_load (&t->slots[rid & t->mask]);
 }
 
@@ -389,7 +389,7 @@ zl_session *shard_session (void *handle, uint32_t rid)
 
 int zgo_await (uintptr_t handle, int dont_wait)
 {
-    zl_queues *k = lookup ((void *) handle);
+    zl_queues *k = lookup_socket ((void *) handle);
     void *awake = NULL;
     if (!inbox_empty (&k->rx_inbox))
         return 0;
@@ -404,7 +404,7 @@ int zgo_await (uintptr_t handle, int dont_wait)
 void zgo_resume (uintptr_t handle)
 {
     atomic_fetch_add (&shard_resumes, 1);
-    atomic_store (&lookup ((void *) handle)->rx_throttled, 0);
+    atomic_store (&lookup_socket ((void *) handle)->rx_throttled, 0);
     atomic_store (&unpark, true);
     nudge ();
 }
@@ -420,17 +420,17 @@ static int send_slowly (void *handle, uint32_t rid, const void *data, size_t siz
     atomic_fetch_add (&shard_slow_sends, 1);
     for (;; sched_yield ()) {
         bool done = false, dry = false;
-        lock (s);
-        if (!names (s, handle, rid)) {
-            unlock (s);
+        lock_session (s);
+        if (!session_names (s, handle, rid)) {
+            unlock_session (s);
             return -EHOSTUNREACH;
         }
-        if (put (s, data, size)) {
-            owe (s);
+        if (put_message (s, data, size)) {
+            owe_flush (s);
             done = true;
         } else
             dry = has_room (s);
-        unlock (s);
+        unlock_session (s);
         if (done)
             return (int) size;
         if (dry)
@@ -450,7 +450,7 @@ int zgo_send_to (uintptr_t handle, uint32_t rid, void *data, size_t size,
 
 int zgo_send (uintptr_t handle, void *data, size_t size, int flags)
 {
-    zl_queues *k = lookup ((void *) handle);
+    zl_queues *k = lookup_socket ((void *) handle);
     if (k->tx_phase == ZL_PHASE_BODY) {
         k->tx_phase = ZL_PHASE_ID;
         return send_slowly ((void *) handle, k->tx_rid, data, size);
@@ -474,7 +474,6 @@ int zgo_no_messages (uintptr_t h) { return (void) h, unused (); }
 void zgo_flush (uintptr_t h) { (void) h, unused (); }
 void zgo_free_session (void *s) { (void) s, unused (); }
 void zgo_event_taken (uintptr_t h, void *s) { (void) h, (void) s, unused (); }
-int zgo_poll (void *items, int n, long ms) { return (void) items, (void) n, (void) ms, unused (); }
 int zgo_close_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
 int zgo_close_peer_with (uintptr_t h, uint32_t rid, int code, void *why, size_t n)
 {
@@ -485,6 +484,10 @@ int zgo_abort_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, un
 int zgo_stats (uintptr_t h, size_t size, uint64_t *out, size_t room)
 {
     return (void) h, (void) size, (void) out, (void) room, unused ();
+}
+int zgo_setsockopt (uintptr_t h, int option, void *value, size_t size)
+{
+    return (void) h, (void) option, (void) value, (void) size, unused ();
 }
 int zgo_getsockopt (uintptr_t h, int option, void *value, size_t size)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The library's C half (hot.c, fast.c, msg.c, lock.c) with many threads, for the
+ * The library's C half (frames.c, fast.c, msg.c, sockopt.c, lock.c) with many threads, for the
  * thread sanitizer: a shard in C sends back what it gets. Every message is compared
  * with what was sent, when it comes and once more when it is closed, on another
  * thread: a slab or chunk that is used twice shows.

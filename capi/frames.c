@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The data path in C: zlink_recv, zlink_send and what zlink_msg_recv and
- * zlink_msg_send need. It knows only the ordinary case: a message is there,
- * the peer's queue has room, memory is at hand. Anything else is one call of
- * Go, which holds the full rules.
+ * The data path of the mode COMPAT, two frames for a message: zlink_recv, zlink_send
+ * and what zlink_msg_recv and zlink_msg_send need. It knows only the ordinary case: a
+ * message is there, the peer's queue has room, memory is at hand. Anything else is
+ * one call of Go, which holds the full rules.
  */
 #include <limits.h>
 #include <sys/mman.h>
@@ -58,7 +58,7 @@ static void take_body (zl_queues *k, zl_frame *f)
 int zl_next_frame (void *handle, int flags, zl_queues **socket, zl_frame *f)
 {
     for (;;) {
-        zl_queues *k = lookup (handle);
+        zl_queues *k = lookup_socket (handle);
         if (ZL_UNLIKELY (!k)) {
             ZL_ENTER (-1);
             return zl_result (ZL_GO (state) ((uintptr_t) handle));
@@ -132,38 +132,39 @@ int zlink_recv (void *handle, void *buf, size_t len, int flags)
 /* ------------------------------------------------------------------- send */
 
 /* Session.Append, copying; false: it is for Go to do or to refuse. */
-static bool append (void *handle, zl_queues *k, const void *buf, size_t len)
+static bool append_frame (void *handle, zl_queues *k, const void *buf, size_t len)
 {
     zl_session *s = k->tx_session;
-    lock (s);
-    if (ZL_UNLIKELY (!names (s, handle, k->tx_rid) || !put (s, buf, len))) {
-        unlock (s);
+    lock_session (s);
+    if (ZL_UNLIKELY (!session_names (s, handle, k->tx_rid)
+                     || !put_message (s, buf, len))) {
+        unlock_session (s);
         return false;
     }
-    owe (s);
+    owe_flush (s);
     k->tx_phase = ZL_PHASE_ID; /* with the lock: k is this socket still */
-    unlock (s);
+    unlock_session (s);
     flush_last (handle, k);
     return true;
 }
 
 /* One frame, in the ordinary case; false: it is for Go. */
-static bool send_hot (void *handle, const void *buf, size_t len, int flags)
+static bool send_ordinary (void *handle, const void *buf, size_t len, int flags)
 {
-    zl_queues *k = lookup (handle);
+    zl_queues *k = lookup_socket (handle);
     if (ZL_UNLIKELY (!k))
         return false;
     if (k->tx_phase == ZL_PHASE_BODY) {
         if (ZL_UNLIKELY (len > ZL_LARGE_CAP - 4
                          || (len == 1 && *(const uint8_t *) buf == 0)))
             return false;
-        return append (handle, k, buf, len);
+        return append_frame (handle, k, buf, len);
     }
     if (ZL_UNLIKELY (len != 4 || !(flags & ZLINK_SNDMORE)
                      || k->tx_phase == ZL_PHASE_FAST))
         return false;
     uint32_t rid = load_be32 (buf);
-    zl_session *s = find (k, rid);
+    zl_session *s = find_session (k, rid);
     if (ZL_UNLIKELY (!s))
         return false;
     k->tx_session = s;
@@ -176,7 +177,7 @@ int zlink_send (void *handle, const void *buf, size_t len, int flags)
 {
     if (ZL_UNLIKELY (!buf && len > 0))
         return zl_fail (EFAULT);
-    if (ZL_UNLIKELY (!send_hot (handle, buf, len, flags))) {
+    if (ZL_UNLIKELY (!send_ordinary (handle, buf, len, flags))) {
         ZL_ENTER (-1);
         int result = ZL_GO (send) ((uintptr_t) handle, (void *) buf, for_go (len), flags);
         if (result < 0)
@@ -188,68 +189,4 @@ int zlink_send (void *handle, const void *buf, size_t len, int flags)
 int zlink_send_const (void *handle, const void *buf, size_t len, int flags)
 {
     return zlink_send (handle, buf, len, flags);
-}
-
-/* Callers with an int64_t for an int expect its other half to be 0. */
-static void zero_rest (void *optval, size_t used, size_t size)
-{
-    size_t room = size < ZL_OPTION_MAX ? size : ZL_OPTION_MAX;
-    memset ((char *) optval + used, 0, room - used);
-}
-
-int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
-{
-    if (ZL_UNLIKELY (!optval || !optvallen))
-        return zl_fail (lookup (handle) ? EFAULT : ENOTSOCK);
-    if (option == ZLINK_RCVMORE && *optvallen >= sizeof (int)) {
-        zl_queues *k = lookup (handle);
-        if (ZL_LIKELY (k != NULL)) {
-            int more = (int) k->rx_more;
-            memcpy (optval, &more, sizeof more);
-            if (ZL_UNLIKELY (*optvallen > sizeof more))
-                zero_rest (optval, sizeof more, *optvallen);
-            *optvallen = sizeof more;
-            return 0;
-        }
-    }
-    ZL_ENTER (-1);
-    size_t room = *optvallen < ZL_OPTION_MAX ? *optvallen : ZL_OPTION_MAX;
-    int result = ZL_GO (getsockopt) ((uintptr_t) handle, option, optval, room);
-    if (result < 0)
-        return zl_result (result);
-    *optvallen = (size_t) result;
-    return 0;
-}
-
-/* Whether a receive would not block. */
-static bool readable (zl_queues *k)
-{
-    return k->rx_run || k->rx_list || !inbox_empty (&k->rx_inbox);
-}
-
-int zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms)
-{
-    if (nitems < 0)
-        return zl_fail (EINVAL);
-    if (nitems > 0 && !items)
-        return zl_fail (EFAULT);
-    ZL_ENTER (-1);
-    int ready = 0;
-    bool simple = true;
-    for (int i = 0; i < nitems; i++) {
-        zlink_pollitem_t *item = &items[i];
-        zl_queues *k = item->socket ? lookup (item->socket) : NULL;
-        item->revents = 0;
-        if (!k) { /* a descriptor, or a handle that Go will judge */
-            simple = false;
-            continue;
-        }
-        item->revents = item->events & ZLINK_POLLOUT;
-        if ((item->events & ZLINK_POLLIN) && readable (k))
-            item->revents |= ZLINK_POLLIN;
-        ready += item->revents != 0;
-    }
-    if (simple && ready > 0)
-        return ready;
-    return zl_result (ZL_GO (poll) (items, nitems, timeout_ms));
 }

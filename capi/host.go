@@ -2,16 +2,36 @@
 
 package main
 
-// #include "start.h"
+/*
+#include "internal.h"
+#include "start.h"
+*/
 import "C"
 
 import (
 	"math/bits"
 	"runtime"
+	"runtime/debug"
 	"sync"
+	"unsafe"
 
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/wait"
 )
+
+func init() {
+	wait.ReportSignals = true
+	engine.ReleaseOwner = func(owner unsafe.Pointer) { C.zl_owner_release(owner) }
+	engine.Reserve = reserve
+	engine.Compact = func() {
+		debug.FreeOSMemory()
+		C.zl_release_pages()
+	}
+	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
+	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
+}
 
 // hostStack is how much of a thread's Go stack is left for signal handlers of
 // the host, which may run on it: the kernel's frame alone takes up to 11 KiB.
