@@ -12,9 +12,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // longestFile bounds what is read of a file, in bytes.
@@ -91,7 +91,7 @@ func read(option, file string) ([]byte, error) {
 	if err == nil {
 		return text, nil
 	}
-	var why syscall.Errno
+	var why sys.Errno
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &why):

@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // Conn is one connection. Driver only, except Shared. There are many, so it
@@ -44,7 +43,7 @@ type Conn struct {
 	hangup    bool // the kernel reported the end: read until it shows
 	failed    bool // the kernel reported an error, or that nobody is there; after the peer's end a read does not tell it
 	backlog   bool // stash holds whole frames that RCVHWM keeps back
-	blocked   bool // the kernel takes no more until EPOLLOUT
+	blocked   bool // the kernel takes no more until it reports Writable
 	unwritten bool // on the shard's list of connections whose turn to write ended early
 	broken    bool // the kernel takes nothing any more
 	detached  bool // senders no longer find it; stored by the owner's Detach
@@ -91,16 +90,16 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	c := &Conn{origin: a.origin, fd: int32(a.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
 	c.Shared = shm.NewSession(a.queues, sh.Shared)
 	if c.Shared == nil {
-		_ = unix.Close(a.fd)
+		sys.Close(a.fd)
 		return nil
 	}
 	c.Shared.Fd = int32(a.fd)
 	c.Shared.TxHwm = a.limits.SndHwm
 	c.Shared.RxLow = int32(a.limits.RcvHwm / 2)
-	c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone = a.remote.ip()
+	c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone = ipOf(a.remote)
 	if err := sh.register(a.fd, c); err != nil {
 		c.Shared.Release()
-		_ = unix.Close(a.fd)
+		sys.Close(a.fd)
 		return nil
 	}
 	if err := a.owner.Attach(c, a.alias); err != nil {
@@ -134,17 +133,17 @@ func (c *Conn) observeEnd() {
 }
 
 // ready reacts to the kernel's report.
-func (c *Conn) ready(events uint32) {
-	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+func (c *Conn) ready(what sys.Readiness) {
+	if what&(sys.Ended|sys.Gone|sys.Failed) != 0 {
 		c.hangup = true
 	}
-	if events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 && !c.shut() {
+	if what&sys.Failed != 0 || what&sys.Gone != 0 && !c.shut() {
 		c.failed = true
 	}
-	if events&unix.EPOLLOUT != 0 && c.blocked {
+	if what&sys.Writable != 0 && c.blocked {
 		c.unblock()
 	}
-	if c.fd >= 0 && events&^unix.EPOLLOUT != 0 {
+	if c.fd >= 0 && what&^sys.Writable != 0 {
 		if c.link != nil {
 			c.link.conn.drained = false
 		}

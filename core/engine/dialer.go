@@ -8,10 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // Redial says when a lost or refused connection is tried again.
@@ -92,7 +91,7 @@ func (d *Dialer) Check() error {
 	}
 	fd, err := d.open(to)
 	if err == nil {
-		_ = unix.Close(fd)
+		sys.Close(fd)
 	}
 	return err
 }
@@ -100,12 +99,9 @@ func (d *Dialer) Check() error {
 // open makes a descriptor for a connection to an address; ipc needs none.
 func (d *Dialer) open(to netip.Addr) (int, error) {
 	if d.target.Scheme == endpoint.IPC {
-		return d.tcp.open(unix.AF_UNIX)
+		return d.tcp.open(sys.Local)
 	}
-	family := unix.AF_INET
-	if !to.Is4() {
-		family = unix.AF_INET6
-	}
+	family := sys.FamilyOf(to)
 	if d.target.Source == nil {
 		return d.tcp.open(family)
 	}
@@ -118,7 +114,7 @@ func (d *Dialer) open(to netip.Addr) (int, error) {
 		return -1, err
 	}
 	if err := bindSource(fd, Address{AddrPort: from}); err != nil {
-		_ = unix.Close(fd)
+		sys.Close(fd)
 		return -1, errno.New(errno.Of(err), "cannot connect from %s", endpoint.Text(d.target.Scheme, from))
 	}
 	return fd, nil
@@ -127,15 +123,14 @@ func (d *Dialer) open(to netip.Addr) (int, error) {
 func bindSource(fd int, from Address) error {
 	// A fixed port is used again while an old connection of it is over but not
 	// forgotten; any other is chosen with the target in view.
-	level, name := unix.SOL_SOCKET, unix.SO_REUSEADDR
+	option := sys.ReuseAddress
 	if from.Port() == 0 {
-		level, name = unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT
+		option = sys.BindNoPort
 	}
-	if err := unix.SetsockoptInt(fd, level, name, 1); err != nil {
+	if err := sys.SetOption(fd, option, 1); err != nil {
 		return err
 	}
-	sa, _ := from.sockaddr()
-	return unix.Bind(fd, sa)
+	return sys.Bind(fd, from)
 }
 
 // Start begins to dial. Any thread, once.
@@ -252,20 +247,19 @@ func (d *Dialer) start(to Address) bool {
 	if err != nil {
 		return false
 	}
-	sa, _ := to.sockaddr()
-	if d.path != "" {
-		sa = &unix.SockaddrUnix{Name: d.path}
-	}
 	a := &attempt{d, fd, to}
-	err = unix.Connect(fd, sa)
-	if err != nil && err != unix.EINPROGRESS || d.shard.register(fd, a) != nil {
+	if d.path != "" {
+		to = Address{Path: d.path}
+	}
+	err = sys.Connect(fd, to)
+	if err != nil && err != sys.EINPROGRESS || d.shard.register(fd, a) != nil {
 		a.observe(EventClosed, uint64(fd))
-		_ = unix.Close(fd)
+		sys.Close(fd)
 		return false
 	}
 	d.attempts = append(d.attempts, a)
 	if err != nil {
-		a.observe(EventConnectDelayed, uint64(unix.EINPROGRESS))
+		a.observe(EventConnectDelayed, uint64(sys.EINPROGRESS))
 	}
 	return true
 }
@@ -314,13 +308,12 @@ func (d *Dialer) observe(kind EventKind, value uint64, at Address) {
 }
 
 // ready learns how the attempt ended.
-func (a *attempt) ready(events uint32) {
-	if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+func (a *attempt) ready(what sys.Readiness) {
+	if what&(sys.Writable|sys.Failed|sys.Gone) == 0 {
 		return
 	}
 	d := a.dialer
-	code, err := unix.GetsockoptInt(a.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil || code != 0 || a.remote.IsValid() && connectedToItself(a.fd) {
+	if sys.ConnectError(a.fd) != nil || a.remote.IsValid() && connectedToItself(a.fd) {
 		a.drop()
 		d.tryNext()
 		return
@@ -351,12 +344,12 @@ func (d *Dialer) once() bool { return d.closed || d.ended || d.redial.First < 0 
 // connectedToItself tells whether a connect to a local port without a listener
 // happened to use that port as its own.
 func connectedToItself(fd int) bool {
-	local, err := unix.Getsockname(fd)
+	local, err := sys.Sockname(fd)
 	if err != nil {
 		return true
 	}
-	remote, err := unix.Getpeername(fd)
-	return err != nil || addressOf(local) == addressOf(remote)
+	remote, err := sys.Peername(fd)
+	return err != nil || local == remote
 }
 
 // lost is called when the connection has ended.

@@ -6,12 +6,10 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 	"github.com/zlink/zlink/core/wait"
 )
 
@@ -58,8 +56,8 @@ const (
 	flushRounds = 4
 )
 
-// timerSlackNs is the kernel's default.
-const timerSlackNs = 50000
+// timerSlack is the kernel's default.
+const timerSlack = 50 * time.Microsecond
 
 type thread struct {
 	waiter   *wait.Waiter
@@ -246,7 +244,7 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 		if !k.RxInbox.Empty() {
 			return nil
 		}
-		if err == unix.EINTR && wait.ReportSignals {
+		if err == sys.EINTR && wait.ReportSignals {
 			return errno.EINTR
 		}
 	}
@@ -299,20 +297,14 @@ type ThreadConfig struct {
 // as a priority may need a privilege that the process lacks.
 func (c ThreadConfig) apply() {
 	if c.Name != "" {
-		name := append([]byte(c.Name), 0)
-		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
+		sys.NameThread(c.Name)
 	}
 	// Whatever the creator had: this thread's waits are exact.
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlackNs, 0, 0, 0)
+	sys.SetTimerSlack(timerSlack)
 	if len(c.CPUs) > 0 {
-		var set unix.CPUSet
-		for _, cpu := range c.CPUs {
-			set.Set(cpu)
-		}
-		_ = unix.SchedSetaffinity(0, &set)
+		sys.PinThread(c.CPUs)
 	}
 	if c.Policy >= 0 {
-		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr,
-			Policy: uint32(c.Policy), Priority: uint32(max(0, c.Priority))}, 0)
+		sys.SetPriority(c.Policy, max(0, c.Priority))
 	}
 }

@@ -4,13 +4,12 @@ package engine
 
 import (
 	"time"
-	"unsafe"
 
 	"github.com/gobwas/ws"
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // How a connection ends
@@ -196,7 +195,7 @@ func (c *Conn) Reset() {
 
 // reset closes a detached connection and tells the peer that something is missing.
 func (c *Conn) reset() {
-	_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	sys.ResetOnClose(int(c.fd))
 	c.close()
 }
 
@@ -269,7 +268,7 @@ func (c *Conn) written() {
 	}
 	if end := c.ends(); !end.shut {
 		end.shut = true
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+		_ = sys.EndStream(int(c.fd))
 	}
 }
 
@@ -286,9 +285,8 @@ func (c *Conn) checkArrived() {
 func (c *Conn) dropUnread() {
 	buf := c.shard.space(0)
 	for i := 0; i < unreadReads && buf != nil; i++ {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
-			uintptr(unsafe.Pointer(&buf[0])), readMin, 0, 0, 0)
-		if e != 0 && e != unix.EINTR || e == 0 && n < readMin {
+		n, e := sys.Recv(int(c.fd), buf[:readMin])
+		if e != 0 && e != sys.EINTR || e == 0 && n < readMin {
 			return
 		}
 	}
@@ -353,12 +351,11 @@ func (c *Conn) taken() int64 {
 // the peer's system has not acknowledged; of a local connection, the memory that
 // holds what the peer has not read.
 func (c *Conn) underWay() int {
-	var n int32
-	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(c.fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	n, _ := sys.Unsent(int(c.fd))
 	if c.shut() && n > 0 && c.transport.Endpoint.Scheme != endpoint.IPC {
 		n-- // the end of the stream counts as one
 	}
-	return int(n)
+	return n
 }
 
 // unacknowledged returns how many bytes of the stream that were taken off the

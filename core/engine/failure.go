@@ -10,9 +10,8 @@ import (
 	"net"
 	"reflect"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // ErrNoCertificate is what a TLS configuration's VerifyConnection returns for a
@@ -23,18 +22,18 @@ var ErrNoCertificate = errors.New("the client shows no certificate")
 func failureOf(err error) (kind EventKind, value uint64) {
 	var web *webError
 	var own errno.Errno
-	var sys unix.Errno
+	var system sys.Errno
 	switch {
 	case errors.As(err, &own):
 		return EventHandshakeFailed, uint64(own)
-	case errors.As(err, &sys):
-		return EventHandshakeFailed, uint64(sys)
+	case errors.As(err, &system):
+		return EventHandshakeFailed, uint64(system)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return EventHandshakeFailed, uint64(unix.ECONNRESET)
+		return EventHandshakeFailed, uint64(sys.ECONNRESET)
 	case errors.As(err, &web):
 		return EventHandshakeProtocol, ProtocolWeb + uint64(web.status)
 	case aboutCertificate(err):
-		return EventHandshakeAuth, uint64(unix.EACCES)
+		return EventHandshakeAuth, uint64(sys.EACCES)
 	}
 	return EventHandshakeProtocol, ProtocolCrypto
 }

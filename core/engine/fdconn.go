@@ -11,9 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"github.com/zlink/zlink/core/sys"
 )
 
 const (
@@ -94,7 +93,7 @@ func (c *fdConn) abort(err error) {
 // descriptor. The goroutine.
 func (c *fdConn) refuse() {
 	c.refusing = true
-	_, err := c.await(func() (int, error) { return 0, unix.Shutdown(c.fd, unix.SHUT_WR) })
+	_, err := c.await(func() (int, error) { return 0, sys.EndStream(c.fd) })
 	if err != nil {
 		return
 	}
@@ -144,12 +143,11 @@ func (c *fdConn) readNow(buf []byte) (int, error) {
 		buf = buf[:min(len(buf), c.turn)]
 	}
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
-			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+		n, e := sys.Recv(c.fd, buf)
 		switch {
-		case e == unix.EINTR:
-		case e == unix.EAGAIN, shortOfMemory(e):
-			c.short = e != unix.EAGAIN
+		case e == sys.EINTR:
+		case e == sys.EAGAIN, sys.OutOfMemory(e):
+			c.short = e != sys.EAGAIN
 			return 0, errAgain
 		case e != 0:
 			return 0, fmt.Errorf("read: %w", e) // wrapped: no net.Error that crypto/tls may take for temporary
@@ -158,10 +156,10 @@ func (c *fdConn) readNow(buf []byte) (int, error) {
 		default:
 			if c.settled {
 				c.heard = true
-				c.turn -= int(n)
-				c.drained = !c.ending && int(n) < len(buf)
+				c.turn -= n
+				c.drained = !c.ending && n < len(buf)
 			}
-			return int(n), nil
+			return n, nil
 		}
 	}
 }
@@ -181,12 +179,12 @@ func (c *fdConn) Write(data []byte) (int, error) {
 	done := 0
 	for done < len(data) {
 		n, err := c.await(func() (int, error) {
-			n, e := send(c.fd, data[done:])
+			n, e := sys.Send(c.fd, data[done:])
 			switch {
 			case e == 0:
 				return n, nil
-			case e == unix.EAGAIN, e == unix.EINTR, shortOfMemory(e):
-				c.short = e != unix.EAGAIN
+			case e == sys.EAGAIN, e == sys.EINTR, sys.OutOfMemory(e):
+				c.short = e != sys.EAGAIN
 				return 0, errAgain
 			}
 			return 0, fmt.Errorf("write: %w", e)

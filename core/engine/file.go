@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/zlink/zlink/core/sys"
 )
 
 const (
@@ -18,19 +18,17 @@ const (
 	// without: a stranger may hold the lock for as long as it likes.
 	bindLock   = 2 * time.Second
 	removeLock = 100 * time.Millisecond
-
-	maxPath = len(unix.RawSockaddrUnix{}.Path) - 1 // of a path to bind and connect
 )
 
 // socketFile is the file of a listening ipc descriptor. It is removed with the
 // listener, if it is still the same one by then: from the folder that it was made
 // in, wherever the process and that folder are by then.
 type socketFile struct {
-	folder   int    // a descriptor of the folder
-	name     string // in it
-	dev, ino uint64
-	made     string // the folder, if it was made for the file; else ""
-	once     sync.Once
+	folder int        // a descriptor of the folder
+	name   string     // in it
+	id     sys.FileID // of the file; zero: not known
+	made   string     // the folder, if it was made for the file; else ""
+	once   sync.Once
 }
 
 // bindFile binds a descriptor to a path, to "@name", which is no file, or for
@@ -43,7 +41,7 @@ type socketFile struct {
 func bindFile(fd int, path string) (Address, *socketFile, error) {
 	addr := Address{Path: path}
 	if strings.HasPrefix(path, "@") {
-		return addr, nil, bindPath(fd, path)
+		return addr, nil, sys.Bind(fd, Address{Path: path})
 	}
 	f := &socketFile{folder: -1}
 	if path == "*" {
@@ -67,37 +65,24 @@ func bindFile(fd int, path string) (Address, *socketFile, error) {
 
 func (f *socketFile) bind(fd int, path string) error {
 	defer lockFolder(f.folder, bindLock)()
-	err := bindPath(fd, path)
-	if err == unix.EADDRINUSE && leftBehind(path) && unix.Unlinkat(f.folder, f.name, 0) == nil {
-		err = bindPath(fd, path)
+	err := sys.Bind(fd, Address{Path: path})
+	if err == sys.EADDRINUSE && leftBehind(path) && sys.RemoveAt(f.folder, f.name) == nil {
+		err = sys.Bind(fd, Address{Path: path})
 	}
 	if err != nil {
 		return err
 	}
-	var stat unix.Stat_t
-	if unix.Fstatat(f.folder, f.name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil {
-		f.dev, f.ino = stat.Dev, stat.Ino
-	}
+	f.id, _ = sys.FileAt(f.folder, f.name)
 	return nil
 }
 
-func bindPath(fd int, path string) error {
-	if len(path) > maxPath {
-		return unix.ENAMETOOLONG
-	}
-	return unix.Bind(fd, &unix.SockaddrUnix{Name: path})
-}
-
-// openFolder opens the folder of a path. One that cannot be read cannot be locked.
+// openFolder opens the folder of a path.
 func (f *socketFile) openFolder(path string) (err error) {
 	var folder string
 	if folder, f.name = filepath.Split(path); folder == "" {
 		folder = "."
 	}
-	f.folder, err = unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == unix.EACCES {
-		f.folder, err = unix.Open(folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	}
+	f.folder, err = sys.OpenFolder(folder)
 	return err
 }
 
@@ -106,30 +91,20 @@ func (f *socketFile) openFolder(path string) (err error) {
 // does not.
 func lockFolder(folder int, limit time.Duration) (unlock func()) {
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
-		switch err := unix.Flock(folder, unix.LOCK_EX|unix.LOCK_NB); {
+		switch err := sys.LockFolder(folder); {
 		case err == nil:
-			return func() { _ = unix.Flock(folder, unix.LOCK_UN) }
-		case err == unix.EINTR:
-		case err != unix.EWOULDBLOCK || time.Now().After(end):
+			return func() { sys.UnlockFolder(folder) }
+		case err == sys.EINTR:
+		case err != sys.EAGAIN || time.Now().After(end):
 			return func() {}
 		}
 	}
 }
 
-// leftBehind tells whether a path is a socket that no process has. It asks with
-// a datagram socket: a server's own kind answers that with EPROTOTYPE, whether it
-// listens yet or not, and does not notice.
+// leftBehind tells whether a path is a socket that no process has.
 func leftBehind(path string) bool {
 	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return false
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = unix.Close(fd) }()
-	return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == unix.ECONNREFUSED
+	return err == nil && info.Mode().Type() == os.ModeSocket && sys.Deserted(path)
 }
 
 // remove removes the file, once; nil, or a file that another server has made
@@ -140,10 +115,8 @@ func (f *socketFile) remove() {
 	}
 	f.once.Do(func() {
 		unlock := lockFolder(f.folder, removeLock)
-		var stat unix.Stat_t
-		if unix.Fstatat(f.folder, f.name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil &&
-			stat.Dev == f.dev && stat.Ino == f.ino {
-			_ = unix.Unlinkat(f.folder, f.name, 0)
+		if id, err := sys.FileAt(f.folder, f.name); err == nil && id == f.id {
+			_ = sys.RemoveAt(f.folder, f.name)
 		}
 		unlock()
 		f.forget()
@@ -153,7 +126,7 @@ func (f *socketFile) remove() {
 // forget closes the folder, and removes one that was made for the file.
 func (f *socketFile) forget() {
 	if f.folder >= 0 {
-		_ = unix.Close(f.folder)
+		sys.Close(f.folder)
 	}
 	if f.made != "" {
 		_ = os.Remove(f.made)
@@ -166,11 +139,11 @@ func absolute(path string) string {
 	if strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@") {
 		return path
 	}
-	folder, err := unix.Getwd()
+	folder, err := sys.WorkingFolder()
 	if err != nil || !strings.HasPrefix(folder, "/") {
 		return path
 	}
-	if whole := strings.TrimSuffix(folder, "/") + "/" + path; len(whole) <= maxPath {
+	if whole := strings.TrimSuffix(folder, "/") + "/" + path; len(whole) <= sys.MaxPath {
 		return whole
 	}
 	return path

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	. "github.com/smartystreets/goconvey/convey"
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // accept gives the shard a connection that has a handshake to make, and returns
@@ -75,7 +75,7 @@ func TestGateOfTheShard(t *testing.T) {
 			open(0)
 			before := runtime.NumGoroutine()
 			for _, fd := range fds {
-				_, _ = send(fd, []byte{22})
+				_, _ = sys.Send(fd, []byte{22})
 			}
 			g.until("the gate is full", func() bool { return g.sh.gate.accepted.Len() == peers-most })
 			So(g.begun(), ShouldEqual, most)
@@ -103,7 +103,7 @@ func TestGateOfTheShard(t *testing.T) {
 		Convey("each ends when its time is over, whether it has begun or not", func() {
 			open(200 * time.Millisecond)
 			for _, fd := range fds[:peers-1] { // one says nothing
-				_, _ = send(fd, []byte{22})
+				_, _ = sys.Send(fd, []byte{22})
 			}
 			g.until("the gate is full", func() bool { return g.sh.gate.accepted.Len() == peers-1-most })
 			g.until("their time is over", func() bool { return g.owner.gone == peers })
@@ -112,12 +112,12 @@ func TestGateOfTheShard(t *testing.T) {
 		Convey("one that goes while it waits is forgotten at once", func() {
 			open(0)
 			for _, fd := range fds {
-				_, _ = send(fd, []byte{22})
+				_, _ = sys.Send(fd, []byte{22})
 			}
 			g.until("the gate is full", func() bool { return g.sh.gate.accepted.Len() == peers-most })
 			for h := range g.sh.handshakes {
 				if !h.running {
-					h.ready(unix.EPOLLHUP)
+					h.ready(sys.Gone)
 					break
 				}
 			}
@@ -128,7 +128,7 @@ func TestGateOfTheShard(t *testing.T) {
 		Convey("those whose peers are slow go when others wait, and only then", func() {
 			open(0)
 			for _, fd := range fds[:most] {
-				_, _ = send(fd, []byte{22})
+				_, _ = sys.Send(fd, []byte{22})
 			}
 			g.until("the first ones begin", func() bool { return g.begun() == most })
 			slow := 0
@@ -141,7 +141,7 @@ func TestGateOfTheShard(t *testing.T) {
 			g.step()
 			So(g.owner.gone, ShouldEqual, 0)
 			for _, fd := range fds[most : most+1] {
-				_, _ = send(fd, []byte{22})
+				_, _ = sys.Send(fd, []byte{22})
 			}
 			g.until("another one waits", func() bool { return g.sh.gate.accepted.Len() == 1 })
 			g.sh.gate.sweep()

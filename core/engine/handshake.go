@@ -7,10 +7,9 @@ import (
 	"errors"
 	"io"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // arrival is a connected descriptor on its way to be a Conn.
@@ -52,7 +51,7 @@ func (sh *Shard) welcome(a arrival) {
 	}
 	h := &handshake{arrival: a, shard: sh, conn: newFdConn(a.fd)}
 	if a.dialer == nil && !a.owner.Enter() {
-		_ = unix.Close(a.fd)
+		sys.Close(a.fd)
 		sh.conns.Add(-1)
 		return
 	}
@@ -100,13 +99,13 @@ func (h *handshake) observeFailure(kind EventKind, value uint64, why string) {
 }
 
 // ready passes the kernel's report on.
-func (h *handshake) ready(events uint32) {
+func (h *handshake) ready(what sys.Readiness) {
 	switch {
 	case h.running:
 		h.conn.signal()
-	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0: // it went while it waited
+	case what&(sys.Gone|sys.Failed) != 0: // it went while it waited
 		h.fail(errno.ECONNRESET)
-	case events&^unix.EPOLLOUT != 0:
+	case what&^sys.Writable != 0:
 		h.run()
 	}
 }

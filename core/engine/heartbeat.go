@@ -5,10 +5,10 @@ package engine
 import (
 	"math"
 	"time"
-	"unsafe"
 
 	"github.com/gobwas/ws"
-	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/sys"
 )
 
 // beatsAtOnce is how many connections are looked at before the shard sees to others: a
@@ -229,7 +229,6 @@ func (h *heartbeat) place() {
 
 // unread returns how many bytes of the peer wait in the kernel.
 func (c *Conn) unread() int {
-	var n int32
-	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(c.fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
-	return int(n)
+	n, _ := sys.Unread(int(c.fd))
+	return n
 }

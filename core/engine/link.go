@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // sealBytes is how much of a send queue is sealed at a time.
@@ -208,11 +208,11 @@ func (l *link) owes() bool {
 // linkEnded reacts to the end of what can be read.
 func (c *Conn) linkEnded(err error) {
 	var web *webError
-	var sys unix.Errno
+	var system sys.Errno
 	switch {
 	case err == io.EOF, c.finishing && errors.Is(err, io.ErrUnexpectedEOF):
 		c.remoteEnded()
-	case errors.As(err, &sys), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &system), errors.Is(err, io.ErrUnexpectedEOF):
 		c.Abort(ReasonTransport)
 	case errors.As(err, &web):
 		c.link.web.closeCode, c.link.web.why = web.code, web.text
@@ -319,11 +319,11 @@ func (c *Conn) hasToSeal() bool {
 }
 
 // writeRest writes what was sealed earlier.
-func (c *Conn) writeRest() unix.Errno {
+func (c *Conn) writeRest() sys.Errno {
 	l := c.link
 	for l.rest != nil {
-		n, e := send(int(c.fd), l.rest.Bytes()[l.rest.Start:l.rest.End])
-		if e == unix.EINTR {
+		n, e := sys.Send(int(c.fd), l.rest.Bytes()[l.rest.Start:l.rest.End])
+		if e == sys.EINTR {
 			continue
 		}
 		if e != 0 {
@@ -343,10 +343,10 @@ func (c *Conn) writeRest() unix.Errno {
 // false: nothing more is to be sealed.
 func (c *Conn) writeSealed(data []byte) bool {
 	for len(data) > 0 {
-		n, e := send(int(c.fd), data)
+		n, e := sys.Send(int(c.fd), data)
 		switch {
-		case e == unix.EINTR:
-		case e == unix.EAGAIN, shortOfMemory(e):
+		case e == sys.EINTR:
+		case e == sys.EAGAIN, sys.OutOfMemory(e):
 			if c.keepSealed(data) {
 				c.refused(e)
 			}

@@ -8,12 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sys"
 )
 
 const (
@@ -37,9 +35,8 @@ type Listener struct {
 	fd    int
 	shard *Shard
 	place func() *Shard
-	tag   int32               // of its events
-	peer  unix.RawSockaddrAny // of the last accept
-	file  *socketFile         // of ipc; nil: none to remove
+	tag   int32       // of its events
+	file  *socketFile // of ipc; nil: none to remove
 
 	// given are the options of a descriptor that the application opened; nil: of
 	// its own. Other processes may listen on it too.
@@ -69,39 +66,39 @@ func newListener(sh *Shard, transport *Transport, owner Owner, limits Limits, pl
 func (l *Listener) Transport() *Transport { return l.transport }
 
 func (l *Listener) open(addr Address, tcp TCPOptions) error {
-	_, family := addr.sockaddr()
+	family := addr.Family()
 	fd, err := tcp.open(family)
-	if errno.Of(err) == errno.Errno(unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() && l.transport.Endpoint.Host == "*" {
+	if errno.Of(err) == errno.Errno(sys.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() && l.transport.Endpoint.Host == "*" {
 		// "*" is every address that there is, and this system has none of IPv6.
 		addr.AddrPort = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())
-		family = unix.AF_INET
+		family = sys.IPv4
 		fd, err = tcp.open(family)
 	}
 	if err != nil {
 		return err
 	}
-	if family == unix.AF_UNIX {
+	if family == sys.Local {
 		addr, l.file, err = bindFile(fd, addr.Path)
 	} else {
 		err = bindPort(fd, addr)
 	}
 	if err == nil {
-		err = unix.Listen(fd, tcp.Backlog)
+		err = sys.Listen(fd, tcp.Backlog)
 	}
-	var local unix.Sockaddr
+	var local Address
 	if err == nil {
-		local, err = unix.Getsockname(fd)
+		local, err = sys.Sockname(fd)
 	}
 	if err == nil {
 		err = l.shard.poller.Reserve(fd)
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		sys.Close(fd)
 		l.file.remove()
 		return errno.New(errno.Of(err), "cannot listen on %s", l.transport.Endpoint.With(addr.AddrPort, addr.Path))
 	}
 	l.fd = fd
-	l.settle(addressOf(local))
+	l.settle(local)
 	return nil
 }
 
@@ -113,11 +110,10 @@ func (l *Listener) settle(local Address) {
 }
 
 func bindPort(fd int, addr Address) error {
-	sa, _ := addr.sockaddr()
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+	if err := sys.SetOption(fd, sys.ReuseAddress, 1); err != nil {
 		return err
 	}
-	return unix.Bind(fd, sa)
+	return sys.Bind(fd, addr)
 }
 
 // ListenOn takes over a listening descriptor and sets the options that a
@@ -128,13 +124,12 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 	if err != nil {
 		return nil, err
 	}
-	_, family := local.sockaddr()
-	if err := tcp.apply(fd, family); err != nil {
+	if err := tcp.apply(fd, local.Family()); err != nil {
 		return nil, err
 	}
-	err = unix.SetNonblock(fd, true)
+	err = sys.SetNonblock(fd)
 	if err == nil { // accepted connections take it on, so that the port can be bound anew
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		err = sys.SetOption(fd, sys.ReuseAddress, 1)
 	}
 	if err == nil {
 		err = sh.poller.Reserve(fd)
@@ -142,7 +137,7 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 	if err != nil {
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
-	unix.CloseOnExec(fd)
+	sys.CloseOnExec(fd)
 	l := newListener(sh, transport, owner, limits, place)
 	l.fd, l.given = fd, &tcp
 	l.settle(local)
@@ -151,17 +146,16 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 }
 
 func listeningAddress(fd int, ipc bool) (Address, error) {
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	listens, err := sys.Listening(fd)
 	switch {
-	case err == unix.ENOTSOCK: // to callers that number is about handles
+	case err == sys.ENOTSOCK: // to callers that number is about handles
 		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) is not a socket", fd)
 	case err != nil:
 		return Address{}, errno.New(errno.Of(err), "descriptor %d (USE_FD) is not open", fd)
-	case listens == 0:
+	case !listens:
 		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen", fd)
 	}
-	sa, err := unix.Getsockname(fd)
-	local := addressOf(sa)
+	local, err := sys.Sockname(fd)
 	switch {
 	case err == nil && ipc && local.Path != "", err == nil && !ipc && local.IsValid():
 		return local, nil
@@ -174,7 +168,7 @@ func listeningAddress(fd int, ipc bool) (Address, error) {
 // start begins to accept.
 func (l *Listener) start() {
 	fd := l.fd
-	growDescriptorTable.Do(func() { growTable(fd) })
+	growDescriptorTable.Do(func() { sys.GrowTable(fd, tableSize) })
 	l.observe(EventListening, uint64(fd)) // before any of its connections
 	l.shard.Post(func() {
 		if l.fd >= 0 {
@@ -192,17 +186,6 @@ var growDescriptorTable sync.Once
 
 // tableSize is the number of descriptors that need no growth: 128 KiB.
 const tableSize = 16384
-
-func growTable(fd int) {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur == 0 {
-		return
-	}
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, int(min(limit.Cur, tableSize))-1)
-	if err == nil {
-		_ = unix.Close(high)
-	}
-}
 
 // Unbind is Close that first takes the connections that wait to be accepted: their
 // clients have heard that they are connected.
@@ -238,15 +221,14 @@ func (l *Listener) drain() (waiting []waitingConn) {
 		return nil
 	}
 	if l.given == nil {
-		_ = unix.Listen(l.fd, 0)
+		_ = sys.Listen(l.fd, 0)
 	}
-	var peer unix.RawSockaddrAny
 	for range drainMost {
-		fd, remote, err := l.accept(&peer)
+		fd, remote, err := sys.Accept(l.fd)
 		switch err {
 		case 0:
 			waiting = append(waiting, waitingConn{fd, remote})
-		case unix.EINTR, unix.ECONNABORTED:
+		case sys.EINTR, sys.ECONNABORTED:
 		default:
 			return waiting
 		}
@@ -261,25 +243,14 @@ func (l *Listener) Close() {
 	l.closing.Lock()
 	if l.fd >= 0 && l.given == nil {
 		// The kernel refuses connections from here on; the shard closes later.
-		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+		sys.EndListening(l.fd)
 		l.file.remove()
 		if strings.HasPrefix(l.Local.Path, "@") {
-			replaceSocket(l.fd)
+			sys.FreeName(l.fd)
 		}
 	}
 	l.closing.Unlock()
 	l.shard.Post(l.close)
-}
-
-// replaceSocket frees a name that is no file: it puts another socket in the place
-// of the descriptor, whose number stays taken until the shard closes it.
-func replaceSocket(fd int) {
-	other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return // the name is free when the shard closes
-	}
-	_ = unix.Dup3(other, fd, unix.O_CLOEXEC)
-	_ = unix.Close(other)
 }
 
 func (l *Listener) close() {
@@ -302,22 +273,22 @@ func (l *Listener) observe(kind EventKind, value uint64) {
 }
 
 // ready accepts what waits.
-func (l *Listener) ready(uint32) {
+func (l *Listener) ready(sys.Readiness) {
 	l.shard.accepted = time.Now()
 	for range acceptBatch {
 		if eventful(l.owner) {
 			l.pause(eventsPause)
 			return
 		}
-		fd, remote, err := l.accept(&l.peer)
+		fd, remote, err := sys.Accept(l.fd)
 		switch err {
 		case 0:
 			l.take(fd, remote)
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM:
 			l.observe(EventAcceptFailed, uint64(err))
 			l.pause(acceptPause)
 			return
-		case unix.EAGAIN, unix.EINVAL: // nothing more; or being closed
+		case sys.EAGAIN, sys.EINVAL: // nothing more; or being closed
 			return
 		}
 	}
@@ -326,22 +297,9 @@ func (l *Listener) ready(uint32) {
 // take is where an accepted descriptor becomes a connection.
 func (l *Listener) take(fd int, remote Address) {
 	if l.given != nil { // it may have waited since before they were set
-		_, family := l.Local.sockaddr()
-		_ = l.given.apply(fd, family)
+		_ = l.given.apply(fd, l.Local.Family())
 	}
 	l.hand(fd, remote)
-}
-
-// accept takes one connection; peer is written to. It may sleep in the kernel, which
-// grows the table of descriptors, so the scheduler is told.
-func (l *Listener) accept(peer *unix.RawSockaddrAny) (int, Address, unix.Errno) {
-	size := uint32(unix.SizeofSockaddrAny)
-	fd, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(l.fd), uintptr(unsafe.Pointer(peer)),
-		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	if e != 0 {
-		return -1, Address{}, e
-	}
-	return int(fd), addressOfRaw(peer), 0
 }
 
 // hand gives a connection to a shard.

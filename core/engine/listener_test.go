@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
-	"github.com/zlink/zlink/core/engine/epoll"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
-func TestListenReportsWhatEpollRefuses(t *testing.T) {
+func TestListenReportsWhatThePollerRefuses(t *testing.T) {
 	Convey("A listener that the kernel would not report is not there", t, func() {
-		poller, err := epoll.Open()
+		poller, err := sys.OpenPoller()
 		So(err, ShouldBeNil)
 		poller.Close() // from here on it refuses everything
 		sh := &Shard{poller: poller}

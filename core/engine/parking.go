@@ -5,11 +5,9 @@ package engine
 import (
 	"slices"
 	"sync/atomic"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // A connection is parked while its receiver does not keep up: it is not read until
@@ -59,8 +57,7 @@ func (c *Conn) overUnread() bool {
 	if !c.hangup || c.link != nil {
 		return false
 	}
-	var n int32
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(c.fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	n, e := sys.Unread(int(c.fd))
 	return e == 0 && n == 0
 }
 

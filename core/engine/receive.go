@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 const (
@@ -86,22 +85,21 @@ func (c *Conn) read(buf []byte) (n int, more, ok bool) {
 		return c.readLink(buf)
 	}
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
-			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
-		if e == unix.EINTR {
+		n, e := sys.Recv(int(c.fd), buf)
+		if e == sys.EINTR {
 			continue
 		}
-		got, ok := c.outcome(int(n), e)
+		got, ok := c.outcome(n, e)
 		return got, got == len(buf), ok
 	}
 }
 
 // outcome judges the result of a read.
-func (c *Conn) outcome(n int, e unix.Errno) (int, bool) {
+func (c *Conn) outcome(n int, e sys.Errno) (int, bool) {
 	switch {
-	case e == unix.EAGAIN:
+	case e == sys.EAGAIN:
 		return 0, false
-	case shortOfMemory(e):
+	case sys.OutOfMemory(e):
 		c.readAgain()
 		return 0, false
 	case e != 0:
@@ -332,10 +330,9 @@ func (c *Conn) receiveBig(room int) {
 	if room < slabFrames {
 		want = shm.SmallChunkSize
 	}
-	iov := c.shard.iov[:2]
-	iov[0].Base, iov[1].Base = &dst[0], &buf[0]
-	iov[0].SetLen(len(dst))
-	iov[1].SetLen(want)
+	parts := c.shard.parts[:2]
+	parts[0].Set(&dst[0], len(dst))
+	parts[1].Set(&buf[0], want)
 	vectors := 2
 	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
 	if !last || room == 1 {
@@ -345,12 +342,12 @@ func (c *Conn) receiveBig(room int) {
 	if c.link != nil {
 		got, full, ok = c.readLink(dst)
 	} else {
-		n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(c.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(vectors))
-		if e == unix.EINTR {
+		n, e := sys.RecvVectors(int(c.fd), parts[:vectors])
+		if e == sys.EINTR {
 			c.wantRead()
 			return
 		}
-		got, ok = c.outcome(int(n), e)
+		got, ok = c.outcome(n, e)
 		full = got == len(dst)+want
 	}
 	if !ok {

@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // ReleaseOwner is told when the kernel has the bytes behind Chunk.Ext, or they
@@ -72,7 +71,7 @@ func (c *Conn) write() {
 		}
 		n, e := c.writeOnce()
 		switch {
-		case e == unix.EINTR:
+		case e == sys.EINTR:
 			continue
 		case e != 0:
 			c.refused(e)
@@ -101,40 +100,29 @@ func (c *Conn) setBlocked(blocked bool) {
 }
 
 // writeOnce does one send of what fits a turn.
-func (c *Conn) writeOnce() (uint64, unix.Errno) {
+func (c *Conn) writeOnce() (uint64, sys.Errno) {
 	head := c.flushHead
 	if head.Next == nil && head.Ext == 0 {
-		n, e := send(int(c.fd), head.Bytes()[head.Start:head.End])
+		n, e := sys.Send(int(c.fd), head.Bytes()[head.Start:head.End])
 		return uint64(n), e
 	}
-	iov := &c.shard.iov
+	parts := &c.shard.parts
 	count, room := 0, uint64(writeTurn)
-	for chunk := head; chunk != nil && room > 0 && count+2 <= len(iov); chunk = (*shm.Chunk)(chunk.Next) {
+	for chunk := head; chunk != nil && room > 0 && count+2 <= len(parts); chunk = (*shm.Chunk)(chunk.Next) {
 		if chunk.Start < chunk.End {
 			size := min(uint64(chunk.End-chunk.Start), room)
-			iov[count].Base = &chunk.Bytes()[chunk.Start]
-			iov[count].SetLen(int(size))
+			parts[count].Set(&chunk.Bytes()[chunk.Start], int(size))
 			count++
 			room -= size
 		}
 		if size := min(uint64(chunk.ExtLen), room); chunk.Ext != 0 && size > 0 {
-			iov[count].Base = (*byte)(chunk.ExtPointer())
-			iov[count].SetLen(int(size))
+			parts[count].Set((*byte)(chunk.ExtPointer()), int(size))
 			count++
 			room -= size
 		}
 	}
-	msg := unix.Msghdr{Iov: &iov[0], Iovlen: uint64(count)}
-	n, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(c.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+	n, e := sys.SendVectors(int(c.fd), parts[:count])
 	return uint64(n), e
-}
-
-// send gives data to the kernel. MSG_NOSIGNAL: the host's SIGPIPE is not ours to
-// raise.
-func send(fd int, data []byte) (int, unix.Errno) {
-	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&data[0])),
-		uintptr(len(data)), unix.MSG_NOSIGNAL, 0, 0)
-	return int(n), e
 }
 
 // advance takes n written bytes off the flush queue.

@@ -8,16 +8,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/zlink/zlink/core/engine/epoll"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 	"github.com/zlink/zlink/core/wait"
 )
 
 const (
-	eventBatch = 256 // events taken from the kernel at a time
+	reportBatch = 256 // reports taken from the kernel at a time
 
 	// throttleBytes is how much may wait unread in a socket before its shards
 	// stop reading for it: what waits, waits in the kernel. About a cache-full.
@@ -53,8 +51,8 @@ var Reserve = func(procs, threads int) error {
 
 // handler is what a descriptor of the shard belongs to.
 type handler interface {
-	// ready is called with the EPOLL bits that the kernel reported.
-	ready(events uint32)
+	// ready is called with what the kernel reported.
+	ready(what sys.Readiness)
 }
 
 // registration is a descriptor's handler; tag tells its events from those of
@@ -69,8 +67,8 @@ type registration struct {
 type Shard struct {
 	Shared *shm.Wakeup
 
-	poller *epoll.Poller
-	events []epoll.Event
+	poller  *sys.Poller
+	reports []sys.Report
 
 	// Only the driver touches these.
 	byFd    []registration
@@ -90,17 +88,17 @@ type Shard struct {
 	gate       *gate  // of the handshakes
 	plain      []byte // of a link, being sealed; sealed is the same as it goes out
 	sealed     []byte
-	slab       *shm.Slab // being filled
-	slabPos    uint64    // next free byte of slab
-	iov        [64]unix.Iovec
-	compacted  int32     // connections when Compact was last called
-	warm       bool      // buffers were used, or connections came, since the last trim
-	rounds     int       // since the last look at the kernel
-	roundRead  int       // bytes read from the wire in this round, and prices
-	roundLeft  int       // bytes that may still be written in this round, prices included
-	calls      []func()  // taken out of the mail and not yet run
-	blocked    int       // connections that are blocked
-	accepted   time.Time // when connections were last accepted
+	slab       *shm.Slab      // being filled
+	slabPos    uint64         // next free byte of slab
+	parts      [64]sys.Vector // of one gathered write, or read
+	compacted  int32          // connections when Compact was last called
+	warm       bool           // buffers were used, or connections came, since the last trim
+	rounds     int            // since the last look at the kernel
+	roundRead  int            // bytes read from the wire in this round, and prices
+	roundLeft  int            // bytes that may still be written in this round, prices included
+	calls      []func()       // taken out of the mail and not yet run
+	blocked    int            // connections that are blocked
+	accepted   time.Time      // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
 	handOver *shm.Queues
 
@@ -123,7 +121,7 @@ type Shard struct {
 
 // NewShard makes a shard and starts its thread.
 func NewShard(config ThreadConfig) (*Shard, error) {
-	poller, err := epoll.Open()
+	poller, err := sys.OpenPoller()
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +130,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 		poller.Close()
 		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")
 	}
-	sh := &Shard{Shared: shared, poller: poller, events: make([]epoll.Event, eventBatch),
+	sh := &Shard{Shared: shared, poller: poller, reports: make([]sys.Report, reportBatch),
 		handshakes: map[*handshake]struct{}{}, gate: theGate}
 	sh.thread.waiter = wait.New()
 	sh.thread.done = make(chan struct{})
@@ -219,7 +217,7 @@ func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error
 	}
 	if !sh.accepted.IsZero() {
 		if time.Since(sh.accepted) < acceptLinger {
-			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			sys.Yield()
 			return sh.poll()
 		}
 		sh.accepted = time.Time{}
@@ -266,17 +264,17 @@ func (sh *Shard) poll() error {
 }
 
 func (sh *Shard) wait(timeoutMs int) (int, error) {
-	n, err := sh.poller.Wait(sh.events, timeoutMs)
+	n, err := sh.poller.Wait(sh.reports, timeoutMs)
 	if err != nil {
 		return 0, err
 	}
 	for i := range n {
-		ev := &sh.events[i]
-		if ev.Pad == epoll.NoTag {
+		report := &sh.reports[i]
+		if report.Tag() == sys.NoTag {
 			continue // its listener has not begun
 		}
-		if reg := sh.byFd[ev.Fd]; reg.handler != nil && reg.tag == ev.Pad {
-			reg.handler.ready(ev.Events)
+		if reg := sh.byFd[report.Fd()]; reg.handler != nil && reg.tag == report.Tag() {
+			reg.handler.ready(report.Ready())
 		}
 	}
 	return n, nil
@@ -312,7 +310,7 @@ func (sh *Shard) enroll(fd int, h handler) int32 {
 	for len(sh.byFd) <= fd {
 		sh.byFd = append(sh.byFd, registration{})
 	}
-	sh.nextTag = max(1, sh.nextTag+1) // never epoll.NoTag, also when it wraps
+	sh.nextTag = max(1, sh.nextTag+1) // never sys.NoTag, also when it wraps
 	sh.byFd[fd] = registration{h, sh.nextTag}
 	return sh.nextTag
 }
@@ -326,7 +324,7 @@ func (sh *Shard) unregister(fd int) {
 // closeFd ends the reports for a registered descriptor and closes it.
 func (sh *Shard) closeFd(fd int) {
 	sh.byFd[fd].handler = nil
-	_ = unix.Close(fd)
+	sys.Close(fd)
 }
 
 // runMail runs what was posted, in order, as far as a round goes.

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // stage is a shard that a test drives round by round, with connections whose peers
@@ -124,7 +125,7 @@ func (f *flood) offer() {
 		if len(f.rest) == 0 {
 			f.rest = f.next()
 		}
-		n, e := send(f.fd, f.rest[:min(len(f.rest), 4096)])
+		n, e := sys.Send(f.fd, f.rest[:min(len(f.rest), 4096)])
 		if e != 0 {
 			return
 		}

@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // origin is what made a connection, a listener or a dialer: what all
@@ -67,9 +66,9 @@ func (t *Transport) remoteText(a Address) string {
 
 // localText is the endpoint of a descriptor's own end, or "".
 func (t *Transport) localText(fd int) string {
-	sa, err := unix.Getsockname(fd)
+	local, err := sys.Sockname(fd)
 	if err != nil {
 		return ""
 	}
-	return t.remoteText(addressOf(sa))
+	return t.remoteText(local)
 }

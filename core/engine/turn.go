@@ -5,7 +5,7 @@ package engine
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // Turns
@@ -54,10 +54,6 @@ const (
 	shortPause = 10 * time.Millisecond
 )
 
-// shortOfMemory tells whether the kernel refused a call for want of memory, which
-// says nothing about the connection.
-func shortOfMemory(e unix.Errno) bool { return e == unix.ENOBUFS || e == unix.ENOMEM }
-
 // writeLater puts the connection behind all others that have something to write. The
 // kernel would take more, so it reports nothing.
 func (c *Conn) writeLater() {
@@ -84,11 +80,11 @@ func (sh *Shard) writeOn() bool {
 }
 
 // refused reacts to an error of a write.
-func (c *Conn) refused(e unix.Errno) {
+func (c *Conn) refused(e sys.Errno) {
 	switch {
-	case e == unix.EAGAIN:
+	case e == sys.EAGAIN:
 		c.setBlocked(true)
-	case shortOfMemory(e):
+	case sys.OutOfMemory(e):
 		c.setBlocked(true)
 		c.shard.timers.after(shortPause, c.unblock)
 	default:

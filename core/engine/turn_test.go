@@ -13,9 +13,9 @@ import (
 
 	"github.com/gobwas/ws"
 	. "github.com/smartystreets/goconvey/convey"
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // frameOf is a frame of zlink.
@@ -83,8 +83,8 @@ func beside(g *stage, flooder *Conn, f *flood) (worst int) {
 	f.offer()
 	for range 40 {
 		before := quiet.Received.Load()
-		_, e := send(fd, []byte(frameOf("hello")))
-		So(e, ShouldEqual, unix.Errno(0))
+		_, e := sys.Send(fd, []byte(frameOf("hello")))
+		So(e, ShouldEqual, sys.Errno(0))
 		handled := 0
 		for rounds := 0; quiet.Received.Load() == before; rounds++ {
 			if rounds > 100 {
@@ -209,7 +209,7 @@ func TestDenseFrames(t *testing.T) {
 				}
 			}
 			for len(f.rest) > 0 { // to the end of a frame
-				n, _ := send(fd, f.rest)
+				n, _ := sys.Send(fd, f.rest)
 				f.rest = f.rest[max(0, n):]
 				for unread(int(c.fd)) > 0 {
 					c.link.conn.drained = false
@@ -461,7 +461,7 @@ func TestNoSleepBeforeTurns(t *testing.T) {
 
 // TestShortOfMemory says that the kernel has no memory for a call, as it would.
 func TestShortOfMemory(t *testing.T) {
-	for _, e := range []unix.Errno{unix.ENOBUFS, unix.ENOMEM} {
+	for _, e := range []sys.Errno{sys.ENOBUFS, sys.ENOMEM} {
 		Convey(fmt.Sprintf("%v is no end of a connection: the call is made again", e), t, func() {
 			g := newStage(t)
 			Convey("when it was a write", func() {
@@ -494,7 +494,7 @@ func TestShortOfMemory(t *testing.T) {
 			Convey("when it was a read", func() {
 				c, fd := g.plain()
 				g.step()
-				_, _ = send(fd, []byte(frameOf("hello")))
+				_, _ = sys.Send(fd, []byte(frameOf("hello")))
 				_, ok := c.outcome(-1, e)
 				So(ok, ShouldBeFalse)
 				So(c.fd, ShouldBeGreaterThanOrEqualTo, 0)

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // AppendResult says what became of a message.
@@ -83,10 +83,7 @@ func (s *Session) owe() AppendResult {
 
 // Wake ends the sleep of the shard's driver. The caller knows that the shard is
 // not stopped.
-func (w *Wakeup) Wake() {
-	one := uint64(1)
-	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(w.WakeFd), uintptr(unsafe.Pointer(&one)), 8)
-}
+func (w *Wakeup) Wake() { sys.SetEvent(int(w.WakeFd)) }
 
 // check says whether a message for rid may be queued now; TxLock is held.
 func (s *Session) check(serial uint64, rid uint32) AppendResult {

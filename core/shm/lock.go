@@ -4,9 +4,9 @@ package shm
 
 import (
 	"sync/atomic"
-	"unsafe"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // A session's TxLock guards its main queue between the sending thread and the
@@ -30,7 +30,7 @@ import (
 
 const (
 	lockTries = 64
-	lockNap   = 50_000 // ns
+	lockNap   = 50 * time.Microsecond
 )
 
 // TryLock takes the lock if it is free.
@@ -55,8 +55,7 @@ func (s *Session) lockSlow() {
 	for !s.TryLock() {
 		// The scheduler must know: the holder may have been stopped for the garbage
 		// collector, which waits for this thread as well.
-		_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.TxLock)),
-			futexWaitPrivate, 1, uintptr(unsafe.Pointer(nap)), 0, 0)
+		_ = sys.FutexWait(&s.TxLock, 1, nap)
 	}
 }
 
@@ -64,31 +63,15 @@ func (s *Session) lockSlow() {
 func (s *Session) Unlock() {
 	atomic.StoreUint32(&s.TxLock, 0)
 	if atomic.LoadUint32(&s.TxWaiters) != 0 {
-		_, _, _ = unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.TxLock)), futexWakePrivate, 1)
+		sys.FutexWake(&s.TxLock)
 	}
 }
 
-// Of linux/futex.h and linux/membarrier.h.
-const (
-	futexWaitPrivate = 0 | 128
-	futexWakePrivate = 1 | 128
-
-	membarrierExpedited = 1 << 3
-	membarrierRegister  = 1 << 4
-)
-
 // barrier has every running thread of the process pass a memory barrier. It
-// returns how long a wait may last: nil, without end, unless the system refused.
-func barrier() *unix.Timespec {
-	for range 2 {
-		_, _, e := unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierExpedited, 0, 0)
-		if e == 0 {
-			return nil
-		}
-		if e != unix.EPERM { // this process has not registered
-			break
-		}
-		_, _, _ = unix.Syscall(unix.SYS_MEMBARRIER, membarrierRegister, 0, 0)
+// returns how long a wait may last: without end (-1), unless the system refused.
+func barrier() time.Duration {
+	if sys.Barrier() {
+		return -1
 	}
-	return &unix.Timespec{Nsec: lockNap}
+	return lockNap
 }

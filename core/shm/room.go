@@ -2,7 +2,7 @@
 
 package shm
 
-import "golang.org/x/sys/unix"
+import "github.com/zlink/zlink/core/sys"
 
 // leftToGo is how much of a bounded address space is left to Go's heap, which grows
 // by 64 MiB at a time, at a multiple of that.
@@ -11,15 +11,4 @@ const leftToGo = 128 << 20
 // Roomy tells whether the address space of the process is unbounded, or has room
 // left for Go's heap to grow. Go aborts the process when it has not; what fills it
 // is refused before, while that is an error of a call or the end of one connection.
-func Roomy() bool {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil || limit.Cur == unix.RLIM_INFINITY {
-		return true
-	}
-	p, err := unix.MmapPtr(-1, 0, nil, leftToGo, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
-		return false
-	}
-	_ = unix.MunmapPtr(p, leftToGo)
-	return true
-}
+func Roomy() bool { return sys.HasRoom(leftToGo) }

@@ -9,11 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // ReportSignals makes waits end with EINTR when a signal handler ran, as C
@@ -50,7 +48,7 @@ func Put(w *Waiter) { pool.Put(w) }
 
 // OpenFd gives the waiter a descriptor that is readable after a signal.
 func (w *Waiter) OpenFd() (int, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	fd, err := sys.OpenEvent()
 	if err != nil {
 		return -1, err
 	}
@@ -64,7 +62,7 @@ func (w *Waiter) Fd() int { return w.eventFd }
 // CloseFd closes the descriptor. No Signal may run at the same time.
 func (w *Waiter) CloseFd() {
 	if w.eventFd >= 0 {
-		_ = unix.Close(w.eventFd)
+		sys.Close(w.eventFd)
 		w.eventFd = -1
 	}
 }
@@ -72,10 +70,9 @@ func (w *Waiter) CloseFd() {
 // Signal ends the present or next Wait. Any thread.
 func (w *Waiter) Signal() {
 	atomic.StoreUint32(&w.word, 1)
-	futex(&w.word, futexWake, 1)
+	sys.FutexWake(&w.word)
 	if w.eventFd >= 0 {
-		one := uint64(1)
-		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(w.eventFd), uintptr(unsafe.Pointer(&one)), 8)
+		sys.SetEvent(w.eventFd)
 	}
 }
 
@@ -83,8 +80,7 @@ func (w *Waiter) Signal() {
 func (w *Waiter) Reset() {
 	atomic.StoreUint32(&w.word, 0)
 	if w.eventFd >= 0 {
-		var n uint64
-		_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(w.eventFd), uintptr(unsafe.Pointer(&n)), 8)
+		sys.ClearEvent(w.eventFd)
 	}
 }
 
@@ -101,11 +97,8 @@ func (w *Waiter) Wait(deadline time.Time) error {
 				return errno.EAGAIN
 			}
 		}
-		limit := unix.NsecToTimespec(int64(left))
-		// Syscall, not RawSyscall: the scheduler must know that this sleeps.
-		_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&w.word)), futexWait, 0,
-			uintptr(unsafe.Pointer(&limit)), 0, 0)
-		if e == unix.EINTR && ReportSignals && !w.Signalled() {
+		e := sys.FutexWait(&w.word, 0, left)
+		if e == sys.EINTR && ReportSignals && !w.Signalled() {
 			return errno.EINTR
 		}
 	}
@@ -115,15 +108,6 @@ func (w *Waiter) Wait(deadline time.Time) error {
 // longWait limits a wait without a deadline. The kernel starts a wait without
 // any limit again after a handler that was installed with SA_RESTART.
 const longWait = 24 * time.Hour
-
-const (
-	futexWait = 0 | 128 // FUTEX_WAIT | FUTEX_PRIVATE_FLAG
-	futexWake = 1 | 128
-)
-
-func futex(word *uint32, op, value uintptr) {
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), op, value, 0, 0, 0)
-}
 
 // List is a set of waiters that are signalled together. Its zero value is
 // empty.

@@ -5,7 +5,7 @@ package stream
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/zlink/zlink/core/sys"
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/wait"
@@ -74,9 +74,9 @@ func Poll(items []PollItem, timeout time.Duration) (int, error) {
 type poll struct {
 	items []PollItem
 	w     *wait.Waiter
-	fds   []unix.PollFd // of the items that are descriptors, then the waiter's
-	held  int           // items whose sockets are held, or that are descriptors
-	added bool          // w is in the sockets' lists
+	fds   []sys.PollFd // of the items that are descriptors, then the waiter's
+	held  int          // items whose sockets are held, or that are descriptors
+	added bool         // w is in the sockets' lists
 }
 
 // collect prepares the descriptors, and holds the sockets.
@@ -84,7 +84,7 @@ func (p *poll) collect() error {
 	for i := range p.items {
 		item := &p.items[i]
 		if item.Socket == nil {
-			p.fds = append(p.fds, unix.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
+			p.fds = append(p.fds, sys.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
 		} else if !item.Socket.pollHold() {
 			return errno.ENOTSOCK
 		}
@@ -110,7 +110,7 @@ func (p *poll) arm() error {
 		if err != nil {
 			return errno.New(errno.Of(err), "cannot open an eventfd to poll descriptors")
 		}
-		p.fds = append(p.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		p.fds = append(p.fds, sys.PollFd{Fd: int32(fd), Events: sys.PollIn})
 	}
 	p.added = true
 	for _, item := range p.items {
@@ -223,18 +223,17 @@ func (p *poll) sleep(deadline time.Time) error {
 }
 
 // pollFds is ppoll until the deadline (zero: none).
-func pollFds(fds []unix.PollFd, deadline time.Time) (int, error) {
+func pollFds(fds []sys.PollFd, deadline time.Time) (int, error) {
 	for {
-		var limit *unix.Timespec
+		limit := time.Duration(-1)
 		if !deadline.IsZero() {
-			ts := unix.NsecToTimespec(int64(max(0, time.Until(deadline))))
-			limit = &ts
+			limit = max(0, time.Until(deadline))
 		}
-		n, err := unix.Ppoll(fds, limit, nil)
+		n, err := sys.Poll(fds, limit)
 		switch {
 		case err == nil:
 			return n, nil
-		case err != unix.EINTR:
+		case err != sys.EINTR:
 			return 0, errno.New(errno.Of(err), "cannot poll descriptors")
 		case wait.ReportSignals:
 			return 0, errno.EINTR
@@ -244,28 +243,28 @@ func pollFds(fds []unix.PollFd, deadline time.Time) (int, error) {
 
 func pollBits(events int16) (bits int16) {
 	if events&PollIn != 0 {
-		bits |= unix.POLLIN
+		bits |= sys.PollIn
 	}
 	if events&PollOut != 0 {
-		bits |= unix.POLLOUT
+		bits |= sys.PollOut
 	}
 	if events&PollPri != 0 {
-		bits |= unix.POLLPRI
+		bits |= sys.PollPri
 	}
 	return bits
 }
 
 func pollEvents(bits int16) (events int16) {
-	if bits&unix.POLLIN != 0 {
+	if bits&sys.PollIn != 0 {
 		events |= PollIn
 	}
-	if bits&unix.POLLOUT != 0 {
+	if bits&sys.PollOut != 0 {
 		events |= PollOut
 	}
-	if bits&unix.POLLPRI != 0 {
+	if bits&sys.PollPri != 0 {
 		events |= PollPri
 	}
-	if bits&^(unix.POLLIN|unix.POLLOUT|unix.POLLPRI) != 0 {
+	if bits&^(sys.PollIn|sys.PollOut|sys.PollPri) != 0 {
 		events |= PollErr
 	}
 	return events

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package epoll is the kernel's event queue: open, add, wait, wake, close. It
-// knows nothing of connections.
-package epoll
+package sys
 
 import (
 	"fmt"
@@ -11,12 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Event is one readiness report: the descriptor and tag given to Add, and the
-// EPOLL bits.
-type Event = unix.EpollEvent
+// What a report says.
+const (
+	Readable = Readiness(unix.EPOLLIN)    // something came, or the end, or somebody to accept
+	Writable = Readiness(unix.EPOLLOUT)   // the kernel takes bytes; a connection is up
+	Ended    = Readiness(unix.EPOLLRDHUP) // the peer sends no more
+	Gone     = Readiness(unix.EPOLLHUP)   // both directions are over
+	Failed   = Readiness(unix.EPOLLERR)   // the next call says why
+)
 
-// Poller is one epoll instance with an eventfd to wake it. Add, Remove and
-// Wake may be called from any thread, Wait from one at a time.
+// Report is one entry that Wait stores.
+type Report struct{ event unix.EpollEvent }
+
+// Fd is the descriptor.
+func (r *Report) Fd() int { return int(r.event.Fd) }
+
+// Tag is what the descriptor was added with.
+func (r *Report) Tag() int32 { return r.event.Pad }
+
+// Ready is what is reported of it.
+func (r *Report) Ready() Readiness { return Readiness(r.event.Events) }
+
+// Poller is one epoll instance with an eventfd to wake it. Any thread may call its
+// methods, but Wait one at a time.
 type Poller struct {
 	epfd   int
 	wakeFd int
@@ -26,15 +41,15 @@ type Poller struct {
 // descriptor: no further epoll_ctl is needed.
 const edge = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
-// Open makes a poller.
-func Open() (*Poller, error) {
+// OpenPoller makes a poller.
+func OpenPoller() (*Poller, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	wakeFd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wakeFd, err := OpenEvent()
 	if err != nil {
-		_ = unix.Close(epfd)
+		Close(epfd)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	p := &Poller{epfd: epfd, wakeFd: wakeFd}
@@ -45,23 +60,23 @@ func Open() (*Poller, error) {
 	return p, nil
 }
 
-// WakeFd is the eventfd that Wake writes to.
+// WakeFd is the descriptor that Wake writes to.
 func (p *Poller) WakeFd() int { return p.wakeFd }
 
 // Close closes the poller's descriptors.
 func (p *Poller) Close() {
-	_ = unix.Close(p.wakeFd)
-	_ = unix.Close(p.epfd)
+	Close(p.wakeFd)
+	Close(p.epfd)
 }
 
-// AddEdge reports every change of a stream descriptor, edge triggered. tag
-// comes back in the event's Pad.
+// AddEdge reports every change of a stream descriptor once, from now on and with what
+// is so already. tag is not NoTag.
 func (p *Poller) AddEdge(fd int, tag int32) error {
 	return p.ctl(unix.EPOLL_CTL_ADD, fd, edge, tag)
 }
 
 // Reserve takes what the kernel needs to report a listening descriptor, which is
-// all that can fail: ENOSPC, ENOMEM. Any thread.
+// all that can fail: ENOSPC, ENOMEM.
 func (p *Poller) Reserve(fd int) error { return p.ctl(unix.EPOLL_CTL_ADD, fd, 0, NoTag) }
 
 // Level reports a reserved descriptor as long as it has connections, or, when off,
@@ -78,7 +93,7 @@ func (p *Poller) Level(fd int, tag int32, on bool) {
 // its end.
 const NoTag = -1
 
-// Remove forgets a descriptor. Closing it has the same effect.
+// Remove forgets a descriptor that stays open.
 func (p *Poller) Remove(fd int) { _ = p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
 func (p *Poller) ctl(op, fd int, events uint32, tag int32) error {
@@ -91,27 +106,28 @@ func (p *Poller) ctl(op, fd int, events uint32, tag int32) error {
 	return nil
 }
 
-// Wait stores events and returns their number: at once when timeoutMs is 0,
-// else after the first event or timeoutMs (-1: no limit). A wake-up is an
-// event that is left out, so 0 events do not mean that the time is over.
-func (p *Poller) Wait(events []Event, timeoutMs int) (int, error) {
+// Wait stores reports and returns their number: at once when timeoutMs is 0, else
+// after the first report or timeoutMs (-1: no limit). A wake-up is a report that is
+// left out, so none does not mean that the time is over. EINTR is its only error.
+// Waits, but is prompt when timeoutMs is 0.
+func (p *Poller) Wait(reports []Report, timeoutMs int) (int, error) {
 	var n uintptr
-	var e unix.Errno
-	size := uintptr(len(events))
+	var e Errno
+	size := uintptr(len(reports))
 	if timeoutMs == 0 {
 		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd),
-			uintptr(unsafe.Pointer(&events[0])), size, 0, 0, 0)
+			uintptr(unsafe.Pointer(&reports[0])), size, 0, 0, 0)
 	} else {
 		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd),
-			uintptr(unsafe.Pointer(&events[0])), size, uintptr(timeoutMs), 0, 0)
+			uintptr(unsafe.Pointer(&reports[0])), size, uintptr(timeoutMs), 0, 0)
 	}
 	if e != 0 {
 		return 0, e
 	}
 	for i := range int(n) {
-		if events[i].Fd == int32(p.wakeFd) {
+		if reports[i].event.Fd == int32(p.wakeFd) {
 			n--
-			events[i] = events[n]
+			reports[i] = reports[n]
 			break
 		}
 	}
@@ -119,8 +135,5 @@ func (p *Poller) Wait(events []Event, timeoutMs int) (int, error) {
 }
 
 // Wake ends the present or next Wait. The eventfd is edge triggered and never
-// read: every write is a new edge.
-func (p *Poller) Wake() {
-	one := uint64(1)
-	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(p.wakeFd), uintptr(unsafe.Pointer(&one)), 8)
-}
+// read: every write is a new edge. Prompt.
+func (p *Poller) Wake() { SetEvent(p.wakeFd) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package epoll
+package sys
 
 import (
 	"testing"
@@ -21,15 +21,19 @@ func streamPair(t *testing.T) (int, int) {
 
 func TestPoller(t *testing.T) {
 	Convey("A poller", t, func() {
-		p, err := Open()
+		p, err := OpenPoller()
 		So(err, ShouldBeNil)
 		Reset(p.Close)
 		a, b := streamPair(t)
-		events := make([]Event, 8)
-		wait := func(timeoutMs int) []Event {
+		events := make([]Report, 8)
+		wait := func(timeoutMs int) []Report {
 			n, err := p.Wait(events, timeoutMs)
 			So(err, ShouldBeNil)
 			return events[:n]
+		}
+		ready := func(reports []Report) Readiness {
+			So(len(reports), ShouldEqual, 1)
+			return reports[0].Ready()
 		}
 		put := func() {
 			_, err := unix.Write(b, []byte("x"))
@@ -46,16 +50,16 @@ func TestPoller(t *testing.T) {
 			So(p.AddEdge(a, 77), ShouldBeNil)
 			ev := wait(-1)
 			So(len(ev), ShouldEqual, 1)
-			So([]int32{ev[0].Fd, ev[0].Pad}, ShouldResemble, []int32{int32(a), 77})
-			So(ev[0].Events, ShouldEqual, unix.EPOLLOUT)
+			So([]int32{int32(ev[0].Fd()), ev[0].Tag()}, ShouldResemble, []int32{int32(a), 77})
+			So(ev[0].Ready(), ShouldEqual, Writable)
 			So(wait(0), ShouldBeEmpty)
 			put()
-			So(wait(-1)[0].Events&unix.EPOLLIN, ShouldNotEqual, 0)
+			So(ready(wait(-1))&Readable, ShouldNotEqual, 0)
 			So(wait(0), ShouldBeEmpty)
 			put()
 			So(len(wait(0)), ShouldEqual, 1)
 			_ = unix.Shutdown(b, unix.SHUT_WR)
-			So(wait(-1)[0].Events&unix.EPOLLRDHUP, ShouldNotEqual, 0)
+			So(ready(wait(-1))&Ended, ShouldNotEqual, 0)
 		})
 		level := func(tag int32) {
 			So(p.Reserve(a), ShouldBeNil)
@@ -68,7 +72,7 @@ func TestPoller(t *testing.T) {
 			_ = unix.Shutdown(a, unix.SHUT_RDWR)
 			ev := wait(0)
 			So(len(ev), ShouldEqual, 1)
-			So(ev[0].Pad, ShouldEqual, NoTag)
+			So(ev[0].Tag(), ShouldEqual, NoTag)
 		})
 		Convey("reports a level triggered descriptor as long as it is readable, when on", func() {
 			level(5)
@@ -77,7 +81,7 @@ func TestPoller(t *testing.T) {
 			for range 3 {
 				ev := wait(0)
 				So(len(ev), ShouldEqual, 1)
-				So(ev[0].Pad, ShouldEqual, 5)
+				So(ev[0].Tag(), ShouldEqual, 5)
 			}
 			p.Level(a, 5, false)
 			So(wait(0), ShouldBeEmpty)
@@ -91,7 +95,7 @@ func TestPoller(t *testing.T) {
 			p.Remove(a)
 			So(wait(0), ShouldBeEmpty)
 			level(6)
-			So(wait(0)[0].Pad, ShouldEqual, 6)
+			So(wait(0)[0].Tag(), ShouldEqual, 6)
 			p.Remove(b) // was never there
 		})
 		Convey("refuses a descriptor that is not open", func() {
@@ -133,7 +137,7 @@ func TestPoller(t *testing.T) {
 				p.Wake()
 				ev := wait(-1)
 				So(len(ev), ShouldEqual, 1)
-				So(ev[0].Fd, ShouldEqual, a)
+				So(ev[0].Fd(), ShouldEqual, a)
 			}
 		})
 	})

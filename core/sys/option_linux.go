@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package sys
+
+import "golang.org/x/sys/unix"
+
+// Option is an option of a descriptor whose value is a number: its level and its name.
+type Option uint32
+
+const level = 1 << 16
+
+// The options. Accepted descriptors have those of the listening one.
+const (
+	SendBuffer    = Option(unix.SOL_SOCKET*level | unix.SO_SNDBUF) // bytes
+	ReceiveBuffer = Option(unix.SOL_SOCKET*level | unix.SO_RCVBUF) // bytes
+	ReuseAddress  = Option(unix.SOL_SOCKET*level | unix.SO_REUSEADDR)
+	KeepAlive     = Option(unix.SOL_SOCKET*level | unix.SO_KEEPALIVE)
+
+	NoDelay           = Option(unix.IPPROTO_TCP*level | unix.TCP_NODELAY)
+	KeepAliveCount    = Option(unix.IPPROTO_TCP*level | unix.TCP_KEEPCNT)
+	KeepAliveIdle     = Option(unix.IPPROTO_TCP*level | unix.TCP_KEEPIDLE)  // s
+	KeepAliveInterval = Option(unix.IPPROTO_TCP*level | unix.TCP_KEEPINTVL) // s
+	UserTimeout       = Option(unix.IPPROTO_TCP*level | unix.TCP_USER_TIMEOUT)
+
+	TypeOfService = Option(unix.IPPROTO_IP*level | unix.IP_TOS)
+	TrafficClass  = Option(unix.IPPROTO_IPV6*level | unix.IPV6_TCLASS) // the same of IPv6
+	IPv6Only      = Option(unix.IPPROTO_IPV6*level | unix.IPV6_V6ONLY) // no peers of IPv4
+	BindNoPort    = Option(unix.IPPROTO_IP*level | unix.IP_BIND_ADDRESS_NO_PORT)
+)
+
+// SetOption sets an option.
+func SetOption(fd int, o Option, value int) error {
+	return unix.SetsockoptInt(fd, int(o/level), int(o%level), value)
+}
+
+// MaxDevice is the longest name of an interface. The kernel cuts a longer one, and
+// would find another interface.
+const MaxDevice = unix.IFNAMSIZ - 1
+
+// BindToDevice has a descriptor use one interface only. ENODEV: there is none of this
+// name.
+func BindToDevice(fd int, device string) error {
+	if len(device) > MaxDevice {
+		return ENODEV
+	}
+	return unix.BindToDevice(fd, device)
+}

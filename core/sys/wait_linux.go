@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package sys
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenEvent opens a descriptor that is readable between SetEvent and ClearEvent.
+func OpenEvent() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) }
+
+// SetEvent makes an event readable. Prompt.
+func SetEvent(fd int) {
+	one := uint64(1)
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// ClearEvent ends SetEvent. Prompt.
+func ClearEvent(fd int) {
+	var n uint64
+	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&n)), 8)
+}
+
+// Of linux/futex.h and linux/membarrier.h.
+const (
+	futexWaitPrivate = 0 | 128
+	futexWakePrivate = 1 | 128
+
+	membarrierExpedited = 1 << 3
+	membarrierRegister  = 1 << 4
+)
+
+// FutexWait sleeps while the word has a value, until a FutexWake, or for limit
+// (negative: without end). It returns why the sleep ended: 0 for a wake, EAGAIN when
+// the word had another value, ETIMEDOUT, or EINTR. Waits.
+func FutexWait(word *uint32, value uint32, limit time.Duration) Errno {
+	var span *unix.Timespec
+	if limit >= 0 {
+		ts := unix.NsecToTimespec(int64(limit))
+		span = &ts
+	}
+	_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate,
+		uintptr(value), uintptr(unsafe.Pointer(span)), 0, 0)
+	return e
+}
+
+// FutexWake ends the sleep of one thread at the word, if there is one. Prompt.
+func FutexWake(word *uint32) {
+	_, _, _ = unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, 1)
+}
+
+// Barrier has every running thread of the process pass a memory barrier; false: the
+// system cannot. Prompt, but for the first call of a process.
+func Barrier() bool {
+	for range 2 {
+		_, _, e := unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierExpedited, 0, 0)
+		if e == 0 {
+			return true
+		}
+		if e != unix.EPERM { // this process has not registered
+			break
+		}
+		_, _, _ = unix.Syscall(unix.SYS_MEMBARRIER, membarrierRegister, 0, 0)
+	}
+	return false
+}
+
+// PollFd is a descriptor for Poll: what is waited for, and what was found.
+type PollFd = unix.PollFd
+
+// What Poll waits for; it reports other bits for descriptors that fail or are over.
+const (
+	PollIn  = unix.POLLIN
+	PollOut = unix.POLLOUT
+	PollPri = unix.POLLPRI
+)
+
+// Poll waits until one of the descriptors has what is waited for, or for limit
+// (negative: without end), and returns how many have. Waits.
+func Poll(fds []PollFd, limit time.Duration) (int, error) {
+	if limit < 0 {
+		return unix.Ppoll(fds, nil, nil)
+	}
+	span := unix.NsecToTimespec(int64(limit))
+	return unix.Ppoll(fds, &span, nil)
+}
