@@ -37,6 +37,14 @@ static bool forget_ipv6 (void)
 #define LINK_LOCAL "fe80::1"
 #define OWN_NETWORK "ZT_OWN_NETWORK"
 
+/* Binds to the address. The kernel takes it into use only a little after it was set. */
+static bool in_use (int fd, const struct in6_addr *address)
+{
+    struct sockaddr_in6 at = {
+      .sin6_family = AF_INET6, .sin6_addr = *address, .sin6_scope_id = 1};
+    return bind (fd, (struct sockaddr *) &at, sizeof at) == 0 || errno != EADDRNOTAVAIL;
+}
+
 /* A network of this process's own, whose loopback has a link-local address. */
 static bool own_network (void)
 {
@@ -54,6 +62,8 @@ static bool own_network (void)
     int fd = socket (AF_INET6, SOCK_DGRAM, 0);
     bool done = fd >= 0 && ioctl (fd, SIOCSIFFLAGS, &up) == 0
                 && ioctl (fd, SIOCSIFADDR, &six) == 0;
+    if (done)
+        ZT_UNTIL (in_use (fd, &six.address));
     close (fd);
     return done;
 }
