@@ -120,6 +120,23 @@ unsigned long zlink_stopwatch_stop (void *watch)
     return elapsed_us;
 }
 
+/* ------------------------------------------------------------ cancellation */
+
+/* nanosleep and pthread_join are cancellation points, and no call of the library
+ * is one: a cancellation stays pending until the call has returned. */
+static int hold_cancellation (void)
+{
+    int before;
+
+    pthread_setcancelstate (PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static void allow_cancellation (int before)
+{
+    pthread_setcancelstate (before, NULL);
+}
+
 /* ------------------------------------------------------------------- sleep */
 
 /* Sleeps the whole time: the caller has no way to learn of a rest, and a
@@ -127,11 +144,14 @@ unsigned long zlink_stopwatch_stop (void *watch)
 void zlink_sleep (int seconds)
 {
     struct timespec rest = {.tv_sec = seconds, .tv_nsec = 0};
+    int before;
 
     if (seconds <= 0)
         return;
+    before = hold_cancellation ();
     while (nanosleep (&rest, &rest) == -1 && errno == EINTR)
         ;
+    allow_cancellation (before);
 }
 
 /* ----------------------------------------------------------------- threads */
@@ -203,9 +223,12 @@ void *zlink_threadstart (zlink_thread_fn *func, void *arg)
 void zlink_threadclose (void *handle)
 {
     thread_t *thread = handle;
+    int before;
 
     if (refused (thread))
         return;
+    before = hold_cancellation ();
     pthread_join (thread->id, NULL);
+    allow_cancellation (before);
     free (thread);
 }

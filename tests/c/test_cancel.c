@@ -67,9 +67,57 @@ static void sends_that_wake (void)
     zt_term (ctx);
 }
 
+static void *sleep_once (void *unused)
+{
+    (void) unused;
+    pthread_cancel (pthread_self ());
+    zlink_sleep (1);
+    atomic_store (&through, true);
+    pthread_testcancel ();
+    return NULL;
+}
+
+static void a_sleep (void)
+{
+    atomic_store (&through, false);
+    zt_join (zt_thread (sleep_once, NULL));
+    CHECK (atomic_load (&through));
+}
+
+static atomic_bool returned;
+
+static void return_later (void *unused)
+{
+    (void) unused;
+    zt_pause_ms (50);
+    atomic_store (&returned, true);
+}
+
+/* Whoever cancels the thread that waits must not leave the other one unjoined. */
+static void *close_a_thread (void *unused)
+{
+    (void) unused;
+    void *thread = zlink_threadstart (return_later, NULL);
+    CHECK (thread);
+    pthread_cancel (pthread_self ());
+    zlink_threadclose (thread);
+    atomic_store (&through, atomic_load (&returned));
+    pthread_testcancel ();
+    return NULL;
+}
+
+static void a_wait_for_a_thread (void)
+{
+    atomic_store (&through, false);
+    zt_join (zt_thread (close_a_thread, NULL));
+    CHECK (atomic_load (&through));
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (a_first_call),
   ZT_CASE (sends_that_wake),
+  ZT_CASE (a_sleep),
+  ZT_CASE (a_wait_for_a_thread),
 };
 
 ZT_MAIN (cases)
