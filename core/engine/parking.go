@@ -131,20 +131,29 @@ func (sh *Shard) readParked() {
 	sh.mail.caughtUp, sh.caughtUpSpare = sh.caughtUpSpare[:0], sockets
 	sh.mail.Unlock()
 	for _, k := range sockets {
-		list := sh.parked[k]
-		if list == nil {
-			continue
-		}
-		for i := len(*list) - 1; i >= 0; i-- { // down, as unpark moves the last one
-			c := (*list)[i]
-			if atomic.LoadUint32(&c.Shared.RxStalled) != 0 && c.room() <= 0 {
-				continue
-			}
-			c.unpark()
-			c.wantRead()
+		if list := sh.parked[k]; list != nil {
+			readInOrder(list)
 		}
 	}
 	clear(sockets)
+}
+
+// readInOrder does that for one socket, the connection first that has waited longest:
+// the first few fill the socket again, and the others are back behind them.
+func readInOrder(list *[]*Conn) {
+	all, stay := *list, 0
+	for _, c := range all {
+		if atomic.LoadUint32(&c.Shared.RxStalled) != 0 && c.room() <= 0 {
+			all[stay], c.parkedAt = c, int32(stay)
+			stay++
+			continue
+		}
+		c.parked = false
+		atomic.StoreUint32(&c.Shared.RxStalled, 0)
+		c.wantRead()
+	}
+	clear(all[stay:])
+	*list = all[:stay]
 }
 
 // dropParkedLists forgets sockets that have no parked connection.
