@@ -175,8 +175,8 @@ static void *run_thread (void *handle)
  * these blocked the kernel would kill the process past the host's handler. */
 static void asynchronous_signals (sigset_t *set)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE,
-                                 SIGILL,  SIGTRAP, SIGSYS};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE,
+                                 SIGILL, SIGTRAP, SIGSYS};
 
     sigfillset (set);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
