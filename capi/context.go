@@ -26,7 +26,7 @@ func zgo_ctx_term(handle C.uintptr_t) C.int {
 		err = c.Term()
 	}
 	if err == nil {
-		contexts.drop(uint64(handle))
+		contexts.remove(uint64(handle))
 	}
 	return result(err)
 }

@@ -70,8 +70,8 @@ func (t *table[T]) get(handle uint64) (object T, ok bool) {
 	return t.slots[at].object, true
 }
 
-// drop forgets a handle and returns its object; false: it is none.
-func (t *table[T]) drop(handle uint64) (object T, ok bool) {
+// remove forgets a handle and returns its object; false: it is none.
+func (t *table[T]) remove(handle uint64) (object T, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := int(handle & (maxSlots - 1))

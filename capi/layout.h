@@ -111,7 +111,7 @@ struct zl_session
     void *dirty_next;
 
     uint64_t tx_bytes;
-    _Atomic int64_t held;
+    _Atomic int64_t memory;
 
     _Atomic int32_t rx_queued;
     _Atomic uint32_t rx_stalled;

@@ -278,7 +278,7 @@ static inline zl_chunk *chunk_for (zl_session *s, size_t need)
     else
         s->tx_head = c;
     s->tx_tail = c;
-    atomic_fetch_add_explicit (&s->held, (int64_t) c->size,
+    atomic_fetch_add_explicit (&s->memory, (int64_t) c->size,
                                memory_order_relaxed);
     return c;
 }

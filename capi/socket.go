@@ -47,7 +47,7 @@ func zgo_socket(handle C.uintptr_t, kind C.int, code *C.int) C.uintptr_t {
 
 //export zgo_close
 func zgo_close(handle C.uintptr_t) C.int {
-	c, ok := sockets.drop(uint64(handle)) // of racing callers one gets it
+	c, ok := sockets.remove(uint64(handle)) // of racing callers one gets it
 	if !ok {
 		return result(errNoSocket)
 	}

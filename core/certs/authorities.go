@@ -37,7 +37,7 @@ func ReadAuthorities(file string, system bool) (*Authorities, error) {
 	text, err := read("TLS_CA", file)
 	if err == nil {
 		if err = a.add(text); err != nil {
-			err = refuse("TLS_CA", file, err)
+			err = unusable("TLS_CA", file, err)
 		}
 	}
 	if err != nil {

@@ -32,7 +32,7 @@ func KeyPair(certFile, keyFile, password string) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	if !putFirst(&pair) {
-		return tls.Certificate{}, refuse("TLS_KEY", keyFile, errors.New("it is not the key of "+certFile))
+		return tls.Certificate{}, unusable("TLS_KEY", keyFile, errors.New("it is not the key of "+certFile))
 	}
 	return pair, nil
 }
@@ -48,7 +48,7 @@ func Certificate(file string) (cert tls.Certificate, err error) {
 		cert.Leaf, err = ParseLeniently(cert.Certificate[0])
 	}
 	if err != nil {
-		return tls.Certificate{}, refuse("TLS_CERT", file, err)
+		return tls.Certificate{}, unusable("TLS_CERT", file, err)
 	}
 	return cert, nil
 }
@@ -62,14 +62,14 @@ func Key(file, password string) (crypto.PrivateKey, error) {
 	}
 	key, err := privateKey(text, password)
 	if err != nil {
-		return nil, refuse("TLS_KEY", file, err)
+		return nil, unusable("TLS_KEY", file, err)
 	}
 	return key, nil
 }
 
 var errNoCertificate = errors.New("there is no certificate in it")
 
-func refuse(option, file string, why error) error {
+func unusable(option, file string, why error) error {
 	return errno.New(errno.EINVAL, "cannot use %s %s: %v", option, file, why)
 }
 

@@ -73,7 +73,7 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 	}
 	sh.warm = true
 	c.startHeartbeat()
-	c.Shared.Hold() // until the receiver has read the disconnect event
+	c.Shared.Retain() // until the receiver has read the disconnect event
 	if c.owner.Observed() {
 		if l == nil {
 			c.observe(a.cameUp(), uint64(a.fd))
@@ -167,7 +167,7 @@ func (c *Conn) wantRead() {
 func (c *Conn) push(r *shm.Run) {
 	switch c.queues.PushRun(r) {
 	case shm.Refused:
-		c.drop(r)
+		c.dropRun(r)
 	case shm.MustWake:
 		if c.owner.WakeReaders() && c.shard.Users.Load() == 1 {
 			c.shard.handOver = c.queues
@@ -181,8 +181,8 @@ func (c *Conn) pushEvent(e *shm.RunHead) {
 	c.push(e.Run())
 }
 
-// drop releases a run that a closed socket does not take.
-func (c *Conn) drop(r *shm.Run) {
+// dropRun releases a run that a closed socket does not take.
+func (c *Conn) dropRun(r *shm.Run) {
 	if r.Kind != shm.RunData {
 		atomic.AddInt32(&c.queues.RxEvents, -1)
 	}
@@ -226,7 +226,7 @@ func (c *Conn) detach(reason Reason) {
 	shared.TxState = shm.TxClosed
 	c.takeMain()
 	if shared.TxDirty&shm.DirtyListed != 0 {
-		shared.Hold() // the list of connections to flush still has it
+		shared.Retain() // the list of connections to flush still has it
 	}
 	shared.Unlock()
 	c.owner.WakeSenders()

@@ -215,7 +215,7 @@ func (d *Dialer) resolved(addrs []netip.AddrPort, err error) {
 func (d *Dialer) try(to []Address) {
 	d.untried, d.last = to, Address{}
 	if len(to) > 0 && d.redial.ConnectTimeout > 0 {
-		d.limit = d.shard.timers.after(d.redial.ConnectTimeout, d.giveUp)
+		d.limit = d.shard.timers.after(d.redial.ConnectTimeout, d.timedOut)
 	}
 	d.tryNext()
 }
@@ -264,8 +264,8 @@ func (d *Dialer) start(to Address) bool {
 	return true
 }
 
-// giveUp ends a try that takes too long.
-func (d *Dialer) giveUp() {
+// timedOut ends a try that takes too long.
+func (d *Dialer) timedOut() {
 	d.dropTry()
 	d.failed()
 }
@@ -276,12 +276,12 @@ func (d *Dialer) dropTry() {
 	d.shard.timers.cancel(d.next)
 	d.untried = nil
 	for len(d.attempts) > 0 {
-		d.attempts[0].drop()
+		d.attempts[0].end()
 	}
 }
 
-// drop ends an attempt.
-func (a *attempt) drop() {
+// end ends an attempt.
+func (a *attempt) end() {
 	a.dialer.last = a.remote
 	a.observe(EventClosed, uint64(a.fd))
 	a.dialer.shard.closeFd(a.fd)
@@ -314,7 +314,7 @@ func (a *attempt) ready(what sys.Readiness) {
 	}
 	d := a.dialer
 	if sys.ConnectError(a.fd) != nil || a.remote.IsValid() && connectedToItself(a.fd) {
-		a.drop()
+		a.end()
 		d.tryNext()
 		return
 	}

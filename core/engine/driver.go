@@ -87,7 +87,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 				}
 			}
 			to := sh.handOver
-			sh.giveUp()
+			sh.leaveRole()
 			if to != nil && to.RxInbox.Asleep() {
 				continue // it was back before it could have the role
 			}
@@ -140,20 +140,20 @@ func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
 	return min(2*tick, patientTick)
 }
 
-// giveUp gives the role back.
-func (sh *Shard) giveUp() {
+// leaveRole gives the role back.
+func (sh *Shard) leaveRole() {
 	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0 || sh.unwritten.len() > 0
 	if owing != sh.owing.Load() {
 		sh.owing.Store(owing)
 	}
 	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
 	if owing {
-		sh.hurry()
+		sh.endPatience()
 	}
 }
 
-// hurry ends a long tick. Any thread, after it has stored what there is to see to.
-func (sh *Shard) hurry() {
+// endPatience ends a long tick. Any thread, after it has stored what there is to see to.
+func (sh *Shard) endPatience() {
 	if sh.thread.patient.Swap(false) {
 		sh.thread.waiter.Signal()
 	}
@@ -205,7 +205,7 @@ func (sh *Shard) TryDrive() bool {
 // Leave gives the role of TryDrive back.
 func (sh *Shard) Leave() {
 	sh.thread.drives.Add(1)
-	sh.giveUp()
+	sh.leaveRole()
 	if sh.thread.resting.Load() {
 		sh.thread.waiter.Signal()
 	}
@@ -271,7 +271,7 @@ func (sh *Shard) TryFlush(look bool) {
 			look = false
 		}
 		more := sh.unwritten.len() > 0
-		sh.giveUp()
+		sh.leaveRole()
 		if sh.thread.wanted.Swap(false) || more {
 			sh.Summon()
 		}

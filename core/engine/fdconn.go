@@ -46,7 +46,7 @@ type fdConn struct {
 
 	gate     *gate   // of the handshake
 	owner    Owner   // of the handshake; nil: what it holds is not counted
-	held     int64   // bytes that are counted; the goroutine's while it runs
+	counted  int64   // bytes of memory that are counted; the goroutine's while it runs
 	offered  int     // size of the largest buffer to read into
 	intake   *intake // until something is written; nil: not encrypted
 	answered bool    // something was written
@@ -88,10 +88,10 @@ func (c *fdConn) abort(err error) {
 	c.changed.Broadcast()
 }
 
-// refuse ends a refused peer's stream and waits until it does the same, for up
+// endRefused ends a refused peer's stream and waits until it does the same, for up
 // to refusalTime: what tells it why would be lost if its bytes met a closed
 // descriptor. The goroutine.
-func (c *fdConn) refuse() {
+func (c *fdConn) endRefused() {
 	c.refusing = true
 	_, err := c.await(func() (int, error) { return 0, sys.EndStream(c.fd) })
 	if err != nil {
@@ -244,15 +244,15 @@ func (c *fdConn) keep(data []byte) {
 // now, as much again.
 func (c *fdConn) grow(bytes int64) {
 	if bytes > 0 {
-		c.hold(bytes + bytes/16)
+		c.countMemory(bytes + bytes/16)
 		leaves(bytes)
 	}
 }
 
-// hold counts what the handshake holds, or what it gives back.
-func (c *fdConn) hold(bytes int64) {
+// countMemory counts what the handshake has, or what it gives back.
+func (c *fdConn) countMemory(bytes int64) {
 	if c.owner != nil {
-		c.held += bytes
+		c.counted += bytes
 		c.owner.Holds(bytes)
 	}
 }

@@ -59,7 +59,7 @@ func (sh *Shard) welcome(a arrival) {
 		a.dialer.handshake = h
 	}
 	h.conn.owner, h.conn.gate = a.owner, sh.gate
-	h.conn.hold(waitingSize)
+	h.conn.countMemory(waitingSize)
 	sh.handshakes[h] = struct{}{}
 	h.observe(a.cameUp(), uint64(a.fd))
 	if err := sh.register(a.fd, h); err != nil {
@@ -134,9 +134,9 @@ func (h *handshake) start() {
 		return
 	}
 	h.running = true
-	h.conn.hold(begunSize)
+	h.conn.countMemory(begunSize)
 	if h.transport.Endpoint.Scheme.Web() {
-		h.conn.hold(webSize)
+		h.conn.countMemory(webSize)
 	}
 	go func() {
 		h.conn.gate.compute()
@@ -152,7 +152,7 @@ func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
 	var below io.ReadWriter = conn
 	defer func() {
 		if err != nil {
-			conn.refuse()
+			conn.endRefused()
 		}
 	}()
 	if config := t.TLS.Load(); t.Endpoint.Scheme.Secure() {
@@ -194,7 +194,7 @@ func (h *handshake) reported(l *link, err error) {
 		h.shard.timers.cancel(h.deadline)
 		delete(h.shard.handshakes, h)
 		h.over = true
-		h.conn.hold(-h.conn.held)
+		h.conn.countMemory(-h.conn.counted)
 		c := h.shard.adopt(h.arrival, l)
 		if c != nil {
 			c.wantRead() // some may have come behind the handshake
@@ -237,7 +237,7 @@ func (h *handshake) end(reason Reason) {
 // forget is the last that is heard of the handshake.
 func (h *handshake) forget() {
 	delete(h.shard.handshakes, h)
-	h.conn.hold(-h.conn.held)
+	h.conn.countMemory(-h.conn.counted)
 	h.outcome(nil)
 	h.leave()
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// hold puts what the kernel does not take back into the main queue, whose last
+// holdQueue puts what the kernel does not take back into the main queue, whose last
 // chunk then takes what is sent meanwhile: what waits for a slow peer takes little
 // more than its bytes (core/shm/held.go). Of a connection without senders it stays in
 // the flush queue.
-func (c *Conn) hold() {
+func (c *Conn) holdQueue() {
 	shared := c.Shared
 	shared.Lock()
 	queued := int64(shared.TxBytes - c.moved.Load())
@@ -24,7 +24,7 @@ func (c *Conn) hold() {
 	if blocks := c.queueBlocks(); shm.Sparse(queued, blocks, c.flushTail) {
 		more := int64(0)
 		c.flushHead, c.flushTail, more = shm.Pack(c.flushHead)
-		c.held(more)
+		c.countMemory(more)
 	}
 	if c.detached {
 		return
@@ -38,12 +38,12 @@ func (c *Conn) hold() {
 // queueBlocks is what the main and the flush queue take, without what is already
 // written of a body that is not copied: its owner gives it back whole.
 func (c *Conn) queueBlocks() int64 {
-	blocks := atomic.LoadInt64(&c.Shared.Held) - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
+	blocks := atomic.LoadInt64(&c.Shared.Memory) - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
 	if chunk := c.flushHead; chunk != nil {
 		blocks -= int64(chunk.ExtAll - chunk.ExtLen)
 	}
 	if c.link != nil {
-		blocks -= c.link.rest.ChainSize() + c.link.held
+		blocks -= c.link.rest.ChainSize() + c.link.counted
 	}
 	return blocks
 }
@@ -67,7 +67,7 @@ func (c *Conn) disown() {
 		last = (*shm.Chunk)(last.Next)
 	}
 	last.Msgs = chunk.Msgs
-	c.held(rest.ChainSize())
+	c.countMemory(rest.ChainSize())
 	next := (*shm.Chunk)(chunk.Next)
 	c.popFlush()
 	if c.flushHead = rest; next == nil {

@@ -82,7 +82,7 @@ func (c *Conn) countLedger() {
 		now = 0
 	}
 	if now != l.counted {
-		c.held((int64(now) - int64(l.counted)) * entrySize)
+		c.countMemory((int64(now) - int64(l.counted)) * entrySize)
 		l.counted = now
 	}
 	if l.counted > 0 && !l.planned {

@@ -27,17 +27,17 @@ const secureSize = 11 << 10
 // sealed, and given to the kernel; what that does not take is kept in rest, and
 // no more is sealed until it is gone. So rest is always whole TLS records.
 type link struct {
-	conn   *fdConn
-	secure *tls.Conn  // nil: not encrypted
-	web    *webSocket // nil: no WebSocket
-	early  []byte     // came behind the handshake, still encoded
-	rest   *shm.Chunk // sealed, a chain; the kernel has not taken it
-	err    error      // nothing more is read
-	ended  bool       // the end of the stream is sealed: nothing follows
-	paused bool       // not read until the peer takes what it is owed
-	dense  bool       // the last read of WebSocket was hardly more than headers
-	held   int64      // bytes of memory that are counted for it
-	wire   uint64     // bytes ever given to the kernel, as they go over the wire
+	conn    *fdConn
+	secure  *tls.Conn  // nil: not encrypted
+	web     *webSocket // nil: no WebSocket
+	early   []byte     // came behind the handshake, still encoded
+	rest    *shm.Chunk // sealed, a chain; the kernel has not taken it
+	err     error      // nothing more is read
+	ended   bool       // the end of the stream is sealed: nothing follows
+	paused  bool       // not read until the peer takes what it is owed
+	dense   bool       // the last read of WebSocket was hardly more than headers
+	counted int64      // bytes of memory that are counted for it
+	wire    uint64     // bytes ever given to the kernel, as they go over the wire
 }
 
 // readLink is read for a connection with a link: all that there is, as far as it
@@ -120,9 +120,9 @@ func (c *Conn) countLink() {
 	if l.web != nil {
 		now += webSize
 	}
-	if now != l.held {
-		c.held(now - l.held)
-		l.held = now
+	if now != l.counted {
+		c.countMemory(now - l.counted)
+		l.counted = now
 	}
 }
 
@@ -130,8 +130,8 @@ func (c *Conn) countLink() {
 func (c *Conn) dropLink() {
 	if c.link != nil {
 		c.dropRest()
-		c.held(-c.link.held)
-		c.link.held = 0
+		c.countMemory(-c.link.counted)
+		c.link.counted = 0
 	}
 }
 
@@ -216,16 +216,16 @@ func (c *Conn) linkEnded(err error) {
 		c.Abort(ReasonTransport)
 	case errors.As(err, &web):
 		c.link.web.closeCode, c.link.web.why = web.code, web.text
-		c.refuse()
+		c.rejectPeer()
 	default: // crypto/tls has written an alert
 		c.link.ended = true
-		c.refuse()
+		c.rejectPeer()
 	}
 }
 
-// refuse ends the connection for something that the peer did, and tells it why.
+// rejectPeer ends the connection for something that the peer did, and tells it why.
 // What is queued is lost.
-func (c *Conn) refuse() {
+func (c *Conn) rejectPeer() {
 	if c.detached {
 		c.Abort(ReasonTransport)
 		return
@@ -333,7 +333,7 @@ func (c *Conn) writeRest() sys.Errno {
 		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
 			done := l.rest
 			l.rest = (*shm.Chunk)(done.Next)
-			c.free(done)
+			c.freeChunk(done)
 		}
 	}
 	return 0
@@ -368,7 +368,7 @@ func (c *Conn) keepSealed(data []byte) bool {
 		c.Abort(ReasonTransport)
 		return false
 	}
-	c.held(c.link.rest.ChainSize())
+	c.countMemory(c.link.rest.ChainSize())
 	c.countLink() // what was owed is in it
 	return true
 }
@@ -381,7 +381,7 @@ func (c *Conn) packRest() {
 	}
 	more := int64(0)
 	c.link.rest, _, more = shm.Pack(rest)
-	c.held(more)
+	c.countMemory(more)
 }
 
 func (c *Conn) dropRest() {

@@ -168,7 +168,7 @@ func listeningAddress(fd int, ipc bool) (Address, error) {
 // start begins to accept.
 func (l *Listener) start() {
 	fd := l.fd
-	growDescriptorTable.Do(func() { sys.GrowTable(fd, tableSize) })
+	growOnce.Do(func() { sys.GrowTable(fd, tableSize) })
 	l.observe(EventListening, uint64(fd)) // before any of its connections
 	l.shard.Post(func() {
 		if l.fd >= 0 {
@@ -182,7 +182,7 @@ func (l *Listener) start() {
 // several threads that takes 10 to 30 ms each time, in which nothing is
 // accepted: ten thousand clients that come at once overflow the backlog. So the
 // table is made large once, with the first listener.
-var growDescriptorTable sync.Once
+var growOnce sync.Once
 
 // tableSize is the number of descriptors that need no growth: 128 KiB.
 const tableSize = 16384

@@ -142,7 +142,7 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 			c.Abort(ReasonTransport)
 			return false
 		}
-		c.held(c.big.size())
+		c.countMemory(c.big.size())
 	case !c.keep(rest):
 		c.Abort(ReasonTransport)
 		return false
@@ -185,7 +185,7 @@ func scan(buf []byte, room int, maxBody int64) scanned {
 func (c *Conn) pushFrames(used, frames int) {
 	sh := c.shard
 	at := unsafe.Pointer(&sh.slab.Bytes()[sh.slabPos])
-	sh.slab.Hold()
+	sh.slab.Retain()
 	c.pushData(sh.slab, at, used, frames)
 	sh.slabPos += (shm.HeaderSize + uint64(used) + 63) &^ 63
 }
@@ -243,7 +243,7 @@ func (c *Conn) keep(rest []byte) bool {
 	}
 	c.freeStash()
 	c.stash = shm.NewPacked(rest)
-	c.held(c.stash.ChainSize())
+	c.countMemory(c.stash.ChainSize())
 	return c.stash != nil
 }
 
@@ -284,9 +284,9 @@ func (b *bigFrame) start(rest []byte, need uint64) bool {
 	return true
 }
 
-// free returns the part of the slab that the frame still needs, growing it
+// space returns the part of the slab that the frame still needs, growing it
 // when it is full; nil when there is no memory.
-func (b *bigFrame) free() []byte {
+func (b *bigFrame) space() []byte {
 	end := shm.HeaderSize + b.slab.Need
 	if size := uint64(len(b.slab.Bytes())); size < end && shm.HeaderSize+b.slab.Have == size {
 		grown := shm.GrowSlab(b.slab, min(end, 2*size))
@@ -309,7 +309,7 @@ func (b *bigFrame) size() int64 {
 
 func (c *Conn) dropBig() {
 	if c.big.slab != nil {
-		c.held(-c.big.size())
+		c.countMemory(-c.big.size())
 		c.big.slab.Release()
 		c.big = bigFrame{}
 	}
@@ -319,7 +319,7 @@ func (c *Conn) dropBig() {
 // what follows it.
 func (c *Conn) receiveBig(room int) {
 	before := c.big.size()
-	dst := c.big.free()
+	dst := c.big.space()
 	buf := c.shard.space(0)
 	if dst == nil || buf == nil {
 		c.Abort(ReasonTransport)
@@ -354,7 +354,7 @@ func (c *Conn) receiveBig(room int) {
 		return
 	}
 	c.big.slab.Have += uint64(min(got, len(dst)))
-	c.held(c.big.size() - before)
+	c.countMemory(c.big.size() - before)
 	if got >= len(dst) && last {
 		if !c.pushBig(buf, got-len(dst), room-1) {
 			return
@@ -369,7 +369,7 @@ func (c *Conn) receiveBig(room int) {
 func (c *Conn) pushBig(buf []byte, behind, room int) bool {
 	slab := c.big.slab
 	size := int(slab.Need)
-	c.held(-c.big.size())
+	c.countMemory(-c.big.size())
 	c.big = bigFrame{}
 	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
 	if behind == 0 {

@@ -95,7 +95,7 @@ func (c *Conn) setBlocked(blocked bool) {
 	}
 	c.blocked = blocked
 	if blocked {
-		c.hold()
+		c.holdQueue()
 	}
 }
 
@@ -161,10 +161,10 @@ func (c *Conn) popFlush() {
 		c.flushTail = nil
 	}
 	if owner := chunk.OwnerPointer(); owner != nil {
-		c.held(-int64(chunk.ExtAll))
+		c.countMemory(-int64(chunk.ExtAll))
 		ReleaseOwner(owner)
 	}
-	c.free(chunk)
+	c.freeChunk(chunk)
 }
 
 func (c *Conn) dropFlush() {
@@ -188,27 +188,27 @@ func (c *Conn) writeFailed() {
 	c.wantRead()
 }
 
-// free frees a chunk that the connection held.
-func (c *Conn) free(chunk *shm.Chunk) {
-	c.held(-int64(chunk.Size))
+// freeChunk frees a chunk that the connection held.
+func (c *Conn) freeChunk(chunk *shm.Chunk) {
+	c.countMemory(-int64(chunk.Size))
 	shm.FreeChunk(chunk)
 }
 
 // freeChain frees chunks that the connection held.
 func (c *Conn) freeChain(chunk *shm.Chunk) {
-	c.held(-chunk.ChainSize())
+	c.countMemory(-chunk.ChainSize())
 	shm.FreeChain(chunk)
 }
 
-// held notes that the connection holds more, or less, memory.
-func (c *Conn) held(bytes int64) { atomic.AddInt64(&c.Shared.Held, bytes) }
+// countMemory notes that the connection has more, or less, memory.
+func (c *Conn) countMemory(bytes int64) { atomic.AddInt64(&c.Shared.Memory, bytes) }
 
 // Traffic is what a connection has carried. Bytes include length fields.
 type Traffic struct {
 	MsgsIn, BytesIn         uint64 // arrived whole
 	MsgsOut, BytesOut       uint64 // accepted from senders
 	MsgsQueued, BytesQueued uint64 // of those, not yet given to the kernel
-	Held                    uint64 // bytes of queues and buffers
+	Memory                  uint64 // bytes of queues and buffers
 }
 
 // Traffic returns what the connection has carried until now. Any thread.
@@ -220,6 +220,6 @@ func (c *Conn) Traffic() Traffic {
 		MsgsIn: c.Received.Load(), BytesIn: c.ReceivedBytes.Load(),
 		MsgsOut: c.sent.Load() + uint64(c.Shared.TxQueued-uint32(c.sent.Load())), BytesOut: c.Shared.TxBytes,
 		MsgsQueued: uint64(c.Shared.TxQueued - done), BytesQueued: c.Shared.TxBytes - moved,
-		Held: uint64(atomic.LoadInt64(&c.Shared.Held)),
+		Memory: uint64(atomic.LoadInt64(&c.Shared.Memory)),
 	}
 }

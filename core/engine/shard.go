@@ -173,14 +173,14 @@ func (sh *Shard) Post(call func()) {
 	}
 	sh.mail.calls = append(sh.mail.calls, call)
 	sh.hasMail.Store(true)
-	sh.Nudge()
+	sh.WakeSleeper()
 	if sh.idle() { // else the driver looks, at the latest when it gives the role up
-		sh.hurry()
+		sh.endPatience()
 	}
 }
 
-// Nudge makes a sleeping driver look at its lists again. Any thread.
-func (sh *Shard) Nudge() {
+// WakeSleeper makes a sleeping driver look at its lists again. Any thread.
+func (sh *Shard) WakeSleeper() {
 	if sh.Shared.Dirty.Rouse() {
 		sh.poller.Wake()
 	}

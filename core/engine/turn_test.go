@@ -269,7 +269,7 @@ func TestKeyUpdates(t *testing.T) {
 				}
 				So(c.blocked, ShouldBeTrue)
 				So(c.link.paused, ShouldBeTrue)
-				So(c.Traffic().Held, ShouldBeGreaterThanOrEqualTo, uint64(cap(c.link.conn.out)))
+				So(c.Traffic().Memory, ShouldBeGreaterThanOrEqualTo, uint64(cap(c.link.conn.out)))
 				had := unread(int(c.fd))
 				_ = g.sh.poll()
 				c.wantRead()

@@ -150,7 +150,7 @@ func (s *Session) link(head, tail *Chunk, blocks int64) {
 		s.allow(int64(s.TxRoom) + 2*added - blocks)
 	}
 	s.TxTail = unsafe.Pointer(tail)
-	atomic.AddInt64(&s.Held, blocks)
+	atomic.AddInt64(&s.Memory, blocks)
 }
 
 // appended counts a message whose last byte is in c. TxLock is held.
@@ -169,7 +169,7 @@ func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResul
 	if result != Appended {
 		return result
 	}
-	head, tail, held := newChain(body)
+	head, tail, blocks := newChain(body)
 	if head == nil {
 		return AppendNoMemory
 	}
@@ -179,14 +179,14 @@ func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResul
 		FreeChain(head)
 		return result
 	}
-	s.link(head, tail, held)
+	s.link(head, tail, blocks)
 	s.appended(tail, len(body))
 	return s.owe()
 }
 
 // newChain copies a frame into large chunks, but for what is left at its end; nil
-// when there is no memory. held is what they take.
-func newChain(body []byte) (head, tail *Chunk, held int64) {
+// when there is no memory. blocks is what they take.
+func newChain(body []byte) (head, tail *Chunk, blocks int64) {
 	var length [lengthSize]byte
 	binary.BigEndian.PutUint32(length[:], uint32(len(body)))
 	for part := length[:]; len(part) > 0; {
@@ -209,9 +209,9 @@ func newChain(body []byte) (head, tail *Chunk, held int64) {
 		n := copy(c.Bytes()[c.End:], part)
 		c.End += uint32(n)
 		part, tail = part[n:], c
-		held += int64(c.Size)
+		blocks += int64(c.Size)
 	}
-	return head, tail, held
+	return head, tail, blocks
 }
 
 // AppendMany queues the messages that next yields, under one lock and copied,
@@ -326,5 +326,5 @@ func (s *Session) own(c *Chunk, body []byte, owner unsafe.Pointer) {
 		s.allow(int64(s.TxRoom) + int64(size) - 2*int64(c.room()))
 	}
 	c.Ext, c.ExtLen, c.ExtAll, c.Owner = uintptr(unsafe.Pointer(&body[0])), size, size, uintptr(owner)
-	atomic.AddInt64(&s.Held, int64(size))
+	atomic.AddInt64(&s.Memory, int64(size))
 }

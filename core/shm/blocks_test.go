@@ -87,7 +87,7 @@ func TestNewSlab(t *testing.T) {
 	})
 	Convey("A slab goes to its pool with the last reference only", t, func() {
 		slab := NewSlab(8)
-		slab.Hold()
+		slab.Retain()
 		slab.Release()
 		So(slab.Refs, ShouldEqual, 1)
 		other := NewSlab(8)

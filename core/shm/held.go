@@ -54,7 +54,7 @@ func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
 			s.TxTail = nil
 		}
 		blocks -= int64(next.Size)
-		atomic.AddInt64(&s.Held, -int64(next.Size))
+		atomic.AddInt64(&s.Memory, -int64(next.Size))
 		FreeChunk(next)
 	}
 	if head != nil {
@@ -303,7 +303,7 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 	}
 	s.TxTail = unsafe.Pointer(last)
 	s.allow(room)
-	atomic.AddInt64(&s.Held, blocks)
+	atomic.AddInt64(&s.Memory, blocks)
 	if part == 0 {
 		tail = chain
 	}

@@ -66,12 +66,12 @@ func (w *slow) hold(head *Chunk) {
 	if head != nil { // of an owner's bytes, which it gets back together
 		written = int64(head.ExtAll - head.ExtLen)
 	}
-	if Sparse(queued, w.s.Held-written, tail) {
+	if Sparse(queued, w.s.Memory-written, tail) {
 		more := int64(0)
 		head, tail, more = Pack(head)
-		atomic.AddInt64(&w.s.Held, more)
+		atomic.AddInt64(&w.s.Memory, more)
 	}
-	w.s.PutBack(head, tail, queued, w.s.Held-written)
+	w.s.PutBack(head, tail, queued, w.s.Memory-written)
 }
 
 // write takes all that is queued and gives the kernel n bytes of it.
@@ -96,7 +96,7 @@ func (w *slow) write(t *testing.T, n int) {
 		w.want = w.want[len(got):]
 		if head.Start == head.End && head.ExtLen == 0 {
 			next := (*Chunk)(head.Next)
-			atomic.AddInt64(&w.s.Held, -int64(head.Size)-int64(head.ExtAll))
+			atomic.AddInt64(&w.s.Memory, -int64(head.Size)-int64(head.ExtAll))
 			atomic.AddUint32(&w.s.TxDone, head.Msgs)
 			FreeChunk(head)
 			head = next
@@ -120,8 +120,8 @@ func (w *slow) check(t *testing.T, what string) {
 	if queued != int64(len(w.want)) || queued != int64(w.s.TxBytes-w.moved) {
 		t.Fatalf("%s: %d bytes queued, %d sent and not written", what, queued, len(w.want))
 	}
-	if blocks != w.s.Held {
-		t.Fatalf("%s: the blocks take %d, Held says %d", what, blocks, w.s.Held)
+	if blocks != w.s.Memory {
+		t.Fatalf("%s: the blocks take %d, Memory says %d", what, blocks, w.s.Memory)
 	}
 	if whole != size {
 		t.Fatalf("%s: the queue ends with a frame at %d of %d", what, whole, size)

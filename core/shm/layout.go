@@ -143,7 +143,7 @@ type Session struct {
 	DirtyNext unsafe.Pointer // *Session
 
 	TxBytes uint64 // bytes ever appended, length fields included; under TxLock
-	Held    int64  // bytes of the blocks that the session holds; atomic
+	Memory  int64  // bytes of the blocks that the session has; atomic
 
 	// Receiver.
 	RxQueued  int32  // messages pushed and not yet taken; atomic

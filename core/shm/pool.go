@@ -258,8 +258,8 @@ func (s *Slab) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), HeaderSize)), s.Size-HeaderSize)
 }
 
-// Hold adds a reference. The caller holds one already.
-func (s *Slab) Hold() { atomic.AddInt32(&s.Refs, 1) }
+// Retain adds a reference. The caller holds one already.
+func (s *Slab) Retain() { atomic.AddInt32(&s.Refs, 1) }
 
 // Release gives a reference back; the last one frees the slab. Any thread.
 func (s *Slab) Release() {

@@ -70,7 +70,7 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 	atomic.StoreUint32(&s.TxDone, 0)
 	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
 	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
-	atomic.StoreInt64(&s.Held, 0)
+	atomic.StoreInt64(&s.Memory, 0)
 	s.Shard, s.Owner = w, q.Serial
 	s.Unlock()
 	atomic.StoreInt32(&s.RxQueued, 0)
@@ -82,8 +82,8 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 	return s
 }
 
-// Hold adds a reference to the slot.
-func (s *Session) Hold() { atomic.AddInt32(&s.Refs, 1) }
+// Retain adds a reference to the slot.
+func (s *Session) Retain() { atomic.AddInt32(&s.Refs, 1) }
 
 // Release gives a reference back; the last one frees the slot. Any thread.
 func (s *Session) Release() {

@@ -72,7 +72,7 @@ func TestSession(t *testing.T) {
 			})
 		})
 		Convey("is free with the last reference, and comes back clean", func() {
-			s.Hold()
+			s.Retain()
 			s.Rid, s.TxState, s.TxHwm, s.TxQueued, s.TxDone, s.TxDirty, s.RxQueued, s.RxStalled = 7, TxOpen, 1, 2, 1, 1, 5, 1
 			s.Release()
 			other := NewSession(k, sh)

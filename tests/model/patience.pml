@@ -31,7 +31,7 @@ active proctype caller ()
         :: owing = true
         :: owing = false
         fi;
-        /* giveUp; the role itself is driver.pml's matter */
+        /* leaveRole; the role itself is driver.pml's matter */
         if
         :: owing ->
             atomic { was = patient; patient = false };

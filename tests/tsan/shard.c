@@ -254,7 +254,7 @@ static void write_out (peer *p)
         atomic_store (&p->session->tx_done,
                       atomic_load (&p->session->tx_done) + c->msgs);
         atomic_fetch_add (&shard_taken, c->msgs);
-        atomic_fetch_sub (&p->session->held, (int64_t) c->size);
+        atomic_fetch_sub (&p->session->memory, (int64_t) c->size);
         pool_push (&pools[c->class_], c);
     }
 }

@@ -61,7 +61,7 @@ func newCalls(t testing.TB, size int) *calls {
 // released.
 func (c *calls) arrive() {
 	at := unsafe.Pointer(&c.slab.Bytes()[0])
-	c.slab.Hold()
+	c.slab.Retain()
 	*(*shm.Run)(at) = shm.Run{RunHead: shm.RunHead{Session: c.s, Msgs: callBatch, Kind: shm.RunData},
 		Slab: c.slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(c.size)}
 	atomic.AddInt32(&c.s.RxQueued, callBatch)
@@ -82,7 +82,7 @@ func (c *calls) leave() {
 		for head != nil {
 			chunk := head
 			head = (*shm.Chunk)(chunk.Next)
-			atomic.AddInt64(&s.Held, -int64(chunk.Size))
+			atomic.AddInt64(&s.Memory, -int64(chunk.Size))
 			shm.FreeChunk(chunk)
 		}
 		s = next

@@ -205,10 +205,10 @@ func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done f
 		}
 		return err
 	}
-	owner := hold(body, done)
+	owner := own(body, done)
 	err := k.sendTo(peer, body, owner, waiting{ctx: ctx})
 	if err != nil {
-		drop(owner)
+		disown(owner)
 	}
 	return err
 }
@@ -307,9 +307,9 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error
 	}
 	m := &msgs[0]
 	if m.slab != nil && len(m.Body) >= ownedMin { // goes on from where it was received
-		owner := hold(m.Body, m.slab.Release)
+		owner := own(m.Body, m.slab.Release)
 		if err := k.queue(s, peer, m.Body, owner, w); err != nil {
-			drop(owner)
+			disown(owner)
 			return 0, err
 		}
 		m.slab, m.Body = nil, nil

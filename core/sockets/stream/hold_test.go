@@ -50,7 +50,7 @@ func TestCallsHoldTheSocket(t *testing.T) {
 			So(k.enter(), ShouldEqual, errno.ENOTSOCK)
 			k.leave()
 			So(k.enter(), ShouldEqual, errno.ENOTSOCK)
-			So(k.hold(), ShouldBeFalse)
+			So(k.pin(), ShouldBeFalse)
 			k.Terminate() // does nothing
 			So(ctx.Term(), ShouldBeNil)
 		})
@@ -122,7 +122,7 @@ func TestEventsDroppedWhileTheSocketCloses(t *testing.T) {
 		k := newSocket(t, newContext(t))
 		accept(t, k, bind(t, k))
 		s := connOf(k).Shared
-		s.Hold() // of the disconnect event
+		s.Retain() // of the disconnect event
 		refs := atomic.LoadInt32(&s.Refs)
 		k.mu.Lock()
 		k.dropping = true // dropReceived walks runs that lie in the session
@@ -131,7 +131,7 @@ func TestEventsDroppedWhileTheSocketCloses(t *testing.T) {
 		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs)
 		k.dropUnreceived()
 		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
-		s.Hold()
+		s.Retain()
 		k.Unreceived(s) // nothing walks now
 		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
 	})

@@ -201,9 +201,9 @@ func (m *Monitor) Close() error {
 	return nil
 }
 
-// pollHold and pollLeave: nothing of a monitor is used again.
-func (m *Monitor) pollHold() bool { return true }
-func (m *Monitor) pollLeave()     {}
+// pollPin and pollLeave: nothing of a monitor is used again.
+func (m *Monitor) pollPin() bool { return true }
+func (m *Monitor) pollLeave()    {}
 
 // pollReaders, pollState and pollReadable are what Poll asks.
 func (m *Monitor) pollReaders() *wait.List { return &m.readers }

@@ -12,39 +12,39 @@ import (
 // ownedMin is the shortest received body that is sent on without a copy.
 const ownedMin = 32 << 10
 
-// heldBody is a body that the engine sends from where it is. The queues that
-// refer to it lie outside Go's heap, so held keeps it alive.
-type heldBody struct {
+// ownedBody is a body that the engine sends from where it is. The queues that
+// refer to it lie outside Go's heap, so owned keeps it alive.
+type ownedBody struct {
 	body []byte
 	done func()
 }
 
-var held = struct {
+var owned = struct {
 	sync.Mutex
-	bodies map[*heldBody]struct{}
-}{bodies: map[*heldBody]struct{}{}}
+	bodies map[*ownedBody]struct{}
+}{bodies: map[*ownedBody]struct{}{}}
 
-// hold returns the owner of a body for the engine.
-func hold(body []byte, done func()) unsafe.Pointer {
-	h := &heldBody{body, done}
-	held.Lock()
-	defer held.Unlock()
-	held.bodies[h] = struct{}{}
-	return unsafe.Pointer(h)
+// own returns the owner of a body for the engine.
+func own(body []byte, done func()) unsafe.Pointer {
+	b := &ownedBody{body, done}
+	owned.Lock()
+	defer owned.Unlock()
+	owned.bodies[b] = struct{}{}
+	return unsafe.Pointer(b)
 }
 
-// drop forgets an owner that the engine does not have, and does not call done.
-func drop(owner unsafe.Pointer) {
-	held.Lock()
-	defer held.Unlock()
-	delete(held.bodies, (*heldBody)(owner))
+// disown forgets an owner that the engine does not have, and does not call done.
+func disown(owner unsafe.Pointer) {
+	owned.Lock()
+	defer owned.Unlock()
+	delete(owned.bodies, (*ownedBody)(owner))
 }
 
 // The C layer, whose bodies are not Go's, replaces this.
 func init() {
 	engine.ReleaseOwner = func(owner unsafe.Pointer) {
-		done := (*heldBody)(owner).done
-		drop(owner)
+		done := (*ownedBody)(owner).done
+		disown(owner)
 		done()
 	}
 }

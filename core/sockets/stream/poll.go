@@ -13,8 +13,8 @@ import (
 
 // Pollable is a *Socket or a *Monitor.
 type Pollable interface {
-	// pollHold keeps what the other calls use until pollLeave; false: it is closed.
-	pollHold() bool
+	// pollPin keeps what the other calls use until pollLeave; false: it is closed.
+	pollPin() bool
 	pollLeave()
 	pollReaders() *wait.List
 	pollState() error
@@ -72,23 +72,23 @@ func Poll(items []PollItem, timeout time.Duration) (int, error) {
 
 // poll is one call of Poll.
 type poll struct {
-	items []PollItem
-	w     *wait.Waiter
-	fds   []sys.PollFd // of the items that are descriptors, then the waiter's
-	held  int          // items whose sockets are held, or that are descriptors
-	added bool         // w is in the sockets' lists
+	items  []PollItem
+	w      *wait.Waiter
+	fds    []sys.PollFd // of the items that are descriptors, then the waiter's
+	pinned int          // items whose sockets are pinned, or that are descriptors
+	added  bool         // w is in the sockets' lists
 }
 
-// collect prepares the descriptors, and holds the sockets.
+// collect prepares the descriptors, and pins the sockets.
 func (p *poll) collect() error {
 	for i := range p.items {
 		item := &p.items[i]
 		if item.Socket == nil {
 			p.fds = append(p.fds, sys.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
-		} else if !item.Socket.pollHold() {
+		} else if !item.Socket.pollPin() {
 			return errno.ENOTSOCK
 		}
-		p.held++
+		p.pinned++
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (p *poll) close() {
 		}
 	}
 	p.w.CloseFd()
-	for _, item := range p.items[:p.held] {
+	for _, item := range p.items[:p.pinned] {
 		if item.Socket != nil {
 			item.Socket.pollLeave()
 		}
@@ -175,7 +175,7 @@ func (item *PollItem) lookSocket(mark bool) error {
 	return nil
 }
 
-func (k *Socket) pollHold() bool          { return k.hold() }
+func (k *Socket) pollPin() bool           { return k.pin() }
 func (k *Socket) pollLeave()              { k.leave() }
 func (k *Socket) pollReaders() *wait.List { return &k.readers }
 func (k *Socket) pollState() error        { return k.state() }

@@ -95,7 +95,7 @@ func (k *Socket) eventTaken(s *shm.Session) {
 
 // EventTaken is eventTaken for the C layer.
 func (k *Socket) EventTaken(s *shm.Session) {
-	if k.hold() {
+	if k.pin() {
 		defer k.leave()
 		k.eventTaken(s)
 	}
@@ -133,7 +133,7 @@ func (k *Socket) resume() {
 // Resume lets the shards read on after the C layer gave a run back. The
 // receiving thread.
 func (k *Socket) Resume() {
-	if k.hold() {
+	if k.pin() {
 		defer k.leave()
 		k.resume()
 	}
@@ -195,7 +195,7 @@ func (k *Socket) ctxWatch() *ctxWatch {
 
 // wakeReceiver makes a receive call look again why it waits.
 func (k *Socket) wakeReceiver() {
-	if !k.hold() {
+	if !k.pin() {
 		return
 	}
 	defer k.leave()

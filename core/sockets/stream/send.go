@@ -206,7 +206,7 @@ func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }
 // Flush writes what is queued when the shard of this socket has no driver. The
 // C layer calls it after a send that found nothing more to receive.
 func (k *Socket) Flush() {
-	if !k.hold() {
+	if !k.pin() {
 		return
 	}
 	defer k.leave()

@@ -22,7 +22,7 @@ type Socket struct {
 	ctx    *core.Context
 	shared *shm.Queues
 	serial uint64       // of shared; what sessions are compared with
-	holds  atomic.Int64 // calls in progress, and one for all parts; 0: shared may be another socket's
+	pins   atomic.Int64 // calls in progress, and one for all parts; 0: shared may be another socket's
 
 	readers wait.List // who waits for RxInbox
 	senders wait.List // who waits for room in a send queue
@@ -77,7 +77,7 @@ func New(ctx *core.Context) (*Socket, error) {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
 	k := &Socket{ctx: ctx, shared: shared, serial: shared.Serial, parts: 2}
-	k.holds.Store(1)
+	k.pins.Store(1)
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k); err != nil {
 		shm.FreeQueues(shared)
@@ -101,14 +101,14 @@ func (k *Socket) Open(handle uint64) {
 	}
 }
 
-// Every call holds the socket from its start to its end: what a call uses
+// Every call pins the socket from its start to its end: what a call uses
 // (queues, shards, their pollers) stays the socket's until the last one has left,
 // also when another thread closes the socket and ends its context meanwhile.
 // Senders of the C layer do without; see shm.Session.Append.
 
 // enter begins a call: ENOTSOCK, ETERM. leave follows when it succeeds.
 func (k *Socket) enter() error {
-	if !k.hold() {
+	if !k.pin() {
 		return errno.ENOTSOCK
 	}
 	err := k.state()
@@ -118,14 +118,14 @@ func (k *Socket) enter() error {
 	return err
 }
 
-// hold is enter in any state of the socket; false: nothing of it is left.
-func (k *Socket) hold() bool {
+// pin is enter in any state of the socket; false: nothing of it is left.
+func (k *Socket) pin() bool {
 	for {
-		n := k.holds.Load()
+		n := k.pins.Load()
 		if n == 0 {
 			return false
 		}
-		if k.holds.CompareAndSwap(n, n+1) {
+		if k.pins.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
@@ -133,15 +133,15 @@ func (k *Socket) hold() bool {
 
 // leave ends a call, and the socket with the last one.
 func (k *Socket) leave() {
-	if k.holds.Add(-1) == 0 {
-		k.free()
+	if k.pins.Add(-1) == 0 {
+		k.destroy()
 	}
 }
 
 // Terminate makes blocked and later calls fail with ETERM; the context's Shutdown
 // calls it. Any thread.
 func (k *Socket) Terminate() {
-	if !k.hold() {
+	if !k.pin() {
 		return
 	}
 	defer k.leave()
@@ -310,8 +310,8 @@ func (k *Socket) dropUnreceived() {
 	}
 }
 
-// free ends the socket: no part is left, and no call is in progress.
-func (k *Socket) free() {
+// destroy ends the socket: no part is left, and no call is in progress.
+func (k *Socket) destroy() {
 	k.mu.Lock()
 	tables := k.oldTables
 	if t := (*shm.Table)(k.shared.Table); t != k.shared.InlineTable() {

@@ -64,7 +64,7 @@ func (k *Socket) Stats() (Stats, error) {
 		stats.Connections = uint64(connections)
 	}, func(c *engine.Conn) bool {
 		t := c.Traffic()
-		stats.Memory += connSize + t.Held
+		stats.Memory += connSize + t.Memory
 		stats.MsgsQueued += t.MsgsQueued
 		stats.BytesQueued += t.BytesQueued
 		stats.addTraffic(t)

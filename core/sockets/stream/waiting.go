@@ -73,7 +73,7 @@ func (c *ctxWatch) begin(ctx context.Context) {
 	if done == c.done && c.stop != nil {
 		return
 	}
-	c.drop()
+	c.forget()
 	c.stays = done == c.done
 	c.done = done
 	if done != nil && !c.closed {
@@ -85,7 +85,7 @@ func (c *ctxWatch) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.stays {
-		c.drop()
+		c.forget()
 	}
 }
 
@@ -94,10 +94,10 @@ func (c *ctxWatch) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	c.drop()
+	c.forget()
 }
 
-func (c *ctxWatch) drop() {
+func (c *ctxWatch) forget() {
 	if c.stop != nil {
 		c.stop()
 		c.stop = nil
