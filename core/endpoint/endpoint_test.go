@@ -174,14 +174,14 @@ func TestAddresses(t *testing.T) {
 	Convey("The address of", t, func() {
 		for _, c := range cases {
 			Convey(c.name, func() {
-				So(text(c.ep.Bind(c.ipv6)), ShouldEqual, c.bind)
+				So(text(c.ep.listenAddress(c.ipv6)), ShouldEqual, c.bind)
 				if c.dial != "" {
 					So(text(first(c.ep.Dial(context.Background(), c.ipv6))), ShouldEqual, c.dial)
 				}
 			})
 		}
 		Convey("no such interface or host is ENODEV", func() {
-			_, err := Endpoint{Host: "nosuchif0", Port: 5}.Bind(false)
+			_, err := Endpoint{Host: "nosuchif0", Port: 5}.listenAddress(false)
 			So(errors.Is(err, errno.ENODEV), ShouldBeTrue)
 			So(errno.Detail(err), ShouldContainSubstring, "nosuchif0")
 		})
@@ -230,26 +230,26 @@ func TestFrom(t *testing.T) {
 	})
 	Convey("A zone is an interface", t, func() {
 		for _, zone := range []string{"lo", "1"} {
-			_, err := Endpoint{Host: "fe80::1%" + zone, Port: 1}.Bind(true)
+			_, err := Endpoint{Host: "fe80::1%" + zone, Port: 1}.listenAddress(true)
 			So(err, ShouldBeNil)
 		}
 		for _, zone := range []string{"nosuchif0", "99999"} {
-			So(errors.Is(Endpoint{Host: "fe80::1%" + zone, Port: 1}.CheckDial(true), errno.ENODEV), ShouldBeTrue)
+			So(errors.Is(HostPort.checkDial(Endpoint{Host: "fe80::1%" + zone, Port: 1}, true), errno.ENODEV), ShouldBeTrue)
 		}
 	})
 	Convey("Bind takes no source", t, func() {
-		_, err := Endpoint{Host: "127.0.0.1", Source: &Endpoint{Host: "lo"}}.Bind(false)
+		_, err := Endpoint{Host: "127.0.0.1", Source: &Endpoint{Host: "lo"}}.listenAddress(false)
 		So(errors.Is(err, errno.EINVAL), ShouldBeTrue)
 	})
 }
 
 func TestCheckDial(t *testing.T) {
 	Convey("CheckDial", t, func() {
-		So(Endpoint{Host: "127.0.0.1", Port: 1}.CheckDial(false), ShouldBeNil)
-		So(Endpoint{Host: "no.such.host.invalid", Port: 1}.CheckDial(false), ShouldBeNil) // looked up later
-		So(Endpoint{Host: "::1", Port: 1}.CheckDial(true), ShouldBeNil)
+		So(HostPort.checkDial(Endpoint{Host: "127.0.0.1", Port: 1}, false), ShouldBeNil)
+		So(HostPort.checkDial(Endpoint{Host: "no.such.host.invalid", Port: 1}, false), ShouldBeNil) // looked up later
+		So(HostPort.checkDial(Endpoint{Host: "::1", Port: 1}, true), ShouldBeNil)
 		for _, ep := range []Endpoint{{Host: "*", Port: 1}, {Host: "127.0.0.1"}, {Host: "::1", Port: 1}} {
-			err := ep.CheckDial(false)
+			err := HostPort.checkDial(ep, false)
 			So(errors.Is(err, errno.EINVAL), ShouldBeTrue)
 			So(errno.Detail(err), ShouldNotBeEmpty)
 		}

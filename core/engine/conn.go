@@ -63,10 +63,9 @@ func (c *Conn) Since() time.Time { return time.UnixMilli(c.sinceMs) }
 
 // adopt makes a Conn of an arrival, whose descriptor it then owns, and
 // announces it. nil: refused, and the descriptor is closed. With a link the
-// handshake has been made, and its beginning was observed.
-// The caller has counted it in sh.conns.
+// handshakes of its layers have been made. The caller has counted it in sh.conns.
 func (sh *Shard) adopt(a arrival, l *link) *Conn {
-	c := sh.newConn(a, l)
+	c := sh.newConn(a, l.worth())
 	if c == nil {
 		sh.conns.Add(-1)
 		return nil
@@ -75,12 +74,15 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 	c.startHeartbeat()
 	c.Shared.Retain() // until the receiver has read the disconnect event
 	if c.owner.Observed() {
-		if l == nil {
+		if !a.announced {
 			c.observe(a.cameUp(), uint64(a.fd))
 		}
 		c.observeDetail(EventReady, uint64(a.fd), l.subject())
 	}
 	c.pushEvent(&c.Shared.Up)
+	if c.link == nil && l != nil {
+		c.receiveUnread(l.unread)
+	}
 	return c
 }
 
@@ -108,6 +110,7 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 		return nil
 	}
 	if l != nil {
+		l.conn = c
 		c.countLink()
 	}
 	return c
@@ -145,7 +148,7 @@ func (c *Conn) ready(what sys.Readiness) {
 	}
 	if c.fd >= 0 && what&^sys.Writable != 0 {
 		if c.link != nil {
-			c.link.conn.drained = false
+			c.link.wire.drained = false
 		}
 		c.wantRead()
 		if c.parked && c.hangup {

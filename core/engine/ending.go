@@ -225,7 +225,7 @@ func (c *Conn) remoteEnded() {
 // came to this side and has sent something. The Close frame of WebSocket says that
 // it does not.
 func (c *Conn) mayBeAnswered() bool {
-	return !c.detached && c.dialer == nil && c.Received.Load() > 0 && (c.link == nil || c.link.web == nil)
+	return !c.detached && c.dialer == nil && c.Received.Load() > 0 && c.manners() == nil
 }
 
 // deliverLast hands on whole frames that RCVHWM kept back.
@@ -295,8 +295,12 @@ func (c *Conn) dropUnread() {
 // arrived tells whether the peer's system has everything that was written, and, of
 // WebSocket, its Close frame has come, or the end was read without one.
 func (c *Conn) arrived() bool {
-	waits := c.link != nil && c.link.web != nil && !c.link.web.peerClosed && !(c.hangup && c.link.err != nil)
-	return !waits && c.underWay() == 0
+	if m := c.manners(); m != nil && !(c.hangup && c.link.err != nil) {
+		if _, _, closed := m.heard(); !closed {
+			return false
+		}
+	}
+	return c.underWay() == 0
 }
 
 // look sees whether the peer has taken something since the last look.
@@ -342,7 +346,7 @@ func (c *Conn) stalled() {
 func (c *Conn) taken() int64 {
 	wire := c.moved.Load()
 	if c.link != nil {
-		wire = c.link.wire
+		wire = c.link.sent
 	}
 	return int64(wire) - int64(c.underWay())
 }

@@ -49,14 +49,6 @@ type clearAlertError struct {
 func (e *clearAlertError) Error() string { return "remote error: " + tls.AlertError(e.alert).Error() }
 func (e *clearAlertError) Unwrap() error { return e.err }
 
-// explained adds to the error of a TLS handshake what the peer said of it.
-func (c *fdConn) explained(err error) error {
-	if c.alert == 0 {
-		return err
-	}
-	return &clearAlertError{c.alert, err}
-}
-
 // aboutCertificate tells whether this side refused the peer's certificate, or
 // the peer ours.
 func aboutCertificate(err error) bool {

@@ -21,28 +21,26 @@ func PossibleCode(code int) bool {
 
 // say sets what the Close frame of a WebSocket connection says, unless that is settled.
 func (c *Conn) say(code ws.StatusCode, why string) {
-	if c.link == nil || c.link.web == nil || c.link.ended {
-		return
-	}
-	if w := c.link.web; w.closeCode == 0 && !w.noCode {
-		w.closeCode, w.why = code, why
+	if m := c.manners(); m != nil && !c.link.ended {
+		m.say(code, why)
 	}
 }
 
 // farewell is what the peer has said, in the codes of RFC 6455 also when it has not;
 // 0: it is no WebSocket.
 func (c *Conn) farewell() (code ws.StatusCode, why string) {
-	if c.link == nil || c.link.web == nil {
+	m := c.manners()
+	if m == nil {
 		return 0, ""
 	}
-	switch w := c.link.web; {
-	case !w.peerClosed:
+	code, why, closed := m.heard()
+	switch {
+	case !closed:
 		return ws.StatusAbnormalClosure, ""
-	case w.peerCode == 0:
+	case code == 0:
 		return ws.StatusNoStatusRcvd, ""
-	default:
-		return w.peerCode, w.peerWhy
 	}
+	return code, why
 }
 
 // keepFarewell hands it on with the disconnect event.

@@ -3,10 +3,8 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -20,25 +18,12 @@ const (
 	refusalBytes = 1 << 20     // that it may send until then
 )
 
-// fdConn is a descriptor as a net.Conn for crypto/tls and the WebSocket
-// handshake. It has two lives:
-//
-// During the handshake a goroutine reads and writes, and waits where the kernel
-// has nothing; the shard's reports end the wait (signal), and so does abort. The
-// descriptor is closed by nobody else meanwhile.
-//
-// Afterwards (settle) it is the driver's: Read returns errAgain instead of
-// waiting, and Write appends to out, which always succeeds.
+// fdConn is a descriptor during the handshakes of its layers. Their goroutine reads and
+// writes, and waits where the kernel has nothing; the shard's reports end the wait
+// (signal), and so does abort. The descriptor is closed by nobody else meanwhile.
 type fdConn struct {
-	fd      int
-	settled bool   // stored before the goroutine's last report
-	drained bool   // the last read took all there was, and no report came since
-	ending  bool   // the kernel has reported the end: a read says whether it is there
-	out     []byte // written and not yet given to the kernel
-	turn    int    // bytes that may still be read before others have their turn, prices included
-	heard   bool   // something came since that was last looked at
-	short   bool   // the kernel had no memory for the last call
-	alert   uint8  // number of the alert in the clear that the last read of a handshake brought; 0: none
+	fd    int
+	short bool // the kernel had no memory for the last call
 
 	mu      sync.Mutex
 	changed sync.Cond // with mu
@@ -55,16 +40,6 @@ type fdConn struct {
 	waitedNs  atomic.Int64 // for the peer, in waits that are over
 	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: there is none
 }
-
-// errAgain says that the kernel has nothing now. It is temporary, so crypto/tls
-// goes on where it was with the next Read.
-var errAgain net.Error = againError{}
-
-type againError struct{}
-
-func (againError) Error() string   { return "nothing to read now" }
-func (againError) Timeout() bool   { return true }
-func (againError) Temporary() bool { return true }
 
 func newFdConn(fd int) *fdConn {
 	c := &fdConn{fd: fd}
@@ -102,75 +77,27 @@ func (c *fdConn) endRefused() {
 	_, _ = io.CopyN(io.Discard, c, refusalBytes)
 }
 
-// settle ends the first life. The goroutine.
-func (c *fdConn) settle() { c.settled = true }
-
-// Read reads what there is.
+// Read waits for bytes and reads them.
 func (c *fdConn) Read(buf []byte) (int, error) {
 	if len(buf) == 0 {
 		return 0, nil
-	}
-	if c.settled {
-		return c.readNow(buf)
 	}
 	if len(buf) > c.offered && !c.refusing {
 		c.grow(int64(len(buf) - c.offered))
 		c.offered = len(buf)
 	}
-	n, err := c.await(func() (int, error) { return c.readNow(buf) })
+	n, err := c.await(func() (n int, err error) {
+		n, c.short, err = receive(c.fd, buf)
+		return n, err
+	})
 	if n > 0 && !c.refusing {
-		c.alert = clearAlert(buf[:n])
 		c.keep(buf[:n])
 	}
 	return n, err
 }
 
-// clearAlert returns the number of the alert (RFC 8446, 6) that ends data as a
-// record of its own, not encrypted, or 0.
-func clearAlert(data []byte) uint8 {
-	record := []byte{21, 3, 3, 0, 2, 2} // alert, version, 2 bytes: fatal, and
-	if from := len(data) - len(record) - 1; from >= 0 && bytes.HasPrefix(data[from:], record) {
-		return data[len(data)-1]
-	}
-	return 0
-}
-
-func (c *fdConn) readNow(buf []byte) (int, error) {
-	if c.drained || c.settled && c.turn <= 0 {
-		return 0, errAgain
-	}
-	if c.settled {
-		buf = buf[:min(len(buf), c.turn)]
-	}
-	for {
-		n, e := sys.Recv(c.fd, buf)
-		switch {
-		case e == sys.EINTR:
-		case e == sys.EAGAIN, sys.OutOfMemory(e):
-			c.short = e != sys.EAGAIN
-			return 0, errAgain
-		case e != 0:
-			return 0, fmt.Errorf("read: %w", e) // wrapped: no net.Error that crypto/tls may take for temporary
-		case n == 0:
-			return 0, io.EOF
-		default:
-			if c.settled {
-				c.heard = true
-				c.turn -= n
-				c.drained = !c.ending && n < len(buf)
-			}
-			return n, nil
-		}
-	}
-}
-
-// Write writes all of data, or keeps it for the driver.
+// Write writes all of data, and waits where the kernel takes no more.
 func (c *fdConn) Write(data []byte) (int, error) {
-	if c.settled {
-		c.out = append(c.out, data...)
-		c.turn -= recordPrice
-		return len(data), nil
-	}
 	if !c.answered {
 		c.answered = true
 		c.intake = nil
@@ -223,7 +150,6 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 const (
 	waitingSize = 800      // it has not begun
 	begunSize   = 5 << 10  // it has: a goroutine, and the state of TLS
-	webSize     = 4 << 10  // the same for WebSocket
 	answerSize  = 22 << 10 // it has answered: keys, and what is kept of the exchange
 )
 
@@ -278,23 +204,3 @@ func (c *fdConn) waited() time.Duration {
 	}
 	return time.Duration(max(0, waited))
 }
-
-// The rest of net.Conn: the descriptor and its time limits are the connection's.
-
-// Close does nothing.
-func (c *fdConn) Close() error { return nil }
-
-// LocalAddr returns nil.
-func (c *fdConn) LocalAddr() net.Addr { return nil }
-
-// RemoteAddr returns nil.
-func (c *fdConn) RemoteAddr() net.Addr { return nil }
-
-// SetDeadline is refused.
-func (c *fdConn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
-
-// SetReadDeadline is refused.
-func (c *fdConn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
-
-// SetWriteDeadline is refused.
-func (c *fdConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

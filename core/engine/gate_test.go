@@ -158,7 +158,7 @@ func TestGate(t *testing.T) {
 		gate := newGate(4, 1)
 		made := func(dialled bool) *handshake {
 			h := &handshake{shard: g.sh, conn: newFdConn(-1), over: true} // so that its start does nothing
-			from := newOrigin(g.owner, &Transport{}, Limits{}, nil)
+			from := newOrigin(g.owner, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TLS}}, Limits{}, nil)
 			if dialled {
 				from.dialer = &Dialer{}
 			}

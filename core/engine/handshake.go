@@ -3,9 +3,7 @@
 package engine
 
 import (
-	"crypto/tls"
 	"errors"
-	"io"
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -18,6 +16,8 @@ type arrival struct {
 	fd     int
 	remote Address
 	alias  []byte
+
+	announced bool // monitors have heard that it came up
 }
 
 // handshake is a connection whose TLS or WebSocket handshake is not over. The
@@ -45,7 +45,7 @@ func (h *handshake) dialled() bool { return h.dialer != nil }
 // welcome makes a Conn of an arrival, at once or after its handshake.
 // The caller has counted it in sh.conns. A dialer hears of the outcome.
 func (sh *Shard) welcome(a arrival) {
-	if !a.transport.shakesHands() {
+	if len(a.layers) == 0 {
 		a.outcome(sh.adopt(a, nil))
 		return
 	}
@@ -61,7 +61,9 @@ func (sh *Shard) welcome(a arrival) {
 	h.conn.owner, h.conn.gate = a.owner, sh.gate
 	h.conn.countMemory(waitingSize)
 	sh.handshakes[h] = struct{}{}
-	h.observe(a.cameUp(), uint64(a.fd))
+	if a.readdressed == 0 {
+		h.announce(a.remote)
+	}
 	if err := sh.register(a.fd, h); err != nil {
 		h.end(ReasonTransport)
 		return
@@ -87,6 +89,15 @@ func (a *arrival) cameUp() EventKind {
 		return EventConnected
 	}
 	return EventAccepted
+}
+
+// announce tells monitors of the connection, once the peer's address is certain, or it
+// ends.
+func (h *handshake) announce(remote Address) {
+	if !h.announced {
+		h.announced, h.remote = true, remote
+		h.observe(h.cameUp(), uint64(h.fd))
+	}
 }
 
 func (h *handshake) observe(kind EventKind, value uint64) { h.observeFailure(kind, value, "") }
@@ -135,52 +146,36 @@ func (h *handshake) start() {
 	}
 	h.running = true
 	h.conn.countMemory(begunSize)
-	if h.transport.Endpoint.Scheme.Web() {
-		h.conn.countMemory(webSize)
+	for _, kind := range h.layers {
+		h.conn.countMemory(kind.Holds)
 	}
+	l := &link{shaking: h.conn}
+	g := &Greeting{Transport: h.transport, Dialled: h.dialled(), Remote: h.remote}
 	go func() {
 		h.conn.gate.compute()
-		l, err := shake(h.conn, h.transport, h.dialled())
+		err := h.shake(l, g)
 		h.conn.gate.rest()
-		h.shard.Post(func() { h.reported(l, err) })
+		h.shard.Post(func() { h.reported(l, g.Remote, err) })
 	}()
 }
 
-// shake does the handshakes of the transport. The goroutine.
-func shake(conn *fdConn, t *Transport, dialled bool) (l *link, err error) {
-	l = &link{conn: conn}
-	var below io.ReadWriter = conn
-	defer func() {
-		if err != nil {
-			conn.endRefused()
+// shake makes the handshakes of the layers. The goroutine.
+func (h *handshake) shake(l *link, g *Greeting) error {
+	for i, kind := range h.layers {
+		if err := l.shake(kind, g); err != nil {
+			h.conn.endRefused()
+			return err
 		}
-	}()
-	if config := t.TLS.Load(); t.Endpoint.Scheme.Secure() {
-		conn.intake = new(intake)
-		if dialled {
-			l.secure = tls.Client(conn, config)
-		} else {
-			l.secure = tls.Server(conn, config)
-		}
-		if err := l.secure.Handshake(); err != nil {
-			return nil, conn.explained(err)
-		}
-		below = l.secure
-	}
-	if t.Endpoint.Scheme.Web() {
-		if l.web, l.early, err = upgrade(below, t, dialled); err != nil {
-			if l.secure != nil {
-				_ = l.secure.CloseWrite()
-			}
-			return nil, err
+		if remote := g.Remote; i+1 == h.readdressed {
+			h.shard.Post(func() { h.announce(remote) })
 		}
 	}
-	conn.settle()
-	return l, nil
+	l.settle()
+	return nil
 }
 
 // reported takes the goroutine's result.
-func (h *handshake) reported(l *link, err error) {
+func (h *handshake) reported(l *link, remote Address, err error) {
 	h.running = false
 	leaves(leftHandshake)
 	h.shard.gate.leave(h)
@@ -195,6 +190,7 @@ func (h *handshake) reported(l *link, err error) {
 		delete(h.shard.handshakes, h)
 		h.over = true
 		h.conn.countMemory(-h.conn.counted)
+		h.remote = remote
 		c := h.shard.adopt(h.arrival, l)
 		if c != nil {
 			c.wantRead() // some may have come behind the handshake
@@ -209,6 +205,7 @@ func (h *handshake) fail(err error) {
 	if h.over {
 		return
 	}
+	h.announce(h.remote)
 	kind, value := failureOf(err)
 	h.observeFailure(kind, value, err.Error())
 	h.end(ReasonHandshake)
@@ -223,6 +220,7 @@ func (h *handshake) abort(reason Reason) {
 
 func (h *handshake) end(reason Reason) {
 	h.over = true
+	h.announce(h.remote)
 	h.observe(EventDisconnected, uint64(reason))
 	h.conn.abort(errors.New("the handshake was ended"))
 	h.shard.timers.cancel(h.deadline)

@@ -51,22 +51,22 @@ type beatList struct {
 
 // startHeartbeat begins with the pings of a new connection, if there are to be any.
 func (c *Conn) startHeartbeat() {
-	if c.link == nil || c.link.web == nil || c.dialer != nil || c.transport.Heartbeat.Interval <= 0 {
+	if c.manners() == nil || c.dialer != nil || c.transport.Heartbeat.Interval <= 0 {
 		return
 	}
 	h := &heartbeat{conn: c}
-	c.link.web.beat = h
+	c.link.beat = h
 	c.shard.await(h, c.transport.Heartbeat.Interval)
 }
 
 // stopHeartbeat ends the pings.
 func (c *Conn) stopHeartbeat() {
-	if c.link == nil || c.link.web == nil || c.link.web.beat == nil {
+	if c.link == nil || c.link.beat == nil {
 		return
 	}
-	c.shard.forget(c.link.web.beat)
-	c.link.web.beat = nil
-	c.link.web.pingOwed = false
+	c.shard.forget(c.link.beat)
+	c.link.beat = nil
+	c.link.manners.ask(false)
 }
 
 // await has a heartbeat looked at after a time.
@@ -134,8 +134,8 @@ func (sh *Shard) beat(l *beatList) {
 func (h *heartbeat) look() {
 	c := h.conn
 	beat := c.transport.Heartbeat
-	if c.link.conn.heard {
-		c.link.conn.heard = false
+	if c.link.wire.heard {
+		c.link.wire.heard = false
 		h.unanswered, h.late = 0, false
 	}
 	switch {
@@ -149,7 +149,7 @@ func (h *heartbeat) look() {
 	}
 	h.last = false
 	h.ping()
-	if c.link.web.beat == nil {
+	if c.link.beat == nil {
 		return // writing has ended the connection
 	}
 	delay := beat.Interval
@@ -173,7 +173,7 @@ func (h *heartbeat) over(pings int32) bool {
 func (h *heartbeat) ping() {
 	c := h.conn
 	h.unanswered++
-	c.link.web.pingOwed = true
+	c.link.manners.ask(true)
 	if h.unanswered == 1 {
 		h.pingAt, h.taken = math.MaxInt64, c.taken()
 	}
@@ -219,8 +219,8 @@ func (h *heartbeat) excused() bool {
 // place notes where the first unanswered ping ends, once it is sealed.
 func (h *heartbeat) place() {
 	l := h.conn.link
-	if h.pingAt == math.MaxInt64 && !l.web.pingOwed {
-		h.pingAt = int64(l.wire)
+	if h.pingAt == math.MaxInt64 && !l.manners.asks() {
+		h.pingAt = int64(l.sent)
 		if l.rest != nil {
 			h.pingAt += int64(l.rest.ChainLen())
 		}

@@ -17,9 +17,11 @@ import (
 func beating(fd int, interval, timeout time.Duration) *heartbeat {
 	t := &Transport{Heartbeat: Heartbeat{Interval: interval, Timeout: timeout}}
 	c := &Conn{origin: &origin{transport: t}, shard: &Shard{}, fd: int32(fd),
-		link: &link{conn: newFdConn(fd), web: &webSocket{}}}
+		link: &link{shaking: newFdConn(fd), layers: []placed{{Layer: &webSocket{}}}}}
+	c.link.conn = c
+	c.link.settle()
 	c.startHeartbeat()
-	return c.link.web.beat
+	return c.link.beat
 }
 
 // waits is what the heartbeat waits for, and how many pings are unanswered.
@@ -42,7 +44,7 @@ func TestHeartbeatTimes(t *testing.T) {
 		h.conn.parked = true  // who is judged is excused
 		waits = append(waits, h.waits())
 		for _, answered := range heard {
-			h.conn.link.conn.heard = answered
+			h.conn.link.wire.heard = answered
 			waits = append(waits, h.advance())
 		}
 		return waits
@@ -141,7 +143,7 @@ func TestHeartbeatExcuses(t *testing.T) {
 		c := h.conn
 		Convey("that has the ping is not excused", func() {
 			_, _ = end.Write([]byte("ping"))
-			c.link.wire, h.pingAt = 4, 4
+			c.link.sent, h.pingAt = 4, 4
 			until("not acknowledged", func() bool { return c.taken() == 4 })
 			So(h.excused(), ShouldBeFalse)
 		})
@@ -159,7 +161,7 @@ func TestHeartbeatExcuses(t *testing.T) {
 		Convey("that takes what is in front of the ping is, and then has a timeout for it", func() {
 			_ = end.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 			written, _ := io.CopyN(end, endless{}, 64<<20)
-			c.link.wire, h.pingAt = uint64(written), written
+			c.link.sent, h.pingAt = uint64(written), written
 			h.taken = c.taken()
 			So(h.taken, ShouldBeLessThan, h.pingAt)
 			So(h.excused(), ShouldBeFalse) // nothing moves
@@ -173,8 +175,8 @@ func TestHeartbeatExcuses(t *testing.T) {
 			So(h.excused(), ShouldBeFalse)
 		})
 		Convey("whose ping is not even sealed is excused as long as it takes something", func() {
-			c.link.web.pingOwed = true
-			h.pingAt, c.link.wire = math.MaxInt64, 10
+			c.link.manners.ask(true)
+			h.pingAt, c.link.sent = math.MaxInt64, 10
 			h.taken = 9
 			So(h.excused(), ShouldBeTrue)
 			So(h.excused(), ShouldBeFalse)

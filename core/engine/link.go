@@ -3,9 +3,9 @@
 package engine
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -17,27 +17,56 @@ import (
 // sealBytes is how much of a send queue is sealed at a time.
 const sealBytes = 60 << 10
 
-// secureSize is what the TLS layer of a connection holds in bytes, with its share of
-// garbage, as measured.
-const secureSize = 11 << 10
-
-// link is what lies between a connection's descriptor and its frames: TLS,
-// WebSocket or both. Bytes that come are decoded where frames are looked for.
-// Bytes that go are copied from the flush queue, at most sealBytes at a time,
-// sealed, and given to the kernel; what that does not take is kept in rest, and
-// no more is sealed until it is gone. So rest is always whole TLS records.
+// link is what lies between a connection's descriptor and its frames: a stack of layers.
+// Bytes that come are decoded where frames are looked for. Bytes that go are copied from
+// the flush queue, at most sealBytes at a time, sealed, and given to the kernel; what
+// that does not take is kept in rest, and no more is sealed until it is gone. So rest is
+// always what whole calls of Seal made, as whole records of TLS.
 type link struct {
-	conn    *fdConn
-	secure  *tls.Conn  // nil: not encrypted
-	web     *webSocket // nil: no WebSocket
-	early   []byte     // came behind the handshake, still encoded
+	conn    *Conn // nil: the handshakes are not over
+	layers  []placed
+	manners manners // of a layer; nil: none has any
+	beat    *heartbeat
+	shaking *fdConn // the descriptor until the handshakes are over; nil: it is wire
+	wire    descriptor
+	unread  []byte     // of the descriptor, given back by the lowest layer
 	rest    *shm.Chunk // sealed, a chain; the kernel has not taken it
 	err     error      // nothing more is read
 	ended   bool       // the end of the stream is sealed: nothing follows
 	paused  bool       // not read until the peer takes what it is owed
-	dense   bool       // the last read of WebSocket was hardly more than headers
 	counted int64      // bytes of memory that are counted for it
-	wire    uint64     // bytes ever given to the kernel, as they go over the wire
+	sent    uint64     // bytes ever given to the kernel, as they go over the wire
+}
+
+// manners are what a protocol has that knows signs of life and a goodbye: WebSocket.
+type manners interface {
+	Layer
+	// ask has the next Seal ask for a sign of life, or no longer; asks reports
+	// whether it is still to be asked for.
+	ask(owed bool)
+	asks() bool
+	// say sets what Close says, unless that is settled.
+	say(code ws.StatusCode, why string)
+	// heard returns what the peer said at its end; closed: it has.
+	heard() (code ws.StatusCode, why string, closed bool)
+}
+
+// settle ends the life of a link without a connection. The goroutine of the handshake.
+func (l *link) settle() {
+	l.wire.fd, l.shaking = l.shaking.fd, nil
+	for _, placed := range l.layers {
+		if m, has := placed.Layer.(manners); has {
+			l.manners = m
+		}
+	}
+}
+
+// manners returns those of the connection's protocol, or nil.
+func (c *Conn) manners() manners {
+	if c.link == nil {
+		return nil
+	}
+	return c.link.manners
 }
 
 // readLink is read for a connection with a link: all that there is, as far as it
@@ -56,29 +85,25 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		return 0, false, false
 	}
 	if c.hangup {
-		l.conn.ending, l.conn.drained = true, false
+		l.wire.ending, l.wire.drained = true, false
 	}
-	owed := len(l.conn.out)
 	n, err := l.read(buf)
-	if answers := len(l.conn.out) - owed; answers > 0 {
-		leaves(int64(answers) * leftPerAnswer)
-	}
-	c.shard.roundRead += readTurn - l.conn.turn
+	c.shard.roundRead += readTurn - l.wire.turn
 	if err != nil && err != errAgain {
 		l.err = err
 	}
-	if !c.blocked && !c.broken && l.owes() {
+	if !c.blocked && !c.broken && l.owes() > 0 {
 		c.write() // may end the connection
 	}
 	if c.fd < 0 {
 		return 0, false, false
 	}
 	c.countLink()
-	if l.conn.short {
-		l.conn.short = false
+	if l.wire.short {
+		l.wire.short = false
 		c.readAgain()
 	}
-	turnOver := l.conn.turn <= 0
+	turnOver := l.wire.turn <= 0
 	if turnOver { // it may have taken long for its bytes
 		c.shard.rounds = pollEvery
 	}
@@ -98,9 +123,9 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 func (c *Conn) owesTooMuch() bool {
 	l := c.link
 	if c.broken { // nobody will ever take them
-		l.conn.out = nil
+		_ = c.seal()
 	}
-	if len(l.conn.out) <= answersMax {
+	if l.owes() <= answersMax {
 		return false
 	}
 	l.paused = true
@@ -113,12 +138,9 @@ func (c *Conn) owesTooMuch() bool {
 // countLink counts what the link holds as the connection's.
 func (c *Conn) countLink() {
 	l := c.link
-	now := int64(cap(l.conn.out) + cap(l.early))
-	if l.secure != nil {
-		now += secureSize
-	}
-	if l.web != nil {
-		now += webSize
+	now := int64(cap(l.unread))
+	for _, layer := range l.layers {
+		now += layer.Size() + int64(cap(layer.unread))
 	}
 	if now != l.counted {
 		c.countMemory(now - l.counted)
@@ -138,87 +160,51 @@ func (c *Conn) dropLink() {
 // read fills buf with bytes of the stream, as far as a turn goes; errAgain: that is
 // all for now.
 func (l *link) read(buf []byte) (n int, err error) {
-	l.conn.turn = readTurn
-	for n < len(buf) && l.conn.turn > 0 {
-		room := buf[n:]
-		if l.dense {
-			room = room[:min(len(room), denseRead)]
-		}
-		got, readErr := l.readWire(room)
-		if got > 0 && l.web != nil {
-			got, err = l.decode(room[:got])
-		}
+	l.wire.turn = readTurn
+	for n < len(buf) && l.wire.turn > 0 && err == nil {
+		var got int
+		got, err = l.top().Read(buf[n:])
 		n += got
-		if err != nil {
-			return n, err // the peer's end, or what it did wrong
-		}
-		if readErr != nil {
-			return n, readErr
-		}
-	}
-	return n, nil
-}
-
-// decode decodes bytes of WebSocket in place. Frames cost more than their bytes, so
-// where they are dense the next read is short and the turn soon over.
-func (l *link) decode(wire []byte) (n int, err error) {
-	before := l.web.frames
-	n, err = l.web.decode(wire)
-	frames := int(l.web.frames - before)
-	if l.dense = frames*denseFrame > len(wire); l.dense {
-		l.conn.turn -= frames * framePrice
 	}
 	return n, err
 }
 
-// readWire reads what the kernel or the TLS layer has, still encoded.
-func (l *link) readWire(buf []byte) (int, error) {
-	if len(l.early) > 0 {
-		n := copy(buf, l.early)
-		if l.early = l.early[n:]; len(l.early) == 0 {
-			l.early = nil
-		}
-		l.conn.turn -= n
-		return n, nil
-	}
-	if l.secure != nil {
-		n, err := l.secure.Read(buf)
-		l.conn.turn -= max(0, recordPrice-n)
-		return n, err
-	}
-	return l.conn.Read(buf)
-}
-
-// subject is who the peer is, by a certificate that was verified, or "". l may be nil.
+// subject is who the peer is, as far as a layer has proof of it, or "". l may be nil.
 func (l *link) subject() string {
-	if l == nil || l.secure == nil {
+	if l == nil {
 		return ""
 	}
-	if chains := l.secure.ConnectionState().VerifiedChains; len(chains) > 0 {
-		return chains[0][0].Subject.String()
+	for _, layer := range l.layers {
+		if proof, has := layer.Layer.(interface{ subject() string }); has {
+			return proof.subject()
+		}
 	}
 	return ""
 }
 
-// owes tells whether reading has left something to write.
-func (l *link) owes() bool {
-	return len(l.conn.out) > 0 || l.web != nil && (l.web.pongOwed || l.web.pingOwed)
+// owes returns how many bytes reading has left to write.
+func (l *link) owes() (bytes int) {
+	for _, layer := range l.layers {
+		bytes += layer.Owes()
+	}
+	return bytes
+}
+
+// blames reports whether a layer will tell the peer of an error.
+func (l *link) blames(err error) bool {
+	return slices.ContainsFunc(l.layers, func(layer placed) bool { return layer.Blame(err) })
 }
 
 // linkEnded reacts to the end of what can be read.
 func (c *Conn) linkEnded(err error) {
-	var web *webError
 	var system sys.Errno
 	switch {
 	case err == io.EOF, c.finishing && errors.Is(err, io.ErrUnexpectedEOF):
 		c.remoteEnded()
 	case errors.As(err, &system), errors.Is(err, io.ErrUnexpectedEOF):
 		c.Abort(ReasonTransport)
-	case errors.As(err, &web):
-		c.link.web.closeCode, c.link.web.why = web.code, web.text
-		c.rejectPeer()
-	default: // crypto/tls has written an alert
-		c.link.ended = true
+	default:
+		c.link.ended = !c.link.blames(err) // the peer has been told, or will not be
 		c.rejectPeer()
 	}
 }
@@ -245,28 +231,25 @@ func (c *Conn) rejectPeer() {
 
 // cut is refuse for a message above MAXMSGSIZE.
 func (c *Conn) cut() {
-	if c.link == nil || c.link.web == nil {
+	if c.manners() == nil {
 		c.Abort(ReasonTransport)
 		return
 	}
-	var opened *webError
-	if errors.As(c.link.err, &opened) { // it was found in the same bytes, and says more
-		c.linkEnded(c.link.err)
-		return
+	if !c.link.blames(c.link.err) { // else it was found in the same bytes, and says more
+		c.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
 	}
-	c.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
 	c.linkEnded(c.link.err)
 }
 
 // drain drops what a peer sends after its end, so that the descriptor can be
 // closed without a reset.
 func (c *Conn) drain() {
-	if cap(c.shard.plain) == 0 {
-		c.shard.plain = make([]byte, 0, 1<<12)
+	wire, scratch := &c.link.wire, &c.shard.scratch[0]
+	if cap(*scratch) == 0 {
+		*scratch = make([]byte, 0, 1<<12)
 	}
-	c.link.conn.ending, c.link.conn.drained = true, false
-	c.link.conn.turn = readTurn
-	n, err := c.link.conn.readNow(c.shard.plain[:cap(c.shard.plain)])
+	wire.ending, wire.drained, wire.turn = true, false, readTurn
+	n, err := wire.read((*scratch)[:cap(*scratch)])
 	switch {
 	case n > 0:
 		c.shard.roundRead += n
@@ -315,7 +298,7 @@ func (c *Conn) writeLink(end int) {
 
 // hasToSeal tells whether seal would return anything.
 func (c *Conn) hasToSeal() bool {
-	return c.flushHead != nil || c.link.owes() || c.finishing && !c.link.ended
+	return c.flushHead != nil || c.link.owes() > 0 || c.finishing && !c.link.ended
 }
 
 // writeRest writes what was sealed earlier.
@@ -329,7 +312,7 @@ func (c *Conn) writeRest() sys.Errno {
 		if e != 0 {
 			return e
 		}
-		l.wire += uint64(n)
+		l.sent += uint64(n)
 		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
 			done := l.rest
 			l.rest = (*shm.Chunk)(done.Next)
@@ -355,7 +338,7 @@ func (c *Conn) writeSealed(data []byte) bool {
 			c.writeFailed()
 			return false
 		default:
-			c.link.wire += uint64(n)
+			c.link.sent += uint64(n)
 			data = data[n:]
 		}
 	}
@@ -391,59 +374,16 @@ func (c *Conn) dropRest() {
 	}
 }
 
-// seal returns the next bytes for the wire, in the shard's buffers; none: there
+// seal returns the next bytes for the wire, in a buffer of the shard's; none: there
 // is nothing to write.
 func (c *Conn) seal() []byte {
-	l, sh := c.link, c.shard
-	plain := sh.plain[:0]
-	if l.web == nil {
-		plain = c.gather(plain, sealBytes)
-	} else {
-		plain = c.sealWeb(plain)
-	}
-	ends := c.finishing && c.flushHead == nil && !l.ended
-	if ends && l.web != nil && l.web.writeLeft == 0 {
-		plain = l.web.appendClose(plain)
-	}
-	sh.plain = plain
-	l.ended = l.ended || ends
-	if l.secure == nil {
-		return plain
-	}
-	l.conn.out = append(sh.sealed[:0], l.conn.out...) // what crypto/tls wrote of its own
-	if len(plain) > 0 {
-		_, _ = l.secure.Write(plain) // it fails after an alert of its own only, which is in out
-	}
-	if ends {
-		_ = l.secure.CloseWrite()
-	}
-	sealed := l.conn.out
-	sh.sealed, l.conn.out = sealed, nil
+	sealed := Source{link: c.link}.Bytes(sealBytes)
+	c.link.ended = c.link.ended || c.sealsLast()
 	return sealed
 }
 
-// sealWeb appends the next part of the stream as WebSocket frames: a pong and a ping
-// that are owed, then a message of whole frames of ours, or its continuation.
-func (c *Conn) sealWeb(dst []byte) []byte {
-	w := c.link.web
-	if w.writeLeft == 0 {
-		if w.pongOwed && !c.link.ended {
-			w.pongOwed = false
-			dst = w.appendControl(dst, ws.OpPong, w.pong)
-		}
-		if w.pingOwed && !c.link.ended {
-			w.pingOwed = false
-			dst = w.appendControl(dst, ws.OpPing, nil)
-		}
-		if size := c.wholeFrames(); size > 0 {
-			dst = w.beginMessage(dst, size)
-		}
-	}
-	from := len(dst)
-	dst = c.gather(dst, min(sealBytes, w.writeLeft))
-	w.seal(dst[from:])
-	return dst
-}
+// sealsLast reports whether what is sealed now are the last bytes.
+func (c *Conn) sealsLast() bool { return c.finishing && c.flushHead == nil && !c.link.ended }
 
 // wholeFrames returns the bytes at the start of the flush queue, about sealBytes,
 // that end with a frame.

@@ -25,7 +25,7 @@ func TestListenReportsWhatThePollerRefuses(t *testing.T) {
 		sh := &Shard{poller: poller}
 		owner := &ownerStub{shared: shm.NewQueues()}
 		Reset(func() { shm.FreeQueues(owner.shared) })
-		transport := func(kind endpoint.Scheme) *Transport {
+		transport := func(kind *endpoint.Scheme) *Transport {
 			return &Transport{Endpoint: endpoint.Endpoint{Scheme: kind}}
 		}
 

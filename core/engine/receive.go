@@ -247,6 +247,19 @@ func (c *Conn) keep(rest []byte) bool {
 	return c.stash != nil
 }
 
+// receiveUnread takes what came behind a handshake all of whose layers have left, as if
+// it had been kept back.
+func (c *Conn) receiveUnread(unread []byte) {
+	switch {
+	case len(unread) == 0:
+	case !c.keep(unread):
+		c.Abort(ReasonTransport)
+	default:
+		c.backlog = true
+		c.wantRead()
+	}
+}
+
 func (c *Conn) freeStash() {
 	if c.stash != nil {
 		c.freeChain(c.stash)

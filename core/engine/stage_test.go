@@ -64,7 +64,7 @@ func (g *stage) pair() (ours, theirs int) {
 func (g *stage) connect(fd int, transport *Transport, l *link) *Conn {
 	from := newOrigin(g.owner, transport, Limits{MaxMsgSize: -1}, nil)
 	g.sh.conns.Add(1)
-	c := g.sh.adopt(arrival{origin: &from, fd: fd}, l)
+	c := g.sh.adopt(arrival{origin: &from, fd: fd, announced: l != nil}, l)
 	if c == nil {
 		g.t.Fatal("no connection")
 	}
@@ -81,35 +81,35 @@ func (g *stage) plain() (*Conn, int) {
 // TLS. nil instead of a tlsPeer: it is not encrypted.
 func (g *stage) linked(secure, web bool) (*Conn, int, *tlsPeer) {
 	ours, theirs := g.pair()
-	conn, peer := newFdConn(ours), (*tlsPeer)(nil)
-	conn.gate = g.sh.gate
-	l := &link{conn: conn}
+	transport := &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.WSS}}
+	l, peer := &link{shaking: newFdConn(ours)}, (*tlsPeer)(nil)
+	l.shaking.gate = g.sh.gate
 	if secure {
-		done := make(chan error)
-		l.secure = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate(g.t)},
+		transport.TLS.Store(&tls.Config{Certificates: []tls.Certificate{certificate(g.t)},
 			MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true})
-		go func() {
+		done := make(chan error)
+		go func(conn *fdConn) {
 			conn.gate.compute()
-			err := l.secure.Handshake()
+			err := l.shake(&layerTLS, &Greeting{Transport: transport})
 			conn.gate.rest()
 			done <- err
-		}()
-		go func() {
+		}(l.shaking)
+		go func(conn *fdConn) {
 			for range 2 * patience / time.Millisecond { // in the place of the driver's reports
 				time.Sleep(time.Millisecond)
 				conn.signal()
 			}
-		}()
+		}(l.shaking)
 		peer = dialTLS(g.t, theirs)
 		if err := <-done; err != nil {
 			g.t.Fatal(err)
 		}
 	}
 	if web {
-		l.web = &webSocket{}
+		l.layers = append(l.layers, placed{Layer: &webSocket{}})
 	}
-	conn.settle()
-	return g.connect(ours, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.WSS}}, l), theirs, peer
+	l.settle()
+	return g.connect(ours, transport, l), theirs, peer
 }
 
 // flood is a peer that never stops.

@@ -212,7 +212,7 @@ func TestDenseFrames(t *testing.T) {
 				n, _ := sys.Send(fd, f.rest)
 				f.rest = f.rest[max(0, n):]
 				for unread(int(c.fd)) > 0 {
-					c.link.conn.drained = false
+					c.link.wire.drained = false
 					_, _ = c.link.read(buf)
 				}
 			}
@@ -220,7 +220,7 @@ func TestDenseFrames(t *testing.T) {
 			for range 3 {
 				f.offer()
 				had := unread(int(c.fd))
-				c.link.conn.drained = false
+				c.link.wire.drained = false
 				_, err := c.link.read(buf)
 				So(err == nil || err == errAgain, ShouldBeTrue)
 				if had-unread(int(c.fd)) > 2*denseRead {
@@ -260,7 +260,7 @@ func TestKeyUpdates(t *testing.T) {
 				for i := 0; i < 3000 && !c.link.paused && (answer || i < 100); i++ { // the peer takes nothing from here on
 					g.step()
 					f.offer()
-					So(len(c.link.conn.out), ShouldBeLessThanOrEqualTo, answersMax+each*(readTurn/recordPrice+17))
+					So(c.link.owes(), ShouldBeLessThanOrEqualTo, answersMax+each*(readTurn/recordPrice+17))
 					g.owner.takeAll()
 				}
 				if !answer {
@@ -269,7 +269,7 @@ func TestKeyUpdates(t *testing.T) {
 				}
 				So(c.blocked, ShouldBeTrue)
 				So(c.link.paused, ShouldBeTrue)
-				So(c.Traffic().Memory, ShouldBeGreaterThanOrEqualTo, uint64(cap(c.link.conn.out)))
+				So(c.Traffic().Memory, ShouldBeGreaterThanOrEqualTo, uint64(c.link.owes()))
 				had := unread(int(c.fd))
 				_ = g.sh.poll()
 				c.wantRead()

@@ -36,6 +36,7 @@ type webSocket struct {
 	head      [webHeaderMax]byte
 	left      uint64 // bytes of payload to come
 	frames    uint32 // begun ever, modulo 2^32
+	dense     bool   // the last read was hardly more than headers
 	control   []byte // payload of a control frame so far
 
 	// The message being written.
@@ -46,9 +47,9 @@ type webSocket struct {
 	pong       []byte        // payload of the last ping
 	pongOwed   bool          // it is to be answered
 	pingOwed   bool          // the peer is to be asked for a sign of life
-	beat       *heartbeat    // asks for it; nil: nobody
 	closeCode  ws.StatusCode // what the Close frame says; 0: a normal end
 	noCode     bool          // or no code at all, as the peer's had none
+	closed     bool          // that is written
 	peerClosed bool          // the peer's Close frame has come
 	peerCode   ws.StatusCode // which said this; 0: no code
 	why        string        // reason in the Close frame
@@ -287,6 +288,22 @@ func (w *webSocket) appendControl(dst []byte, op ws.OpCode, payload []byte) []by
 	dst = append(dst, payload...)
 	if w.client {
 		ws.Cipher(dst[from:], w.writeKey, 0)
+	}
+	return dst
+}
+
+// appendOwed appends a pong and a ping that are owed. Between messages only.
+func (w *webSocket) appendOwed(dst []byte) []byte {
+	if w.closed {
+		return dst
+	}
+	if w.pongOwed {
+		w.pongOwed = false
+		dst = w.appendControl(dst, ws.OpPong, w.pong)
+	}
+	if w.pingOwed {
+		w.pingOwed = false
+		dst = w.appendControl(dst, ws.OpPing, nil)
 	}
 	return dst
 }

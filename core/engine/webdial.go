@@ -36,11 +36,7 @@ func dialWeb(r *headReader, conn io.Writer, ep endpoint.Endpoint) error {
 // hostField is the value of Host: the port is left out where it is the transport's own.
 func hostField(ep endpoint.Endpoint) string {
 	host, _, _ := strings.Cut(ep.Host, "%") // a zone is this system's own
-	own := uint16(80)
-	if ep.Scheme.Secure() {
-		own = 443
-	}
-	if ep.Port != own {
+	if ep.Port != ep.Scheme.DefaultPort {
 		return net.JoinHostPort(host, strconv.Itoa(int(ep.Port)))
 	}
 	if strings.Contains(host, ":") {

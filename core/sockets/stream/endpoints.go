@@ -65,11 +65,8 @@ func (k *Socket) bind(text string) error {
 }
 
 func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
-	if ep.Scheme == endpoint.IPC {
-		return engine.Address{Path: ep.Path}, nil
-	}
-	addr, err := ep.Bind(k.opt.int(OptIPv6) == 1)
-	return engine.Address{AddrPort: addr}, err
+	addr, path, err := ep.Bind(k.opt.int(OptIPv6) == 1)
+	return engine.Address{AddrPort: addr, Path: path}, err
 }
 
 // listen opens the endpoint's descriptor, or takes the one of USE_FD, once.

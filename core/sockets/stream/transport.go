@@ -21,7 +21,7 @@ func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transpor
 	if listens {
 		t.Heartbeat = engine.Heartbeat{Interval: k.opt.duration(OptHeartbeatIvl), Timeout: k.opt.duration(OptHeartbeatTimeout)}
 	}
-	if !ep.Scheme.Secure() {
+	if !ep.Scheme.Has(endpoint.LayerTLS) {
 		return t, nil
 	}
 	config, err := k.opt.clientTLS(ep)
@@ -221,7 +221,7 @@ func (k *Socket) secureListeners() (secure []*engine.Transport) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, l := range k.listeners {
-		if l.Transport().Endpoint.Scheme.Secure() {
+		if l.Transport().TLS.Load() != nil {
 			secure = append(secure, l.Transport())
 		}
 	}

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"crypto/tls"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +21,48 @@ type origin struct {
 	transport *Transport
 	limits    Limits
 	dialer    *Dialer // nil: a listener
+
+	layers []*LayerKind // between the descriptor and the frames, the lowest one first
+	// readdressed is how many of them it takes until the peer's address is certain.
+	readdressed int
 }
 
 func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin {
-	return origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer}
+	o := origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer,
+		layers: kindsOf(t.Endpoint.Scheme)}
+	for i, kind := range o.layers {
+		if kind.Readdresses {
+			o.readdressed = i + 1
+		}
+	}
+	return o
+}
+
+// layerKinds are what the layers of endpoint's table are.
+var layerKinds = map[endpoint.Layer]*LayerKind{
+	endpoint.LayerTLS: &layerTLS,
+	endpoint.LayerWeb: &layerWeb,
+}
+
+// RegisterLayer says what a layer of a scheme is. It belongs into an init function.
+func RegisterLayer(name endpoint.Layer, kind *LayerKind) { layerKinds[name] = kind }
+
+// layersMost is how many layers a connection may have.
+const layersMost = 4
+
+// kindsOf returns the layers of a scheme, the lowest one first.
+func kindsOf(s *endpoint.Scheme) (kinds []*LayerKind) {
+	for _, name := range s.Layers {
+		kind := layerKinds[name]
+		if kind == nil {
+			panic(fmt.Sprintf("the transport %s has a layer %q that is not registered", s, name))
+		}
+		kinds = append(kinds, kind)
+	}
+	if len(kinds) > layersMost {
+		panic(fmt.Sprintf("the transport %s has more than %d layers", s, layersMost))
+	}
+	return kinds
 }
 
 // DefaultHeaderMax is the longest head of an HTTP message, in bytes, unless a
@@ -40,12 +79,6 @@ type Transport struct {
 	// TLS is there for a secure endpoint; one that is stored later holds for
 	// connections that are made later.
 	TLS atomic.Pointer[tls.Config]
-}
-
-// shakesHands tells whether a connection needs more than TCP's handshake.
-func (t *Transport) shakesHands() bool {
-	kind := t.Endpoint.Scheme
-	return kind.Secure() || kind.Web()
 }
 
 // headerMax is HeaderMax or its default.

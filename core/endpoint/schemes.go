@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoint
+
+import "slices"
+
+// Scheme is one kind of transport: a row of the table below. Everything that differs
+// between transports follows from their rows.
+type Scheme struct {
+	Name    string      // in front of "://"
+	Address AddressKind // what is behind it
+	Layers  []Layer     // between the descriptor and the frames, the lowest one first
+
+	// DefaultPort is the port that a URL of this scheme and the Host field of HTTP
+	// leave out; 0: none. Endpoints always name their port.
+	DefaultPort uint16
+}
+
+// Layer names a protocol that turns the bytes of a descriptor into those of the stream.
+// The engine knows how (core/engine/transports.go).
+type Layer string
+
+// The layers.
+const (
+	LayerTLS Layer = "tls"
+	LayerWeb Layer = "websocket"
+)
+
+// The transports.
+var (
+	TCP = &Scheme{Name: "tcp", Address: HostPort}
+	IPC = &Scheme{Name: "ipc", Address: File}
+	TLS = &Scheme{Name: "tls", Address: HostPort, Layers: []Layer{LayerTLS}}
+	WS  = &Scheme{Name: "ws", Address: Resource, Layers: []Layer{LayerWeb}, DefaultPort: 80}
+	WSS = &Scheme{Name: "wss", Address: Resource, Layers: []Layer{LayerTLS, LayerWeb}, DefaultPort: 443}
+)
+
+// schemes is the table. It changes before the first endpoint is read only.
+var schemes = []*Scheme{TCP, IPC, TLS, WS, WSS}
+
+// Schemes returns the transports.
+func Schemes() []*Scheme { return schemes }
+
+// Has reports whether the scheme has a layer.
+func (s *Scheme) Has(layer Layer) bool { return slices.Contains(s.Layers, layer) }
+
+// Register adds a transport to the table. It belongs into an init function, before any
+// other goroutine reads the table.
+func Register(s *Scheme) { schemes = append(schemes, s) }
+
+// schemeOf returns the transport of a name, or nil.
+func schemeOf(name string) *Scheme {
+	for _, s := range schemes {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// String returns the scheme's name.
+func (s *Scheme) String() string { return s.Name }

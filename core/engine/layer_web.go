@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"errors"
+	"io"
+
+	"github.com/gobwas/ws"
+)
+
+// webSize is what WebSocket holds of a connection in bytes, during its handshake and
+// afterwards.
+const webSize = 4 << 10
+
+var layerWeb = LayerKind{Shake: shakeWeb, Holds: webSize}
+
+func shakeWeb(below Level, g *Greeting) (Layer, error) {
+	w, behind, err := upgrade(below, g.Transport, g.Dialled)
+	if err != nil {
+		return nil, err
+	}
+	below.Unread(behind)
+	return w, nil
+}
+
+// webError is a breach of the WebSocket protocol, or of HTTP before it.
+type webError struct {
+	code   ws.StatusCode // that the peer is told in a Close frame; 0 during the handshake
+	status int           // of HTTP, that a server refused the upgrade with; 0: none
+	text   string
+}
+
+func webBreach(code ws.StatusCode, text string) error { return &webError{code: code, text: text} }
+
+func (e *webError) Error() string { return "websocket: " + e.text }
+
+// upgrade does the WebSocket handshake (RFC 6455, 4). behind is what came
+// behind it. The errors are the connection's own and *webError.
+func upgrade(conn io.ReadWriter, t *Transport, dialled bool) (w *webSocket, behind []byte, err error) {
+	heads := &headReader{conn: conn, max: t.headerMax(), answers: dialled}
+	if dialled {
+		err = dialWeb(heads, conn, t.Endpoint)
+	} else {
+		err = acceptWeb(heads, conn, t.Endpoint.Path)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return &webSocket{client: dialled}, heads.behind(), nil
+}
+
+// Decode reads frames and decodes them in place. They cost more than their bytes, so
+// where they are dense the next read is short and the turn soon over.
+func (w *webSocket) Decode(below Level, buf []byte) (n int, err error) {
+	if w.dense {
+		buf = buf[:min(len(buf), denseRead)]
+	}
+	got, readErr := below.Read(buf)
+	if got > 0 {
+		before := w.frames
+		n, err = w.decode(buf[:got])
+		frames := int(w.frames - before)
+		if w.dense = frames*denseFrame > got; w.dense {
+			below.Charge(frames * framePrice)
+		}
+	}
+	if err == nil {
+		err = readErr
+	}
+	return n, err // the peer's end, or what it did wrong
+}
+
+// Seal appends a pong and a ping that are owed, then a message of whole frames of
+// zlink, or its continuation.
+func (w *webSocket) Seal(dst []byte, above Source) []byte {
+	if w.writeLeft == 0 {
+		dst = w.appendOwed(dst)
+		if size := above.Whole(); size > 0 {
+			dst = w.beginMessage(dst, size)
+		}
+	}
+	from := len(dst)
+	dst = above.Gather(dst, min(sealBytes, w.writeLeft))
+	w.seal(dst[from:])
+	return dst
+}
+
+// Close appends a Close frame, unless it would be inside of a message.
+func (w *webSocket) Close(dst []byte) []byte {
+	if w.writeLeft > 0 || w.closed {
+		return dst
+	}
+	w.closed = true
+	return w.appendClose(dst)
+}
+
+// Owes counts a pong and a ping.
+func (w *webSocket) Owes() (bytes int) {
+	if w.closed {
+		return 0
+	}
+	if w.pongOwed {
+		bytes += webHeaderMax + len(w.pong)
+	}
+	if w.pingOwed {
+		bytes += webHeaderMax
+	}
+	return bytes
+}
+
+// Size is what was measured.
+func (w *webSocket) Size() int64 { return webSize }
+
+// Blame has the Close frame say what the peer did wrong.
+func (w *webSocket) Blame(err error) bool {
+	var web *webError
+	if errors.As(err, &web) {
+		w.closeCode, w.why = web.code, web.text
+		return true
+	}
+	return false
+}
+
+// ask has the next Seal ask for a sign of life, or no longer.
+func (w *webSocket) ask(owed bool) { w.pingOwed = owed }
+
+// asks reports whether it is still to be asked for.
+func (w *webSocket) asks() bool { return w.pingOwed }
+
+// say sets what the Close frame says, unless that is settled.
+func (w *webSocket) say(code ws.StatusCode, why string) {
+	if w.closeCode == 0 && !w.noCode {
+		w.closeCode, w.why = code, why
+	}
+}
+
+// heard returns what the peer has said at its end; closed: it has.
+func (w *webSocket) heard() (code ws.StatusCode, why string, closed bool) {
+	return w.peerCode, w.peerWhy, w.peerClosed
+}
