@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"math"
 	"sync/atomic"
 	"unsafe"
@@ -150,37 +149,6 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	return true
 }
 
-// scanned is what scan found.
-type scanned struct {
-	frames  int
-	used    int    // bytes of those frames
-	need    uint64 // size of the incomplete frame behind them, if its length is there
-	tooLong bool   // that frame is longer than allowed
-}
-
-// scan finds the whole frames at the start of buf, at most room of them.
-func scan(buf []byte, room int, maxBody int64) scanned {
-	var found scanned
-	if maxBody < 0 {
-		maxBody = math.MaxInt64
-	}
-	for found.frames < room && len(buf)-found.used >= lengthSize {
-		body := uint64(binary.BigEndian.Uint32(buf[found.used:]))
-		if int64(body) > maxBody {
-			found.tooLong = true
-			return found
-		}
-		size := lengthSize + body
-		if size > uint64(len(buf)-found.used) {
-			found.need = size
-			return found
-		}
-		found.used += int(size)
-		found.frames++
-	}
-	return found
-}
-
 // pushFrames hands on the first used bytes of the shard's free space.
 func (c *Conn) pushFrames(used, frames int) {
 	sh := c.shard
@@ -277,116 +245,4 @@ func (c *Conn) deliverBacklog() {
 			c.pushFrames(found.used, found.frames)
 		}
 	}
-}
-
-// bigFrame collects one frame that is too long for the stash in a slab of its
-// own: the place of its run's header, then the frame.
-type bigFrame struct{ slab *shm.Slab } // nil: there is none
-
-// start takes a slab for a frame of need bytes whose first ones are rest.
-func (b *bigFrame) start(rest []byte, need uint64) bool {
-	room := shm.HeaderSize + need
-	if room > shm.BigSlabSize-shm.HeaderSize {
-		room = min(room, bigStep)
-	}
-	if b.slab = shm.NewSlab(room); b.slab == nil {
-		return false
-	}
-	b.slab.Need = need
-	b.slab.Have = uint64(copy(b.slab.Bytes()[shm.HeaderSize:], rest))
-	return true
-}
-
-// space returns the part of the slab that the frame still needs, growing it
-// when it is full; nil when there is no memory.
-func (b *bigFrame) space() []byte {
-	end := shm.HeaderSize + b.slab.Need
-	if size := uint64(len(b.slab.Bytes())); size < end && shm.HeaderSize+b.slab.Have == size {
-		grown := shm.GrowSlab(b.slab, min(end, 2*size))
-		if grown == nil {
-			return nil
-		}
-		b.slab = grown
-	}
-	bytes := b.slab.Bytes()
-	return bytes[shm.HeaderSize+b.slab.Have : min(end, uint64(len(bytes)))]
-}
-
-// size is the memory of what has come: pages that nothing was written to take none.
-func (b *bigFrame) size() int64 {
-	if b.slab == nil {
-		return 0
-	}
-	return int64(min((shm.HeaderSize+b.slab.Have+shm.PageSize-1)&^(shm.PageSize-1), b.slab.Size))
-}
-
-func (c *Conn) dropBig() {
-	if c.big.slab != nil {
-		c.countMemory(-c.big.size())
-		c.big.slab.Release()
-		c.big = bigFrame{}
-	}
-}
-
-// receiveBig reads on with a long frame, and, in the same system call as its end,
-// what follows it.
-func (c *Conn) receiveBig(room int) {
-	before := c.big.size()
-	dst := c.big.space()
-	buf := c.shard.space(0)
-	if dst == nil || buf == nil {
-		c.Abort(ReasonTransport)
-		return
-	}
-	dst = dst[:min(len(dst), longRead)]
-	want := readMin
-	if room < slabFrames {
-		want = shm.SmallChunkSize
-	}
-	parts := c.shard.parts[:2]
-	parts[0].Set(&dst[0], len(dst))
-	parts[1].Set(&buf[0], want)
-	vectors := 2
-	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
-	if !last || room == 1 {
-		vectors, want = 1, 0
-	}
-	got, full, ok := 0, false, false
-	if c.link != nil {
-		got, full, ok = c.readLink(dst)
-	} else {
-		n, e := sys.RecvVectors(int(c.fd), parts[:vectors])
-		if e == sys.EINTR {
-			c.wantRead()
-			return
-		}
-		got, ok = c.outcome(n, e)
-		full = got == len(dst)+want
-	}
-	if !ok {
-		return
-	}
-	c.big.slab.Have += uint64(min(got, len(dst)))
-	c.countMemory(c.big.size() - before)
-	if got >= len(dst) && last {
-		if !c.pushBig(buf, got-len(dst), room-1) {
-			return
-		}
-	}
-	if full || c.hangup || c.backlog {
-		c.wantRead()
-	}
-}
-
-// pushBig hands on the complete long frame and then what came behind it.
-func (c *Conn) pushBig(buf []byte, behind, room int) bool {
-	slab := c.big.slab
-	size := int(slab.Need)
-	c.countMemory(-c.big.size())
-	c.big = bigFrame{}
-	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
-	if behind == 0 {
-		return true
-	}
-	return c.digest(buf, 0, behind, room)
 }

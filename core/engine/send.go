@@ -187,39 +187,3 @@ func (c *Conn) writeFailed() {
 	c.hangup = true
 	c.wantRead()
 }
-
-// freeChunk frees a chunk that the connection held.
-func (c *Conn) freeChunk(chunk *shm.Chunk) {
-	c.countMemory(-int64(chunk.Size))
-	shm.FreeChunk(chunk)
-}
-
-// freeChain frees chunks that the connection held.
-func (c *Conn) freeChain(chunk *shm.Chunk) {
-	c.countMemory(-chunk.ChainSize())
-	shm.FreeChain(chunk)
-}
-
-// countMemory notes that the connection has more, or less, memory.
-func (c *Conn) countMemory(bytes int64) { atomic.AddInt64(&c.Shared.Memory, bytes) }
-
-// Traffic is what a connection has carried. Bytes include length fields.
-type Traffic struct {
-	MsgsIn, BytesIn         uint64 // arrived whole
-	MsgsOut, BytesOut       uint64 // accepted from senders
-	MsgsQueued, BytesQueued uint64 // of those, not yet given to the kernel
-	Memory                  uint64 // bytes of queues and buffers
-}
-
-// Traffic returns what the connection has carried until now. Any thread.
-func (c *Conn) Traffic() Traffic {
-	c.Shared.Lock()
-	defer c.Shared.Unlock()
-	done, moved := atomic.LoadUint32(&c.Shared.TxDone), c.moved.Load()
-	return Traffic{
-		MsgsIn: c.Received.Load(), BytesIn: c.ReceivedBytes.Load(),
-		MsgsOut: c.sent.Load() + uint64(c.Shared.TxQueued-uint32(c.sent.Load())), BytesOut: c.Shared.TxBytes,
-		MsgsQueued: uint64(c.Shared.TxQueued - done), BytesQueued: c.Shared.TxBytes - moved,
-		Memory: uint64(atomic.LoadInt64(&c.Shared.Memory)),
-	}
-}

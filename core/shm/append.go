@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
-
-	"github.com/zlink/zlink/core/sys"
 )
 
 // AppendResult says what became of a message.
@@ -80,10 +78,6 @@ func (s *Session) owe() AppendResult {
 	s.Shard.Wake()
 	return AppendedWake
 }
-
-// Wake ends the sleep of the shard's driver. The caller knows that the shard is
-// not stopped.
-func (w *Wakeup) Wake() { sys.SetEvent(int(w.WakeFd)) }
 
 // check says whether a message for rid may be queued now; TxLock is held.
 func (s *Session) check(serial uint64, rid uint32) AppendResult {

@@ -24,16 +24,6 @@ import (
 // room of the last chunk is counted as added. So it changes only with a chunk.
 // Messages are split where a chunk ends.
 
-// sparing is the largest class of chunks that take at most room bytes, or the
-// smallest one.
-func sparing(room uint64) uint32 {
-	class := uint32(ClassLarge)
-	for class > ClassTiny && uint64(blockSize[class]) > room {
-		class--
-	}
-	return class
-}
-
 // TakeBack begins to hold the main queue, of which the driver takes what is there,
 // to put it back with what it could not write. TxLock is held.
 func (s *Session) TakeBack() (head, tail *Chunk) {
@@ -73,168 +63,6 @@ func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
 
 // allow stores how many bytes of blocks a held queue may take on.
 func (s *Session) allow(room int64) { s.TxRoom = uint32(min(max(room, 0), 1<<30)) }
-
-// Sparse tells whether a queue takes more than a held one may.
-func Sparse(queued, blocks int64, tail *Chunk) bool {
-	over := blocks - 2*queued
-	return over > TinyChunkSize || tail != nil && over > 2*int64(tail.room())
-}
-
-// room is how many bytes the chunk still takes.
-func (c *Chunk) room() uint32 {
-	if c.Ext != 0 {
-		return 0
-	}
-	return c.Cap - c.End
-}
-
-// takes tells whether all of next fits into c.
-func (c *Chunk) takes(next *Chunk) bool {
-	return c.Ext == 0 && next.End-next.Start <= c.Cap-c.End
-}
-
-// merge moves what is in next, which fits, to the end of c.
-func (c *Chunk) merge(next *Chunk) {
-	data := next.Bytes()[next.Start:next.End]
-	c.End += uint32(copy(c.Bytes()[c.End:], data))
-	c.finish(next, uint32(len(data)))
-}
-
-// finish gives c what belongs to the end of from, whose last bytes c has got.
-func (c *Chunk) finish(from *Chunk, bytes uint32) {
-	if from.Msgs > 0 {
-		c.Open = from.Open
-	} else {
-		c.Open += bytes
-	}
-	c.Msgs += from.Msgs
-	c.Ext, c.ExtLen, c.ExtAll, c.Owner = from.Ext, from.ExtLen, from.ExtAll, from.Owner
-}
-
-// Pack copies what lies in chunks that are less than three quarters full together,
-// and returns the new queue and how many bytes of blocks more it takes. The queue
-// is the caller's own.
-func Pack(head *Chunk) (first, last *Chunk, more int64) {
-	var q packed
-	for c := head; c != nil; {
-		next := (*Chunk)(c.Next)
-		used := uint64(c.End - c.Start)
-		full := c.Class == ClassTiny && c.Ext != 0 || 4*used >= 3*c.Size
-		if full || !q.add(c) {
-			q.link(c)
-		} else {
-			q.more -= int64(c.Size)
-			FreeChunk(c)
-		}
-		c = next
-	}
-	return q.head, q.tail, q.more
-}
-
-// packed is a queue that Pack makes.
-type packed struct {
-	head, tail *Chunk
-	more       int64
-}
-
-func (q *packed) link(c *Chunk) {
-	c.Link(nil)
-	if q.tail == nil {
-		q.head = c
-	} else {
-		q.tail.Link(c)
-	}
-	q.tail = c
-}
-
-// add copies what is in c to the end of the queue; false: there is no memory, and
-// the queue is as before.
-func (q *packed) add(c *Chunk) bool {
-	data := c.Bytes()[c.Start:c.End]
-	if q.tail != nil && q.tail.takes(c) {
-		q.tail.merge(c)
-		return true
-	}
-	part := uint32(0)
-	if q.tail != nil {
-		part = q.tail.room()
-	}
-	rest := NewPacked(data[part:])
-	if rest == nil && uint32(len(data)) == part { // only Ext is left
-		rest = NewChunk(0, ClassTiny)
-	}
-	if rest == nil {
-		return false
-	}
-	if part > 0 {
-		q.tail.End += uint32(copy(q.tail.Bytes()[q.tail.End:], data[:part]))
-		q.tail.Open += part
-	}
-	for rest != nil {
-		next := (*Chunk)(rest.Next)
-		q.link(rest)
-		q.more += int64(rest.Size)
-		rest = next
-	}
-	q.tail.finish(c, 0)
-	return true
-}
-
-// NewPacked returns a copy of data in chunks that take at most twice its bytes
-// and TinyChunkSize; nil: no data, or no memory.
-func NewPacked(data []byte) *Chunk {
-	var head, tail *Chunk
-	for len(data) > 0 {
-		c := NewChunk(0, sparing(2*uint64(len(data))))
-		if c == nil {
-			FreeChain(head)
-			return nil
-		}
-		c.End = uint32(copy(c.Bytes(), data))
-		data = data[c.End:]
-		if tail == nil {
-			head = c
-		} else {
-			tail.Link(c)
-		}
-		tail = c
-	}
-	return head
-}
-
-// ChainLen returns how many bytes of data the chunks from c on hold, and ChainSize
-// what they take.
-func (c *Chunk) ChainLen() (n int) {
-	for ; c != nil; c = (*Chunk)(c.Next) {
-		n += int(c.End - c.Start)
-	}
-	return n
-}
-
-// ChainSize is the memory of the chunks from c on.
-func (c *Chunk) ChainSize() (n int64) {
-	for ; c != nil; c = (*Chunk)(c.Next) {
-		n += int64(c.Size)
-	}
-	return n
-}
-
-// CopyChain copies the data of the chunks from c on, which fits.
-func (c *Chunk) CopyChain(to []byte) (n int) {
-	for ; c != nil; c = (*Chunk)(c.Next) {
-		n += copy(to[n:], c.Bytes()[c.Start:c.End])
-	}
-	return n
-}
-
-// FreeChain gives the chunks from c on back.
-func FreeChain(c *Chunk) {
-	for c != nil {
-		next := (*Chunk)(c.Next)
-		FreeChunk(c)
-		c = next
-	}
-}
 
 // spares are chunks that a sender got while it did not hold the lock.
 type spares struct{ head *Chunk }
@@ -321,4 +149,20 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 	}
 	s.appended(last, len(body))
 	return Appended, 0
+}
+
+// sparing is the largest class of chunks that take at most room bytes, or the
+// smallest one.
+func sparing(room uint64) uint32 {
+	class := uint32(ClassLarge)
+	for class > ClassTiny && uint64(blockSize[class]) > room {
+		class--
+	}
+	return class
+}
+
+// Sparse tells whether a queue takes more than a held one may.
+func Sparse(queued, blocks int64, tail *Chunk) bool {
+	over := blocks - 2*queued
+	return over > TinyChunkSize || tail != nil && over > 2*int64(tail.room())
 }

@@ -10,7 +10,7 @@
  * (RxStalled), and every session of a socket that has much waiting
  * (RxThrottled); the receiver, when it has caught up, has them read again.
  * Shard: park, readParked and Resume in core/engine/parking.go, sleep in
- * core/engine/shard.go; what unpark says there is of which sockets, and here is
+ * core/engine/loop.go; what unpark says there is of which sockets, and here is
  * one. Receiver: release and resume in
  * core/sockets/stream/recv.go, and zl_finish_run in capi/frames.c, which does the
  * same steps in the same order. Each step below is one atomic operation.

@@ -2,7 +2,7 @@
 // mutate: the thread does not look at what is owed after its mark: s/:: owing -> patient = false/:: false -> skip/
 // mutate: a caller that owes does not end a long tick: s/:: was -> signal_ = true/:: false -> skip/
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The long tick of core/engine/driver.go: the shard's thread watches a caller
+/* The long tick of core/engine/thread.go: the shard's thread watches a caller
  * that comes back all the time, and the caller, who leaves something that the
  * shard has to see to in its own time (owing), or no longer does.
  *

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"time"
+
+	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/sys"
+)
+
+// discard reads what the peer of a connection that ends still sends, and drops it.
+func (c *Conn) discard() {
+	buf := c.shard.space(0)
+	if buf == nil {
+		c.reset()
+		return
+	}
+	_, more, ok := c.read(buf[:readMin])
+	if ok && (more || c.hangup) {
+		c.wantRead()
+	}
+}
+
+// written is called when a finishing connection has nothing left to write.
+func (c *Conn) written() {
+	if c.arrived() {
+		c.dropUnread()
+		c.close()
+		return
+	}
+	if end := c.ends(); !end.shut {
+		end.shut = true
+		_ = sys.EndStream(int(c.fd))
+	}
+}
+
+// checkArrived closes a connection that ends once the peer has everything.
+func (c *Conn) checkArrived() {
+	if c.fd >= 0 && c.shut() && c.arrived() {
+		c.dropUnread()
+		c.close()
+	}
+}
+
+// dropUnread reads what has come and nobody wants, as far as one turn goes: a
+// descriptor that is closed without that resets the connection.
+func (c *Conn) dropUnread() {
+	buf := c.shard.space(0)
+	for i := 0; i < unreadReads && buf != nil; i++ {
+		n, e := sys.Recv(int(c.fd), buf[:readMin])
+		if e != 0 && e != sys.EINTR || e == 0 && n < readMin {
+			return
+		}
+	}
+}
+
+// arrived tells whether the peer's system has everything that was written, and, of
+// WebSocket, its Close frame has come, or the end was read without one.
+func (c *Conn) arrived() bool {
+	if m := c.manners(); m != nil && !(c.hangup && c.link.err != nil) {
+		if _, _, closed := m.heard(); !closed {
+			return false
+		}
+	}
+	return c.underWay() == 0
+}
+
+// look sees whether the peer has taken something since the last look.
+func (c *Conn) look() {
+	c.end.next = nil
+	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused {
+		return
+	}
+	end, now := c.end, time.Now()
+	if taken := c.taken(); taken != end.taken {
+		end.taken, end.takenAt = taken, now
+	}
+	limit, most := end.limit, lookMost
+	if c.shut() && c.underWay() == 0 && (limit < 0 || limit > goodbyeTime) {
+		limit = goodbyeTime
+	}
+	if limit >= 0 {
+		left := limit - now.Sub(end.takenAt)
+		if left <= 0 {
+			c.stalled()
+			return
+		}
+		most = min(most, max(limit/4, lookFirst), left)
+	}
+	end.next = c.shard.timers.after(min(end.pause, most), c.look)
+	end.pause = min(2*end.pause, lookMost)
+}
+
+// stalled ends a connection whose peer has taken nothing for too long.
+func (c *Conn) stalled() {
+	switch {
+	case !c.finishing:
+		c.Abort(ReasonTransport)
+	case c.shut() && c.underWay() == 0: // it has only to say goodbye
+		c.close()
+	default:
+		c.reset()
+	}
+}
+
+// taken counts the bytes, as they go over the wire, that left the kernel. Of a
+// local connection it is only good to see whether there were any.
+func (c *Conn) taken() int64 {
+	wire := c.moved.Load()
+	if c.link != nil {
+		wire = c.link.sent
+	}
+	return int64(wire) - int64(c.underWay())
+}
+
+// underWay returns how many bytes that the kernel has, as they go over the wire,
+// the peer's system has not acknowledged; of a local connection, the memory that
+// holds what the peer has not read.
+func (c *Conn) underWay() int {
+	n, _ := sys.Unsent(int(c.fd))
+	if c.shut() && n > 0 && c.transport.Endpoint.Scheme != endpoint.IPC {
+		n-- // the end of the stream counts as one
+	}
+	return n
+}
+
+// unacknowledged returns how many bytes of the stream that were taken off the
+// flush queue the peer's system may not have. Behind a link it may be fewer, by
+// the bytes that the link adds. What the kernel has of a local connection is the
+// peer's, whatever happens to this end.
+func (c *Conn) unacknowledged() uint64 {
+	n := 0
+	if c.transport.Endpoint.Scheme != endpoint.IPC {
+		n = c.underWay()
+	}
+	if c.link != nil && c.link.rest != nil {
+		n += c.link.rest.ChainLen()
+	}
+	return uint64(n)
+}
+
+// abandon counts the messages that were accepted from senders and, as far as is
+// known, did not arrive whole at the peer's system: once, when it is certain that
+// no more will.
+func (c *Conn) abandon() uint64 {
+	if c.end != nil && c.end.counted {
+		return c.end.abandoned
+	}
+	written, moved := uint64(0), c.moved.Load()
+	if c.ledger != nil {
+		written = c.ledger.frames
+	}
+	lost := c.sent.Load() - written
+	if lost == 0 && (c.ledger == nil || c.unacknowledged() == 0) {
+		return 0
+	}
+	if c.ledger != nil {
+		lost += c.ledger.beyond(moved - min(c.unacknowledged(), moved))
+	}
+	end := c.ends()
+	end.counted, end.abandoned = true, lost
+	return lost
+}
+
+// Abandoned is how many accepted messages did not arrive. The owner's Forget.
+func (c *Conn) Abandoned() uint64 {
+	if c.end == nil {
+		return 0
+	}
+	return c.end.abandoned
+}

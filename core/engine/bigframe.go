@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"unsafe"
+
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
+)
+
+// bigFrame collects one frame that is too long for the stash in a slab of its
+// own: the place of its run's header, then the frame.
+type bigFrame struct{ slab *shm.Slab } // nil: there is none
+
+// start takes a slab for a frame of need bytes whose first ones are rest.
+func (b *bigFrame) start(rest []byte, need uint64) bool {
+	room := shm.HeaderSize + need
+	if room > shm.BigSlabSize-shm.HeaderSize {
+		room = min(room, bigStep)
+	}
+	if b.slab = shm.NewSlab(room); b.slab == nil {
+		return false
+	}
+	b.slab.Need = need
+	b.slab.Have = uint64(copy(b.slab.Bytes()[shm.HeaderSize:], rest))
+	return true
+}
+
+// space returns the part of the slab that the frame still needs, growing it
+// when it is full; nil when there is no memory.
+func (b *bigFrame) space() []byte {
+	end := shm.HeaderSize + b.slab.Need
+	if size := uint64(len(b.slab.Bytes())); size < end && shm.HeaderSize+b.slab.Have == size {
+		grown := shm.GrowSlab(b.slab, min(end, 2*size))
+		if grown == nil {
+			return nil
+		}
+		b.slab = grown
+	}
+	bytes := b.slab.Bytes()
+	return bytes[shm.HeaderSize+b.slab.Have : min(end, uint64(len(bytes)))]
+}
+
+// size is the memory of what has come: pages that nothing was written to take none.
+func (b *bigFrame) size() int64 {
+	if b.slab == nil {
+		return 0
+	}
+	return int64(min((shm.HeaderSize+b.slab.Have+shm.PageSize-1)&^(shm.PageSize-1), b.slab.Size))
+}
+
+func (c *Conn) dropBig() {
+	if c.big.slab != nil {
+		c.countMemory(-c.big.size())
+		c.big.slab.Release()
+		c.big = bigFrame{}
+	}
+}
+
+// receiveBig reads on with a long frame, and, in the same system call as its end,
+// what follows it.
+func (c *Conn) receiveBig(room int) {
+	before := c.big.size()
+	dst := c.big.space()
+	buf := c.shard.space(0)
+	if dst == nil || buf == nil {
+		c.Abort(ReasonTransport)
+		return
+	}
+	dst = dst[:min(len(dst), longRead)]
+	want := readMin
+	if room < slabFrames {
+		want = shm.SmallChunkSize
+	}
+	parts := c.shard.parts[:2]
+	parts[0].Set(&dst[0], len(dst))
+	parts[1].Set(&buf[0], want)
+	vectors := 2
+	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
+	if !last || room == 1 {
+		vectors, want = 1, 0
+	}
+	got, full, ok := 0, false, false
+	if c.link != nil {
+		got, full, ok = c.readLink(dst)
+	} else {
+		n, e := sys.RecvVectors(int(c.fd), parts[:vectors])
+		if e == sys.EINTR {
+			c.wantRead()
+			return
+		}
+		got, ok = c.outcome(n, e)
+		full = got == len(dst)+want
+	}
+	if !ok {
+		return
+	}
+	c.big.slab.Have += uint64(min(got, len(dst)))
+	c.countMemory(c.big.size() - before)
+	if got >= len(dst) && last {
+		if !c.pushBig(buf, got-len(dst), room-1) {
+			return
+		}
+	}
+	if full || c.hangup || c.backlog {
+		c.wantRead()
+	}
+}
+
+// pushBig hands on the complete long frame and then what came behind it.
+func (c *Conn) pushBig(buf []byte, behind, room int) bool {
+	slab := c.big.slab
+	size := int(slab.Need)
+	c.countMemory(-c.big.size())
+	c.big = bigFrame{}
+	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
+	if behind == 0 {
+		return true
+	}
+	return c.digest(buf, 0, behind, room)
+}

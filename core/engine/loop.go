@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
+)
+
+// step does one round of the loop: writing, mail, timers, reading, and, when
+// there is nothing else to do, a wait in the kernel until the deadline (zero:
+// none). With until set it returns to let the caller take what was read.
+// EINTR: a signal handler of the process ran.
+func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error {
+	worked := sh.flushDirty()
+	if sh.hasMail.Load() {
+		sh.runMail()
+		worked = true
+	}
+	if sh.unpark.CompareAndSwap(true, false) {
+		sh.readParked()
+	}
+	if len(sh.timers) > 0 && sh.timers.run(time.Now()) {
+		worked = true
+	}
+	if sh.pending.len() > 0 && sh.rounds < pollEvery {
+		sh.readPending()
+		sh.rounds += 1 + sh.roundRead/pollBytes
+		return nil
+	}
+	sh.rounds = 0
+	if worked || !mayWait || sh.pending.len() > 0 {
+		return sh.poll()
+	}
+	if !sh.accepted.IsZero() {
+		if time.Since(sh.accepted) < acceptLinger {
+			sys.Yield()
+			return sh.poll()
+		}
+		sh.accepted = time.Time{}
+	}
+	return sh.sleep(until, deadline)
+}
+
+// sleep waits in the kernel, after it has told senders that they must wake it
+// and has looked once more.
+func (sh *Shard) sleep(until *shm.Queues, deadline time.Time) error {
+	if next := sh.timers.next(); !next.IsZero() && (deadline.IsZero() || next.Before(deadline)) {
+		deadline = next
+	}
+	timeoutMs := -1
+	if !deadline.IsZero() {
+		timeoutMs = int(max(0, (time.Until(deadline)+time.Millisecond-1)/time.Millisecond))
+	}
+	if sh.warm && (timeoutMs < 0 || timeoutMs > int(idleTrim/time.Millisecond)) {
+		timeoutMs = int(idleTrim / time.Millisecond)
+	}
+	if !sh.Shared.Dirty.MarkAsleep() {
+		return nil
+	}
+	defer sh.Shared.Dirty.Rouse()
+	if sh.hasMail.Load() || sh.unpark.Load() || sh.stopping.Load() ||
+		(until != nil && !until.RxInbox.Empty()) {
+		return nil
+	}
+	before := time.Time{}
+	if sh.warm {
+		before = time.Now()
+	}
+	n, err := sh.wait(timeoutMs)
+	if n == 0 && sh.warm && time.Since(before) >= idleTrim {
+		sh.trim()
+	}
+	return err
+}
+
+// poll looks at the kernel without waiting.
+func (sh *Shard) poll() error {
+	_, err := sh.wait(0)
+	return err
+}
+
+func (sh *Shard) wait(timeoutMs int) (int, error) {
+	n, err := sh.poller.Wait(sh.reports, timeoutMs)
+	if err != nil {
+		return 0, err
+	}
+	for i := range n {
+		report := &sh.reports[i]
+		if report.Tag() == sys.NoTag {
+			continue // its listener has not begun
+		}
+		if reg := sh.byFd[report.Fd()]; reg.handler != nil && reg.tag == report.Tag() {
+			reg.handler.ready(report.Ready())
+		}
+	}
+	return n, nil
+}
+
+// trim gives buffers back that a busy time left behind; what free blocks are not
+// needed goes back to the system by itself (core/shm/reserve.go).
+func (sh *Shard) trim() {
+	sh.warm = false
+	if n := sh.conns.Load(); max(n-sh.compacted, sh.compacted-n) >= crowd {
+		sh.compacted = n
+		compact()
+	}
+	clear(sh.scratch[:])
+	sh.dropParkedLists()
+	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
+		sh.slab.Release()
+		sh.slab = nil
+	}
+}
+
+// runMail runs what was posted, in order, as far as a round goes.
+func (sh *Shard) runMail() {
+	sh.hasMail.Store(false)
+	sh.mail.Lock()
+	if len(sh.calls) == 0 {
+		sh.calls = sh.mail.calls
+	} else {
+		sh.calls = append(sh.calls, sh.mail.calls...)
+	}
+	sh.mail.calls = nil
+	sh.mail.Unlock()
+	now := sh.calls[:min(len(sh.calls), mailBatch)]
+	sh.calls = sh.calls[len(now):]
+	if len(sh.calls) > 0 {
+		sh.hasMail.Store(true)
+	}
+	for i, call := range now {
+		now[i] = nil
+		call()
+	}
+}
+
+// flushDirty begins a round of writing: what is left of earlier ones, and then what
+// senders queued since. It tells whether there was anything.
+func (sh *Shard) flushDirty() bool {
+	sh.roundLeft = writeRound
+	worked := sh.writeOn()
+	shared := sh.Shared.TakeDirty()
+	if shared == nil {
+		return worked
+	}
+	for shared != nil {
+		// The link first: once the mark is off, a sender may set it anew.
+		next := (*shm.Session)(shared.DirtyNext)
+		sh.flush(shared)
+		shared = next
+	}
+	return true
+}
+
+// readPending reads connections that have something, each at most once, until a
+// round's bytes have come.
+func (sh *Shard) readPending() {
+	sh.warm = true
+	sh.roundRead = 0
+	for range sh.pending.len() {
+		c := sh.pending.pop()
+		c.pending = false
+		sh.roundRead += lookPrice
+		c.receive()
+		if sh.roundRead >= roundBytes {
+			return
+		}
+	}
+}

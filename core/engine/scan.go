@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// scanned is what scan found.
+type scanned struct {
+	frames  int
+	used    int    // bytes of those frames
+	need    uint64 // size of the incomplete frame behind them, if its length is there
+	tooLong bool   // that frame is longer than allowed
+}
+
+// scan finds the whole frames at the start of buf, at most room of them.
+func scan(buf []byte, room int, maxBody int64) scanned {
+	var found scanned
+	if maxBody < 0 {
+		maxBody = math.MaxInt64
+	}
+	for found.frames < room && len(buf)-found.used >= lengthSize {
+		body := uint64(binary.BigEndian.Uint32(buf[found.used:]))
+		if int64(body) > maxBody {
+			found.tooLong = true
+			return found
+		}
+		size := lengthSize + body
+		if size > uint64(len(buf)-found.used) {
+			found.need = size
+			return found
+		}
+		found.used += int(size)
+		found.frames++
+	}
+	return found
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
+	if class <= ClassLarge {
+		c := (*Chunk)(block)
+		c.Class, c.Cap, c.Size = class, uint32(size-HeaderSize), uint64(size)
+		return
+	}
+	s := (*Slab)(block)
+	s.Class, s.Size = class, uint64(size)
+}
+
+// freeChunk is NewChunk from the pools only; nil: none is there.
+func freeChunk(need uint64, class uint32) *Chunk {
+	for ; class <= ClassLarge; class++ {
+		if need <= uint64(blockSize[class]-HeaderSize) {
+			c := Pools[class].pop()
+			if c != nil {
+				unpoison(c, blockSize[class])
+			}
+			return resetChunk((*Chunk)(c))
+		}
+	}
+	return nil
+}
+
+// NewChunk returns an empty chunk of at least this class and with room for need
+// bytes, or nil when there is no memory.
+func NewChunk(need uint64, class uint32) *Chunk {
+	for ; class <= ClassLarge; class++ {
+		if need <= uint64(blockSize[class]-HeaderSize) {
+			return resetChunk((*Chunk)(get(class)))
+		}
+	}
+	size := roundUp(need+HeaderSize, PageSize)
+	c := (*Chunk)(mapPages(uintptr(size)))
+	if c != nil {
+		*c = Chunk{Class: ClassDedicated, Cap: uint32(min(size-HeaderSize, 1<<32-1)), Size: size}
+	}
+	return c
+}
+
+// fittingClass is the smallest class of a chunk for size bytes.
+func fittingClass(size uint32) uint32 {
+	for class := uint32(ClassTiny); class < ClassLarge; class++ {
+		if uintptr(size) <= blockSize[class]-HeaderSize {
+			return class
+		}
+	}
+	return ClassLarge
+}
+
+func resetChunk(c *Chunk) *Chunk {
+	if c != nil {
+		c.Link(nil)
+		c.Start, c.End, c.Msgs, c.Open = 0, 0, 0, 0
+		c.Ext, c.ExtLen, c.ExtAll, c.Owner = 0, 0, 0, 0
+	}
+	return c
+}
+
+// pointer is the address of something that is alive.
+func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// ExtPointer returns where the bytes of Ext begin; ExtLen is not 0.
+func (c *Chunk) ExtPointer() unsafe.Pointer { return pointer(c.Ext) }
+
+// ExtBytes returns the bytes of Ext; ExtLen is not 0.
+func (c *Chunk) ExtBytes() []byte { return unsafe.Slice((*byte)(c.ExtPointer()), c.ExtLen) }
+
+// OwnerPointer returns the owner of Ext, or nil.
+func (c *Chunk) OwnerPointer() unsafe.Pointer { return pointer(c.Owner) }
+
+// Link sets the chunk behind c. Atomic, as a thread that popped c late may still
+// read it, in vain.
+func (c *Chunk) Link(next *Chunk) { atomic.StorePointer(&c.Next, unsafe.Pointer(next)) }
+
+// FreeChunk gives a chunk back; its Owner has been released.
+func FreeChunk(c *Chunk) {
+	if c.Class == ClassDedicated {
+		unmapPages(unsafe.Pointer(c), uintptr(c.Size))
+		return
+	}
+	give(c.Class, unsafe.Pointer(c))
+}
+
+// Bytes returns the chunk's data, all Cap bytes of it.
+func (c *Chunk) Bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(c), HeaderSize)), c.Cap)
+}
+
+// room is how many bytes the chunk still takes.
+func (c *Chunk) room() uint32 {
+	if c.Ext != 0 {
+		return 0
+	}
+	return c.Cap - c.End
+}
+
+// ChainLen returns how many bytes of data the chunks from c on hold, and ChainSize
+// what they take.
+func (c *Chunk) ChainLen() (n int) {
+	for ; c != nil; c = (*Chunk)(c.Next) {
+		n += int(c.End - c.Start)
+	}
+	return n
+}
+
+// ChainSize is the memory of the chunks from c on.
+func (c *Chunk) ChainSize() (n int64) {
+	for ; c != nil; c = (*Chunk)(c.Next) {
+		n += int64(c.Size)
+	}
+	return n
+}
+
+// CopyChain copies the data of the chunks from c on, which fits.
+func (c *Chunk) CopyChain(to []byte) (n int) {
+	for ; c != nil; c = (*Chunk)(c.Next) {
+		n += copy(to[n:], c.Bytes()[c.Start:c.End])
+	}
+	return n
+}
+
+// FreeChain gives the chunks from c on back.
+func FreeChain(c *Chunk) {
+	for c != nil {
+		next := (*Chunk)(c.Next)
+		FreeChunk(c)
+		c = next
+	}
+}

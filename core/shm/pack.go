@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+// Pack copies what lies in chunks that are less than three quarters full together,
+// and returns the new queue and how many bytes of blocks more it takes. The queue
+// is the caller's own.
+func Pack(head *Chunk) (first, last *Chunk, more int64) {
+	var q packed
+	for c := head; c != nil; {
+		next := (*Chunk)(c.Next)
+		used := uint64(c.End - c.Start)
+		full := c.Class == ClassTiny && c.Ext != 0 || 4*used >= 3*c.Size
+		if full || !q.add(c) {
+			q.link(c)
+		} else {
+			q.more -= int64(c.Size)
+			FreeChunk(c)
+		}
+		c = next
+	}
+	return q.head, q.tail, q.more
+}
+
+// packed is a queue that Pack makes.
+type packed struct {
+	head, tail *Chunk
+	more       int64
+}
+
+func (q *packed) link(c *Chunk) {
+	c.Link(nil)
+	if q.tail == nil {
+		q.head = c
+	} else {
+		q.tail.Link(c)
+	}
+	q.tail = c
+}
+
+// add copies what is in c to the end of the queue; false: there is no memory, and
+// the queue is as before.
+func (q *packed) add(c *Chunk) bool {
+	data := c.Bytes()[c.Start:c.End]
+	if q.tail != nil && q.tail.takes(c) {
+		q.tail.merge(c)
+		return true
+	}
+	part := uint32(0)
+	if q.tail != nil {
+		part = q.tail.room()
+	}
+	rest := NewPacked(data[part:])
+	if rest == nil && uint32(len(data)) == part { // only Ext is left
+		rest = NewChunk(0, ClassTiny)
+	}
+	if rest == nil {
+		return false
+	}
+	if part > 0 {
+		q.tail.End += uint32(copy(q.tail.Bytes()[q.tail.End:], data[:part]))
+		q.tail.Open += part
+	}
+	for rest != nil {
+		next := (*Chunk)(rest.Next)
+		q.link(rest)
+		q.more += int64(rest.Size)
+		rest = next
+	}
+	q.tail.finish(c, 0)
+	return true
+}
+
+// NewPacked returns a copy of data in chunks that take at most twice its bytes
+// and TinyChunkSize; nil: no data, or no memory.
+func NewPacked(data []byte) *Chunk {
+	var head, tail *Chunk
+	for len(data) > 0 {
+		c := NewChunk(0, sparing(2*uint64(len(data))))
+		if c == nil {
+			FreeChain(head)
+			return nil
+		}
+		c.End = uint32(copy(c.Bytes(), data))
+		data = data[c.End:]
+		if tail == nil {
+			head = c
+		} else {
+			tail.Link(c)
+		}
+		tail = c
+	}
+	return head
+}
+
+// takes tells whether all of next fits into c.
+func (c *Chunk) takes(next *Chunk) bool {
+	return c.Ext == 0 && next.End-next.Start <= c.Cap-c.End
+}
+
+// merge moves what is in next, which fits, to the end of c.
+func (c *Chunk) merge(next *Chunk) {
+	data := next.Bytes()[next.Start:next.End]
+	c.End += uint32(copy(c.Bytes()[c.End:], data))
+	c.finish(next, uint32(len(data)))
+}
+
+// finish gives c what belongs to the end of from, whose last bytes c has got.
+func (c *Chunk) finish(from *Chunk, bytes uint32) {
+	if from.Msgs > 0 {
+		c.Open = from.Open
+	} else {
+		c.Open += bytes
+	}
+	c.Msgs += from.Msgs
+	c.Ext, c.ExtLen, c.ExtAll, c.Owner = from.Ext, from.ExtLen, from.ExtAll, from.Owner
+}

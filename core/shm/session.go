@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+)
+
+// NewSession returns a slot of the socket's, without an id and closed for
+// senders, with one reference; nil when there is no memory.
+func NewSession(q *Queues, w *Wakeup) *Session {
+	s := (*Session)(sessionSlots.get())
+	if s == nil {
+		return nil
+	}
+	s.Lock() // a sender with a stale pointer may be looking
+	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
+	atomic.StoreUint32(&s.TxDone, 0)
+	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
+	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
+	atomic.StoreInt64(&s.Memory, 0)
+	s.Shard, s.Owner = w, q.Serial
+	s.Unlock()
+	atomic.StoreInt32(&s.RxQueued, 0)
+	atomic.StoreUint32(&s.RxStalled, 0)
+	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
+	s.Up = RunHead{Session: s, Kind: RunConnected, Msgs: 1}
+	s.Down = RunHead{Session: s, Kind: RunDisconnected}
+	atomic.StoreInt32(&s.Refs, 1)
+	return s
+}
+
+// Retain adds a reference to the slot.
+func (s *Session) Retain() { atomic.AddInt32(&s.Refs, 1) }
+
+// Release gives a reference back; the last one frees the slot. Any thread.
+func (s *Session) Release() {
+	if atomic.AddInt32(&s.Refs, -1) == 0 {
+		FreeSession(s)
+	}
+}
+
+// FreeSession frees a slot whose last reference is gone. It is closed for senders.
+func FreeSession(s *Session) {
+	s.dropReason()
+	if s.ID != nil && s.ID != unsafe.Pointer(&s.ID4) {
+		aliasSlots.put(s.ID)
+	}
+	sessionSlots.put(unsafe.Pointer(s))
+}
+
+// MaxID is the longest id frame in bytes.
+const MaxID = 255
+
+// SetID sets the id frame: a copy of the alias, or the four bytes of rid.
+// false: no memory.
+func (s *Session) SetID(rid uint32, alias []byte) bool {
+	s.ID4 = [4]byte{byte(rid >> 24), byte(rid >> 16), byte(rid >> 8), byte(rid)}
+	s.ID, s.IDLen = unsafe.Pointer(&s.ID4), 4
+	if len(alias) > 0 {
+		place := aliasSlots.get()
+		if place == nil {
+			return false
+		}
+		s.ID, s.IDLen = place, uint8(copy(unsafe.Slice((*byte)(place), MaxID), alias))
+	}
+	return true
+}
+
+// Rid4 returns the routing id as it was when the connection came up, also after
+// its end.
+func (s *Session) Rid4() uint32 { return binary.BigEndian.Uint32(s.ID4[:]) }
+
+// IDFrame returns the id frame. It must not be kept or changed.
+func (s *Session) IDFrame() []byte { return unsafe.Slice((*byte)(s.ID), s.IDLen) }
+
+// TakeMain removes and returns a session's main queue, which is held no longer;
+// TxLock is held. The next one starts with a chunk that this one would have fitted.
+func (s *Session) TakeMain() (head, tail *Chunk) {
+	head, tail = (*Chunk)(s.TxHead), (*Chunk)(s.TxTail)
+	s.TxHead, s.TxTail = nil, nil
+	s.TxDirty &^= DirtyHeld
+	if head != nil {
+		s.TxHint = ClassLarge
+		if head == tail || tail.Ext != 0 {
+			s.TxHint = uint8(fittingClass(tail.End))
+		}
+	}
+	return head, tail
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// MaxViewSlabs is how many slabs may be in use while messages that are handed
+// to the application still lie in them. Above it they are copied, so messages
+// that are kept for long pin at most this many slabs.
+const MaxViewSlabs = 32
+
+// NewSlab returns a slab with one reference and at least need bytes behind its
+// header, or nil. Above the largest class it is a mapping of its own.
+func NewSlab(need uint64) *Slab {
+	var s *Slab
+	switch {
+	case need <= SlabSize-HeaderSize:
+		s = (*Slab)(get(ClassSlab))
+	case need <= BigSlabSize-HeaderSize:
+		s = (*Slab)(get(ClassBigSlab))
+	default:
+		size := roundUp(need+HeaderSize, PageSize)
+		if s = (*Slab)(mapPages(uintptr(size))); s != nil {
+			s.Class, s.Size = ClassDedicated, size
+		}
+	}
+	if s != nil {
+		if s.Class == ClassSlab {
+			atomic.AddInt64(&Pools[ClassSlab].Out, 1)
+		}
+		atomic.StorePointer(&s.Next, nil)
+		atomic.StoreInt32(&s.Refs, 1)
+	}
+	return s
+}
+
+// GrowSlab makes a dedicated slab with one reference longer, moving it; nil
+// when there is no memory, and the old one is as before.
+func GrowSlab(s *Slab, need uint64) *Slab {
+	size := roundUp(need+HeaderSize, PageSize)
+	grown := (*Slab)(growPages(unsafe.Pointer(s), uintptr(s.Size), uintptr(size)))
+	if grown != nil {
+		grown.Size = size
+	}
+	return grown
+}
+
+// MayView tells whether messages may stay in the slab while the application has
+// them. A slab of a long frame holds nothing else.
+func (s *Slab) MayView() bool {
+	return s.Class != ClassSlab || atomic.LoadInt64(&Pools[ClassSlab].Out) <= MaxViewSlabs
+}
+
+// Bytes returns all bytes behind the slab's header.
+func (s *Slab) Bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), HeaderSize)), s.Size-HeaderSize)
+}
+
+// Retain adds a reference. The caller holds one already.
+func (s *Slab) Retain() { atomic.AddInt32(&s.Refs, 1) }
+
+// Release gives a reference back; the last one frees the slab. Any thread.
+func (s *Slab) Release() {
+	if atomic.AddInt32(&s.Refs, -1) != 0 {
+		return
+	}
+	if s.Class == ClassDedicated {
+		unmapPages(unsafe.Pointer(s), uintptr(s.Size))
+		return
+	}
+	if s.Class == ClassSlab {
+		atomic.AddInt64(&Pools[ClassSlab].Out, -1)
+	}
+	give(s.Class, unsafe.Pointer(s))
+}
+
+func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// freeTables keeps tables that are no longer used, by size: like the slots,
+// their memory stays what it is.
+var freeTables struct {
+	sync.Mutex
+	bySize map[uint64][]*Table
+}
+
+// NewTable returns an empty routing table of size slots, a power of two, or
+// nil.
+func NewTable(size uint64) *Table {
+	freeTables.Lock()
+	defer freeTables.Unlock()
+	if free := freeTables.bySize[size]; len(free) > 0 {
+		t := free[len(free)-1]
+		freeTables.bySize[size] = free[:len(free)-1]
+		for id := range size {
+			atomic.StorePointer(t.Slot(uint32(id)), nil)
+		}
+		return t
+	}
+	t := (*Table)(mapPages(uintptr(roundUp(8+8*size, PageSize))))
+	if t != nil {
+		t.Mask = size - 1
+	}
+	return t
+}
+
+// FreeTable gives a table of NewTable back.
+func FreeTable(t *Table) {
+	freeTables.Lock()
+	defer freeTables.Unlock()
+	if freeTables.bySize == nil {
+		freeTables.bySize = map[uint64][]*Table{}
+	}
+	freeTables.bySize[t.Mask+1] = append(freeTables.bySize[t.Mask+1], t)
+}
+
+// InlineTable returns the table that a socket starts with.
+func (q *Queues) InlineTable() *Table { return (*Table)(unsafe.Pointer(&q.Inline)) }
+
+// Find returns the session that rid names now, or nil. It may be stale at
+// once: Append compares the id under the session's lock. Any thread.
+func (q *Queues) Find(rid uint32) *Session {
+	t := (*Table)(atomic.LoadPointer(&q.Table))
+	s := (*Session)(atomic.LoadPointer(t.Slot(rid)))
+	if s == nil || s.Rid != rid {
+		return nil
+	}
+	return s
+}
+
+// Slot returns the place where rid's session would be.
+func (t *Table) Slot(rid uint32) *unsafe.Pointer {
+	return (*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(t), 8+8*(uint64(rid)&t.Mask)))
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package shm
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/sys"
+)
+
+// NewWakeup returns a cleared shard whose driver a write to the eventfd wakeFd
+// wakes, or nil.
+func NewWakeup(wakeFd int) *Wakeup {
+	w := (*Wakeup)(wakeupSlots.get())
+	if w != nil {
+		w.WakeFd = int32(wakeFd)
+		atomic.StorePointer(&w.Dirty.head, nil)
+		atomic.StoreUint32(&w.Driver, DriverNone)
+	}
+	return w
+}
+
+// FreeWakeup gives the shard's slot back.
+func FreeWakeup(w *Wakeup) { wakeupSlots.put(unsafe.Pointer(w)) }
+
+// Wake ends the sleep of the shard's driver. The caller knows that the shard is
+// not stopped.
+func (w *Wakeup) Wake() { sys.SetEvent(int(w.WakeFd)) }
