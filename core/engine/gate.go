@@ -153,9 +153,17 @@ func (g *gate) sweep() {
 		return
 	}
 	g.plan()
+	for _, h := range g.slowest(waiting) {
+		h.shard.Post(func() { h.fail(errNoPatience) })
+	}
+}
+
+// slowest returns up to n accepted handshakes that have waited too long for their
+// peers, the one first that has waited longest. mu is held.
+func (g *gate) slowest(n int) (first []*handshake) {
 	type slow struct {
 		h      *handshake
-		waited time.Duration
+		waited time.Duration // of one look, as it goes on
 	}
 	var all []slow
 	for h := range g.begun {
@@ -164,9 +172,10 @@ func (g *gate) sweep() {
 		}
 	}
 	slices.SortFunc(all, func(a, b slow) int { return cmp.Compare(b.waited, a.waited) })
-	for _, s := range all[:min(len(all), waiting)] {
-		s.h.shard.Post(func() { s.h.fail(errNoPatience) })
+	for _, s := range all[:min(len(all), n)] {
+		first = append(first, s.h)
 	}
+	return first
 }
 
 // compute waits for the right to use a processor; rest gives it back. Goroutines of

@@ -181,6 +181,7 @@ func TestGate(t *testing.T) {
 			_, ok := enter(false)
 			So(ok, ShouldBeTrue)
 			gate.leave(all[0])
+			gate.leave(all[0]) // twice is once
 			So(waits(all[2]), ShouldBeFalse)
 			So(waits(all[3]), ShouldBeTrue)
 		})
@@ -207,6 +208,19 @@ func TestGate(t *testing.T) {
 				}
 			}
 			So(len(gate.begun), ShouldEqual, 4)
+		})
+		Convey("knows whose peers are the slowest, of those that it accepted", func() {
+			var all []*handshake
+			for i := range 4 {
+				h, ok := enter(i == 0)
+				So(ok, ShouldBeTrue)
+				h.conn.waitedNs.Store(int64([]time.Duration{9, 1, 3, 2}[i] * peerTime))
+				all = append(all, h)
+			}
+			So(gate.slowest(2), ShouldResemble, []*handshake{all[2], all[3]})
+			So(gate.slowest(9), ShouldResemble, []*handshake{all[2], all[3], all[1]})
+			all[1].conn.waitedNs.Add(-1)
+			So(len(gate.slowest(9)), ShouldEqual, 2)
 		})
 	})
 }
