@@ -131,7 +131,9 @@ func (s summary) absentTable() string {
 
 // glanceTable is the small one of the README.
 func (s summary) glanceTable() string {
-	return s.resultTable("s2", rateColumn, limitColumn, p99Column, idleColumn, peakColumn).String()
+	against := column{"vs bare epoll", limitColumn.figure, ratioText}
+	cpu := column{"server CPU a message, µs", cpuColumn.figure, threeDigits}
+	return s.resultTable("s2", rateColumn, against, cpu, p99Column, idleColumn, peakColumn).addSpread(s, "s2").String()
 }
 
 // sweepTables has a table for each figure: a row for a value, a column for a stack.
