@@ -112,7 +112,7 @@ stages_model() {
 # -count=1: the documents are not all that the result depends on. Tests that were
 # skipped are told.
 check_documents() {
-    go test -count=1 -v ./tests/doc >build/doc-test.log 2>&1 || {
+    go test -count=1 -v ./doc/draw ./tests/doc >build/doc-test.log 2>&1 || {
         cat build/doc-test.log
         return 1
     }

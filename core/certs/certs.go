@@ -14,7 +14,6 @@ import (
 	"os"
 
 	"github.com/zlink/zlink/core/errno"
-	"github.com/zlink/zlink/core/sys"
 )
 
 // longestFile bounds what is read of a file, in bytes.
@@ -91,11 +90,10 @@ func read(option, file string) ([]byte, error) {
 	if err == nil {
 		return text, nil
 	}
-	var why sys.Errno
 	var path *fs.PathError
-	switch {
-	case errors.As(err, &why):
-		err = why
+	switch number := errno.Of(err); {
+	case number != errno.EFAULT: // of an error that carries a number
+		err = number
 	case errors.As(err, &path):
 		err = path.Err
 	}
