@@ -33,7 +33,7 @@ func zgo_no_messages(handle C.uintptr_t) C.int {
 func zgo_send_to(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.SendTo(uint32(peer), bytes(data, size), owner, flags&flagDontWait != 0)
+		err = k.ForC().SendTo(uint32(peer), bytes(data, size), owner, flags&flagDontWait != 0)
 	}
 	return result(err)
 }
@@ -80,6 +80,6 @@ func zgo_abort_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
 //export zgo_event_taken
 func zgo_event_taken(handle C.uintptr_t, s unsafe.Pointer) {
 	if k, err := socketOf(uintptr(handle)); err == nil {
-		k.EventTaken((*shm.Session)(s))
+		k.ForC().EventTaken((*shm.Session)(s))
 	}
 }

@@ -16,7 +16,7 @@ import (
 func zgo_await(handle C.uintptr_t, dontWait C.int) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.AwaitRun(dontWait != 0)
+		err = k.ForC().AwaitRun(dontWait != 0)
 	}
 	return result(err)
 }
@@ -24,7 +24,7 @@ func zgo_await(handle C.uintptr_t, dontWait C.int) C.int {
 //export zgo_resume
 func zgo_resume(handle C.uintptr_t) {
 	if k, err := socketOf(uintptr(handle)); err == nil {
-		k.Resume()
+		k.ForC().Resume()
 	}
 }
 
@@ -53,7 +53,7 @@ func zgo_send_owned(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flag
 	if err != nil {
 		return result(err)
 	}
-	taken, err := k.SendFrameOwned(bytes(data, size), owner, flags&flagSndMore != 0, flags&flagDontWait != 0)
+	taken, err := k.ForC().SendFrameOwned(bytes(data, size), owner, flags&flagSndMore != 0, flags&flagDontWait != 0)
 	if err != nil {
 		return result(err)
 	}
@@ -77,6 +77,6 @@ func zgo_no_frames(handle C.uintptr_t) C.int {
 //export zgo_flush
 func zgo_flush(handle C.uintptr_t) {
 	if k, err := socketOf(uintptr(handle)); err == nil {
-		k.Flush()
+		k.ForC().Flush()
 	}
 }

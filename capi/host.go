@@ -18,17 +18,18 @@ import (
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
-	"github.com/zlink/zlink/core/wait"
 )
 
 func init() {
-	wait.ReportSignals = true
-	engine.ReleaseOwner = func(owner unsafe.Pointer) { C.zl_owner_release(owner) }
-	engine.Reserve = reserve
-	engine.Compact = func() {
-		debug.FreeOSMemory()
-		C.zl_release_pages()
-	}
+	engine.SetHost(engine.Host{
+		Signals: true,
+		Reserve: reserve,
+		Compact: func() {
+			debug.FreeOSMemory()
+			C.zl_release_pages()
+		},
+		ReleaseOwner: func(owner unsafe.Pointer) { C.zl_owner_release(owner) },
+	})
 	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }

@@ -127,8 +127,8 @@ func withEndpoint(handle C.uintptr_t, endpoint *C.char, call func(*stream.Socket
 func addSocket(k *stream.Socket) uint64 {
 	handle := sockets.put(k)
 	if handle != 0 {
-		setSlot(int(handle&(maxSlots-1)), k.Shared())
-		k.Open(handle)
+		setSlot(int(handle&(maxSlots-1)), k.ForC().Queues())
+		k.ForC().Open(handle)
 	}
 	return handle
 }

@@ -43,7 +43,7 @@ func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t
 func zgo_monitors_stop(handle C.uintptr_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.StopMonitors()
+		err = k.ForC().StopMonitors()
 	}
 	return result(err)
 }
@@ -106,7 +106,7 @@ func zgo_peer_id(handle C.uintptr_t, index C.int, out *C.zl_routing_id) C.int {
 	if err != nil {
 		return result(err)
 	}
-	id, err := k.PeerID(int(index))
+	id, err := k.ForC().PeerID(int(index))
 	if err != nil {
 		return result(err)
 	}

@@ -17,12 +17,8 @@ import (
 // one collection is made for it. While they go on coming and going, collections come
 // by themselves and none is added.
 
-// Compact, if it is set, gives back what the process holds and does not need. It is
-// called on a goroutine. It is not for a library to do that to a Go program.
-var Compact func()
-
 const (
-	// crowd is how many connections more, or less, are worth a Compact.
+	// crowd is how many connections more, or less, are worth a Host.Compact.
 	crowd = 1000
 	// compactWorth is how many bytes of Go's heap are worth one.
 	compactWorth = 4 << 20
@@ -42,7 +38,7 @@ const (
 	leftPerAnswer = 100
 )
 
-// left is the bytes that ended connections left in Go's heap since the last Compact.
+// left is the bytes that ended connections left in Go's heap since the last Host.Compact.
 var left struct {
 	bytes  atomic.Int64
 	looked atomic.Int64 // bytes at the last look
@@ -54,7 +50,7 @@ func init() { shm.Tidied = compact }
 
 // leaves adds to left. Any thread.
 func leaves(bytes int64) {
-	if left.bytes.Add(bytes) >= compactWorth && Compact != nil && left.looks.CompareAndSwap(false, true) {
+	if left.bytes.Add(bytes) >= compactWorth && host.Compact != nil && left.looks.CompareAndSwap(false, true) {
 		time.AfterFunc(heapLook, lookAtHeap)
 	}
 }
@@ -75,11 +71,11 @@ func floodIsOver() bool {
 	return now-left.looked.Swap(now) <= now/stillFlood
 }
 
-// compact calls Compact, soon. Any thread.
+// compact calls Host.Compact, soon. Any thread.
 func compact() {
-	if Compact != nil {
+	if host.Compact != nil {
 		left.bytes.Store(0)
 		left.looked.Store(0)
-		go Compact()
+		go host.Compact()
 	}
 }

@@ -13,14 +13,14 @@ import (
 func TestHeapAfterFlood(t *testing.T) {
 	Convey("What ended connections leave in Go's heap", t, func() {
 		var calls atomic.Int32
-		old := Compact
-		Compact = func() { calls.Add(1) }
+		old := host.Compact
+		host.Compact = func() { calls.Add(1) }
 		compact() // whatever other tests left
 		for calls.Load() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		calls.Store(0)
-		Reset(func() { Compact = old })
+		Reset(func() { host.Compact = old })
 
 		Convey("is no reason for a collection while it is little", func() {
 			leaves(compactWorth - 1)

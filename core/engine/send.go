@@ -4,15 +4,10 @@ package engine
 
 import (
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
-
-// ReleaseOwner is told when the kernel has the bytes behind Chunk.Ext, or they
-// are dropped. The C layer sets it before it queues such a chunk.
-var ReleaseOwner func(owner unsafe.Pointer)
 
 // flush moves a connection's main queue to the one being written and writes.
 func (sh *Shard) flush(shared *shm.Session) {
@@ -162,7 +157,7 @@ func (c *Conn) popFlush() {
 	}
 	if owner := chunk.OwnerPointer(); owner != nil {
 		c.countMemory(-int64(chunk.ExtAll))
-		ReleaseOwner(owner)
+		host.ReleaseOwner(owner)
 	}
 	c.freeChunk(chunk)
 }

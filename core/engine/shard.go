@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,16 +37,6 @@ const (
 	pollEvery = 16
 	pollBytes = 16 << 10
 )
-
-// Reserve raises the number of processors of Go's scheduler to procs, and sees to it
-// that the process can have that many threads more; an error says that it cannot.
-// A Go program is asked for nothing: its runtime takes what threads it needs.
-var Reserve = func(procs, threads int) error {
-	if runtime.GOMAXPROCS(0) < procs {
-		runtime.GOMAXPROCS(procs)
-	}
-	return nil
-}
 
 // Shard is one event loop with its share of the connections. A shard is
 // driven by one thread at a time: its own, or a caller inside a receive call.

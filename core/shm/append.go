@@ -33,7 +33,7 @@ const lengthSize = 4
 
 // Append queues one message to the peer that rid named in the socket with this
 // serial when the caller found s, and wakes the shard if it sleeps. With owner the
-// bytes at body are not copied: they stay until ReleaseOwner gets owner. Any
+// bytes at body are not copied: they stay until the host's ReleaseOwner gets owner. Any
 // thread. capi/path.h has the copying path once more in C.
 func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
 	need := uint64(lengthSize)

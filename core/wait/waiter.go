@@ -16,7 +16,8 @@ import (
 
 // ReportSignals makes waits end with EINTR when a signal handler ran, as C
 // callers expect. Go's scheduler interrupts threads with signals of its own, so
-// a Go program leaves it off; the C layer, built without them, sets it at start.
+// a Go program leaves it off; the C library, built without them, sets it at start
+// (engine.Host).
 var ReportSignals bool
 
 // Invariant: Signal stores 1 before it wakes, and Wait sleeps in the kernel

@@ -21,8 +21,8 @@ func (k *Socket) Bind(text string) error {
 	}
 	defer k.leave()
 	err := k.bind(text)
-	if err != nil && k.Observed() {
-		k.Observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
+	if err != nil && k.observed.Load() {
+		k.observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
 	}
 	return err
 }
@@ -44,12 +44,12 @@ func (k *Socket) bind(text string) error {
 	if err != nil {
 		return err
 	}
-	if !k.Enter() { // Close came in between: nobody would end the listener
+	if !k.addPart() { // Close came in between: nobody would end the listener
 		return errno.ENOTSOCK
 	}
 	l, err := k.listen(sh, transport, addr)
 	if err != nil {
-		k.Gone(nil)
+		k.partGone(nil)
 		return err
 	}
 	k.opt.used = true
@@ -73,9 +73,9 @@ func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
 func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address) (*engine.Listener, error) {
 	fd := int(k.opt.int(OptUseFd))
 	if fd < 0 {
-		return engine.Listen(sh, transport, addr, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+		return engine.Listen(sh, transport, addr, k.owner(), k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	}
-	l, err := engine.ListenOn(sh, fd, transport, k, k.opt.tcp(), k.opt.limits(), k.placer(sh))
+	l, err := engine.ListenOn(sh, fd, transport, k.owner(), k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	if err == nil {
 		k.opt.setInt(OptUseFd, -1)
 	}
@@ -139,7 +139,7 @@ func (k *Socket) connect(text string) error {
 		return err
 	}
 	alias := k.opt.connectID
-	d := &dialing{engine.NewDialer(sh, transport, k, k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
+	d := &dialing{engine.NewDialer(sh, transport, k.owner(), k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
 	if err := d.Check(); err != nil {
 		return err
 	}
@@ -204,9 +204,9 @@ func (k *Socket) reserve(alias []byte, d *dialing) error {
 	return nil
 }
 
-// Enter counts a part that begins: a listener, or a connection with a handshake.
+// addPart counts a part that begins: a listener, or a connection with a handshake.
 // false: the socket is closed.
-func (k *Socket) Enter() bool {
+func (k *Socket) addPart() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed.Load() {
@@ -215,9 +215,6 @@ func (k *Socket) Enter() bool {
 	k.parts++
 	return true
 }
-
-// Holds counts the memory of handshakes.
-func (k *Socket) Holds(bytes int64) { k.handshakes.Add(bytes) }
 
 // takeShard returns a shard for a new endpoint.
 func (k *Socket) takeShard() (*engine.Shard, error) {

@@ -47,6 +47,9 @@ func (m *Message) Release() {
 	m.slab, m.Body = nil, nil
 }
 
+// ownedMin is the shortest received body that is sent on without a copy.
+const ownedMin = 32 << 10
+
 // viewMin is the shortest body that is not copied out of the slab.
 const viewMin = 64
 
@@ -205,19 +208,12 @@ func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done f
 		}
 		return err
 	}
-	owner := own(body, done)
+	owner := engine.OwnBody(body, done)
 	err := k.sendTo(peer, body, owner, waiting{ctx: ctx})
 	if err != nil {
-		disown(owner)
+		engine.DisownBody(owner)
 	}
 	return err
-}
-
-// SendTo is Send for the C layer: with owner the body is not copied, and
-// engine.ReleaseOwner gets owner when the bytes are in the kernel or dropped.
-// On an error they stay the caller's.
-func (k *Socket) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
-	return k.sendTo(peer, body, owner, waiting{not: dontWait})
 }
 
 func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w waiting) error {
@@ -307,9 +303,9 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error
 	}
 	m := &msgs[0]
 	if m.slab != nil && len(m.Body) >= ownedMin { // goes on from where it was received
-		owner := own(m.Body, m.slab.Release)
+		owner := engine.OwnBody(m.Body, m.slab.Release)
 		if err := k.queue(s, peer, m.Body, owner, w); err != nil {
-			disown(owner)
+			engine.DisownBody(owner)
 			return 0, err
 		}
 		m.slab, m.Body = nil, nil

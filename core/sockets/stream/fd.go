@@ -17,7 +17,7 @@ func (k *Socket) openFd() (int, error) {
 		}
 		k.fd = w
 		k.readers.Add(w)
-		if k.Readable() || !k.shared.RxInbox.MarkAsleep() {
+		if k.readable() || !k.shared.RxInbox.MarkAsleep() {
 			w.Signal()
 		}
 	}
@@ -40,7 +40,7 @@ func (k *Socket) closeFd() {
 // all of them, with level or edge triggering.
 func (k *Socket) events() int32 {
 	k.look()
-	if k.Readable() {
+	if k.readable() {
 		return PollIn | PollOut
 	}
 	if k.fd == nil {

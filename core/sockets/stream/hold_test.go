@@ -51,7 +51,7 @@ func TestCallsHoldTheSocket(t *testing.T) {
 			k.leave()
 			So(k.enter(), ShouldEqual, errno.ENOTSOCK)
 			So(k.pin(), ShouldBeFalse)
-			k.Terminate() // does nothing
+			k.terminate() // does nothing
 			So(ctx.Term(), ShouldBeNil)
 		})
 	})
@@ -127,12 +127,12 @@ func TestEventsDroppedWhileTheSocketCloses(t *testing.T) {
 		k.mu.Lock()
 		k.dropping = true // dropReceived walks runs that lie in the session
 		k.mu.Unlock()
-		k.Unreceived(s)
+		k.releaseUnreceived(s)
 		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs)
 		k.dropUnreceived()
 		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
 		s.Retain()
-		k.Unreceived(s) // nothing walks now
+		k.releaseUnreceived(s) // nothing walks now
 		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
 	})
 }

@@ -62,27 +62,13 @@ type monitors struct {
 	list []*Monitor
 }
 
-// Observed tells whether the socket has a monitor.
-func (k *Socket) Observed() bool { return k.observed.Load() }
-
-// Observe gives an event to the monitors.
-func (k *Socket) Observe(e engine.Event) {
+// observe gives an event to the monitors.
+func (k *Socket) observe(e engine.Event) {
 	k.monitors.Lock()
 	defer k.monitors.Unlock()
 	for _, m := range k.monitors.list {
 		m.put(e)
 	}
-}
-
-// StopMonitors ends the socket's monitors with EventStopped; they are still to be
-// closed, and new ones may be made.
-func (k *Socket) StopMonitors() error {
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	k.stopMonitors()
-	return nil
 }
 
 // stopMonitors ends the monitors with their last event.

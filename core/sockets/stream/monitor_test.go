@@ -92,7 +92,7 @@ func TestMonitor(t *testing.T) {
 		})
 		Convey("that is slow loses the oldest events, and says how many", func() {
 			for n := range monitorEvents + 10 {
-				k.Observe(engine.Event{Kind: engine.EventAccepted, Value: uint64(n)})
+				k.observe(engine.Event{Kind: engine.EventAccepted, Value: uint64(n)})
 			}
 			e, err := m.Recv(true)
 			So(err, ShouldBeNil)
@@ -129,7 +129,7 @@ func TestMonitor(t *testing.T) {
 			So(m.Close(), shouldBeErrno, errno.ENOTSOCK)
 			_, err := m.Recv(true)
 			So(err, shouldBeErrno, errno.ENOTSOCK)
-			So(k.Observed(), ShouldBeFalse)
+			So(k.observed.Load(), ShouldBeFalse)
 		})
 	})
 }
@@ -156,15 +156,15 @@ func TestPeers(t *testing.T) {
 		So(err, ShouldBeNil)
 		So(len(all), ShouldEqual, 2)
 		for i := range all {
-			id, err := k.PeerID(i)
+			id, err := k.ForC().PeerID(i)
 			So(err, ShouldBeNil)
 			So(id, ShouldResemble, all[i].RoutingID)
 		}
 		some, _ := k.Peers(1)
 		So(len(some), ShouldEqual, 1)
-		_, err = k.PeerID(2)
+		_, err = k.ForC().PeerID(2)
 		So(err, shouldBeErrno, errno.EINVAL)
-		_, err = k.PeerID(-1)
+		_, err = k.ForC().PeerID(-1)
 		So(err, shouldBeErrno, errno.EINVAL)
 		_, err = k.Peer([]byte(id(99)))
 		So(err, shouldBeErrno, errno.EHOSTUNREACH)

@@ -39,7 +39,7 @@ func takeFlood(k *Socket, peers, count int) error {
 	next := map[string]int{}
 	over := time.Now().Add(patience)
 	for left := peers * count; left > 0; {
-		if !k.Readable() {
+		if !k.readable() {
 			if time.Now().After(over) {
 				return fmt.Errorf("%d messages are missing", left)
 			}

@@ -54,21 +54,6 @@ func (k *Socket) Peers(limit int) ([]Peer, error) {
 	return peers, nil
 }
 
-// PeerID returns the routing id of the peer at index of Peers. EINVAL: there
-// is no such index.
-func (k *Socket) PeerID(index int) ([]byte, error) {
-	if err := k.enter(); err != nil {
-		return nil, err
-	}
-	defer k.leave()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if index >= 0 && index < len(k.conns) {
-		return append([]byte(nil), k.conns[index].Shared.IDFrame()...), nil
-	}
-	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
-}
-
 // Peer returns the peer with a routing id: of a Message's peer its 4 bytes, big
 // endian, or its name. EHOSTUNREACH: none has it.
 func (k *Socket) Peer(id []byte) (Peer, error) {

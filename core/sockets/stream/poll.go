@@ -183,7 +183,7 @@ func (k *Socket) pollWritable() bool      { return true }
 
 func (k *Socket) pollReadable(mark bool) bool {
 	k.look()
-	if k.Readable() || mark && !k.shared.RxInbox.MarkAsleep() {
+	if k.readable() || mark && !k.shared.RxInbox.MarkAsleep() {
 		return true
 	}
 	if mark {
@@ -202,7 +202,7 @@ func (k *Socket) summon() {
 // look runs one round of the shard's loop if nobody drives it, so that a look
 // at the inbox tells what the kernel has.
 func (k *Socket) look() {
-	if k.Readable() {
+	if k.readable() {
 		return
 	}
 	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {

@@ -93,14 +93,6 @@ func (k *Socket) eventTaken(s *shm.Session) {
 	}
 }
 
-// EventTaken is eventTaken for the C layer.
-func (k *Socket) EventTaken(s *shm.Session) {
-	if k.pin() {
-		defer k.leave()
-		k.eventTaken(s)
-	}
-}
-
 // release gives a run back and tells whether a shard waits for that.
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
@@ -130,30 +122,11 @@ func (k *Socket) resume() {
 	}
 }
 
-// Resume lets the shards read on after the C layer gave a run back. The
-// receiving thread.
-func (k *Socket) Resume() {
-	if k.pin() {
-		defer k.leave()
-		k.resume()
-	}
-}
-
-// Readable tells whether a receive finds something that was taken in before. It
+// readable tells whether a receive finds something that was taken in before. It
 // does not look at the kernel; Poll does.
-func (k *Socket) Readable() bool {
+func (k *Socket) readable() bool {
 	q := k.shared
 	return q.RxRun != nil || q.RxList != nil || !q.RxInbox.Empty()
-}
-
-// AwaitRun blocks until a run is in the inbox; see RecvFrame for the errors.
-// The receiving thread, when it has nothing of its own left.
-func (k *Socket) AwaitRun(dontWait bool) error {
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	return k.await(waiting{not: dontWait})
 }
 
 func (k *Socket) await(w waiting) error {
@@ -238,8 +211,8 @@ func (k *Socket) sleep(deadline time.Time, limit waiting) error {
 	return w.Wait(deadline)
 }
 
-// WakeReaders wakes whoever waits for the inbox.
-func (k *Socket) WakeReaders() bool {
+// wakeReaders wakes whoever waits for the inbox.
+func (k *Socket) wakeReaders() bool {
 	receiving := k.receiving.Load()
 	k.readers.Signal()
 	return receiving

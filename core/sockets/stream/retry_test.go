@@ -59,7 +59,7 @@ func TestRetry(t *testing.T) {
 		})
 		Convey("an owned frame with more is an id and stays the caller's", func() {
 			room()
-			taken, err := k.SendFrameOwned([]byte(body), nil, true, false)
+			taken, err := k.ForC().SendFrameOwned([]byte(body), nil, true, false)
 			So(taken, ShouldBeFalse)
 			So(err, shouldBeErrno, errno.EHOSTUNREACH)
 		})

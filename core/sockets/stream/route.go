@@ -5,7 +5,6 @@ package stream
 import (
 	"encoding/binary"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
@@ -13,8 +12,8 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Attach gives a new connection its routing id and puts it into the table.
-func (k *Socket) Attach(c *engine.Conn, alias []byte) error {
+// attach gives a new connection its routing id and puts it into the table.
+func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed.Load() {
@@ -50,8 +49,8 @@ func (k *Socket) Attach(c *engine.Conn, alias []byte) error {
 	return nil
 }
 
-// Detach takes an ended connection out of the table.
-func (k *Socket) Detach(c *engine.Conn) {
+// detach takes an ended connection out of the table.
+func (k *Socket) detach(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c.Detached()
@@ -71,8 +70,8 @@ func (k *Socket) Detach(c *engine.Conn) {
 	k.closing[c.Shared.Rid] = c
 }
 
-// Forget takes a connection out of the lists, and keeps what it counted.
-func (k *Socket) Forget(c *engine.Conn) {
+// forgetConn takes a connection out of the lists, and keeps what it counted.
+func (k *Socket) forgetConn(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.closing, c.Shared.Rid)
@@ -85,16 +84,8 @@ func (k *Socket) Forget(c *engine.Conn) {
 	k.conns = k.conns[:last]
 }
 
-// Closed tells whether Close was called.
-func (k *Socket) Closed() bool { return k.closed.Load() }
-
-// CloseTimeout is CLOSE_TIMEOUT as it is now.
-func (k *Socket) CloseTimeout() time.Duration {
-	return time.Duration(k.opt.closeTimeout.Load()) * time.Millisecond
-}
-
-// Gone takes back a part, and ends the socket with its last one.
-func (k *Socket) Gone(part any) {
+// partGone takes back a part, and ends the socket with its last one.
+func (k *Socket) partGone(part any) {
 	k.mu.Lock()
 	if d, ok := part.(*engine.Dialer); ok {
 		k.ended(d)

@@ -29,19 +29,6 @@ func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	return k.sendFrame(frame, nil, more, dontWait)
 }
 
-// SendFrameOwned, for the C layer, is SendFrame for a body that is not copied: engine.ReleaseOwner gets
-// owner when the bytes are in the kernel or dropped. On an error the frame
-// stays the caller's. An id is copied, and owner is not used: false.
-func (k *Socket) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
-	if err := k.enter(); err != nil {
-		return false, err
-	}
-	defer k.leave()
-	body := k.expectsBody(more)
-	err = k.sendFrame(frame, owner, more, dontWait)
-	return err == nil && body, err
-}
-
 // expectsBody tells whether the frame is a body: the second of a message, or,
 // without more, one that comes again after EAGAIN or EINTR. The frame's bytes do
 // not count: one with more is an id even if nobody has it.
@@ -175,8 +162,8 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit
 	return k.state()
 }
 
-// WakeSenders wakes who waits for room.
-func (k *Socket) WakeSenders() {
+// wakeSenders wakes who waits for room.
+func (k *Socket) wakeSenders() {
 	if k.blocked.Load() > 0 {
 		k.senders.Signal()
 	}
@@ -202,18 +189,6 @@ func (k *Socket) closePeerWith(s *shm.Session, rid uint32, code uint16, reason s
 // this thread, and will be again when it receives. With look it also learns
 // what the kernel takes again.
 func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }
-
-// Flush writes what is queued when the shard of this socket has no driver. The
-// C layer calls it after a send that found nothing more to receive.
-func (k *Socket) Flush() {
-	if !k.pin() {
-		return
-	}
-	defer k.leave()
-	if sh := k.soleShard(); sh != nil {
-		sh.TryFlush(false)
-	}
-}
 
 // shard returns the one that serves a session, which some call of this socket
 // found. Of a session that is another socket's by now it is any of this one's.

@@ -79,26 +79,11 @@ func New(ctx *core.Context) (*Socket, error) {
 	k := &Socket{ctx: ctx, shared: shared, serial: shared.Serial, parts: 2}
 	k.pins.Store(1)
 	k.opt.setDefaults(ctx)
-	if err := ctx.Add(k); err != nil {
+	if err := ctx.Add(k.owner()); err != nil {
 		shm.FreeQueues(shared)
 		return nil, err
 	}
 	return k, nil
-}
-
-// Shared returns the socket's queues, for the engine and the C layer.
-func (k *Socket) Shared() *shm.Queues { return k.shared }
-
-// Open is not for Go programs, which use the function of that name. It lets the C
-// layer take its short ways for the handle, unless the context
-// was shut down since New.
-func (k *Socket) Open(handle uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.serial, k.shared.Serial = handle, handle
-	if !k.terminated.Load() {
-		atomic.StoreUint64(&k.shared.Handle, handle)
-	}
 }
 
 // Every call pins the socket from its start to its end: what a call uses
@@ -138,9 +123,9 @@ func (k *Socket) leave() {
 	}
 }
 
-// Terminate makes blocked and later calls fail with ETERM; the context's Shutdown
+// terminate makes blocked and later calls fail with ETERM; the context's Shutdown
 // calls it. Any thread.
-func (k *Socket) Terminate() {
+func (k *Socket) terminate() {
 	if !k.pin() {
 		return
 	}
@@ -175,7 +160,7 @@ func (k *Socket) Close() error {
 		return errno.ENOTSOCK
 	}
 	atomic.StoreUint64(&k.shared.Handle, 0)
-	k.ctx.Closed(k)
+	k.ctx.Closed(k.owner())
 	k.readers.Signal() // a thread that still waits gets ENOTSOCK
 	k.senders.Signal()
 	if watch := k.watch.Load(); watch != nil {
@@ -185,7 +170,7 @@ func (k *Socket) Close() error {
 		k.dropOnce()
 	}
 	k.closeFd()
-	defer k.Gone(nil) // after the lock: the open socket is a part
+	defer k.partGone(nil) // after the lock: the open socket is a part
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
@@ -234,7 +219,7 @@ func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, d
 			c.Finish(reason, deadline)
 		}
 	}
-	sh.EndHandshakes(k, reason)
+	sh.EndHandshakes(k.owner(), reason)
 }
 
 // enterRecv and leaveRecv are around a receive of Go's. Close leaves to one that
@@ -258,7 +243,7 @@ func (k *Socket) leaveRecv() {
 func (k *Socket) dropOnce() {
 	if !k.dropped.Swap(true) {
 		k.dropReceived()
-		k.Gone(nil)
+		k.partGone(nil)
 	}
 }
 
@@ -286,8 +271,8 @@ func (k *Socket) dropReceived() {
 	k.resume()
 }
 
-// Unreceived keeps a session until dropReceived is done with its runs.
-func (k *Socket) Unreceived(s *shm.Session) {
+// releaseUnreceived keeps a session until dropReceived is done with its runs.
+func (k *Socket) releaseUnreceived(s *shm.Session) {
 	k.mu.Lock()
 	if k.dropping {
 		k.unreceived = append(k.unreceived, s)

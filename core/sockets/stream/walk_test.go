@@ -79,7 +79,7 @@ func TestWalks(t *testing.T) {
 			count, err := k.PeerCount()
 			So(err, ShouldBeNil)
 			So(count, ShouldEqual, peers)
-			last, err := k.PeerID(peers - 1)
+			last, err := k.ForC().PeerID(peers - 1)
 			So(err, ShouldBeNil)
 			betweenSlices = func() { calls++ }
 			p, err := k.Peer(last)

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// forC is a socket as the C layer sees it. It answers the ordinary calls of the data
+// path itself, from the socket's queues, and leaves to these what needs the rules.
+type forC Socket
+
+// ForC is for the C layer alone. Go programs have no use for it.
+func (k *Socket) ForC() *forC { return (*forC)(k) }
+
+// AwaitRun blocks until a run is in the inbox; see RecvFrame for the errors.
+// The receiving thread, when it has nothing of its own left.
+func (c *forC) AwaitRun(dontWait bool) error {
+	k := (*Socket)(c)
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	return k.await(waiting{not: dontWait})
+}
+
+// Resume lets the shards read on after the C layer gave a run back. The
+// receiving thread.
+func (c *forC) Resume() {
+	k := (*Socket)(c)
+	if k.pin() {
+		defer k.leave()
+		k.resume()
+	}
+}
+
+// EventTaken ends what senders may queue for a peer whose disconnect event the
+// receiving thread has.
+func (c *forC) EventTaken(s *shm.Session) {
+	k := (*Socket)(c)
+	if k.pin() {
+		defer k.leave()
+		k.eventTaken(s)
+	}
+}
+
+// Flush writes what is queued when the shard of this socket has no driver. It is for
+// after a send that found nothing more to receive.
+func (c *forC) Flush() {
+	k := (*Socket)(c)
+	if !k.pin() {
+		return
+	}
+	defer k.leave()
+	if sh := k.soleShard(); sh != nil {
+		sh.TryFlush(false)
+	}
+}
+
+// SendFrameOwned is SendFrame for a body that is not copied: the host's ReleaseOwner
+// gets owner when the bytes are in the kernel or dropped. On an error the frame
+// stays the caller's. An id is copied, and owner is not used: false.
+func (c *forC) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
+	k := (*Socket)(c)
+	if err := k.enter(); err != nil {
+		return false, err
+	}
+	defer k.leave()
+	body := k.expectsBody(more)
+	err = k.sendFrame(frame, owner, more, dontWait)
+	return err == nil && body, err
+}
+
+// SendTo is Send, or TrySend with dontWait: with owner the body is not copied, and the
+// host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an
+// error they stay the caller's.
+func (c *forC) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
+	return (*Socket)(c).sendTo(peer, body, owner, waiting{not: dontWait})
+}
+
+// Open lets the C layer take its short ways for the handle, unless the context was
+// shut down since New.
+func (c *forC) Open(handle uint64) {
+	k := (*Socket)(c)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.serial, k.shared.Serial = handle, handle
+	if !k.terminated.Load() {
+		atomic.StoreUint64(&k.shared.Handle, handle)
+	}
+}
+
+// Queues returns what the C layer shares with the socket.
+func (c *forC) Queues() *shm.Queues { return c.shared }
+
+// PeerID returns the routing id of the peer at index of Peers. EINVAL: there
+// is no such index.
+func (c *forC) PeerID(index int) ([]byte, error) {
+	k := (*Socket)(c)
+	if err := k.enter(); err != nil {
+		return nil, err
+	}
+	defer k.leave()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if index >= 0 && index < len(k.conns) {
+		return append([]byte(nil), k.conns[index].Shared.IDFrame()...), nil
+	}
+	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
+}
+
+// StopMonitors ends the socket's monitors with EventStopped; they are still to be
+// closed, and new ones may be made.
+func (c *forC) StopMonitors() error {
+	k := (*Socket)(c)
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	k.stopMonitors()
+	return nil
+}
