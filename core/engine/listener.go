@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/endpoint"
@@ -343,4 +342,4 @@ func (l *Listener) pause(d time.Duration) {
 }
 
 // eventful tells whether as many events wait in a socket as may.
-func eventful(owner Owner) bool { return atomic.LoadInt32(&owner.Shared().RxEvents) >= eventsMax }
+func eventful(owner Owner) bool { return owner.Shared().RxEvents.Load() >= eventsMax }
