@@ -18,7 +18,7 @@ type revoked struct {
 	serials    map[string]time.Time
 	from, till time.Time // till zero: no end
 
-	//lint:ignore SA1019 x509.RevocationList has no place for lists of version 1, which OpenSSL makes when nothing else is said
+	// x509.RevocationList has no place for lists of version 1, which OpenSSL makes when nothing else is said
 	list *pkix.CertificateList
 	// signers are the keys (SubjectPublicKeyInfo) by which isFrom knows the answer.
 	// They are those of verified authorities of one name, so they are few.

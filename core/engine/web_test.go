@@ -158,12 +158,18 @@ func TestSeal(t *testing.T) {
 					rest = rest[n:]
 				}
 				So(w.writeLeft, ShouldEqual, 0)
-				frame, err := ws.ReadFrame(bytes.NewReader(wire))
+				r := bytes.NewReader(wire)
+				header, err := ws.ReadHeader(r)
 				So(err, ShouldBeNil)
-				So(frame.Header.Masked, ShouldEqual, client)
-				So(frame.Header.OpCode, ShouldEqual, ws.OpBinary)
-				So(frame.Header.Fin, ShouldBeTrue)
-				So(bytes.Equal(ws.UnmaskFrame(frame).Payload, payload), ShouldBeTrue)
+				So(header.Masked, ShouldEqual, client)
+				So(header.OpCode, ShouldEqual, ws.OpBinary)
+				So(header.Fin, ShouldBeTrue)
+				So(header.Length, ShouldEqual, r.Len())
+				sent := wire[len(wire)-r.Len():]
+				if client {
+					ws.Cipher(sent, header.Mask, 0)
+				}
+				So(bytes.Equal(sent, payload), ShouldBeTrue)
 			}
 		}
 	})

@@ -4,6 +4,8 @@ package shm
 
 import (
 	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
 )
 
 // A held queue
@@ -25,7 +27,7 @@ import (
 // TakeBack begins to hold the main queue, of which the driver takes what is there,
 // to put it back with what it could not write. TxLock is held.
 func (s *Session) TakeBack() (head, tail *Chunk) {
-	head, tail = s.TxHead, s.TxTail
+	head, tail = (*Chunk)(s.TxHead), (*Chunk)(s.TxTail)
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty |= DirtyHeld
 	s.TxRoom = 0
@@ -35,25 +37,25 @@ func (s *Session) TakeBack() (head, tail *Chunk) {
 // PutBack puts a queue in front of the held main queue. queued are the bytes of
 // both, blocks those of their blocks. TxLock is held.
 func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
-	for next := s.TxHead; next != nil && tail != nil && tail.takes(next); next = s.TxHead {
+	for next := (*Chunk)(s.TxHead); next != nil && tail != nil && tail.takes(next); next = (*Chunk)(s.TxHead) {
 		// Both are not full: what senders put there meanwhile is not much.
 		tail.merge(next)
-		if s.TxHead = (*Chunk)(next.Next); s.TxHead == nil {
+		if s.TxHead = next.Next; s.TxHead == nil {
 			s.TxTail = nil
 		}
 		blocks -= int64(next.Size)
-		s.Memory.Add(-int64(next.Size))
+		atomic.AddInt64(&s.Memory, -int64(next.Size))
 		FreeChunk(next)
 	}
 	if head != nil {
-		tail.Link(s.TxHead)
-		s.TxHead = head
+		tail.Link((*Chunk)(s.TxHead))
+		s.TxHead = unsafe.Pointer(head)
 		if s.TxTail == nil {
-			s.TxTail = tail
+			s.TxTail = unsafe.Pointer(tail)
 		}
 	}
 	allowed := 2*queued + TinyChunkSize - blocks
-	if tail = s.TxTail; tail != nil {
+	if tail = (*Chunk)(s.TxTail); tail != nil {
 		allowed += 2 * int64(tail.room())
 	}
 	s.allow(allowed)
@@ -87,7 +89,7 @@ func (sp *spares) free() {
 // appendHeld is append for a held queue whose last chunk has not room for all of
 // the frame: it is filled, and the rest goes into others. TxLock is held.
 func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, class uint32) {
-	tail := s.TxTail
+	tail := (*Chunk)(s.TxTail)
 	part := uint64(0)
 	if tail != nil {
 		part = uint64(tail.room())
@@ -122,14 +124,14 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 		rest -= uint64(c.Cap)
 	}
 	if tail == nil {
-		s.TxHead = chain
+		s.TxHead = unsafe.Pointer(chain)
 	} else {
 		tail.Link(chain)
 		tail.Open = uint32(part)
 	}
-	s.TxTail = last
+	s.TxTail = unsafe.Pointer(last)
 	s.allow(room)
-	s.Memory.Add(blocks)
+	atomic.AddInt64(&s.Memory, blocks)
 	if part == 0 {
 		tail = chain
 	}

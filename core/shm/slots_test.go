@@ -43,7 +43,7 @@ func TestSession(t *testing.T) {
 		s := NewSession(k, sh)
 		Convey("starts closed, with its two events", func() {
 			So(s.TxState, ShouldEqual, TxClosed)
-			So(s.Refs.Load(), ShouldEqual, 1)
+			So(s.Refs, ShouldEqual, 1)
 			So(s.Up.Kind, ShouldEqual, RunConnected)
 			So(s.Down.Kind, ShouldEqual, RunDisconnected)
 			So(s.Up.Session == s, ShouldBeTrue)
@@ -73,11 +73,7 @@ func TestSession(t *testing.T) {
 		})
 		Convey("is free with the last reference, and comes back clean", func() {
 			s.Retain()
-			s.Rid, s.TxState, s.TxHwm, s.TxDirty = 7, TxOpen, 1, 1
-			s.TxQueued.Store(2)
-			s.TxDone.Store(1)
-			s.RxQueued.Store(5)
-			s.RxStalled.Store(1)
+			s.Rid, s.TxState, s.TxHwm, s.TxQueued, s.TxDone, s.TxDirty, s.RxQueued, s.RxStalled = 7, TxOpen, 1, 2, 1, 1, 5, 1
 			s.Release()
 			other := NewSession(k, sh)
 			So(other == s, ShouldBeFalse)
@@ -85,8 +81,7 @@ func TestSession(t *testing.T) {
 			s.Release()
 			again := NewSession(k, sh)
 			So(again == s, ShouldBeTrue)
-			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued.Load(), s.TxDone.Load(), uint32(s.TxDirty),
-				uint32(s.RxQueued.Load()), s.RxStalled.Load()},
+			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued, s.TxDone, uint32(s.TxDirty), uint32(s.RxQueued), s.RxStalled},
 				ShouldResemble, make([]uint32, 8))
 			So(s.TxHint, ShouldEqual, ClassTiny)
 			again.Release()
@@ -97,30 +92,27 @@ func TestSession(t *testing.T) {
 func TestSocketAndShardSlots(t *testing.T) {
 	Convey("A socket's slot comes back clean", t, func() {
 		k := NewQueues()
-		k.RxPhase, k.RxMore, k.TxPhase = PhaseBody, 1, PhaseRetry
-		k.Handle.Store(1)
-		k.RxWaiting.Store(5)
-		k.RxThrottled.Store(1)
-		k.InlineTable().Slot(1).Store((*Session)(unsafe.Pointer(k)))
+		k.Handle, k.RxPhase, k.RxMore, k.TxPhase, k.RxWaiting, k.RxThrottled = 1, PhaseBody, 1, PhaseRetry, 5, 1
+		*k.InlineTable().Slot(1) = unsafe.Pointer(k)
 		k.CloseRuns()
 		FreeQueues(k)
 		again := NewQueues()
 		So(again == k, ShouldBeTrue)
-		So(again.Handle.Load(), ShouldEqual, 0)
-		So([]uint32{k.RxPhase, k.RxMore, k.TxPhase, k.RxThrottled.Load(), uint32(k.RxWaiting.Load())}, ShouldResemble, make([]uint32, 5))
-		So(k.InlineTable().Slot(1).Load() == nil, ShouldBeTrue)
+		So(again.Handle, ShouldEqual, 0)
+		So([]uint32{k.RxPhase, k.RxMore, k.TxPhase, k.RxThrottled, uint32(k.RxWaiting)}, ShouldResemble, make([]uint32, 5))
+		So(*k.InlineTable().Slot(1) == nil, ShouldBeTrue)
 		So(k.PushRun(newRun(1)), ShouldEqual, Pushed)
 		FreeQueues(k)
 	})
 	Convey("A shard's slot comes back clean", t, func() {
 		sh := NewWakeup(-1)
 		sh.Dirty.MarkAsleep()
-		sh.Driver.Store(DriverCaller)
+		sh.Driver = DriverCaller
 		FreeWakeup(sh)
 		again := NewWakeup(-1)
 		So(again == sh, ShouldBeTrue)
 		So(sh.Dirty.Asleep(), ShouldBeFalse)
-		So(sh.Driver.Load(), ShouldEqual, DriverNone)
+		So(sh.Driver, ShouldEqual, DriverNone)
 		FreeWakeup(sh)
 	})
 }
@@ -133,11 +125,11 @@ func TestTable(t *testing.T) {
 		put := func(rid uint32) *Session {
 			s := NewSession(k, sh)
 			s.Rid = rid
-			k.Table.Load().Slot(rid).Store(s)
+			*(*Table)(k.Table).Slot(rid) = unsafe.Pointer(s)
 			return s
 		}
 		Convey("in the table it starts with", func() {
-			So(k.Table.Load().Mask, ShouldEqual, inlineTable-1)
+			So((*Table)(k.Table).Mask, ShouldEqual, inlineTable-1)
 			a, b := put(1), put(6)
 			So(k.Find(1) == a, ShouldBeTrue)
 			So(k.Find(6) == b, ShouldBeTrue)
@@ -148,17 +140,17 @@ func TestTable(t *testing.T) {
 		Convey("in a larger one", func() {
 			table := NewTable(4096)
 			So(table.Mask, ShouldEqual, 4095)
-			k.Table.Store(table)
+			k.Table = unsafe.Pointer(table)
 			s := put(1<<31 + 4095)
 			So(k.Find(1<<31+4095) == s, ShouldBeTrue)
 			So(k.Find(4095) == nil, ShouldBeTrue)
 			So(uintptr(unsafe.Pointer(table.Slot(4095))), ShouldEqual, uintptr(unsafe.Pointer(table))+8+8*4095)
-			k.Table.Store(k.InlineTable())
+			k.Table = unsafe.Pointer(k.InlineTable())
 			FreeTable(table)
 			Convey("that is empty when it is used again", func() {
 				So(NewTable(4096) == table, ShouldBeTrue)
 				for rid := range uint32(4096) {
-					if table.Slot(rid).Load() != nil {
+					if *table.Slot(rid) != nil {
 						t.Fatalf("slot %d is not empty", rid)
 					}
 				}

@@ -32,7 +32,9 @@ run() {
 }
 
 fairness() {
-    have_tls fairness && run fairness "$seconds" "$cert" "$key" || run fairness "$seconds"
+    local tls=()
+    ! have_tls fairness || tls=("$cert" "$key")
+    run fairness "$seconds" "${tls[@]}"
 }
 
 queues() {

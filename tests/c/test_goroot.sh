@@ -24,6 +24,7 @@ refused() {
 }
 
 check copy-is-a-file test -f "$tree/$edited" -a ! -L "$tree/$edited"
+# shellcheck disable=SC2016 # the words are for the other shell
 check copy-differs bash -c '! cmp -s "$1" "$2"' - "$tree/$edited" "$own/$edited"
 check original-is-as-it-was grep -q '_SigNotify' "$own/$edited"
 check unknown-godebug-setting refused nosuchsetting "no GODEBUG setting 'nosuchsetting'"

@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/errno"
@@ -89,7 +90,7 @@ func (c *forC) Open(handle uint64) {
 	defer k.mu.Unlock()
 	k.serial, k.shared.Serial = handle, handle
 	if !k.terminated.Load() {
-		k.shared.Handle.Store(handle)
+		atomic.StoreUint64(&k.shared.Handle, handle)
 	}
 }
 

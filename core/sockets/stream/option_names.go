@@ -64,9 +64,9 @@ var optionNames = map[Option]string{
 }
 
 // String returns the option's name in C without ZLINK_, or its number.
-func (o Option) String() string {
-	if name, ok := optionNames[o]; ok {
+func (opt Option) String() string {
+	if name, ok := optionNames[opt]; ok {
 		return name
 	}
-	return strconv.Itoa(int(o))
+	return strconv.Itoa(int(opt))
 }

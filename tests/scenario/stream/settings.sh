@@ -61,6 +61,7 @@ setting EXTRA_STACKS ""
 setting REQUIRED "" # stacks; all but cppserver
 
 # What s3 varies, and the values; an empty list leaves a parameter out.
+# shellcheck disable=SC2034 # run_stream_compare.sh reads it
 sweep_names=(backlog hwm buffers io-threads connect-concurrency size inflight ccu)
 setting_list S3_BACKLOG "128 1024 32768"
 setting_list S3_HWM "1000 100000 1000000"
