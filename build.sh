@@ -18,7 +18,8 @@ usage: ./build.sh COMMAND [-v]
                        about a minute: fails when the ratio is below the one in
                        tests/scenario/stream/floor.txt; not part of test
   test [--only PART]   run every check, or one part of them:
-                       go     gofmt, go vet, Go tests, Go tests with -race
+                       lint   as ./build.sh lint
+                       go     Go tests, Go tests with -race
                        c      C programs, C tests, install test; clients and
                               servers of others: openssl, curl, Node, Chromium
                        asan   C tests with AddressSanitizer
@@ -28,6 +29,15 @@ usage: ./build.sh COMMAND [-v]
                               ran in go and c
                        What is missing for it is installed; how much that is, is
                        said before.
+  lint [--fix]         the formatters and checkers of Go, C and shell scripts; --fix has the
+                       formatters write what they would
+  one [OPTION...] NAME[:CASE]
+                       build what it takes and run one test: a C test program, or one
+                       of its cases (basic, basic:two_clients); a Go test (TestOpen,
+                       core/engine:TestGate). --asan: a C test with AddressSanitizer;
+                       --race: a Go test with the race detector; --times N
+  cover                what the tests reach of core/ and capi/, as a table; fails below
+                       90 %; takes about 8 minutes
   newcomer             run both commands of the README, in order, in a bare Debian
                        that is made for it and removed (as root, with debootstrap)
   mutate [NAME...]     put faults into a copy of the library, one at a time, and expect
@@ -51,17 +61,14 @@ verbose=
 . scripts/compile.sh
 # shellcheck source=scripts/stages.sh
 . scripts/stages.sh
+# shellcheck source=scripts/lint.sh
+. scripts/lint.sh
+# shellcheck source=scripts/one.sh
+. scripts/one.sh
+# shellcheck source=scripts/cover.sh
+. scripts/cover.sh
 
 # ------------------------------------------------------------------ stages
-
-check_format() {
-    local bad
-    bad=$(find . -path ./build -prune -o -name '*.go' -print0 | xargs -0 gofmt -l)
-    [ -z "$bad" ] || {
-        printf 'not formatted:\n%s\n' "$bad"
-        return 1
-    }
-}
 
 # The core must build and pass where there is no C compiler. The log is what
 # doc/conformance.md is checked against.
@@ -78,19 +85,17 @@ go_race_tests() {
     CGO_ENABLED=1 go test -race "-ldflags=-X=github.com/zlink/zlink/core.testThreads=$test_threads" ./core/...
 }
 
-# Tests that find what they need missing say "skipped"; the reasons are in CTest's
-# log, also when they pass.
+# run_ctest DIR [ARG...]: tests that find what they need missing say "skipped"; the
+# reasons are in CTest's log, also when they pass.
 run_ctest() {
     local rc=0
-    (cd "$1" && ctest --output-on-failure --no-tests=error --timeout 300) || rc=$?
+    (cd "$1" && ctest --output-on-failure --no-tests=error --timeout 300 "${@:2}") || rc=$?
     awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 }
         /^skipped|SKIPPED/ { print "not run here: " name ": " $0 }' "$1/Testing/Temporary/LastTest.log"
     return "$rc"
 }
 
 stages_go() {
-    stage "gofmt" "every Go file is formatted" check_format
-    stage "go vet" "Go's own checks" go vet ./...
     stage "go test" "Go tests, without a C compiler; layouts of Go and C" go_tests
     stage "go test -race" "Go tests with the race detector" go_race_tests
 }
@@ -137,8 +142,9 @@ stages_report() {
 
 needs_of() {
     case $1 in
+        lint) echo shellcheck ;;
         c) echo g++ clang pkg-config openssl curl node chromium certutil python3 ss ;;
-        asan) echo g++ clang pkg-config openssl ;;
+        asan | cover) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
     esac
 }
@@ -149,14 +155,14 @@ needs_of() {
 allow_many_sockets() { ulimit -n "$(ulimit -H -n)" 2>/dev/null || true; }
 
 cmd_test() {
-    local parts=(go c asan model report doc) part tools
+    local parts=(go c asan model report doc)
     while [ $# -gt 0 ]; do
         case $1 in
             -v | --verbose) verbose=yes ;;
             --only)
                 parts=("${2-}")
-                [[ ${2-} =~ ^(go|c|asan|model|report|doc)$ ]] ||
-                    die "--only takes go, c, asan, model, report or doc"
+                [[ ${2-} =~ ^(lint|go|c|asan|model|report|doc)$ ]] ||
+                    die "--only takes lint, go, c, asan, model, report or doc"
                 shift
                 ;;
             *) die "test does not know '$1'; see ./build.sh help" ;;
@@ -164,22 +170,74 @@ cmd_test() {
         shift
     done
 
+    run_parts "all parts take 10 to 20 minutes on 2 processors" "${parts[@]}"
+}
+
+# run_parts TIME PART...: installs what they need, and runs their stages.
+run_parts() {
+    local time=$1 part tools
+    shift
     need_build_tools
-    for part in "${parts[@]}"; do
+    for part in "$@"; do
         read -ra tools <<<"$(needs_of "$part")"
         need "${tools[@]}"
-        case $part in c | asan) need_library libuv libuv1-dev ;; esac
-        [ "$part" != c ] || want_stacks
+        case $part in
+            c) want_stacks ;;
+            lint) want has_clang_format "the layout of C files" "clang-format-$clang_format_version" ;;
+        esac
+        case $part in c | asan | cover) need_library libuv libuv1-dev ;; esac
     done
     install_missing
+    case " $* " in *" lint "*) say_staticcheck ;; esac
     allow_many_sockets
 
     rm -rf "$logs"
     mkdir -p "$logs"
-    for part in "${parts[@]}"; do count_stages "stages_$part"; done
-    echo "$stages_total stages; all parts take 10 to 20 minutes on 2 processors (logs: $PWD/$logs; -v shows them)"
-    for part in "${parts[@]}"; do "stages_$part"; done
+    for part in "$@"; do count_stages "stages_$part"; done
+    echo "$stages_total stages; $time (logs: $PWD/$logs; -v shows them)"
+    for part in "$@"; do "stages_$part"; done
     stages_end
+}
+
+cmd_lint() {
+    take_verbose "$@"
+    case ${rest[*]} in
+        '') run_parts "half a minute; two minutes when the tools have to be built first" lint ;;
+        --fix) lint_fix ;;
+        *) die "lint does not know '${rest[*]}'; see ./build.sh help" ;;
+    esac
+}
+
+cmd_one() {
+    local name=
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -v | --verbose) verbose=yes ;;
+            --asan) one_asan=yes ;;
+            --race) one_race=yes ;;
+            --times)
+                one_times=${2-}
+                [[ $one_times =~ ^[1-9][0-9]*$ ]] || die "--times takes a number"
+                shift
+                ;;
+            -*) die "one does not know '$1'; see ./build.sh help" ;;
+            *)
+                [ -z "$name" ] || die "one takes one name, not '$name' and '$1'"
+                name=$1
+                ;;
+        esac
+        shift
+    done
+    [ -n "$name" ] || die "one takes the name of a test; see ./build.sh help"
+    need_build_tools
+    install_missing
+    allow_many_sockets
+    one_test "$name"
+}
+
+cmd_cover() {
+    take_verbose "$@"
+    run_parts "about 8 minutes on 2 processors" cover
 }
 
 # take_verbose ARG...: sets verbose, and rest to what is no -v.
@@ -229,6 +287,9 @@ case ${1-help} in
     lib) cmd_lib "${@:2}" ;;
     run) cmd_run "${@:2}" ;;
     test) cmd_test "${@:2}" ;;
+    lint) cmd_lint "${@:2}" ;;
+    one) cmd_one "${@:2}" ;;
+    cover) cmd_cover "${@:2}" ;;
     bench-check) cmd_bench_check "${@:2}" ;;
     mutate) cmd_mutate "${@:2}" ;;
     newcomer) exec scripts/newcomer.sh "${@:2}" ;;

@@ -2,7 +2,8 @@
 
 package main
 
-// #include "zlink.h"
+// #include <stdint.h>
+// #include <stddef.h>
 import "C"
 
 import (
@@ -32,7 +33,7 @@ func zgo_no_messages(handle C.uintptr_t) C.int {
 func zgo_send_to(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.ForC().SendTo(uint32(peer), bytes(data, size), owner, flags&C.ZLINK_DONTWAIT != 0)
+		err = k.ForC().SendTo(uint32(peer), bytes(data, size), owner, flags&flagDontWait != 0)
 	}
 	return result(err)
 }

@@ -2,9 +2,6 @@
 
 package main
 
-// #include "internal.h"
-import "C"
-
 import (
 	"sync"
 
@@ -17,7 +14,7 @@ import (
 // generation of 28 bits, a slot of 20. What a caller passes is looked up and
 // compared, never followed.
 const (
-	slotBits   = C.ZL_SLOT_BITS
+	slotBits   = 20
 	maxSlots   = 1 << slotBits
 	generation = 1<<28 - 1
 

@@ -2,7 +2,7 @@
 
 package main
 
-// #include "zlink.h"
+// #include "poll.h"
 import "C"
 
 import (
@@ -20,16 +20,14 @@ func duration(ms int64) time.Duration {
 
 //export zgo_poll
 func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
-	items := unsafe.Slice((*C.zlink_pollitem_t)(first), count)
+	items := unsafe.Slice((*C.zl_pollitem)(first), count)
 	poll := make([]stream.PollItem, len(items))
 	for i := range items {
 		poll[i] = stream.PollItem{Fd: int(items[i].fd), Events: int16(items[i].events)}
-		// Read as a number: what is no address must not lie in a pointer that Go's collector could meet.
-		handle := *(*uintptr)(unsafe.Pointer(&items[i].socket))
-		if handle == 0 {
+		if items[i].socket == 0 {
 			continue
 		}
-		c, err := closerOf(handle)
+		c, err := closerOf(uintptr(items[i].socket))
 		if err != nil {
 			return result(err)
 		}

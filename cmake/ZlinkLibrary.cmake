@@ -62,11 +62,37 @@ string(APPEND zlink_ldflags " -extldflags \"${zlink_extldflags}\"")
 set(zlink_goroot "${PROJECT_BINARY_DIR}/go/_goroot")
 
 # The tag is for what only the edited Go has.
-set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false -tags=zlink_goroot)
+set(zlink_go_flags -buildmode=c-shared -trimpath -buildvcs=false)
+set(zlink_tags zlink_goroot)
 if(ZLINK_SANITIZE)
   list(APPEND zlink_go_flags -asan)
   string(APPEND zlink_cflags " -fno-omit-frame-pointer -DZLINK_CHECK_GATE")
 endif()
+
+# What a user's compiler warns of is no reason not to build; here it is.
+if(ZLINK_WERROR)
+  string(APPEND zlink_cflags " -Werror")
+endif()
+
+# Counts what runs, in Go and in capi's C files (./build.sh cover). The time makes Go
+# compile anew what gcc keeps notes about.
+set(zlink_cc_environment "")
+if(ZLINK_COVER)
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    message(FATAL_ERROR "ZLINK_COVER needs gcc")
+  endif()
+  set(zlink_cover_dir "${PROJECT_BINARY_DIR}/gcov")
+  file(MAKE_DIRECTORY "${zlink_cover_dir}")
+  string(TIMESTAMP zlink_cover_time "%s")
+  set(zlink_cover_time "${zlink_cover_time}" CACHE INTERNAL "when this build was configured first")
+  set(zlink_cc_environment "COVER_CC=${zlink_cc}" "COVER_DIR=${zlink_cover_dir}"
+    "COVER_SOURCES=${PROJECT_SOURCE_DIR}/capi")
+  set(zlink_cc "${zlink_cmake_sources}/cover-cc.sh")
+  list(APPEND zlink_go_flags -cover -covermode=atomic -coverpkg=./capi,./core/...)
+  string(APPEND zlink_tags ",zlink_cover")
+  string(APPEND zlink_cflags " -DZLINK_COVER=${zlink_cover_time}")
+endif()
+list(APPEND zlink_go_flags -tags=${zlink_tags})
 
 file(GLOB_RECURSE zlink_sources CONFIGURE_DEPENDS
   core/*.go core/*.s core/*.h capi/*.go capi/*.c capi/*.h include/*.h)
@@ -111,7 +137,7 @@ add_custom_command(
     "-DCHECK_GATE=${ZLINK_SANITIZE}"
     -P "${zlink_cmake_sources}/GoRuntime.cmake"
   COMMAND ${CMAKE_COMMAND} -E env
-    "GOROOT=${zlink_goroot}" GOTOOLCHAIN=local GOOS=linux GOARCH=${zlink_goarch}
+    ${zlink_cc_environment} "GOROOT=${zlink_goroot}" GOTOOLCHAIN=local GOOS=linux GOARCH=${zlink_goarch}
     CGO_ENABLED=1 "CC=${zlink_cc}" "CGO_CFLAGS=${zlink_cflags}"
     "${zlink_goroot}/bin/go" build ${zlink_go_flags} -o "${zlink_go_output}"
     "-ldflags=${zlink_ldflags}" ./capi

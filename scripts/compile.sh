@@ -46,15 +46,18 @@ compile() {
 
 build_lib() { configure build && compile build --target zlink_lib; }
 
-build_all() { configure build && compile build; }
+# In the project's own builds a warning about the library's C code is an error.
+build_all() { configure build -DZLINK_WERROR=ON && compile build; }
 
 # The sanitized builds spread connections over four io threads, whatever the machine
 # has: what several of them do wrong shows there.
 test_threads=4
 
-build_asan() {
-    configure build/asan -DZLINK_SANITIZE=ON "-DZLINK_TEST_THREADS=$test_threads" && compile build/asan
+configure_asan() {
+    configure build/asan -DZLINK_SANITIZE=ON -DZLINK_WERROR=ON "-DZLINK_TEST_THREADS=$test_threads"
 }
+
+build_asan() { configure_asan && compile build/asan; }
 
 # What the load scenarios run: with stacks of the user's choice all there are.
 build_scenarios() {

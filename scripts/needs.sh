@@ -77,6 +77,17 @@ installation_of() {
         END { if (!n) exit 1; print n " packages, " load " to load, " disk " on disk" }'
 }
 
+# An optional package that this system does not have must not keep the others out.
+forget_unknown() {
+    local package known=()
+    for package in "${optional[@]}"; do
+        if apt-cache show "$package" >/dev/null 2>&1; then known+=("$package"); else
+            echo "left out: this system has no package $package"
+        fi
+    done
+    optional=("${known[@]}")
+}
+
 # Ends the script when a required package cannot be had.
 install_missing() {
     local all size
@@ -90,8 +101,13 @@ Install what your system's package manager has of them; on Debian and Ubuntu:
         return 0
     }
     mkdir -p build
-    size=$(installation_of "${all[@]}") ||
-        { apt_get -qq update >build/apt.log 2>&1 && size=$(installation_of "${all[@]}"); } || size="size unknown"
+    size=$(installation_of "${all[@]}") || {
+        apt_get -qq update >build/apt.log 2>&1 || true
+        forget_unknown
+        mapfile -t all < <(printf '%s\n' "${required[@]}" "${optional[@]}" | sed '/^$/d' | sort -u)
+        [ ${#all[@]} -gt 0 ] || return 0
+        size=$(installation_of "${all[@]}") || size="size unknown"
+    }
     echo "installing what is missing: ${all[*]}"
     echo "    with what these need: $size (log: build/apt.log)"
     # shellcheck disable=SC2024 # the log is the user's

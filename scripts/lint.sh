@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MPL-2.0
+# The checks of ./build.sh lint. Each is a stage: it prints what is wrong, and where.
+
+clang_format_version=19 # another one lays some lines out differently
+
+# files PATTERN...: the project's files of these names, each with a NUL.
+files() {
+    local pattern names=()
+    for pattern in "$@"; do names+=(-o -name "$pattern"); done
+    find . \( -path ./build -o -path ./.git \) -prune -o -type f \( "${names[@]:1}" \) -print0
+}
+
+# Debian's name first.
+clang_format() {
+    local program
+    for program in "clang-format-$clang_format_version" clang-format; do
+        "$program" --version 2>/dev/null | grep -q "version $clang_format_version\." || continue
+        echo "$program"
+        return
+    done
+    return 1
+}
+
+has_clang_format() { clang_format >/dev/null; }
+
+# The folders of the modules; ./... does not go from one into another.
+modules() { find . -path ./build -prune -o -name go.mod -printf '%h\n' | sort; }
+
+# has_go_files MODULE: a module may name tools, and nothing else.
+has_go_files() { [ -n "$(find "$1" -name '*.go' -print -quit)" ]; }
+
+lint_gofmt() {
+    local bad
+    bad=$(files '*.go' | xargs -0 gofmt -l)
+    [ -z "$bad" ] || {
+        printf 'not formatted:\n%s\n' "$bad"
+        return 1
+    }
+}
+
+lint_vet() {
+    local module
+    for module in $(modules); do
+        ! has_go_files "$module" || go -C "$module" vet ./...
+    done
+}
+
+# staticcheck.conf says what it checks.
+# shellcheck disable=SC2154 # root is build.sh's
+staticcheck() { go tool "-modfile=$root/scripts/lint/go.mod" staticcheck "$@"; }
+
+lint_staticcheck() {
+    local module
+    for module in $(modules); do
+        ! has_go_files "$module" || (cd "$module" && staticcheck ./...)
+    done
+}
+
+lint_c_format() {
+    local program
+    program=$(clang_format) || {
+        echo "not run here: clang-format $clang_format_version is not installed"
+        return 0
+    }
+    files '*.c' '*.h' '*.cpp' | xargs -0 "$program" --dry-run --Werror
+}
+
+# Scripts are what begins with #!, and what those read.
+lint_shell() { files '*.sh' run | xargs -0 shellcheck -x; }
+
+# What .editorconfig says of every text: tabs are for Go, also in documents, and lines
+# end with what can be seen.
+lint_text() {
+    local bad
+    bad=$(files '*.go' '*.c' '*.h' '*.cpp' '*.cs' '*.sh' '*.md' '*.cmake' CMakeLists.txt '*.pml' '*.py' '*.js' '*.html' |
+        xargs -0 awk '
+            /[ \t\r]$/ { print FILENAME ":" FNR ": blanks or a carriage return at the end of the line" }
+            /\t/ && FILENAME !~ /\.(go|md)$/ { print FILENAME ":" FNR ": a tab" }')
+    [ -z "$bad" ] || {
+        printf '%s\n' "$bad"
+        return 1
+    }
+}
+
+stages_lint() {
+    stage "gofmt" "Go files are formatted" lint_gofmt
+    stage "go vet" "Go's own checks, in every module" lint_vet
+    stage "staticcheck" "checks of Go code that go vet does not make" lint_staticcheck
+    stage "clang-format" "C files are formatted" lint_c_format
+    stage "shellcheck" "scripts" lint_shell
+    stage "text" "tabs, and blanks at the ends of lines" lint_text
+}
+
+# What the Go tool loads by itself, unlike apt-get's packages, is told of here.
+say_staticcheck() {
+    local module
+    module=$(go env GOMODCACHE)/$(sed -n 's|.*\(honnef.co/go/tools\) \(v[^ ]*\).*|\1@\2|p' scripts/lint/go.mod)
+    [ -d "$module" ] || echo "loading staticcheck: 6 Go modules, 28 MB on disk, built once in about a minute"
+}
+
+# lint --fix: what the formatters can mend.
+lint_fix() {
+    files '*.go' | xargs -0 gofmt -l -w
+    ! has_clang_format || files '*.c' '*.h' '*.cpp' | xargs -0 "$(clang_format)" -i
+}
