@@ -51,7 +51,7 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
     memcpy (m->u.short_.bytes, &code, sizeof code);
     if (ZL_LIKELY (!(msgs & ZL_DOWN_REASON)))
         return;
-    enum { room = 128 };
+    enum { room = ZL_CLOSE_REASON_MAX + 1 };
     content *c = malloc (sizeof *c + room);
     if (!c)
         return;
@@ -177,7 +177,7 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
 static bool ordinary (const zlink_msg_t *msg, uint32_t rid)
 {
     const message *m = valid_message (msg);
-    return m && m->routing_id == rid && message_size (m) < OWNED_MIN;
+    return m && m->routing_id == rid && message_size (m) < ZL_OWNED_MIN;
 }
 
 /* Queues the messages at the start of msgs that go to the peer of the first,
@@ -214,7 +214,7 @@ static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
         return zl_fail (EFAULT);
     ZL_ENTER (-1);
     size_t size = message_size (m);
-    void *owner = size >= OWNED_MIN ? owner_of (m) : NULL;
+    void *owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL;
     int result = ZL_GO (send_to) ((uintptr_t) handle, m->routing_id, message_data (m),
                               for_go (size), flags, owner);
     if (result < 0)
@@ -275,8 +275,7 @@ int zlink_stream_close_peer (void *handle, uint32_t routing_id)
 int zlink_stream_close_peer_with (void *handle, uint32_t routing_id, int code,
                                   const char *reason)
 {
-    enum { reason_max = 123 };
-    size_t size = reason ? strnlen (reason, reason_max + 1) : 0;
+    size_t size = reason ? strnlen (reason, ZL_CLOSE_REASON_MAX + 1) : 0;
     ZL_ENTER (-1);
     return zl_result (ZL_GO (close_peer_with) (
       (uintptr_t) handle, routing_id, code, (void *) reason, size));
@@ -290,17 +289,17 @@ int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
 
 int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
 {
-    zlink_stream_stats_t all;
+    zlink_stream_stats_t all = {0};
+    zl_stats counters;
     if (!out)
         return zl_fail (EFAULT);
     ZL_ENTER (-1);
     size_t size = out->size;
-    memset (&all, 0, sizeof all);
-    int result = ZL_GO (stats) ((uintptr_t) handle, size, &all.connections,
-                            sizeof all / sizeof (uint64_t) - 1);
+    int result = ZL_GO (stats) ((uintptr_t) handle, size, &counters);
     if (result < 0)
         return zl_result (result);
     all.size = size;
+    memcpy (&all.connections, &counters, sizeof counters);
     memcpy (out, &all, size < sizeof all ? size : sizeof all);
     if (size > sizeof all) /* of a later version: fields that are not here */
         memset ((char *) out + sizeof all, 0, size - sizeof all);

@@ -2,8 +2,7 @@
 
 package main
 
-// #include <stdint.h>
-// #include <stddef.h>
+// #include "zlink.h"
 import "C"
 
 import (
@@ -33,7 +32,7 @@ func zgo_no_messages(handle C.uintptr_t) C.int {
 func zgo_send_to(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.ForC().SendTo(uint32(peer), bytes(data, size), owner, flags&flagDontWait != 0)
+		err = k.ForC().SendTo(uint32(peer), bytes(data, size), owner, flags&C.ZLINK_DONTWAIT != 0)
 	}
 	return result(err)
 }

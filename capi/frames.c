@@ -155,7 +155,7 @@ static bool send_ordinary (void *handle, const void *buf, size_t len, int flags)
     if (ZL_UNLIKELY (!k))
         return false;
     if (k->tx_phase == ZL_PHASE_BODY) {
-        if (ZL_UNLIKELY (len > ZL_LARGE_CAP - 4
+        if (ZL_UNLIKELY (len > ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE - 4
                          || (len == 1 && *(const uint8_t *) buf == 0)))
             return false;
         return append_frame (handle, k, buf, len);

@@ -2,8 +2,7 @@
 
 package main
 
-// #include <stddef.h>
-// #include <stdint.h>
+// #include "zlink.h"
 import "C"
 
 import (
@@ -31,16 +30,11 @@ func zgo_resume(handle C.uintptr_t) {
 //export zgo_free_session
 func zgo_free_session(s unsafe.Pointer) { shm.FreeSession((*shm.Session)(s)) }
 
-const (
-	flagDontWait = 1
-	flagSndMore  = 2
-)
-
 //export zgo_send
 func zgo_send(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flags C.int) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
-		err = k.SendFrame(bytes(data, size), flags&flagSndMore != 0, flags&flagDontWait != 0)
+		err = k.SendFrame(bytes(data, size), flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0)
 	}
 	return result(err)
 }
@@ -53,7 +47,7 @@ func zgo_send_owned(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flag
 	if err != nil {
 		return result(err)
 	}
-	taken, err := k.ForC().SendFrameOwned(bytes(data, size), owner, flags&flagSndMore != 0, flags&flagDontWait != 0)
+	taken, err := k.ForC().SendFrameOwned(bytes(data, size), owner, flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0)
 	if err != nil {
 		return result(err)
 	}

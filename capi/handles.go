@@ -2,6 +2,9 @@
 
 package main
 
+// #include "internal.h"
+import "C"
+
 import (
 	"sync"
 
@@ -14,7 +17,7 @@ import (
 // generation of 28 bits, a slot of 20. What a caller passes is looked up and
 // compared, never followed.
 const (
-	slotBits   = 20
+	slotBits   = C.ZL_SLOT_BITS
 	maxSlots   = 1 << slotBits
 	generation = 1<<28 - 1
 

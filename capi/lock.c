@@ -9,12 +9,6 @@
 
 #include "internal.h"
 
-enum
-{
-    LOCK_TRIES = 64,
-    LOCK_NAP_NS = 50000
-};
-
 static bool try_lock_session (zl_session *s)
 {
     uint32_t free_ = 0;
@@ -37,9 +31,9 @@ static bool barrier (void)
 
 void zl_lock_slow (zl_session *s)
 {
-    static const struct timespec nap = {0, LOCK_NAP_NS};
+    static const struct timespec nap = {0, ZL_LOCK_NAP};
     int before = errno;
-    for (int i = 0; i < LOCK_TRIES; i++)
+    for (int i = 0; i < ZL_LOCK_TRIES; i++)
         if (try_lock_session (s))
             return;
     atomic_fetch_add (&s->tx_waiters, 1);

@@ -324,7 +324,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
     message *m = as_message (msg);
     size_t size = message_size (m);
     int result = size > INT_MAX ? INT_MAX : (int) size;
-    if (size >= OWNED_MIN && size <= UINT32_MAX) {
+    if (size >= ZL_OWNED_MIN && size <= UINT32_MAX) {
         ZL_ENTER (-1);
         int taken = ZL_GO (send_owned) ((uintptr_t) socket, message_data (m), size, flags,
                                     owner_of (m));

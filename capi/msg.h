@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "types.h"
 #include "zlink.h"
 
 /* Kinds of a message. Anything else is not a message: EFAULT. */
@@ -27,9 +28,9 @@ enum
 
 enum
 {
-    PEER_NONE = 0,
-    PEER_IP4 = 4,
-    PEER_IP6 = 6,
+    PEER_NONE = ZL_IP_NONE,
+    PEER_IP4 = ZL_IP4,
+    PEER_IP6 = ZL_IP6,
     PEER_TEXT = 7, /* peer.text, owned */
 
     ZONE_AT = 4, /* of a link-local address its zone lies in peer.ip */
@@ -38,9 +39,7 @@ enum
     /* In the mode COMPAT a received body from this size on stays in its slab.
      * Shorter ones are copied, so that a message kept for long pins little more
      * than itself. In FAST all above INLINE_MAX stay, within a bound (fast.c). */
-    VIEW_MIN = 16 << 10,
-    /* A body sent from this size on is not copied. */
-    OWNED_MIN = 32 << 10
+    VIEW_MIN = 16 << 10
 };
 
 typedef struct content

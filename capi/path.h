@@ -67,7 +67,7 @@ static inline bool inbox_is_node (zl_inbox *inbox, void *head)
 static inline bool inbox_empty (zl_inbox *inbox)
 {
     return !inbox_is_node (
-      inbox, atomic_load_explicit (inbox, memory_order_acquire));
+      inbox, atomic_load_explicit (&inbox->head, memory_order_acquire));
 }
 
 /* Inbox.Push for a session that becomes dirty; true: the shard sleeps. The
@@ -75,14 +75,19 @@ static inline bool inbox_empty (zl_inbox *inbox)
 static inline bool push_dirty (zl_session *s)
 {
     zl_inbox *inbox = &s->shard->dirty;
-    void *old = atomic_load_explicit (inbox, memory_order_relaxed);
+    void *old = atomic_load_explicit (&inbox->head, memory_order_relaxed);
     bool asleep;
     do {
         asleep = old == (void *) inbox;
-        __atomic_store_n (&s->dirty_next, asleep ? NULL : old,
-                          __ATOMIC_RELAXED);
-    } while (!atomic_compare_exchange_weak (inbox, &old, s));
+        atomic_store_explicit (&s->dirty_next, asleep ? NULL : old,
+                               memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak (&inbox->head, &old, s));
     return asleep;
+}
+
+static inline zl_run *next_of (zl_run *r)
+{
+    return atomic_load_explicit (&r->run_head.next, memory_order_relaxed);
 }
 
 /* Queues.NextRun: makes the oldest run the one being read. */
@@ -92,15 +97,15 @@ static inline bool next_run (zl_queues *k)
     if (!r) {
         if (inbox_empty (&k->rx_inbox))
             return false;
-        zl_run *newest = atomic_exchange (&k->rx_inbox, NULL);
+        zl_run *newest = atomic_exchange (&k->rx_inbox.head, NULL);
         while (newest) {
-            zl_run *older = newest->run_head.next;
-            newest->run_head.next = r;
+            zl_run *older = next_of (newest);
+            atomic_store_explicit (&newest->run_head.next, r, memory_order_relaxed);
             r = newest;
             newest = older;
         }
     }
-    k->rx_list = r->run_head.next;
+    k->rx_list = next_of (r);
     k->rx_run = r;
     atomic_store_explicit (&k->rx_hand, 1, memory_order_relaxed);
     if (ZL_LIKELY (r->run_head.kind == ZL_RUN_DATA)) {
@@ -112,18 +117,11 @@ static inline bool next_run (zl_queues *k)
 
 /* ------------------------------------------------------------------ pools */
 
-enum
-{
-    LOW_BITS = 10,
-    LOW_TAG = (1 << LOW_BITS) - 1
-};
-#define ADDR_MASK (((uint64_t) 1 << 48) - 1 - LOW_TAG)
-
 static inline uint64_t repack (uint64_t head, void *block)
 {
-    uint64_t tag = ((head & LOW_TAG) | (head >> 48 << LOW_BITS)) + 1;
-    return (uint64_t) (uintptr_t) block | (tag & LOW_TAG)
-           | (tag >> LOW_BITS << 48);
+    uint64_t tag = ((head & ZL_LOW_TAG) | (head >> 48 << ZL_LOW_BITS)) + 1;
+    return (uint64_t) (uintptr_t) block | (tag & ZL_LOW_TAG)
+           | (tag >> ZL_LOW_BITS << 48);
 }
 
 /* Tests put something in the middle of a pop. */
@@ -138,8 +136,10 @@ static inline uint64_t repack (uint64_t head, void *block)
 
 static inline size_t block_size (const zl_pool *pool)
 {
-    static const size_t sizes[] = {1 << 10,  4 << 10,   16 << 10,
-                                   64 << 10, 256 << 10, 1088 << 10};
+    static const size_t sizes[] = {
+      ZL_TINY_CHUNK_SIZE,  ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
+      ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE,        ZL_BIG_SLAB_SIZE};
+    _Static_assert (sizeof sizes / sizeof *sizes == ZL_CLASS_DEDICATED, "pools");
     return sizes[pool - zl_pools];
 }
 #define POISON(pool, block)                                                    \
@@ -156,7 +156,7 @@ static inline void *pool_pop (zl_pool *pool)
 {
     uint64_t head = atomic_load (&pool->head);
     for (;;) {
-        void *block = (void *) (uintptr_t) (head & ADDR_MASK);
+        void *block = (void *) (uintptr_t) (head & ZL_ADDR_MASK);
         if (!block)
             return NULL;
         void *next = atomic_load ((_Atomic (void *) *) block);
@@ -175,7 +175,7 @@ static inline void pool_push (zl_pool *pool, void *block)
     uint64_t head = atomic_load (&pool->head);
     do
         atomic_store ((_Atomic (void *) *) block,
-                      (void *) (uintptr_t) (head & ADDR_MASK));
+                      (void *) (uintptr_t) (head & ZL_ADDR_MASK));
     while (!atomic_compare_exchange_weak (&pool->head, &head,
                                           repack (head, block)));
 }
@@ -238,7 +238,7 @@ static inline void unlock_session (zl_session *s)
 static inline bool has_room (zl_session *s)
 {
     return s->tx_hwm == 0
-           || __atomic_load_n (&s->tx_queued, __ATOMIC_RELAXED)
+           || atomic_load_explicit (&s->tx_queued, memory_order_relaxed)
                   - atomic_load (&s->tx_done)
                 < s->tx_hwm;
 }
@@ -246,8 +246,10 @@ static inline bool has_room (zl_session *s)
 /* A free chunk of at least this class with room for need bytes, or NULL. */
 static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
 {
-    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_MID_CAP,
-                                 ZL_LARGE_CAP};
+    static const size_t cap[] = {ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE,
+                                 ZL_SMALL_CHUNK_SIZE - ZL_HEADER_SIZE,
+                                 ZL_MID_CHUNK_SIZE - ZL_HEADER_SIZE,
+                                 ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE};
     if (class_ > ZL_CLASS_LARGE)
         class_ = ZL_CLASS_LARGE;
     while (need > cap[class_])
@@ -270,9 +272,9 @@ static inline zl_chunk *chunk_for (zl_session *s, size_t need)
         return NULL;
     atomic_store_explicit (&c->next, NULL, memory_order_relaxed);
     c->start = c->end = c->msgs = c->open = 0;
-    c->ext = NULL;
+    c->ext = 0;
     c->ext_len = c->ext_all = 0;
-    c->owner = NULL;
+    c->owner = 0;
     if (tail)
         atomic_store_explicit (&tail->next, c, memory_order_relaxed);
     else
@@ -294,8 +296,9 @@ static inline bool put_message (zl_session *s, const void *buf, size_t len)
     store_be32 (to, (uint32_t) len);
     memcpy (to + 4, buf, len);
     c->end += 4 + (uint32_t) len;
+    uint32_t queued = atomic_load_explicit (&s->tx_queued, memory_order_relaxed);
     c->msgs++;
-    __atomic_store_n (&s->tx_queued, s->tx_queued + 1, __ATOMIC_RELAXED);
+    atomic_store_explicit (&s->tx_queued, queued + 1, memory_order_relaxed);
     s->tx_bytes += 4 + len;
     return true;
 }

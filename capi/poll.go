@@ -2,7 +2,7 @@
 
 package main
 
-// #include "poll.h"
+// #include "zlink.h"
 import "C"
 
 import (
@@ -20,14 +20,16 @@ func duration(ms int64) time.Duration {
 
 //export zgo_poll
 func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
-	items := unsafe.Slice((*C.zl_pollitem)(first), count)
+	items := unsafe.Slice((*C.zlink_pollitem_t)(first), count)
 	poll := make([]stream.PollItem, len(items))
 	for i := range items {
 		poll[i] = stream.PollItem{Fd: int(items[i].fd), Events: int16(items[i].events)}
-		if items[i].socket == 0 {
+		// Read as a number: what is no address must not lie in a pointer that Go's collector could meet.
+		handle := *(*uintptr)(unsafe.Pointer(&items[i].socket))
+		if handle == 0 {
 			continue
 		}
-		c, err := closerOf(uintptr(items[i].socket))
+		c, err := closerOf(handle)
 		if err != nil {
 			return result(err)
 		}

@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Monitoring and peers: one call of Go each. */
 #include "internal.h"
-#include "watch.h"
 #include "zlink.h"
 #include "_cgo_export.h"
-
-#define SAME(type, other, field)                                               \
-    _Static_assert (offsetof (type, field) == offsetof (other, field), #field)
-
-SAME (zlink_monitor_event_t, zl_monitor_event, value);
-SAME (zlink_monitor_event_t, zl_monitor_event, routing_id);
-SAME (zlink_monitor_event_t, zl_monitor_event, local_addr);
-SAME (zlink_monitor_event_t, zl_monitor_event, remote_addr);
-SAME (zlink_peer_info_t, zl_peer_info, remote_addr);
-SAME (zlink_peer_info_t, zl_peer_info, connected_time);
-SAME (zlink_peer_info_t, zl_peer_info, msgs_sent);
-SAME (zlink_peer_info_t, zl_peer_info, msgs_received);
-_Static_assert (sizeof (zlink_routing_id_t) == sizeof (zl_routing_id), "id");
 
 void *zlink_socket_monitor_open (void *socket, int events)
 {
@@ -33,8 +19,7 @@ int zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags)
     ZL_ENTER (-1);
     if (!event)
         return zl_fail (EFAULT);
-    return zl_result (
-      ZL_GO (monitor_recv) ((uintptr_t) monitor, (zl_monitor_event *) event, flags));
+    return zl_result (ZL_GO (monitor_recv) ((uintptr_t) monitor, event, flags));
 }
 
 int zlink_socket_monitor (void *socket, const char *addr, int events)
@@ -55,8 +40,8 @@ int zlink_socket_peer_info (void *socket,
     if (!routing_id || !info)
         return zl_fail (EFAULT);
     return zl_result (ZL_GO (peer_info) ((uintptr_t) socket,
-                                     (zl_routing_id *) routing_id,
-                                     (zl_peer_info *) info));
+                                         (zlink_routing_id_t *) routing_id,
+                                         info));
 }
 
 int zlink_socket_peer_routing_id (void *socket,
@@ -67,7 +52,7 @@ int zlink_socket_peer_routing_id (void *socket,
     if (!routing_id)
         return zl_fail (EFAULT);
     return zl_result (
-      ZL_GO (peer_id) ((uintptr_t) socket, index, (zl_routing_id *) routing_id));
+      ZL_GO (peer_id) ((uintptr_t) socket, index, routing_id));
 }
 
 int zlink_socket_peer_count (void *socket)
@@ -81,6 +66,5 @@ int zlink_socket_peers (void *socket, zlink_peer_info_t *peers, size_t *count)
     ZL_ENTER (-1);
     if (!count)
         return zl_fail (EFAULT);
-    return zl_result (ZL_GO (peers) ((uintptr_t) socket, (zl_peer_info *) peers,
-                                 *count, count));
+    return zl_result (ZL_GO (peers) ((uintptr_t) socket, peers, *count, count));
 }

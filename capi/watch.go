@@ -4,7 +4,7 @@ package main
 
 /*
 #include "internal.h"
-#include "watch.h"
+#include "zlink.h"
 */
 import "C"
 
@@ -20,12 +20,12 @@ import (
 //export zgo_monitor_open
 func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t {
 	k, err := socketOf(uintptr(handle))
-	if err == nil && events&eventAll == 0 {
+	if err == nil && events&C.ZLINK_EVENT_ALL == 0 {
 		err = errno.New(errno.EINVAL, "%#x names no event", int(events))
 	}
 	var m *stream.Monitor
 	if err == nil {
-		m, err = k.Monitor(engine.EventKind(events & eventAll))
+		m, err = k.Monitor(engine.EventKind(events & C.ZLINK_EVENT_ALL))
 	}
 	if err != nil {
 		*code = result(err)
@@ -48,20 +48,17 @@ func zgo_monitors_stop(handle C.uintptr_t) C.int {
 	return result(err)
 }
 
-// eventAll is ZLINK_EVENT_ALL.
-const eventAll = 0xFFFF
-
 //export zgo_monitor_recv
-func zgo_monitor_recv(handle C.uintptr_t, out *C.zl_monitor_event, flags C.int) C.int {
+func zgo_monitor_recv(handle C.uintptr_t, out *C.zlink_monitor_event_t, flags C.int) C.int {
 	m, err := monitorOf(uintptr(handle))
 	if err != nil {
 		return result(err)
 	}
-	e, err := m.Recv(flags&flagDontWait != 0)
+	e, err := m.Recv(flags&C.ZLINK_DONTWAIT != 0)
 	if err != nil {
 		return result(err)
 	}
-	*out = C.zl_monitor_event{event: C.uint64_t(e.Kind), value: C.uint64_t(e.Value)}
+	*out = C.zlink_monitor_event_t{event: C.uint64_t(e.Kind), value: C.uint64_t(e.Value)}
 	setID(&out.routing_id, e.RoutingID)
 	setText(&out.local_addr, e.Local)
 	setText(&out.remote_addr, e.Remote)
@@ -69,7 +66,7 @@ func zgo_monitor_recv(handle C.uintptr_t, out *C.zl_monitor_event, flags C.int) 
 	return 0
 }
 
-func setID(out *C.zl_routing_id, id []byte) {
+func setID(out *C.zlink_routing_id_t, id []byte) {
 	out.size = C.uint8_t(copy(unsafe.Slice((*byte)(&out.data[0]), len(out.data)), id))
 }
 
@@ -79,15 +76,15 @@ func setText(out *[256]C.char, text string) {
 	out[n] = 0
 }
 
-func setPeer(out *C.zl_peer_info, p stream.Peer) {
-	*out = C.zl_peer_info{connected_time: C.uint64_t(p.Connected.UnixMilli()), msgs_sent: C.uint64_t(p.Sent),
+func setPeer(out *C.zlink_peer_info_t, p stream.Peer) {
+	*out = C.zlink_peer_info_t{connected_time: C.uint64_t(p.Connected.UnixMilli()), msgs_sent: C.uint64_t(p.Sent),
 		msgs_received: C.uint64_t(p.Received)}
 	setID(&out.routing_id, p.RoutingID)
 	setText(&out.remote_addr, p.Remote)
 }
 
 //export zgo_peer_info
-func zgo_peer_info(handle C.uintptr_t, id *C.zl_routing_id, out *C.zl_peer_info) C.int {
+func zgo_peer_info(handle C.uintptr_t, id *C.zlink_routing_id_t, out *C.zlink_peer_info_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err != nil {
 		return result(err)
@@ -101,7 +98,7 @@ func zgo_peer_info(handle C.uintptr_t, id *C.zl_routing_id, out *C.zl_peer_info)
 }
 
 //export zgo_peer_id
-func zgo_peer_id(handle C.uintptr_t, index C.int, out *C.zl_routing_id) C.int {
+func zgo_peer_id(handle C.uintptr_t, index C.int, out *C.zlink_routing_id_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err != nil {
 		return result(err)
@@ -131,7 +128,7 @@ func zgo_peer_count(handle C.uintptr_t) C.int {
 // without out, how many there are.
 //
 //export zgo_peers
-func zgo_peers(handle C.uintptr_t, out *C.zl_peer_info, room C.size_t, count *C.size_t) C.int {
+func zgo_peers(handle C.uintptr_t, out *C.zlink_peer_info_t, room C.size_t, count *C.size_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err != nil {
 		return result(err)

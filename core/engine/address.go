@@ -5,6 +5,7 @@ package engine
 import (
 	"net/netip"
 
+	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -18,19 +19,19 @@ func ipOf(a Address) (ip [16]byte, kind uint8, port uint16, zone uint32) {
 	case addr.Is4():
 		four := addr.As4()
 		copy(ip[:], four[:])
-		return ip, 4, a.Port(), 0
+		return ip, shm.IP4, a.Port(), 0
 	case addr.Is6():
-		return addr.As16(), 6, a.Port(), sys.ZoneID(addr.Zone())
+		return addr.As16(), shm.IP6, a.Port(), sys.ZoneID(addr.Zone())
 	}
-	return ip, 0, 0, 0
+	return ip, shm.IPNone, 0, 0
 }
 
 // addressOfIP is the address that ipOf returned the parts of.
 func addressOfIP(ip [16]byte, kind uint8, port uint16, zone uint32) Address {
 	switch kind {
-	case 4:
+	case shm.IP4:
 		return ipAddress(netip.AddrFrom4([4]byte(ip[:4])), port)
-	case 6:
+	case shm.IP6:
 		return ipAddress(sys.InZone(netip.AddrFrom16(ip), zone), port)
 	}
 	return Address{}

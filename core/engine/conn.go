@@ -180,19 +180,19 @@ func (c *Conn) push(r *shm.Run) {
 
 // pushEvent hands an event to the socket.
 func (c *Conn) pushEvent(e *shm.RunHead) {
-	atomic.AddInt32(&c.queues.RxEvents, 1)
+	c.queues.RxEvents.Add(1)
 	c.push(e.Run())
 }
 
 // dropRun releases a run that a closed socket does not take.
 func (c *Conn) dropRun(r *shm.Run) {
 	if r.Kind != shm.RunData {
-		atomic.AddInt32(&c.queues.RxEvents, -1)
+		c.queues.RxEvents.Add(-1)
 	}
 	switch {
 	case r.Kind == shm.RunData:
-		atomic.AddInt32(&c.Shared.RxQueued, -int32(r.Msgs))
-		atomic.AddInt64(&c.queues.RxWaiting, -int64(r.Size))
+		c.Shared.RxQueued.Add(-int32(r.Msgs))
+		c.queues.RxWaiting.Add(-int64(r.Size))
 		r.Slab.Release()
 	case r.Kind == shm.RunDisconnected:
 		c.owner.Unreceived(c.Shared)

@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/errno"
@@ -64,7 +63,7 @@ func (sh *Shard) leaveRole() {
 	if owing != sh.owing.Load() {
 		sh.owing.Store(owing)
 	}
-	atomic.StoreUint32(&sh.Shared.Driver, shm.DriverNone)
+	sh.Shared.Driver.Store(shm.DriverNone)
 	if owing {
 		sh.endPatience()
 	}
@@ -78,16 +77,16 @@ func (sh *Shard) Want() (idle bool) {
 	return sh.idle()
 }
 
-func (sh *Shard) idle() bool { return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverNone }
+func (sh *Shard) idle() bool { return sh.Shared.Driver.Load() == shm.DriverNone }
 
 func (sh *Shard) callerDrives() bool {
-	return atomic.LoadUint32(&sh.Shared.Driver) == shm.DriverCaller
+	return sh.Shared.Driver.Load() == shm.DriverCaller
 }
 
 // TryDrive takes the driver role for the calling thread if it is free. Only a
 // thread that is about to receive or flush; Leave gives it back.
 func (sh *Shard) TryDrive() bool {
-	if !atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverCaller) {
+	if !sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverCaller) {
 		return false
 	}
 	sh.thread.drives.Add(1)
@@ -154,7 +153,7 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 // It writes for other senders too, but not for ever: what goes beyond a few rounds
 // is the shard's thread's.
 func (sh *Shard) TryFlush(look bool) {
-	for rounds := 1; atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverFlusher); rounds++ {
+	for rounds := 1; sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverFlusher); rounds++ {
 		sh.flushDirty()
 		if sh.hasMail.Load() {
 			sh.runMail()

@@ -11,8 +11,11 @@ import (
 // What the two sides of a WebSocket connection say at its end: codes and reasons of
 // RFC 6455, 7.4.
 
-// CloseReasonMax is the longest reason of a Close frame in bytes.
-const CloseReasonMax = ws.MaxControlFramePayloadSize - 2
+// CloseReasonMax is the longest reason of a Close frame in bytes: a control frame has
+// 125, and the code takes two of them.
+//
+//capi:const ZL
+const CloseReasonMax = 125 - 2
 
 // PossibleCode tells whether a Close frame may have a code.
 func PossibleCode(code int) bool {

@@ -71,7 +71,7 @@ func (sh *Shard) welcome(a arrival) {
 	if limit := a.transport.HandshakeTime; limit > 0 {
 		h.deadline = sh.timers.after(limit, func() { h.fail(errno.ETIMEDOUT) })
 	}
-	if a.dialer != nil {
+	if a.dialer != nil || !a.layers[0].PeerFirst {
 		h.run()
 	}
 }

@@ -205,7 +205,9 @@ func (h *heartbeat) excused() bool {
 	moved := taken > h.taken
 	h.taken = taken
 	switch {
-	case c.parked || c.pending || c.link.paused || c.unread() > 0:
+	case c.link.paused: // it is not read because it does not take what it asked for
+		return moved
+	case c.parked || c.pending || c.unread() > 0:
 		return true
 	case taken >= h.pingAt:
 		late := h.late

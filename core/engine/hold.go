@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"sync/atomic"
-
 	"github.com/zlink/zlink/core/shm"
 )
 
@@ -38,7 +36,7 @@ func (c *Conn) holdQueue() {
 // queueBlocks is what the main and the flush queue take, without what is already
 // written of a body that is not copied: its owner gives it back whole.
 func (c *Conn) queueBlocks() int64 {
-	blocks := atomic.LoadInt64(&c.Shared.Memory) - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
+	blocks := c.Shared.Memory.Load() - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
 	if chunk := c.flushHead; chunk != nil {
 		blocks -= int64(chunk.ExtAll - chunk.ExtLen)
 	}

@@ -61,6 +61,9 @@ type LayerKind struct {
 	// layer from there on; nil: nothing, the layer leaves. Monitors hear the number of
 	// an error of package errno.
 	Shake func(below Level, h *Greeting) (Layer, error)
+	// PeerFirst says that Shake of the accepting side begins with bytes of the peer. As
+	// the lowest layer it costs next to nothing until they come.
+	PeerFirst bool
 	// Readdresses says that Shake may change Greeting.Remote.
 	Readdresses bool
 	// Holds is how many bytes of memory the handshake takes, beside what it reads.

@@ -14,7 +14,7 @@ import (
 // garbage, as measured.
 const tlsSize = 11 << 10
 
-var layerTLS = LayerKind{Shake: shakeTLS}
+var layerTLS = LayerKind{Shake: shakeTLS, PeerFirst: true}
 
 // tlsLayer is a connection's TLS. crypto/tls fits an event loop: after a read that found
 // nothing it goes on where it was.

@@ -13,7 +13,7 @@ import (
 // afterwards.
 const webSize = 4 << 10
 
-var layerWeb = LayerKind{Shake: shakeWeb, Holds: webSize}
+var layerWeb = LayerKind{Shake: shakeWeb, PeerFirst: true, Holds: webSize}
 
 func shakeWeb(below Level, g *Greeting) (Layer, error) {
 	w, behind, err := upgrade(below, g.Transport, g.Dialled)

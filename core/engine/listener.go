@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/endpoint"
@@ -193,14 +192,22 @@ func (l *Listener) Unbind() {
 	l.closing.Lock()
 	waiting := l.drain()
 	l.closing.Unlock()
-	if len(waiting) > 0 {
-		l.shard.Post(func() {
-			for _, c := range waiting {
-				l.take(c.fd, c.remote)
-			}
-		})
+	l.stop()
+	l.shard.Post(func() { l.takeWaiting(waiting) })
+}
+
+// takeWaiting takes some of those that waited, and the others in the next rounds, as
+// connections that are there have their turns between. The end is behind them.
+func (l *Listener) takeWaiting(all []waitingConn) {
+	n := min(len(all), acceptBatch)
+	for _, c := range all[:n] {
+		l.take(c.fd, c.remote)
 	}
-	l.Close()
+	if n == len(all) {
+		l.close()
+		return
+	}
+	l.shard.Post(func() { l.takeWaiting(all[n:]) })
 }
 
 // waitingConn is a connection that was taken out of the queue.
@@ -240,7 +247,14 @@ func (l *Listener) drain() (waiting []waitingConn) {
 // was given is closed soon after, and stays as it is in other processes.
 // Accepted connections stay. Any thread but the driver's own calls.
 func (l *Listener) Close() {
+	l.stop()
+	l.shard.Post(l.close)
+}
+
+// stop frees the address.
+func (l *Listener) stop() {
 	l.closing.Lock()
+	defer l.closing.Unlock()
 	if l.fd >= 0 && l.given == nil {
 		// The kernel refuses connections from here on; the shard closes later.
 		sys.EndListening(l.fd)
@@ -249,8 +263,6 @@ func (l *Listener) Close() {
 			sys.FreeName(l.fd)
 		}
 	}
-	l.closing.Unlock()
-	l.shard.Post(l.close)
 }
 
 func (l *Listener) close() {
@@ -330,4 +342,4 @@ func (l *Listener) pause(d time.Duration) {
 }
 
 // eventful tells whether as many events wait in a socket as may.
-func eventful(owner Owner) bool { return atomic.LoadInt32(&owner.Shared().RxEvents) >= eventsMax }
+func eventful(owner Owner) bool { return owner.Shared().RxEvents.Load() >= eventsMax }

@@ -57,3 +57,28 @@ func TestListenReportsWhatThePollerRefuses(t *testing.T) {
 		})
 	})
 }
+
+func TestUnbindTakesInTurns(t *testing.T) {
+	Convey("Unbind takes all that wait, some in each round, and then the listener ends", t, func() {
+		const clients = 3*acceptBatch + 1
+		g := newStage(t)
+		at := Address{AddrPort: netip.MustParseAddrPort("127.0.0.1:0")}
+		transport := &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}}
+		l, err := Listen(g.sh, transport, at, g.owner, TCPOptions{Backlog: clients}, Limits{MaxMsgSize: -1}, func() *Shard { return g.sh })
+		So(err, ShouldBeNil)
+		for range clients {
+			c, err := net.Dial("tcp", l.Local.String())
+			So(err, ShouldBeNil)
+			Reset(func() { _ = c.Close() })
+		}
+		l.Unbind()
+		taken := 0
+		g.until("all are taken", func() bool {
+			now := g.sh.Connections()
+			So(now-taken, ShouldBeLessThanOrEqualTo, acceptBatch)
+			So(l.fd >= 0, ShouldEqual, now < clients)
+			taken = now
+			return now == clients
+		})
+	})
+}

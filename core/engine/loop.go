@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/shm"
@@ -110,7 +109,7 @@ func (sh *Shard) trim() {
 	}
 	clear(sh.scratch[:])
 	sh.dropParkedLists()
-	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
+	if sh.slab != nil && sh.slab.Refs.Load() == 1 {
 		sh.slab.Release()
 		sh.slab = nil
 	}

@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"sync/atomic"
 	"testing"
 
 	. "github.com/smartystreets/goconvey/convey"
@@ -44,10 +43,10 @@ func TestParkedOrder(t *testing.T) {
 		}
 		for range times {
 			g.owner.takeAll()
-			atomic.StoreInt64(&g.owner.shared.RxWaiting, throttleBytes/2) // as if half of it still waited
+			g.owner.shared.RxWaiting.Store(throttleBytes / 2) // as if half of it still waited
 			g.sh.Resume(g.owner.shared)
 			untilParked()
-			atomic.StoreInt64(&g.owner.shared.RxWaiting, atomic.LoadInt64(&g.owner.shared.RxWaiting)-throttleBytes/2)
+			g.owner.shared.RxWaiting.Add(-throttleBytes / 2)
 		}
 		for i, s := range all {
 			So(s.Received.Load(), ShouldBeGreaterThan, before[i])

@@ -4,7 +4,6 @@ package engine
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
@@ -21,7 +20,7 @@ func (c *Conn) throttled() bool {
 	if c.hangup {
 		limit = endedBytes
 	}
-	return atomic.LoadInt64(&c.queues.RxWaiting) >= limit
+	return c.queues.RxWaiting.Load() >= limit
 }
 
 // park stops reading until the receiver catches up: it marks what it waits for
@@ -37,11 +36,11 @@ func (c *Conn) park() {
 		switch full, much := c.room() <= 0, c.throttled(); {
 		case full && !stalled:
 			stalled = true
-			atomic.StoreUint32(&c.Shared.RxStalled, 1)
+			c.Shared.RxStalled.Store(1)
 		case much && !throttled:
 			throttled = true
-			atomic.StoreUint32(&c.queues.RxLow, throttleBytes/2)
-			atomic.StoreUint32(&c.queues.RxThrottled, 1)
+			c.queues.RxLow.Store(throttleBytes / 2)
+			c.queues.RxThrottled.Store(1)
 		case full || much: // and was marked before this look
 			return
 		default:
@@ -98,7 +97,7 @@ func (sh *Shard) listParked(c *Conn) {
 // unpark takes a parked connection off its socket's list.
 func (c *Conn) unpark() {
 	c.parked = false
-	atomic.StoreUint32(&c.Shared.RxStalled, 0)
+	c.Shared.RxStalled.Store(0)
 	list := c.shard.parked[c.queues]
 	last := len(*list) - 1
 	(*list)[c.parkedAt] = (*list)[last]
@@ -143,13 +142,13 @@ func (sh *Shard) readParked() {
 func readInOrder(list *[]*Conn) {
 	all, stay := *list, 0
 	for _, c := range all {
-		if atomic.LoadUint32(&c.Shared.RxStalled) != 0 && c.room() <= 0 {
+		if c.Shared.RxStalled.Load() != 0 && c.room() <= 0 {
 			all[stay], c.parkedAt = c, int32(stay)
 			stay++
 			continue
 		}
 		c.parked = false
-		atomic.StoreUint32(&c.Shared.RxStalled, 0)
+		c.Shared.RxStalled.Store(0)
 		c.wantRead()
 	}
 	clear(all[stay:])

@@ -4,7 +4,6 @@ package engine
 
 import (
 	"math"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/shm"
@@ -163,18 +162,18 @@ func (c *Conn) pushFrames(used, frames int) {
 func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	r := (*shm.Run)(at)
 	*r = shm.Run{RunHead: shm.RunHead{Session: c.Shared, Msgs: uint32(frames), Kind: shm.RunData},
-		Slab: slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(size)}
+		Slab: slab, Data: (*byte)(unsafe.Add(at, shm.HeaderSize)), Size: uint64(size)}
 	c.Received.Add(uint64(frames))
 	c.ReceivedBytes.Add(uint64(size))
-	atomic.AddInt32(&c.Shared.RxQueued, int32(frames))
-	atomic.AddInt64(&c.queues.RxWaiting, int64(size))
+	c.Shared.RxQueued.Add(int32(frames))
+	c.queues.RxWaiting.Add(int64(size))
 	c.push(r)
 }
 
 // space returns free bytes of the shard's slab, room for a run's header being
 // left in front: at least head + readMin, or nil when there is no memory.
 func (sh *Shard) space(head int) []byte {
-	if sh.slab != nil && atomic.LoadInt32(&sh.slab.Refs) == 1 {
+	if sh.slab != nil && sh.slab.Refs.Load() == 1 {
 		sh.slabPos = 0 // all of it was taken: use the part that is in the cache
 	}
 	const all = shm.SlabSize - shm.HeaderSize
@@ -195,7 +194,7 @@ func (c *Conn) room() int {
 	if c.limits.RcvHwm == 0 {
 		return math.MaxInt32
 	}
-	return int(c.limits.RcvHwm) - int(atomic.LoadInt32(&c.Shared.RxQueued))
+	return int(c.limits.RcvHwm) - int(c.Shared.RxQueued.Load())
 }
 
 // stashed returns how many bytes wait in the stash.

@@ -39,7 +39,7 @@ func (o *ownerStub) WakeReaders() bool           { return false }
 func (o *ownerStub) Unreceived(s *shm.Session)   { s.Release() }
 func (o *ownerStub) WakeSenders()                {}
 func (o *ownerStub) Observed() bool              { return false }
-func (o *ownerStub) waiting() int64              { return atomic.LoadInt64(&o.shared.RxWaiting) }
+func (o *ownerStub) waiting() int64              { return o.shared.RxWaiting.Load() }
 func (o *ownerStub) Closed() bool                { return false }
 func (o *ownerStub) Enter() bool                 { return true }
 func (o *ownerStub) Holds(bytes int64)           { o.held.Add(bytes) }
@@ -55,8 +55,8 @@ func (o *ownerStub) takeAll() {
 		r := o.shared.RxRun
 		o.shared.EndRun()
 		if r.Kind == shm.RunData {
-			atomic.AddInt32(&r.Session.RxQueued, -int32(r.Msgs))
-			atomic.AddInt64(&o.shared.RxWaiting, -int64(r.Size))
+			r.Session.RxQueued.Add(-int32(r.Msgs))
+			o.shared.RxWaiting.Add(-int64(r.Size))
 			r.Slab.Release()
 		}
 	}
@@ -165,23 +165,23 @@ func TestPark(t *testing.T) {
 			read(c, 2)
 			So(c.parked, ShouldBeTrue)
 			So(sh.unpark.Load(), ShouldBeFalse)
-			So(c.Shared.RxStalled, ShouldEqual, 1)
-			So(o.shared.RxThrottled, ShouldEqual, 0)
+			So(c.Shared.RxStalled.Load(), ShouldEqual, 1)
+			So(o.shared.RxThrottled.Load(), ShouldEqual, 0)
 		})
 		Convey("waits for the socket's, and that is marked", func() {
 			throttle()
 			c.receive()
 			So(c.parked, ShouldBeTrue)
 			So(sh.unpark.Load(), ShouldBeFalse)
-			So(c.Shared.RxStalled, ShouldEqual, 0)
-			So(o.shared.RxThrottled, ShouldEqual, 1)
+			So(c.Shared.RxStalled.Load(), ShouldEqual, 0)
+			So(o.shared.RxThrottled.Load(), ShouldEqual, 1)
 		})
 		Convey("has every reason marked that holds, as one of them may be over unseen", func() {
 			read(c, 1)
 			throttle()
 			c.receive()
-			So(c.Shared.RxStalled, ShouldEqual, 1)
-			So(o.shared.RxThrottled, ShouldEqual, 1)
+			So(c.Shared.RxStalled.Load(), ShouldEqual, 1)
+			So(o.shared.RxThrottled.Load(), ShouldEqual, 1)
 			So(sh.unpark.Load(), ShouldBeFalse)
 		})
 		Convey("is read when the shard is told to, with its mark gone", func() {
@@ -232,12 +232,12 @@ func TestReadParked(t *testing.T) {
 			So(stillParked(others), ShouldEqual, 5)
 		})
 		Convey("leaves those that wait for messages of their own", func() {
-			atomic.AddInt32(&mine[2].Shared.RxQueued, -1)
+			mine[2].Shared.RxQueued.Add(-1)
 			sh.Resume(o.shared)
 			sh.readParked()
 			So(stillParked(mine), ShouldEqual, 4)
 			So(mine[2].parked, ShouldBeFalse)
-			So(mine[1].Shared.RxStalled, ShouldEqual, 1)
+			So(mine[1].Shared.RxStalled.Load(), ShouldEqual, 1)
 		})
 		Convey("does not meet those that ended meanwhile", func() {
 			for _, i := range []int{0, 4, 2} {

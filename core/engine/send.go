@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"sync/atomic"
-
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -30,7 +28,7 @@ func (sh *Shard) flush(shared *shm.Session) {
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
 func (c *Conn) takeMain() {
-	c.sent.Add(uint64(c.Shared.TxQueued - uint32(c.sent.Load())))
+	c.sent.Add(uint64(c.Shared.TxQueued.Load() - uint32(c.sent.Load())))
 	c.addFlush(c.Shared.TakeMain())
 }
 
@@ -144,7 +142,7 @@ func (c *Conn) advance(n uint64) {
 	}
 	c.countLedger()
 	if done > 0 {
-		atomic.AddUint32(&c.Shared.TxDone, done)
+		c.Shared.TxDone.Add(done)
 		c.owner.WakeSenders()
 	}
 }

@@ -27,7 +27,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 	runtime.LockOSThread()
 	config.apply()
 	for !sh.stopping.Load() {
-		if atomic.CompareAndSwapUint32(&sh.Shared.Driver, shm.DriverNone, shm.DriverThread) {
+		if sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverThread) {
 			sh.handOver = nil
 			sh.thread.wanted.Store(false)
 			for !sh.stopping.Load() && sh.handOver == nil {

@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"sync/atomic"
-
 	"github.com/zlink/zlink/core/shm"
 )
 
@@ -20,12 +18,12 @@ type Traffic struct {
 func (c *Conn) Traffic() Traffic {
 	c.Shared.Lock()
 	defer c.Shared.Unlock()
-	done, moved := atomic.LoadUint32(&c.Shared.TxDone), c.moved.Load()
+	done, moved := c.Shared.TxDone.Load(), c.moved.Load()
 	return Traffic{
 		MsgsIn: c.Received.Load(), BytesIn: c.ReceivedBytes.Load(),
-		MsgsOut: c.sent.Load() + uint64(c.Shared.TxQueued-uint32(c.sent.Load())), BytesOut: c.Shared.TxBytes,
-		MsgsQueued: uint64(c.Shared.TxQueued - done), BytesQueued: c.Shared.TxBytes - moved,
-		Memory: uint64(atomic.LoadInt64(&c.Shared.Memory)),
+		MsgsOut: c.sent.Load() + uint64(c.Shared.TxQueued.Load()-uint32(c.sent.Load())), BytesOut: c.Shared.TxBytes,
+		MsgsQueued: uint64(c.Shared.TxQueued.Load() - done), BytesQueued: c.Shared.TxBytes - moved,
+		Memory: uint64(c.Shared.Memory.Load()),
 	}
 }
 
@@ -42,4 +40,4 @@ func (c *Conn) freeChain(chunk *shm.Chunk) {
 }
 
 // countMemory notes that the connection has more, or less, memory.
-func (c *Conn) countMemory(bytes int64) { atomic.AddInt64(&c.Shared.Memory, bytes) }
+func (c *Conn) countMemory(bytes int64) { c.Shared.Memory.Add(bytes) }

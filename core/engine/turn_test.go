@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -424,7 +423,7 @@ func TestFlusherLeaves(t *testing.T) {
 		time.Sleep(20 * watchTick)
 		// The thread rests, and only a signal wakes it.
 		g.sh.thread.wanted.Store(false)
-		atomic.StoreUint32(&g.sh.Shared.Driver, shm.DriverNone)
+		g.sh.Shared.Driver.Store(shm.DriverNone)
 		g.sh.TryFlush(false)
 		total := 0
 		watchdog(t, "the rest of the queue", func() bool {

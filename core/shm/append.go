@@ -4,7 +4,6 @@ package shm
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -93,7 +92,7 @@ func (s *Session) check(serial uint64, rid uint32) AppendResult {
 // nextClass is the class of the next chunk of a main queue that is not held, for
 // need bytes; TxLock is held.
 func (s *Session) nextClass(need uint64) uint32 {
-	tail := (*Chunk)(s.TxTail)
+	tail := s.TxTail
 	switch {
 	case tail != nil && tail.Ext != 0:
 		return fittingClass(uint32(need))
@@ -107,7 +106,7 @@ func (s *Session) nextClass(need uint64) uint32 {
 // last one, a spare, or a free one; nil: none of that class is at hand. TxLock is
 // held.
 func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class uint32) {
-	tail := (*Chunk)(s.TxTail)
+	tail := s.TxTail
 	if tail != nil && uint64(tail.room()) >= need {
 		return tail, 0
 	}
@@ -130,8 +129,8 @@ func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class
 // link puts chunks of so many bytes behind the main queue. TxLock is held.
 func (s *Session) link(head, tail *Chunk, blocks int64) {
 	lost := uint32(0)
-	if last := (*Chunk)(s.TxTail); last == nil {
-		s.TxHead = unsafe.Pointer(head)
+	if last := s.TxTail; last == nil {
+		s.TxHead = head
 	} else {
 		lost = last.room()
 		last.Link(head)
@@ -143,14 +142,14 @@ func (s *Session) link(head, tail *Chunk, blocks int64) {
 		}
 		s.allow(int64(s.TxRoom) + 2*added - blocks)
 	}
-	s.TxTail = unsafe.Pointer(tail)
-	atomic.AddInt64(&s.Memory, blocks)
+	s.TxTail = tail
+	s.Memory.Add(blocks)
 }
 
 // appended counts a message whose last byte is in c. TxLock is held.
 func (s *Session) appended(c *Chunk, body int) {
 	c.Msgs++
-	atomic.StoreUint32(&s.TxQueued, s.TxQueued+1) // HasRoom looks without the lock
+	s.TxQueued.Store(s.TxQueued.Load() + 1) // HasRoom looks without the lock
 	s.TxBytes += lengthSize + uint64(body)
 }
 
@@ -284,7 +283,7 @@ func (s *Session) names(serial uint64, rid uint32) bool {
 // HasRoom tells whether SNDHWM lets one more message through. Any thread; with
 // TxLock held it stays true until the caller appends.
 func (s *Session) HasRoom() bool {
-	return s.TxHwm == 0 || atomic.LoadUint32(&s.TxQueued)-atomic.LoadUint32(&s.TxDone) < s.TxHwm
+	return s.TxHwm == 0 || s.TxQueued.Load()-s.TxDone.Load() < s.TxHwm
 }
 
 // append is Append with the lock, and with the chunks that are at hand.
@@ -293,7 +292,7 @@ func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 	if result := s.check(serial, rid); result != Appended {
 		return result, 0
 	}
-	tail := (*Chunk)(s.TxTail)
+	tail := s.TxTail
 	if owner == nil && s.TxDirty&DirtyHeld != 0 && (tail == nil || uint64(tail.room()) < need) {
 		return s.appendHeld(body, sp)
 	}
@@ -320,5 +319,5 @@ func (s *Session) own(c *Chunk, body []byte, owner unsafe.Pointer) {
 		s.allow(int64(s.TxRoom) + int64(size) - 2*int64(c.room()))
 	}
 	c.Ext, c.ExtLen, c.ExtAll, c.Owner = uintptr(unsafe.Pointer(&body[0])), size, size, uintptr(owner)
-	atomic.AddInt64(&s.Memory, int64(size))
+	s.Memory.Add(int64(size))
 }

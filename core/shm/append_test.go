@@ -50,7 +50,7 @@ func TestAppendResults(t *testing.T) {
 			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, Appended)
 			So(s.TxDirty, ShouldEqual, 1)
 			So(s.Append(k.Serial, 5, nil, nil), ShouldEqual, Appended)
-			So(s.TxQueued, ShouldEqual, 2)
+			So(s.TxQueued.Load(), ShouldEqual, 2)
 			So(sh.TakeDirty() == s, ShouldBeTrue)
 			So(s.DirtyNext == nil, ShouldBeTrue)
 			So(sh.TakeDirty(), ShouldBeNil)
@@ -89,17 +89,19 @@ func TestAppendResults(t *testing.T) {
 			So(s.Append(k.Serial, 5, []byte("b"), nil), ShouldEqual, Appended)
 			So(s.HasRoom(), ShouldBeFalse)
 			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, AppendFull)
-			s.TxDone = 1
+			s.TxDone.Store(1)
 			So(s.Append(k.Serial, 5, []byte("d"), nil), ShouldEqual, Appended)
 			So(s.Append(k.Serial, 5, []byte("e"), nil), ShouldEqual, AppendFull)
-			So(content((*Chunk)(s.TxHead)), ShouldResemble, bytes.Join([][]byte{frameOf("a"), frameOf("b"), frameOf("d")}, nil))
+			So(content(s.TxHead), ShouldResemble, bytes.Join([][]byte{frameOf("a"), frameOf("b"), frameOf("d")}, nil))
 		})
 		Convey("counts beyond 2^32", func() {
-			s.TxHwm, s.TxQueued, s.TxDone = 2, 1<<32-1, 1<<32-2
+			s.TxHwm = 2
+			s.TxQueued.Store(1<<32 - 1)
+			s.TxDone.Store(1<<32 - 2)
 			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, Appended)
-			So(s.TxQueued, ShouldEqual, 0)
+			So(s.TxQueued.Load(), ShouldEqual, 0)
 			So(s.Append(k.Serial, 5, []byte("b"), nil), ShouldEqual, AppendFull)
-			s.TxDone = 0
+			s.TxDone.Store(0)
 			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, Appended)
 		})
 		Reset(func() {
@@ -115,7 +117,7 @@ func TestAppendChunks(t *testing.T) {
 	Convey("The main queue", t, func() {
 		k, _, s := openSession()
 		classes := func() (all []uint32) {
-			for c := (*Chunk)(s.TxHead); c != nil; c = (*Chunk)(c.Next) {
+			for c := s.TxHead; c != nil; c = (*Chunk)(c.Next) {
 				all = append(all, c.Class)
 			}
 			return all
@@ -140,7 +142,7 @@ func TestAppendChunks(t *testing.T) {
 			add(100_000)
 			add(30_000) // goes where the long one ends
 			So(classes(), ShouldResemble, []uint32{ClassLarge, ClassLarge, ClassLarge})
-			long := (*Chunk)((*Chunk)(s.TxHead).Next)
+			long := (*Chunk)(s.TxHead.Next)
 			last := (*Chunk)(long.Next)
 			So(long.End, ShouldEqual, long.Cap)
 			So(long.End+last.End, ShouldEqual, 4+100_000+4+30_000)
@@ -191,7 +193,7 @@ func TestAppendOwned(t *testing.T) {
 		So(s.Append(k.Serial, 5, []byte("before"), nil), ShouldEqual, Appended)
 		So(s.Append(k.Serial, 5, body, owner), ShouldEqual, Appended)
 		So(s.Append(k.Serial, 5, []byte("behind"), nil), ShouldEqual, Appended)
-		first := (*Chunk)(s.TxHead)
+		first := s.TxHead
 		So(first.ExtPointer() == unsafe.Pointer(&body[0]), ShouldBeTrue)
 		So(first.ExtLen, ShouldEqual, len(body))
 		So(first.OwnerPointer() == owner, ShouldBeTrue)

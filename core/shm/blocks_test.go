@@ -78,7 +78,7 @@ func TestNewSlab(t *testing.T) {
 				slab := NewSlab(c.need)
 				So(slab.Class, ShouldEqual, c.class)
 				So(slab.Size, ShouldEqual, c.size)
-				So(slab.Refs, ShouldEqual, 1)
+				So(slab.Refs.Load(), ShouldEqual, 1)
 				So(uint64(len(slab.Bytes())), ShouldEqual, c.size-HeaderSize)
 				slab.Bytes()[0], slab.Bytes()[c.size-HeaderSize-1] = 1, 1
 				slab.Release()
@@ -89,7 +89,7 @@ func TestNewSlab(t *testing.T) {
 		slab := NewSlab(8)
 		slab.Retain()
 		slab.Release()
-		So(slab.Refs, ShouldEqual, 1)
+		So(slab.Refs.Load(), ShouldEqual, 1)
 		other := NewSlab(8)
 		So(other == slab, ShouldBeFalse)
 		slab.Release()
@@ -108,7 +108,7 @@ func TestGrowSlab(t *testing.T) {
 		So(grown, ShouldNotBeNil)
 		So(grown.Size, ShouldEqual, 5<<20+PageSize)
 		So(grown.Class, ShouldEqual, ClassDedicated)
-		So(grown.Refs, ShouldEqual, 1)
+		So(grown.Refs.Load(), ShouldEqual, 1)
 		So(isFilled(grown.Bytes()[:old]), ShouldBeTrue)
 		grown.Bytes()[len(grown.Bytes())-1] = 1
 		grown.Release()

@@ -10,6 +10,8 @@ import "sync"
 
 // DownReason is the bit of Down.Msgs that says that there is a reason; the code is
 // below it.
+//
+//capi:const ZL
 const DownReason = 1 << 16
 
 var reasons struct {

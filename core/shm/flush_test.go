@@ -65,7 +65,7 @@ func (d *driver) write(s *Session, head *Chunk) {
 		}
 	}
 	freeAll(head)
-	atomic.AddUint32(&s.TxDone, msgs)
+	s.TxDone.Add(msgs)
 }
 
 func TestFlushListStress(t *testing.T) {
@@ -128,7 +128,7 @@ func TestFlushListStress(t *testing.T) {
 		So(len(d.wake), ShouldEqual, 0)
 		for _, s := range all {
 			So(s.TxDirty, ShouldEqual, 0)
-			So(s.TxDone, ShouldEqual, s.TxQueued)
+			So(s.TxDone.Load(), ShouldEqual, s.TxQueued.Load())
 			So(s.TxHead == nil, ShouldBeTrue)
 		}
 	})

@@ -4,8 +4,6 @@ package shm
 
 import (
 	"encoding/binary"
-	"sync/atomic"
-	"unsafe"
 )
 
 // A held queue
@@ -27,7 +25,7 @@ import (
 // TakeBack begins to hold the main queue, of which the driver takes what is there,
 // to put it back with what it could not write. TxLock is held.
 func (s *Session) TakeBack() (head, tail *Chunk) {
-	head, tail = (*Chunk)(s.TxHead), (*Chunk)(s.TxTail)
+	head, tail = s.TxHead, s.TxTail
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty |= DirtyHeld
 	s.TxRoom = 0
@@ -37,25 +35,25 @@ func (s *Session) TakeBack() (head, tail *Chunk) {
 // PutBack puts a queue in front of the held main queue. queued are the bytes of
 // both, blocks those of their blocks. TxLock is held.
 func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
-	for next := (*Chunk)(s.TxHead); next != nil && tail != nil && tail.takes(next); next = (*Chunk)(s.TxHead) {
+	for next := s.TxHead; next != nil && tail != nil && tail.takes(next); next = s.TxHead {
 		// Both are not full: what senders put there meanwhile is not much.
 		tail.merge(next)
-		if s.TxHead = next.Next; s.TxHead == nil {
+		if s.TxHead = (*Chunk)(next.Next); s.TxHead == nil {
 			s.TxTail = nil
 		}
 		blocks -= int64(next.Size)
-		atomic.AddInt64(&s.Memory, -int64(next.Size))
+		s.Memory.Add(-int64(next.Size))
 		FreeChunk(next)
 	}
 	if head != nil {
-		tail.Link((*Chunk)(s.TxHead))
-		s.TxHead = unsafe.Pointer(head)
+		tail.Link(s.TxHead)
+		s.TxHead = head
 		if s.TxTail == nil {
-			s.TxTail = unsafe.Pointer(tail)
+			s.TxTail = tail
 		}
 	}
 	allowed := 2*queued + TinyChunkSize - blocks
-	if tail = (*Chunk)(s.TxTail); tail != nil {
+	if tail = s.TxTail; tail != nil {
 		allowed += 2 * int64(tail.room())
 	}
 	s.allow(allowed)
@@ -89,7 +87,7 @@ func (sp *spares) free() {
 // appendHeld is append for a held queue whose last chunk has not room for all of
 // the frame: it is filled, and the rest goes into others. TxLock is held.
 func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, class uint32) {
-	tail := (*Chunk)(s.TxTail)
+	tail := s.TxTail
 	part := uint64(0)
 	if tail != nil {
 		part = uint64(tail.room())
@@ -124,14 +122,14 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 		rest -= uint64(c.Cap)
 	}
 	if tail == nil {
-		s.TxHead = unsafe.Pointer(chain)
+		s.TxHead = chain
 	} else {
 		tail.Link(chain)
 		tail.Open = uint32(part)
 	}
-	s.TxTail = unsafe.Pointer(last)
+	s.TxTail = last
 	s.allow(room)
-	atomic.AddInt64(&s.Memory, blocks)
+	s.Memory.Add(blocks)
 	if part == 0 {
 		tail = chain
 	}

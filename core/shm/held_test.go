@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand"
-	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -66,12 +65,12 @@ func (w *slow) hold(head *Chunk) {
 	if head != nil { // of an owner's bytes, which it gets back together
 		written = int64(head.ExtAll - head.ExtLen)
 	}
-	if Sparse(queued, w.s.Memory-written, tail) {
+	if Sparse(queued, w.s.Memory.Load()-written, tail) {
 		more := int64(0)
 		head, tail, more = Pack(head)
-		atomic.AddInt64(&w.s.Memory, more)
+		w.s.Memory.Add(more)
 	}
-	w.s.PutBack(head, tail, queued, w.s.Memory-written)
+	w.s.PutBack(head, tail, queued, w.s.Memory.Load()-written)
 }
 
 // write takes all that is queued and gives the kernel n bytes of it.
@@ -96,8 +95,8 @@ func (w *slow) write(t *testing.T, n int) {
 		w.want = w.want[len(got):]
 		if head.Start == head.End && head.ExtLen == 0 {
 			next := (*Chunk)(head.Next)
-			atomic.AddInt64(&w.s.Memory, -int64(head.Size)-int64(head.ExtAll))
-			atomic.AddUint32(&w.s.TxDone, head.Msgs)
+			w.s.Memory.Add(-int64(head.Size) - int64(head.ExtAll))
+			w.s.TxDone.Add(head.Msgs)
 			FreeChunk(head)
 			head = next
 		}
@@ -109,7 +108,7 @@ func (w *slow) write(t *testing.T, n int) {
 func (w *slow) check(t *testing.T, what string) {
 	blocks, queued := int64(0), int64(0)
 	size, whole := uint64(0), uint64(0)
-	for c := (*Chunk)(w.s.TxHead); c != nil; c = (*Chunk)(c.Next) {
+	for c := w.s.TxHead; c != nil; c = (*Chunk)(c.Next) {
 		blocks += int64(c.Size) + int64(c.ExtAll)
 		queued += int64(c.End-c.Start) + int64(c.ExtLen)
 		size = uint64(queued)
@@ -120,13 +119,13 @@ func (w *slow) check(t *testing.T, what string) {
 	if queued != int64(len(w.want)) || queued != int64(w.s.TxBytes-w.moved) {
 		t.Fatalf("%s: %d bytes queued, %d sent and not written", what, queued, len(w.want))
 	}
-	if blocks != w.s.Memory {
-		t.Fatalf("%s: the blocks take %d, Memory says %d", what, blocks, w.s.Memory)
+	if blocks != w.s.Memory.Load() {
+		t.Fatalf("%s: the blocks take %d, Memory says %d", what, blocks, w.s.Memory.Load())
 	}
 	if whole != size {
 		t.Fatalf("%s: the queue ends with a frame at %d of %d", what, whole, size)
 	}
-	if c := (*Chunk)(w.s.TxHead); c != nil && c.ExtLen < c.ExtAll { // the rest of an owner's bytes
+	if c := w.s.TxHead; c != nil && c.ExtLen < c.ExtAll { // the rest of an owner's bytes
 		blocks -= int64(c.ExtAll-c.ExtLen) + TinyChunkSize
 	}
 	if blocks > 2*queued+TinyChunkSize {
@@ -145,7 +144,7 @@ func (w *slow) end() {
 // frame ends.
 func (w *slow) boundaries() (all []int) {
 	at := 0
-	for c := (*Chunk)(w.s.TxHead); c != nil; c = (*Chunk)(c.Next) {
+	for c := w.s.TxHead; c != nil; c = (*Chunk)(c.Next) {
 		at += int(c.End-c.Start) + int(c.ExtLen)
 		if c.Msgs > 0 {
 			all = append(all, at-int(c.Open))

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"unsafe"
 
 	. "github.com/smartystreets/goconvey/convey"
 )
@@ -89,11 +88,11 @@ func TestNextRun(t *testing.T) {
 		defer FreeQueues(k)
 		So(k.NextRun(), ShouldBeFalse)
 		data := [8]byte{}
-		k.PushRun(&Run{RunHead: RunHead{Msgs: 1}, Data: unsafe.Pointer(&data), Size: 8})
+		k.PushRun(&Run{RunHead: RunHead{Msgs: 1}, Data: &data[0], Size: 8})
 		k.PushRun(newRun(2))
 		So(k.NextRun(), ShouldBeTrue)
 		So(k.RxRun.Msgs, ShouldEqual, 1)
-		So(k.RxPos == unsafe.Pointer(&data), ShouldBeTrue)
+		So(k.RxPos == &data[0], ShouldBeTrue)
 		So(k.RxLeft, ShouldEqual, 8)
 		k.PushRun(newRun(3))
 		So(k.NextRun(), ShouldBeTrue)

@@ -7,16 +7,23 @@
 // The memory is mapped outside Go's heap, so that C may keep pointers into it.
 // Sockets, sessions, chunks and slabs are type-stable: their memory is never
 // unmapped or used for something else, so a stale pointer always finds a
-// struct of its kind and can see that it is stale. capi/layout.h declares the same structs; a test
-// compares every offset.
+// struct of its kind and can see that it is stale. capi/layout.h is printed from what is marked
+// here (core/shm/print).
 //
 // The package knows nothing of connections' descriptors, transports or socket
 // options. The one descriptor that it writes to is the eventfd of a shard that sleeps.
 package shm
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+//go:generate go run ./print ../..
 
 // Sizes in bytes.
+//
+//capi:const ZL
 const (
 	PageSize       = 4096
 	HeaderSize     = 64         // of Run, Chunk and Slab; their data follows
@@ -29,6 +36,8 @@ const (
 )
 
 // Classes of chunks and slabs. Those below ClassDedicated live in a Pool.
+//
+//capi:const ZL
 const (
 	ClassTiny = iota
 	ClassSmall
@@ -40,6 +49,8 @@ const (
 )
 
 // Kinds of a Run.
+//
+//capi:const ZL
 const (
 	RunData         = 0 // whole frames
 	RunConnected    = 1 // the connection came up
@@ -47,6 +58,8 @@ const (
 )
 
 // States of a session as its senders see it.
+//
+//capi:const ZL
 const (
 	TxClosed  = 0 // no peer: EHOSTUNREACH
 	TxOpen    = 1
@@ -54,12 +67,25 @@ const (
 )
 
 // Bits of TxDirty.
+//
+//capi:const ZL
 const (
 	DirtyListed = 1 // on the shard's list of sessions to flush
 	DirtyHeld   = 2 // the kernel takes nothing: the driver takes the queue when it does again
 )
 
+// Kinds of a peer's address.
+//
+//capi:const ZL
+const (
+	IPNone = 0 // the transport has none
+	IP4    = 4
+	IP6    = 6
+)
+
 // Driver states of a shard.
+//
+//capi:const ZL
 const (
 	DriverNone    = 0 // nobody runs the shard's loop
 	DriverThread  = 1 // the shard's own thread does
@@ -71,15 +97,19 @@ const (
 // frames of one session, or an event of that session. The header of a data run
 // lies in the slab in front of its frames; the two events of a connection lie
 // in its Session. Once pushed, a run belongs to the receiving thread.
+//
+//capi:struct zl_run
 type Run struct {
 	RunHead
 	// Of RunData only: what follows does not exist for an event.
-	Slab *Slab          // the run holds one reference
-	Data unsafe.Pointer // the first frame's length field
-	Size uint64         // bytes of all frames, length fields included
+	Slab *Slab  // the run holds one reference
+	Data *byte  // the first frame's length field
+	Size uint64 // bytes of all frames, length fields included
 }
 
 // RunHead is the part of a run that events have too.
+//
+//capi:struct zl_run_head
 type RunHead struct {
 	Next    unsafe.Pointer // *Run, in the inbox or the receiver's list
 	Session *Session
@@ -92,9 +122,11 @@ func (e *RunHead) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
 
 // Slab is a block that received bytes lie in. Refs counts the runs and the
 // messages that point into it, and the shard while it still fills it.
+//
+//capi:struct zl_slab
 type Slab struct {
 	Next  unsafe.Pointer // *Slab, in its pool
-	Refs  int32
+	Refs  atomic.Int32
 	Class uint32
 	Size  uint64 // header included
 	_     [8]byte
@@ -107,6 +139,8 @@ type Slab struct {
 // then Ext when there is one. A chunk with Ext takes no more bytes. Ext and Owner
 // may be in Go's heap, where others keep them alive; they are numbers here, as the
 // collector must not meet a pointer that has become stale.
+//
+//capi:struct zl_chunk
 type Chunk struct {
 	Next   unsafe.Pointer // *Chunk, in the queue or in its pool
 	Class  uint32
@@ -124,38 +158,40 @@ type Chunk struct {
 
 // Session is the part of a connection that other threads see: three lines of the
 // cache, of which messages need two.
+//
+//capi:struct zl_session
 type Session struct {
-	// Senders. Guarded by TxLock, except TxWaiters and TxDone.
-	Rid       uint32 // routing id; 0: the slot is free
-	TxLock    uint32 // lock.go
-	TxWaiters uint32 // threads that wait for TxLock; atomic
-	TxHwm     uint32 // most messages queued; 0: no limit
-	TxQueued  uint32 // messages ever appended, modulo 2^32
-	TxDone    uint32 // messages ever written; stored by the shard, atomic
+	// Senders. Guarded by TxLock, but for what is atomic.
+	Rid       uint32        // routing id; 0: the slot is free
+	TxLock    atomic.Uint32 // lock.go
+	TxWaiters atomic.Uint32 // threads that wait for TxLock
+	TxHwm     uint32        // most messages queued; 0: no limit
+	TxQueued  atomic.Uint32 // messages ever appended, modulo 2^32; stored under TxLock
+	TxDone    atomic.Uint32 // messages ever written; stored by the shard
 	TxState   uint8
 	TxDirty   uint8 // DirtyListed, DirtyHeld; 0: a sender has to put it on the list
 	TxHint    uint8 // class of the chunk that the last batch would have fitted
 	_         uint8
-	TxRoom    uint32         // bytes of blocks that a held queue may take on: held.go
-	TxHead    unsafe.Pointer // *Chunk, the main queue
-	TxTail    unsafe.Pointer // *Chunk
+	TxRoom    uint32 // bytes of blocks that a held queue may take on: held.go
+	TxHead    *Chunk // the main queue
+	TxTail    *Chunk
 	Shard     *Wakeup
 	DirtyNext unsafe.Pointer // *Session
 
-	TxBytes uint64 // bytes ever appended, length fields included; under TxLock
-	Memory  int64  // bytes of the blocks that the session has; atomic
+	TxBytes uint64       // bytes ever appended, length fields included; under TxLock
+	Memory  atomic.Int64 // bytes of the blocks that the session has
 
 	// Receiver.
-	RxQueued  int32  // messages pushed and not yet taken; atomic
-	RxStalled uint32 // the shard waits for RxQueued <= RxLow; atomic
+	RxQueued  atomic.Int32  // messages pushed and not yet taken
+	RxStalled atomic.Uint32 // the shard waits for RxQueued <= RxLow
 	RxLow     int32
-	Refs      int32          // the engine and the unread disconnect event; atomic
-	Owner     uint64         // Serial of the socket; 0: the slot is free; under TxLock
-	ID        unsafe.Pointer // the id frame: IDLen bytes
-	ID4       [4]byte        // the id frame of a session without an alias
-	Fd        int32          // valid while TxState is not TxClosed; the driver
+	Refs      atomic.Int32 // the engine and the unread disconnect event
+	Owner     uint64       // Serial of the socket; 0: the slot is free; under TxLock
+	ID        *byte        // the id frame: IDLen bytes
+	ID4       [4]byte      // the id frame of a session without an alias
+	Fd        int32        // valid while TxState is not TxClosed; the driver
 	IDLen     uint8
-	IPKind    uint8    // 4, 6, or 0: the transport has no IP address
+	IPKind    uint8    // IPNone, IP4 or IP6
 	Port      uint16   // the peer's
 	Zone      uint32   // of a link-local address
 	IP        [16]byte // the peer's
@@ -165,33 +201,39 @@ type Session struct {
 }
 
 // Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.
+//
+//capi:struct zl_inbox
 type Inbox struct{ head unsafe.Pointer }
 
 // Table finds a session by its routing id: slot id&Mask. Ids are given out so
 // that no two live ones share a slot.
+//
+//capi:struct zl_table
 type Table struct {
-	Mask uint64
-	// Mask+1 slots follow, each an atomic *Session; see Slot.
+	Mask  uint64
+	Slots [0]atomic.Pointer[Session] // Mask+1 of them; see Slot
 }
 
 // Queues is the part of a socket that the C layer and the shards see.
+//
+//capi:struct zl_queues
 type Queues struct {
 	// Set by control calls.
-	Handle uint64         // what the caller holds; 0 once closed or shut down; atomic
-	Table  unsafe.Pointer // *Table; atomic
-	Shard  unsafe.Pointer // *Wakeup, the one a receive call may drive, or nil; atomic
-	Serial uint64         // names the socket as no other one: its handle, or of a Go program's a small number
-	LastID uint32         // the routing id given last, or that the first one follows
+	Handle atomic.Uint64 // what the caller holds; 0 once closed or shut down
+	Table  atomic.Pointer[Table]
+	Shard  atomic.Pointer[Wakeup] // the one a receive call may drive, or nil
+	Serial uint64                 // names the socket as no other one: its handle, or of a Go program's a small number
+	LastID uint32                 // the routing id given last, or that the first one follows
 	_      [28]byte
 
 	// Private to the receiving thread.
-	RxRun   *Run           // being read; nil: none
-	RxList  *Run           // taken from RxInbox, oldest first
-	RxPos   unsafe.Pointer // next frame of RxRun
-	RxLeft  uint64         // bytes of RxRun from RxPos on
-	RxPhase uint32         // PhaseID, PhaseBody or PhaseFast
-	RxMore  uint32         // what RCVMORE says
-	RxHand  uint32         // the receiver has a run, so it will be back; senders look: atomic
+	RxRun   *Run          // being read; nil: none
+	RxList  *Run          // taken from RxInbox, oldest first
+	RxPos   *byte         // next frame of RxRun
+	RxLeft  uint64        // bytes of RxRun from RxPos on
+	RxPhase uint32        // PhaseID, PhaseBody or PhaseFast
+	RxMore  uint32        // what RCVMORE says
+	RxHand  atomic.Uint32 // the receiver has a run, so it will be back; senders look
 	_       [20]byte
 
 	// Private to the sending thread (COMPAT), which may be another one.
@@ -202,14 +244,14 @@ type Queues struct {
 
 	// Between the shards and the receiver.
 	RxInbox     Inbox
-	RxWaiting   int64  // bytes pushed and not yet taken; atomic
-	RxThrottled uint32 // shards wait for RxWaiting < RxLow; atomic
-	RxLow       uint32
-	RxEvents    int32 // events pushed and not yet taken; atomic
+	RxWaiting   atomic.Int64  // bytes pushed and not yet taken
+	RxThrottled atomic.Uint32 // shards wait for RxWaiting < RxLow
+	RxLow       atomic.Uint32
+	RxEvents    atomic.Int32 // events pushed and not yet taken
 	_           [36]byte
 
-	Inline      uint64 // Mask of the table that small sockets start with
-	InlineSlots [inlineTable]unsafe.Pointer
+	InlineMask  uint64 // Mask of the table that small sockets start with
+	InlineSlots [inlineTable]atomic.Pointer[Session]
 	_           [24]byte
 }
 
@@ -217,6 +259,8 @@ type Queues struct {
 const inlineTable = 4
 
 // Phases of the two-frame mode, and the other mode.
+//
+//capi:const ZL
 const (
 	PhaseID    = 0 // the next frame is a routing id
 	PhaseBody  = 1 // the next frame is a body
@@ -225,9 +269,11 @@ const (
 )
 
 // Wakeup is the part of a shard that its callers see.
+//
+//capi:struct zl_wakeup
 type Wakeup struct {
-	Dirty  Inbox  // sessions to flush; asleep while the driver waits in the kernel
-	Driver uint32 // atomic
-	WakeFd int32  // an eventfd: a write ends the driver's sleep
+	Dirty  Inbox // sessions to flush; asleep while the driver waits in the kernel
+	Driver atomic.Uint32
+	WakeFd int32 // an eventfd: a write ends the driver's sleep
 	_      [48]byte
 }

@@ -3,7 +3,6 @@
 package shm
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/sys"
@@ -28,14 +27,17 @@ import (
 // and sees the contender. Where the system has no membarrier the contender sleeps
 // for lockNap at most. Checked by tests/model/lock.pml; capi/path.h has the same in C.
 
+// What a contender does.
+//
+//capi:const ZL
 const (
 	lockTries = 64
-	lockNap   = 50 * time.Microsecond
+	lockNap   = 50_000 // ns
 )
 
 // TryLock takes the lock if it is free.
 func (s *Session) TryLock() bool {
-	return atomic.CompareAndSwapUint32(&s.TxLock, 0, 1)
+	return s.TxLock.CompareAndSwap(0, 1)
 }
 
 // Lock takes the lock.
@@ -49,8 +51,8 @@ func (s *Session) Lock() {
 }
 
 func (s *Session) lockSlow() {
-	atomic.AddUint32(&s.TxWaiters, 1)
-	defer atomic.AddUint32(&s.TxWaiters, ^uint32(0))
+	s.TxWaiters.Add(1)
+	defer s.TxWaiters.Add(^uint32(0))
 	nap := barrier() // whoever takes the lock from here on sees TxWaiters when it gives it back
 	for !s.TryLock() {
 		// The scheduler must know: the holder may have been stopped for the garbage
@@ -61,8 +63,8 @@ func (s *Session) lockSlow() {
 
 // Unlock gives the lock back.
 func (s *Session) Unlock() {
-	atomic.StoreUint32(&s.TxLock, 0)
-	if atomic.LoadUint32(&s.TxWaiters) != 0 {
+	s.TxLock.Store(0)
+	if s.TxWaiters.Load() != 0 {
 		sys.FutexWake(&s.TxLock)
 	}
 }
@@ -73,5 +75,5 @@ func barrier() time.Duration {
 	if sys.Barrier() {
 		return -1
 	}
-	return lockNap
+	return lockNap * time.Nanosecond
 }

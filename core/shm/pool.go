@@ -17,12 +17,17 @@ import (
 // succeeds only when no operation came between its load and itself, so the
 // next word it read is still true (the tag would have to wrap exactly in
 // between). Blocks are type-stable, so that read is always of a link word.
+//
+//capi:struct zl_pool
 type Pool struct {
-	head uint64
-	Out  int64 // slabs only: blocks in use; atomic
+	head atomic.Uint64
+	Out  atomic.Int64 // slabs only: blocks in use
 	_    [48]byte
 }
 
+// The parts of a head.
+//
+//capi:const ZL
 const (
 	lowBits  = 10
 	lowTag   = 1<<lowBits - 1
@@ -53,7 +58,7 @@ func (p *Pool) pop() unsafe.Pointer {
 // takeAll empties the pool and returns its newest block, which leads to the others.
 func (p *Pool) takeAll() unsafe.Pointer {
 	for {
-		head := atomic.LoadUint64(&p.head)
+		head := p.head.Load()
 		if block := unpack(head); block == nil || p.replace(head, nil) {
 			return block
 		}
@@ -63,7 +68,7 @@ func (p *Pool) takeAll() unsafe.Pointer {
 // push gives a block back.
 func (p *Pool) push(block unsafe.Pointer) {
 	for {
-		head := atomic.LoadUint64(&p.head)
+		head := p.head.Load()
 		atomic.StorePointer((*unsafe.Pointer)(block), unpack(head))
 		if p.replace(head, block) {
 			return
@@ -74,7 +79,7 @@ func (p *Pool) push(block unsafe.Pointer) {
 // look returns the head and what follows its block. Until replace, which tests
 // put other operations in front of, others may take both away.
 func (p *Pool) look() (head uint64, next unsafe.Pointer) {
-	head = atomic.LoadUint64(&p.head)
+	head = p.head.Load()
 	if block := unpack(head); block != nil {
 		next = atomic.LoadPointer((*unsafe.Pointer)(block))
 	}
@@ -83,7 +88,7 @@ func (p *Pool) look() (head uint64, next unsafe.Pointer) {
 
 // replace makes block the first one if head is still what the pool has.
 func (p *Pool) replace(head uint64, block unsafe.Pointer) bool {
-	return atomic.CompareAndSwapUint64(&p.head, head, repack(head, block))
+	return p.head.CompareAndSwap(head, repack(head, block))
 }
 
 // Pools are the process's free blocks, by class. They are in mapped memory

@@ -30,18 +30,21 @@ func NewQueues() *Queues {
 	if q == nil {
 		return nil
 	}
-	atomic.StoreUint64(&q.Handle, 0)
+	q.Handle.Store(0)
 	q.Serial = serials.Add(1)
 	q.LastID = newestID.Load()
 	q.RxRun, q.RxList, q.RxPos, q.RxLeft, q.RxPhase, q.RxMore = nil, nil, nil, 0, 0, 0
-	atomic.StoreUint32(&q.RxHand, 0)
+	q.RxHand.Store(0)
 	q.TxSession, q.TxRid, q.TxPhase = nil, 0, 0
-	atomic.StorePointer(&q.Shard, nil)
-	atomic.StoreInt64(&q.RxWaiting, 0)
-	atomic.StoreUint32(&q.RxThrottled, 0)
-	atomic.StoreInt32(&q.RxEvents, 0)
-	q.Inline, q.InlineSlots = inlineTable-1, [inlineTable]unsafe.Pointer{}
-	atomic.StorePointer(&q.Table, unsafe.Pointer(q.InlineTable()))
+	q.Shard.Store(nil)
+	q.RxWaiting.Store(0)
+	q.RxThrottled.Store(0)
+	q.RxEvents.Store(0)
+	q.InlineMask = inlineTable - 1
+	for i := range q.InlineSlots {
+		q.InlineSlots[i].Store(nil)
+	}
+	q.Table.Store(q.InlineTable())
 	atomic.StorePointer(&q.RxInbox.head, nil)
 	return q
 }
@@ -64,7 +67,7 @@ func (q *Queues) NextRun() bool {
 	if r.Kind == RunData {
 		q.RxPos, q.RxLeft = r.Data, r.Size
 	}
-	atomic.StoreUint32(&q.RxHand, 1)
+	q.RxHand.Store(1)
 	return true
 }
 
@@ -78,9 +81,9 @@ func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.
 func (q *Queues) EndRun() {
 	q.RxRun = nil
 	if q.RxList == nil {
-		atomic.StoreUint32(&q.RxHand, 0)
+		q.RxHand.Store(0)
 	}
 }
 
 // Waiting tells whether something waits for the receiver. Any thread.
-func (q *Queues) Waiting() bool { return atomic.LoadUint32(&q.RxHand) != 0 || !q.RxInbox.Empty() }
+func (q *Queues) Waiting() bool { return q.RxHand.Load() != 0 || !q.RxInbox.Empty() }

@@ -4,7 +4,6 @@ package shm
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -17,27 +16,28 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 	}
 	s.Lock() // a sender with a stale pointer may be looking
 	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
-	atomic.StoreUint32(&s.TxDone, 0)
-	s.TxQueued, s.TxDirty, s.TxHint = 0, 0, ClassTiny
+	s.TxDone.Store(0)
+	s.TxQueued.Store(0)
+	s.TxDirty, s.TxHint = 0, ClassTiny
 	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
-	atomic.StoreInt64(&s.Memory, 0)
+	s.Memory.Store(0)
 	s.Shard, s.Owner = w, q.Serial
 	s.Unlock()
-	atomic.StoreInt32(&s.RxQueued, 0)
-	atomic.StoreUint32(&s.RxStalled, 0)
+	s.RxQueued.Store(0)
+	s.RxStalled.Store(0)
 	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
 	s.Up = RunHead{Session: s, Kind: RunConnected, Msgs: 1}
 	s.Down = RunHead{Session: s, Kind: RunDisconnected}
-	atomic.StoreInt32(&s.Refs, 1)
+	s.Refs.Store(1)
 	return s
 }
 
 // Retain adds a reference to the slot.
-func (s *Session) Retain() { atomic.AddInt32(&s.Refs, 1) }
+func (s *Session) Retain() { s.Refs.Add(1) }
 
 // Release gives a reference back; the last one frees the slot. Any thread.
 func (s *Session) Release() {
-	if atomic.AddInt32(&s.Refs, -1) == 0 {
+	if s.Refs.Add(-1) == 0 {
 		FreeSession(s)
 	}
 }
@@ -45,8 +45,8 @@ func (s *Session) Release() {
 // FreeSession frees a slot whose last reference is gone. It is closed for senders.
 func FreeSession(s *Session) {
 	s.dropReason()
-	if s.ID != nil && s.ID != unsafe.Pointer(&s.ID4) {
-		aliasSlots.put(s.ID)
+	if s.ID != nil && s.ID != &s.ID4[0] {
+		aliasSlots.put(unsafe.Pointer(s.ID))
 	}
 	sessionSlots.put(unsafe.Pointer(s))
 }
@@ -58,13 +58,13 @@ const MaxID = 255
 // false: no memory.
 func (s *Session) SetID(rid uint32, alias []byte) bool {
 	s.ID4 = [4]byte{byte(rid >> 24), byte(rid >> 16), byte(rid >> 8), byte(rid)}
-	s.ID, s.IDLen = unsafe.Pointer(&s.ID4), 4
+	s.ID, s.IDLen = &s.ID4[0], 4
 	if len(alias) > 0 {
-		place := aliasSlots.get()
+		place := (*byte)(aliasSlots.get())
 		if place == nil {
 			return false
 		}
-		s.ID, s.IDLen = place, uint8(copy(unsafe.Slice((*byte)(place), MaxID), alias))
+		s.ID, s.IDLen = place, uint8(copy(unsafe.Slice(place, MaxID), alias))
 	}
 	return true
 }
@@ -74,12 +74,12 @@ func (s *Session) SetID(rid uint32, alias []byte) bool {
 func (s *Session) Rid4() uint32 { return binary.BigEndian.Uint32(s.ID4[:]) }
 
 // IDFrame returns the id frame. It must not be kept or changed.
-func (s *Session) IDFrame() []byte { return unsafe.Slice((*byte)(s.ID), s.IDLen) }
+func (s *Session) IDFrame() []byte { return unsafe.Slice(s.ID, s.IDLen) }
 
 // TakeMain removes and returns a session's main queue, which is held no longer;
 // TxLock is held. The next one starts with a chunk that this one would have fitted.
 func (s *Session) TakeMain() (head, tail *Chunk) {
-	head, tail = (*Chunk)(s.TxHead), (*Chunk)(s.TxTail)
+	head, tail = s.TxHead, s.TxTail
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty &^= DirtyHeld
 	if head != nil {

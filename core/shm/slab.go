@@ -10,6 +10,8 @@ import (
 // MaxViewSlabs is how many slabs may be in use while messages that are handed
 // to the application still lie in them. Above it they are copied, so messages
 // that are kept for long pin at most this many slabs.
+//
+//capi:const ZL
 const MaxViewSlabs = 32
 
 // NewSlab returns a slab with one reference and at least need bytes behind its
@@ -29,10 +31,10 @@ func NewSlab(need uint64) *Slab {
 	}
 	if s != nil {
 		if s.Class == ClassSlab {
-			atomic.AddInt64(&Pools[ClassSlab].Out, 1)
+			Pools[ClassSlab].Out.Add(1)
 		}
 		atomic.StorePointer(&s.Next, nil)
-		atomic.StoreInt32(&s.Refs, 1)
+		s.Refs.Store(1)
 	}
 	return s
 }
@@ -51,7 +53,7 @@ func GrowSlab(s *Slab, need uint64) *Slab {
 // MayView tells whether messages may stay in the slab while the application has
 // them. A slab of a long frame holds nothing else.
 func (s *Slab) MayView() bool {
-	return s.Class != ClassSlab || atomic.LoadInt64(&Pools[ClassSlab].Out) <= MaxViewSlabs
+	return s.Class != ClassSlab || Pools[ClassSlab].Out.Load() <= MaxViewSlabs
 }
 
 // Bytes returns all bytes behind the slab's header.
@@ -60,11 +62,11 @@ func (s *Slab) Bytes() []byte {
 }
 
 // Retain adds a reference. The caller holds one already.
-func (s *Slab) Retain() { atomic.AddInt32(&s.Refs, 1) }
+func (s *Slab) Retain() { s.Refs.Add(1) }
 
 // Release gives a reference back; the last one frees the slab. Any thread.
 func (s *Slab) Release() {
-	if atomic.AddInt32(&s.Refs, -1) != 0 {
+	if s.Refs.Add(-1) != 0 {
 		return
 	}
 	if s.Class == ClassDedicated {
@@ -72,7 +74,7 @@ func (s *Slab) Release() {
 		return
 	}
 	if s.Class == ClassSlab {
-		atomic.AddInt64(&Pools[ClassSlab].Out, -1)
+		Pools[ClassSlab].Out.Add(-1)
 	}
 	give(s.Class, unsafe.Pointer(s))
 }

@@ -43,7 +43,7 @@ func TestSession(t *testing.T) {
 		s := NewSession(k, sh)
 		Convey("starts closed, with its two events", func() {
 			So(s.TxState, ShouldEqual, TxClosed)
-			So(s.Refs, ShouldEqual, 1)
+			So(s.Refs.Load(), ShouldEqual, 1)
 			So(s.Up.Kind, ShouldEqual, RunConnected)
 			So(s.Down.Kind, ShouldEqual, RunDisconnected)
 			So(s.Up.Session == s, ShouldBeTrue)
@@ -73,7 +73,11 @@ func TestSession(t *testing.T) {
 		})
 		Convey("is free with the last reference, and comes back clean", func() {
 			s.Retain()
-			s.Rid, s.TxState, s.TxHwm, s.TxQueued, s.TxDone, s.TxDirty, s.RxQueued, s.RxStalled = 7, TxOpen, 1, 2, 1, 1, 5, 1
+			s.Rid, s.TxState, s.TxHwm, s.TxDirty = 7, TxOpen, 1, 1
+			s.TxQueued.Store(2)
+			s.TxDone.Store(1)
+			s.RxQueued.Store(5)
+			s.RxStalled.Store(1)
 			s.Release()
 			other := NewSession(k, sh)
 			So(other == s, ShouldBeFalse)
@@ -81,7 +85,8 @@ func TestSession(t *testing.T) {
 			s.Release()
 			again := NewSession(k, sh)
 			So(again == s, ShouldBeTrue)
-			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued, s.TxDone, uint32(s.TxDirty), uint32(s.RxQueued), s.RxStalled},
+			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued.Load(), s.TxDone.Load(), uint32(s.TxDirty),
+				uint32(s.RxQueued.Load()), s.RxStalled.Load()},
 				ShouldResemble, make([]uint32, 8))
 			So(s.TxHint, ShouldEqual, ClassTiny)
 			again.Release()
@@ -92,27 +97,30 @@ func TestSession(t *testing.T) {
 func TestSocketAndShardSlots(t *testing.T) {
 	Convey("A socket's slot comes back clean", t, func() {
 		k := NewQueues()
-		k.Handle, k.RxPhase, k.RxMore, k.TxPhase, k.RxWaiting, k.RxThrottled = 1, PhaseBody, 1, PhaseRetry, 5, 1
-		*k.InlineTable().Slot(1) = unsafe.Pointer(k)
+		k.RxPhase, k.RxMore, k.TxPhase = PhaseBody, 1, PhaseRetry
+		k.Handle.Store(1)
+		k.RxWaiting.Store(5)
+		k.RxThrottled.Store(1)
+		k.InlineTable().Slot(1).Store((*Session)(unsafe.Pointer(k)))
 		k.CloseRuns()
 		FreeQueues(k)
 		again := NewQueues()
 		So(again == k, ShouldBeTrue)
-		So(again.Handle, ShouldEqual, 0)
-		So([]uint32{k.RxPhase, k.RxMore, k.TxPhase, k.RxThrottled, uint32(k.RxWaiting)}, ShouldResemble, make([]uint32, 5))
-		So(*k.InlineTable().Slot(1) == nil, ShouldBeTrue)
+		So(again.Handle.Load(), ShouldEqual, 0)
+		So([]uint32{k.RxPhase, k.RxMore, k.TxPhase, k.RxThrottled.Load(), uint32(k.RxWaiting.Load())}, ShouldResemble, make([]uint32, 5))
+		So(k.InlineTable().Slot(1).Load() == nil, ShouldBeTrue)
 		So(k.PushRun(newRun(1)), ShouldEqual, Pushed)
 		FreeQueues(k)
 	})
 	Convey("A shard's slot comes back clean", t, func() {
 		sh := NewWakeup(-1)
 		sh.Dirty.MarkAsleep()
-		sh.Driver = DriverCaller
+		sh.Driver.Store(DriverCaller)
 		FreeWakeup(sh)
 		again := NewWakeup(-1)
 		So(again == sh, ShouldBeTrue)
 		So(sh.Dirty.Asleep(), ShouldBeFalse)
-		So(sh.Driver, ShouldEqual, DriverNone)
+		So(sh.Driver.Load(), ShouldEqual, DriverNone)
 		FreeWakeup(sh)
 	})
 }
@@ -125,11 +133,11 @@ func TestTable(t *testing.T) {
 		put := func(rid uint32) *Session {
 			s := NewSession(k, sh)
 			s.Rid = rid
-			*(*Table)(k.Table).Slot(rid) = unsafe.Pointer(s)
+			k.Table.Load().Slot(rid).Store(s)
 			return s
 		}
 		Convey("in the table it starts with", func() {
-			So((*Table)(k.Table).Mask, ShouldEqual, inlineTable-1)
+			So(k.Table.Load().Mask, ShouldEqual, inlineTable-1)
 			a, b := put(1), put(6)
 			So(k.Find(1) == a, ShouldBeTrue)
 			So(k.Find(6) == b, ShouldBeTrue)
@@ -140,17 +148,17 @@ func TestTable(t *testing.T) {
 		Convey("in a larger one", func() {
 			table := NewTable(4096)
 			So(table.Mask, ShouldEqual, 4095)
-			k.Table = unsafe.Pointer(table)
+			k.Table.Store(table)
 			s := put(1<<31 + 4095)
 			So(k.Find(1<<31+4095) == s, ShouldBeTrue)
 			So(k.Find(4095) == nil, ShouldBeTrue)
 			So(uintptr(unsafe.Pointer(table.Slot(4095))), ShouldEqual, uintptr(unsafe.Pointer(table))+8+8*4095)
-			k.Table = unsafe.Pointer(k.InlineTable())
+			k.Table.Store(k.InlineTable())
 			FreeTable(table)
 			Convey("that is empty when it is used again", func() {
 				So(NewTable(4096) == table, ShouldBeTrue)
 				for rid := range uint32(4096) {
-					if *table.Slot(rid) != nil {
+					if table.Slot(rid).Load() != nil {
 						t.Fatalf("slot %d is not empty", rid)
 					}
 				}

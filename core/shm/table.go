@@ -24,7 +24,7 @@ func NewTable(size uint64) *Table {
 		t := free[len(free)-1]
 		freeTables.bySize[size] = free[:len(free)-1]
 		for id := range size {
-			atomic.StorePointer(t.Slot(uint32(id)), nil)
+			t.Slot(uint32(id)).Store(nil)
 		}
 		return t
 	}
@@ -46,13 +46,12 @@ func FreeTable(t *Table) {
 }
 
 // InlineTable returns the table that a socket starts with.
-func (q *Queues) InlineTable() *Table { return (*Table)(unsafe.Pointer(&q.Inline)) }
+func (q *Queues) InlineTable() *Table { return (*Table)(unsafe.Pointer(&q.InlineMask)) }
 
 // Find returns the session that rid names now, or nil. It may be stale at
 // once: Append compares the id under the session's lock. Any thread.
 func (q *Queues) Find(rid uint32) *Session {
-	t := (*Table)(atomic.LoadPointer(&q.Table))
-	s := (*Session)(atomic.LoadPointer(t.Slot(rid)))
+	s := q.Table.Load().Slot(rid).Load()
 	if s == nil || s.Rid != rid {
 		return nil
 	}
@@ -60,6 +59,6 @@ func (q *Queues) Find(rid uint32) *Session {
 }
 
 // Slot returns the place where rid's session would be.
-func (t *Table) Slot(rid uint32) *unsafe.Pointer {
-	return (*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(t), 8+8*(uint64(rid)&t.Mask)))
+func (t *Table) Slot(rid uint32) *atomic.Pointer[Session] {
+	return (*atomic.Pointer[Session])(unsafe.Add(unsafe.Pointer(t), 8+8*(uint64(rid)&t.Mask)))
 }

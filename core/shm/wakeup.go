@@ -16,7 +16,7 @@ func NewWakeup(wakeFd int) *Wakeup {
 	if w != nil {
 		w.WakeFd = int32(wakeFd)
 		atomic.StorePointer(&w.Dirty.head, nil)
-		atomic.StoreUint32(&w.Driver, DriverNone)
+		w.Driver.Store(DriverNone)
 	}
 	return w
 }

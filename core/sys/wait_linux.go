@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -36,7 +37,7 @@ const (
 // FutexWait sleeps while the word has a value, until a FutexWake, or for limit
 // (negative: without end). It returns why the sleep ended: 0 for a wake, EAGAIN when
 // the word had another value, ETIMEDOUT, or EINTR. Waits.
-func FutexWait(word *uint32, value uint32, limit time.Duration) Errno {
+func FutexWait(word *atomic.Uint32, value uint32, limit time.Duration) Errno {
 	var span *unix.Timespec
 	if limit >= 0 {
 		ts := unix.NsecToTimespec(int64(limit))
@@ -48,7 +49,7 @@ func FutexWait(word *uint32, value uint32, limit time.Duration) Errno {
 }
 
 // FutexWake ends the sleep of one thread at the word, if there is one. Prompt.
-func FutexWake(word *uint32) {
+func FutexWake(word *atomic.Uint32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, 1)
 }
 

@@ -13,7 +13,7 @@ import (
 
 func TestFutex(t *testing.T) {
 	Convey("A word of memory", t, func() {
-		word := new(uint32)
+		word := new(atomic.Uint32)
 
 		Convey("is not slept at when it has another value", func() {
 			So(FutexWait(word, 1, -1), ShouldEqual, EAGAIN)
@@ -30,15 +30,15 @@ func TestFutex(t *testing.T) {
 		})
 		Convey("wakes who sleeps, whenever that began", func() {
 			for range 200 {
-				atomic.StoreUint32(word, 0)
+				word.Store(0)
 				over := make(chan bool)
 				go func() {
-					for atomic.LoadUint32(word) == 0 {
+					for word.Load() == 0 {
 						_ = FutexWait(word, 0, -1)
 					}
 					over <- true
 				}()
-				atomic.StoreUint32(word, 1)
+				word.Store(1)
 				FutexWake(word)
 				So(<-over, ShouldBeTrue)
 			}
@@ -104,7 +104,7 @@ func TestPromptCallsAllocateNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer poller.Close()
-	word := new(uint32)
+	word := new(atomic.Uint32)
 	data, buf, parts, reports := []byte("data"), make([]byte, 64), make([]Vector, 2), make([]Report, 8)
 	Convey("Calls of the data path allocate nothing", t, func() {
 		So(testing.AllocsPerRun(100, func() {

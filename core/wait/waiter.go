@@ -27,7 +27,7 @@ var ReportSignals bool
 // Waiter lets one thread wait for signals of any others. Create it with New;
 // it must not move in memory.
 type Waiter struct {
-	word    uint32
+	word    atomic.Uint32
 	eventFd int // -1: none
 }
 
@@ -70,7 +70,7 @@ func (w *Waiter) CloseFd() {
 
 // Signal ends the present or next Wait. Any thread.
 func (w *Waiter) Signal() {
-	atomic.StoreUint32(&w.word, 1)
+	w.word.Store(1)
 	sys.FutexWake(&w.word)
 	if w.eventFd >= 0 {
 		sys.SetEvent(w.eventFd)
@@ -79,14 +79,14 @@ func (w *Waiter) Signal() {
 
 // Reset forgets signals that came before. The waiting thread.
 func (w *Waiter) Reset() {
-	atomic.StoreUint32(&w.word, 0)
+	w.word.Store(0)
 	if w.eventFd >= 0 {
 		sys.ClearEvent(w.eventFd)
 	}
 }
 
 // Signalled tells whether a signal came since the last Reset.
-func (w *Waiter) Signalled() bool { return atomic.LoadUint32(&w.word) != 0 }
+func (w *Waiter) Signalled() bool { return w.word.Load() != 0 }
 
 // Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time: none)
 // or a signal handler of the process (EINTR, with ReportSignals).

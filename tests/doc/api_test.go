@@ -18,7 +18,9 @@ import (
 
 // A page of doc/api documents functions in sections. A section's "h" block has
 // their declarations as in the header, its "c" blocks are bodies of functions
-// that run here, and "c top" blocks go before these, outside any function.
+// that run here, and "c top" blocks go before these, outside any function. The
+// "c shared NAME" blocks of doc/api/README.md go before the examples of every page
+// that calls NAME and has no such function of its own.
 // The "c" blocks of doc/modes.md are as those.
 
 var (
@@ -170,6 +172,9 @@ func TestConstantsHaveTheirValues(t *testing.T) {
 
 func TestExamplesRun(t *testing.T) {
 	for _, p := range pages(t, "doc/api/*.md", "doc/modes.md") {
+		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.info == "c" }) {
+			continue
+		}
 		t.Run(filepath.Base(p.name), func(t *testing.T) {
 			program := build(t, p)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -197,7 +202,7 @@ func build(t *testing.T, p page) (program string) {
 		t.Fatal("there is no library; run ./build.sh lib first")
 	}
 	program = filepath.Join(dir, strings.TrimSuffix(filepath.Base(p.name), ".md"))
-	if err := os.WriteFile(program+".c", []byte(source(p)), 0o644); err != nil {
+	if err := os.WriteFile(program+".c", []byte(shared(t, p)+source(p)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cc := os.Getenv("CC")
@@ -213,6 +218,19 @@ func build(t *testing.T, p page) (program string) {
 	return program
 }
 
+// shared has the includes of a program, and the functions that pages share.
+func shared(t *testing.T, p page) string {
+	text := "#include <assert.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" +
+		"#include <unistd.h>\n#include <zlink.h>\n\n"
+	for _, b := range pages(t, "doc/api/README.md")[0].blocks {
+		name, ok := strings.CutPrefix(b.info, "c shared ")
+		if ok && strings.Contains(p.text, name+" (") && !strings.Contains(p.text, " "+name+" (void)\n{") {
+			text += fmt.Sprintf("#line %d \"doc/api/README.md\"\n%s", b.line, b.text)
+		}
+	}
+	return text
+}
+
 // source is the program with the examples of a page.
 func source(p page) string {
 	var top, body, run strings.Builder
@@ -226,7 +244,6 @@ func source(p page) string {
 			fmt.Fprintf(&run, "    fprintf (stderr, \"%s: %s\\n\");\n    example_%d ();\n", b.at(p), b.section, i)
 		}
 	}
-	return "#include <assert.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" +
-		"#include <unistd.h>\n#include <zlink.h>\n\n" + top.String() + "\n" + body.String() +
+	return top.String() + "\n" + body.String() +
 		"int main (void)\n{\n" + run.String() + "    return 0;\n}\n"
 }

@@ -12,11 +12,11 @@
 
 #include "shard.h"
 #include "path.h"
+#include "types.h"
 #include "zlink.h"
 
 enum
 {
-    SLAB_SIZE = 256 << 10,
     SOCKETS = 4,
     THIRST = 64 /* blocks that a pool gets at a time */
 };
@@ -89,7 +89,8 @@ void shard_gap (void)
 
 static size_t block_size (uint32_t class_)
 {
-    static const size_t sizes[] = {1 << 10, 4 << 10, 16 << 10, 64 << 10, SLAB_SIZE};
+    static const size_t sizes[] = {ZL_TINY_CHUNK_SIZE, ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
+                                   ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE};
     return sizes[class_];
 }
 
@@ -140,12 +141,13 @@ static owner *owner_of_socket (const zl_queues *k)
 /* Inbox.Push of a run; wakes the receiver that it finds asleep. */
 static void push_run (zl_queues *k, zl_run *r)
 {
-    void *old = atomic_load (&k->rx_inbox);
+    void *old = atomic_load (&k->rx_inbox.head);
     bool asleep;
     do {
         asleep = old == (void *) &k->rx_inbox;
-        __atomic_store_n (&r->run_head.next, asleep ? NULL : old, __ATOMIC_RELAXED);
-    } while (!atomic_compare_exchange_weak (&k->rx_inbox, &old, r));
+        atomic_store_explicit (&r->run_head.next, asleep ? NULL : old,
+                               memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak (&k->rx_inbox.head, &old, r));
     if (asleep)
         sem_post (&owner_of_socket (k)->runs);
 }
@@ -155,7 +157,7 @@ static uint8_t *space (size_t need)
 {
     if (filled && atomic_load (&filled->refs) == 1)
         fill_pos = 0; /* all of it was taken */
-    if (!filled || SLAB_SIZE - ZL_HEADER_SIZE - fill_pos < ZL_HEADER_SIZE + need) {
+    if (!filled || ZL_SLAB_SIZE - ZL_HEADER_SIZE - fill_pos < ZL_HEADER_SIZE + need) {
         if (filled)
             zl_slab_release (filled, 1);
         filled = new_slab ();
@@ -226,8 +228,9 @@ static void take_main (peer *p)
     s->tx_dirty = 0;
     zl_chunk *head = s->tx_head, *tail = s->tx_tail;
     s->tx_head = s->tx_tail = NULL;
-    s->tx_hint = head == tail && head && head->end < ZL_TINY_CAP ? ZL_CLASS_TINY
-                                                                 : ZL_CLASS_MID;
+    s->tx_hint = head == tail && head && head->end < ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE
+                   ? ZL_CLASS_TINY
+                   : ZL_CLASS_MID;
     unlock_session (s);
     if (!head)
         return;
@@ -272,9 +275,9 @@ static bool flush_dirty (void)
 {
     if (inbox_empty (&shard.dirty))
         return false;
-    zl_session *s = atomic_exchange (&shard.dirty, NULL);
+    zl_session *s = atomic_exchange (&shard.dirty.head, NULL);
     while (s) {
-        zl_session *next = __atomic_load_n (&s->dirty_next, __ATOMIC_SEQ_CST);
+        zl_session *next = atomic_load (&s->dirty_next);
         take_main (peer_of (s));
         write_out (peer_of (s));
         s = next;
@@ -297,13 +300,13 @@ static void sleep_in_kernel (void)
 {
     void *awake = NULL;
     uint64_t count;
-    if (!atomic_compare_exchange_strong (&shard.dirty, &awake, &shard.dirty))
+    if (!atomic_compare_exchange_strong (&shard.dirty.head, &awake, &shard.dirty))
         return;
     if (!atomic_load (&unpark) && !atomic_load (&over))
         require (read (shard.wake_fd, &count, sizeof count) == sizeof count,
                  "no eventfd");
     void *asleep = &shard.dirty;
-    atomic_compare_exchange_strong (&shard.dirty, &asleep, NULL);
+    atomic_compare_exchange_strong (&shard.dirty.head, &asleep, NULL);
 }
 
 static void *run (void *arg)
@@ -323,7 +326,7 @@ static void *run (void *arg)
 static void nudge (void)
 {
     void *asleep = &shard.dirty;
-    if (atomic_compare_exchange_strong (&shard.dirty, &asleep, NULL))
+    if (atomic_compare_exchange_strong (&shard.dirty.head, &asleep, NULL))
         zl_wake_driver (&shard);
 }
 
@@ -395,7 +398,7 @@ int zgo_await (uintptr_t handle, int dont_wait)
         return 0;
     if (dont_wait)
         return -EAGAIN;
-    if (atomic_compare_exchange_strong (&k->rx_inbox, &awake, &k->rx_inbox))
+    if (atomic_compare_exchange_strong (&k->rx_inbox.head, &awake, &k->rx_inbox))
         while (sem_wait (&owner_of_socket (k)->runs) != 0)
             ;
     return 0;
@@ -412,7 +415,9 @@ void zgo_resume (uintptr_t handle)
 /* Puts a message into a queue, however long that takes. */
 static int send_slowly (void *handle, uint32_t rid, const void *data, size_t size)
 {
-    static const size_t cap[] = {ZL_TINY_CAP, ZL_SMALL_CAP, ZL_MID_CAP, ZL_LARGE_CAP};
+    static const size_t cap[] = {
+      ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE, ZL_SMALL_CHUNK_SIZE - ZL_HEADER_SIZE,
+      ZL_MID_CHUNK_SIZE - ZL_HEADER_SIZE, ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE};
     uint32_t class_ = ZL_CLASS_TINY;
     zl_session *s = shard_session (handle, rid);
     while (class_ < ZL_CLASS_LARGE && cap[class_] < 4 + size)
@@ -481,9 +486,9 @@ int zgo_close_peer_with (uintptr_t h, uint32_t rid, int code, void *why, size_t 
 }
 void zgo_close_reason (void *s, void *to, size_t room) { (void) s, (void) to, (void) room, unused (); }
 int zgo_abort_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
-int zgo_stats (uintptr_t h, size_t size, uint64_t *out, size_t room)
+int zgo_stats (uintptr_t h, size_t size, zl_stats *out)
 {
-    return (void) h, (void) size, (void) out, (void) room, unused ();
+    return (void) h, (void) size, (void) out, unused ();
 }
 int zgo_setsockopt (uintptr_t h, int option, void *value, size_t size)
 {

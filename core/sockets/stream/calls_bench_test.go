@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -63,9 +62,9 @@ func (c *calls) arrive() {
 	at := unsafe.Pointer(&c.slab.Bytes()[0])
 	c.slab.Retain()
 	*(*shm.Run)(at) = shm.Run{RunHead: shm.RunHead{Session: c.s, Msgs: callBatch, Kind: shm.RunData},
-		Slab: c.slab, Data: unsafe.Add(at, shm.HeaderSize), Size: uint64(c.size)}
-	atomic.AddInt32(&c.s.RxQueued, callBatch)
-	atomic.AddInt64(&c.k.shared.RxWaiting, int64(c.size))
+		Slab: c.slab, Data: (*byte)(unsafe.Add(at, shm.HeaderSize)), Size: uint64(c.size)}
+	c.s.RxQueued.Add(callBatch)
+	c.k.shared.RxWaiting.Add(int64(c.size))
 	c.k.shared.PushRun((*shm.Run)(at))
 }
 
@@ -77,12 +76,12 @@ func (c *calls) leave() {
 		s.Lock()
 		s.TxDirty = 0
 		head, _ := s.TakeMain()
-		atomic.StoreUint32(&s.TxDone, s.TxQueued)
+		s.TxDone.Store(s.TxQueued.Load())
 		s.Unlock()
 		for head != nil {
 			chunk := head
 			head = (*shm.Chunk)(chunk.Next)
-			atomic.AddInt64(&s.Memory, -int64(chunk.Size))
+			s.Memory.Add(-int64(chunk.Size))
 			shm.FreeChunk(chunk)
 		}
 		s = next
@@ -176,7 +175,7 @@ func TestCallsDoNotAllocate(t *testing.T) {
 			Convey(fmt.Sprintf("%s: %d bytes take nothing from Go's heap", form.name, size), t, func() {
 				So(err, ShouldBeNil)
 				So(perBatch, ShouldBeLessThan, 1)
-				So(c.s.TxQueued, ShouldEqual, 101*callBatch)
+				So(c.s.TxQueued.Load(), ShouldEqual, 101*callBatch)
 			})
 		}
 	}

@@ -5,8 +5,6 @@ package stream
 import (
 	"encoding/binary"
 	"slices"
-	"sync/atomic"
-	"unsafe"
 
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
@@ -238,11 +236,11 @@ func (k *Socket) useShard(sh *engine.Shard) {
 		sh.Wake() // a receive call that drives must leave
 	}
 	if len(k.shards) == 1 {
-		atomic.StorePointer(&k.shared.Shard, unsafe.Pointer(sh.Shared))
+		k.shared.Shard.Store(sh.Shared)
 		k.sole.Store(sh)
 		return
 	}
-	atomic.StorePointer(&k.shared.Shard, nil)
+	k.shared.Shard.Store(nil)
 	k.sole.Store(nil)
 	for _, other := range k.shards {
 		other.Wake() // so must one of this socket: runs come from elsewhere too

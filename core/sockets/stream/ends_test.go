@@ -20,64 +20,79 @@ const lateMs = 1500
 // TestEndsLoseNothing: what was accepted before the end arrives at a peer that reads
 // late and goes on sending meanwhile, over every transport.
 func TestEndsLoseNothing(t *testing.T) {
-	const messages, size = 300, 10_000
-	for _, scheme := range []string{"tcp", "tls", "ws", "wss", "ipc"} {
-		for _, how := range []string{"ClosePeer", "Close"} {
-			Convey(how+" over "+scheme, t, func() {
-				ctx := newContext(t)
-				server, client := newSocket(t, ctx), newSocket(t, ctx)
-				newIdentity(t, "one").use(t, server, client)
-				check(t, server.Set(WithMode(ModeFast)), "mode")
-				check(t, client.Set(WithMode(ModeFast), WithRecvHWM(1), WithRecvBuffer(8192)), "mode")
-				address := scheme + "://127.0.0.1:*"
-				if scheme == "ipc" {
-					address = "ipc://*"
-				}
-				check(t, server.Bind(address), "Bind")
-				check(t, client.Connect(lastEndpoint(t, server)), "Connect")
-				up, err := server.Recv(context.Background())
-				check(t, err, "Recv")
-				down, err := client.Recv(context.Background())
-				check(t, err, "Recv")
-				body := make([]byte, size)
-				for range messages {
-					check(t, server.Send(context.Background(), up.Peer, body), "Send")
-				}
-				if how == "Close" {
-					check(t, server.Close(), "Close")
-				} else {
-					check(t, server.ClosePeer(up.Peer), "ClosePeer")
-				}
-				for end := time.Now().Add(lateMs * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
-					_ = client.TrySend(down.Peer, body[:100])
-				}
-				got := 0
-				for {
-					m, err := client.Recv(context.Background())
-					check(t, err, "Recv after %d messages", got)
-					if m.Kind == Disconnected {
-						break
-					}
-					got++
-					m.Release()
-				}
-				So(got, ShouldEqual, messages)
-				if how == "ClosePeer" {
-					for {
-						m, err := server.Recv(context.Background())
-						check(t, err, "Recv")
-						m.Release()
-						if m.Kind == Disconnected {
-							break
-						}
-					}
-					stats, err := server.Stats()
-					So(err, ShouldBeNil)
-					So(stats.Abandoned, ShouldEqual, 0)
-					So(stats.Connections, ShouldEqual, 0)
-				}
-			})
+	Convey("Neither end of a connection loses anything, over any transport", t, func() {
+		var all []*lateReader
+		for _, endpoint := range everyTransport {
+			all = append(all, newLateReader(t, endpoint, "ClosePeer"), newLateReader(t, endpoint, "Close"))
 		}
+		for end := time.Now().Add(lateMs * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			for _, r := range all {
+				_ = r.client.TrySend(r.down, make([]byte, 100))
+			}
+		}
+		for _, r := range all {
+			r.read(t)
+		}
+	})
+}
+
+// lateReader is a client that has not read yet when the server ends the connection.
+type lateReader struct {
+	endpoint, how  string
+	server, client *Socket
+	down           uint32 // the server, to the client
+}
+
+// lateMessages are sent to a lateReader.
+const lateMessages = 300
+
+func newLateReader(t *testing.T, endpoint, how string) *lateReader {
+	ctx := newContext(t)
+	server, client := newSocket(t, ctx), newSocket(t, ctx)
+	newIdentity(t, "one").use(t, server, client)
+	check(t, server.Set(WithMode(ModeFast)), "mode")
+	check(t, client.Set(WithMode(ModeFast), WithRecvHWM(1), WithRecvBuffer(8192)), "mode")
+	check(t, server.Bind(fresh(endpoint)), "Bind")
+	check(t, client.Connect(lastEndpoint(t, server)), "Connect")
+	up, err := server.Recv(context.Background())
+	check(t, err, "Recv")
+	down, err := client.Recv(context.Background())
+	check(t, err, "Recv")
+	body := make([]byte, 10_000)
+	for range lateMessages {
+		check(t, server.Send(context.Background(), up.Peer, body), "Send")
+	}
+	if how == "Close" {
+		check(t, server.Close(), "Close")
+	} else {
+		check(t, server.ClosePeer(up.Peer), "ClosePeer")
+	}
+	return &lateReader{endpoint, how, server, client, down.Peer}
+}
+
+// read checks that everything comes, and that nothing is left of the connection.
+func (r *lateReader) read(t *testing.T) {
+	name := r.how + " over " + r.endpoint
+	So(fmt.Sprint(name, ": ", messagesToTheEnd(t, r.client)), ShouldEqual, fmt.Sprint(name, ": ", lateMessages))
+	if r.how == "ClosePeer" {
+		messagesToTheEnd(t, r.server)
+		stats, err := r.server.Stats()
+		So(err, ShouldBeNil)
+		So(stats.Abandoned, ShouldEqual, 0)
+		So(stats.Connections, ShouldEqual, 0)
+	}
+}
+
+// messagesToTheEnd counts the messages in front of the disconnect event.
+func messagesToTheEnd(t *testing.T, k *Socket) (n int) {
+	for {
+		m, err := k.Recv(context.Background())
+		check(t, err, "Recv after %d messages", n)
+		m.Release()
+		if m.Kind == Disconnected {
+			return n
+		}
+		n++
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
@@ -48,6 +47,8 @@ func (m *Message) Release() {
 }
 
 // ownedMin is the shortest received body that is sent on without a copy.
+//
+//capi:const ZL
 const ownedMin = 32 << 10
 
 // viewMin is the shortest body that is not copied out of the slab.
@@ -158,9 +159,9 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	view := r.Slab.MayView()
 	n, views := 0, int32(0)
 	for n < len(msgs) && q.RxLeft > 0 {
-		size := binary.BigEndian.Uint32(unsafe.Slice((*byte)(q.RxPos), 4))
-		body := unsafe.Slice((*byte)(unsafe.Add(q.RxPos, lengthSize)), size)
-		q.RxPos, q.RxLeft = unsafe.Add(q.RxPos, lengthSize+uint64(size)), q.RxLeft-lengthSize-uint64(size)
+		size := binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, 4))
+		body := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), lengthSize)), size)
+		q.RxPos, q.RxLeft = (*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), lengthSize+uint64(size))), q.RxLeft-lengthSize-uint64(size)
 		if view && size >= viewMin {
 			msgs[n] = Message{Peer: peer, Body: body, slab: r.Slab}
 			views++
@@ -170,7 +171,7 @@ func (k *Socket) takeMessages(msgs []Message) int {
 		n++
 	}
 	if views > 0 {
-		atomic.AddInt32(&r.Slab.Refs, views)
+		r.Slab.Refs.Add(views)
 	}
 	if q.RxLeft == 0 {
 		q.EndRun()

@@ -3,7 +3,6 @@
 package stream
 
 import (
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/errno"
@@ -90,7 +89,7 @@ func (c *forC) Open(handle uint64) {
 	defer k.mu.Unlock()
 	k.serial, k.shared.Serial = handle, handle
 	if !k.terminated.Load() {
-		atomic.StoreUint64(&k.shared.Handle, handle)
+		k.shared.Handle.Store(handle)
 	}
 }
 

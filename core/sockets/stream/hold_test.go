@@ -123,16 +123,16 @@ func TestEventsDroppedWhileTheSocketCloses(t *testing.T) {
 		accept(t, k, bind(t, k))
 		s := connOf(k).Shared
 		s.Retain() // of the disconnect event
-		refs := atomic.LoadInt32(&s.Refs)
+		refs := s.Refs.Load()
 		k.mu.Lock()
 		k.dropping = true // dropReceived walks runs that lie in the session
 		k.mu.Unlock()
 		k.releaseUnreceived(s)
-		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs)
+		So(s.Refs.Load(), ShouldEqual, refs)
 		k.dropUnreceived()
-		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
+		So(s.Refs.Load(), ShouldEqual, refs-1)
 		s.Retain()
 		k.releaseUnreceived(s) // nothing walks now
-		So(atomic.LoadInt32(&s.Refs), ShouldEqual, refs-1)
+		So(s.Refs.Load(), ShouldEqual, refs-1)
 	})
 }

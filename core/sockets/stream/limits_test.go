@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,13 +121,13 @@ func TestRcvHwm(t *testing.T) {
 				}()
 				conn := connOf(k)
 				eventually(t, "the mark is reached", func() bool {
-					return atomic.LoadInt32(&conn.Shared.RxQueued) >= int32(min(c.hwm, c.messages)) ||
-						atomic.LoadInt64(&k.shared.RxWaiting) > 1<<20
+					return conn.Shared.RxQueued.Load() >= int32(min(c.hwm, c.messages)) ||
+						k.shared.RxWaiting.Load() > 1<<20
 				})
 				most := int32(0)
 				for n := range c.messages {
 					if n < c.messages/2 {
-						most = max(most, atomic.LoadInt32(&conn.Shared.RxQueued))
+						most = max(most, conn.Shared.RxQueued.Load())
 					}
 					if want(t, k, body(n)) != id {
 						t.Fatal("another id")
@@ -162,8 +161,8 @@ func TestThrottle(t *testing.T) {
 				}
 			}()
 		}
-		eventually(t, "the socket is throttled", func() bool { return atomic.LoadUint32(&k.shared.RxThrottled) == 1 })
-		So(atomic.LoadInt64(&k.shared.RxWaiting), ShouldBeBetween, 1<<20-1, 3<<19)
+		eventually(t, "the socket is throttled", func() bool { return k.shared.RxThrottled.Load() == 1 })
+		So(k.shared.RxWaiting.Load(), ShouldBeBetween, 1<<20-1, 3<<19)
 		next := map[string]int{}
 		for range 3 * messages {
 			m, err := receive(k)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,7 +194,7 @@ func TestDeadWhileParked(t *testing.T) {
 			eventually(t, "all are there", func() bool { return attached(k) == dead+1 })
 			go flooder.flood(3000, 1000) // more than may wait
 			eventually(t, "the socket is throttled", func() bool {
-				return atomic.LoadInt64(&k.shared.RxWaiting) >= 1<<20
+				return k.shared.RxWaiting.Load() >= 1<<20
 			})
 			check(t, client.Disconnect(lastEndpoint(t, k)), "Disconnect")
 			eventually(t, "their descriptors are closed", func() bool { return attached(k) == 1 })

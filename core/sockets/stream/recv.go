@@ -4,7 +4,6 @@ package stream
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -65,9 +64,9 @@ func (k *Socket) body() (body []byte, done *shm.Run) {
 		q.EndRun()
 		return eventBody[r.Kind], r
 	}
-	size := binary.BigEndian.Uint32(unsafe.Slice((*byte)(q.RxPos), 4))
-	body = unsafe.Slice((*byte)(unsafe.Add(q.RxPos, 4)), size)
-	q.RxPos, q.RxLeft = unsafe.Add(q.RxPos, 4+uint64(size)), q.RxLeft-4-uint64(size)
+	size := binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, 4))
+	body = unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), 4)), size)
+	q.RxPos, q.RxLeft = (*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), 4+uint64(size))), q.RxLeft-4-uint64(size)
 	if q.RxLeft > 0 {
 		return body, nil
 	}
@@ -97,24 +96,24 @@ func (k *Socket) eventTaken(s *shm.Session) {
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
 	if r.Kind != shm.RunData {
-		atomic.AddInt32(&k.shared.RxEvents, -1)
+		k.shared.RxEvents.Add(-1)
 		if r.Kind == shm.RunDisconnected {
 			s.Release()
 		}
 		return false
 	}
 	slab := r.Slab
-	queued := atomic.AddInt32(&s.RxQueued, -int32(r.Msgs))
-	waiting := atomic.AddInt64(&k.shared.RxWaiting, -int64(r.Size))
-	stalled := atomic.LoadUint32(&s.RxStalled) != 0 && queued <= s.RxLow ||
-		atomic.LoadUint32(&k.shared.RxThrottled) != 0 && waiting < int64(atomic.LoadUint32(&k.shared.RxLow))
+	queued := s.RxQueued.Add(-int32(r.Msgs))
+	waiting := k.shared.RxWaiting.Add(-int64(r.Size))
+	stalled := s.RxStalled.Load() != 0 && queued <= s.RxLow ||
+		k.shared.RxThrottled.Load() != 0 && waiting < int64(k.shared.RxLow.Load())
 	slab.Release() // r lies in it
 	return stalled
 }
 
 // resume lets the shards read on.
 func (k *Socket) resume() {
-	atomic.StoreUint32(&k.shared.RxThrottled, 0)
+	k.shared.RxThrottled.Store(0)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, sh := range k.shards {

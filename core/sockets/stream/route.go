@@ -4,8 +4,6 @@ package stream
 
 import (
 	"encoding/binary"
-	"sync/atomic"
-	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
@@ -36,7 +34,7 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 		k.aliases[string(alias)] = aliasUse{session: c.Shared}
 	}
 	if len(alias) == 0 || k.mode() == ModeFast { // in COMPAT the alias alone names the peer
-		atomic.StorePointer(k.table().Slot(rid), unsafe.Pointer(c.Shared))
+		k.table().Slot(rid).Store(c.Shared)
 	}
 	c.Index = int32(len(k.conns))
 	k.conns = append(k.conns, c)
@@ -63,7 +61,7 @@ func (k *Socket) detach(c *engine.Conn) {
 	if c.Last() {
 		k.ended(c.Dialer())
 	}
-	atomic.CompareAndSwapPointer(k.table().Slot(c.Shared.Rid), unsafe.Pointer(c.Shared), nil)
+	k.table().Slot(c.Shared.Rid).CompareAndSwap(c.Shared, nil)
 	if k.closing == nil {
 		k.closing = map[uint32]*engine.Conn{}
 	}
@@ -98,7 +96,7 @@ func (k *Socket) partGone(part any) {
 	}
 }
 
-func (k *Socket) table() *shm.Table { return (*shm.Table)(atomic.LoadPointer(&k.shared.Table)) }
+func (k *Socket) table() *shm.Table { return k.shared.Table.Load() }
 
 // takeID counts to the next id whose slot is free, so that an id finds its
 // session without a search, and that no alias of four bytes equals it.
@@ -106,7 +104,7 @@ func (k *Socket) takeID() uint32 {
 	for {
 		k.shared.LastID++
 		id := k.shared.LastID
-		if id == 0 || *k.table().Slot(id) != nil || k.closing[id] != nil {
+		if id == 0 || k.table().Slot(id).Load() != nil || k.closing[id] != nil {
 			continue
 		}
 		if len(k.aliases) > 0 {
@@ -132,11 +130,11 @@ func (k *Socket) growTable() error {
 		return errno.ENOMEM
 	}
 	for id := range size {
-		if p := *old.Slot(uint32(id)); p != nil {
-			*grown.Slot((*shm.Session)(p).Rid) = p
+		if s := old.Slot(uint32(id)).Load(); s != nil {
+			grown.Slot(s.Rid).Store(s)
 		}
 	}
-	atomic.StorePointer(&k.shared.Table, unsafe.Pointer(grown))
+	k.shared.Table.Store(grown)
 	if old != k.shared.InlineTable() {
 		k.oldTables = append(k.oldTables, old)
 	}

@@ -132,7 +132,7 @@ func (k *Socket) terminate() {
 	defer k.leave()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	atomic.StoreUint64(&k.shared.Handle, 0) // the C layer's short ways end
+	k.shared.Handle.Store(0) // the C layer's short ways end
 	k.terminated.Store(true)
 	k.readers.Signal()
 	k.senders.Signal()
@@ -159,7 +159,7 @@ func (k *Socket) Close() error {
 	if k.closed.Swap(true) {
 		return errno.ENOTSOCK
 	}
-	atomic.StoreUint64(&k.shared.Handle, 0)
+	k.shared.Handle.Store(0)
 	k.ctx.Closed(k.owner())
 	k.readers.Signal() // a thread that still waits gets ENOTSOCK
 	k.senders.Signal()
@@ -299,7 +299,7 @@ func (k *Socket) dropUnreceived() {
 func (k *Socket) destroy() {
 	k.mu.Lock()
 	tables := k.oldTables
-	if t := (*shm.Table)(k.shared.Table); t != k.shared.InlineTable() {
+	if t := k.shared.Table.Load(); t != k.shared.InlineTable() {
 		tables = append(tables, t)
 	}
 	if k.gone != nil {

@@ -3,7 +3,6 @@
 package stream
 
 import (
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
@@ -11,15 +10,21 @@ import (
 )
 
 // Stats are a socket's counters. Bytes include the length fields.
+//
+//capi:struct zl_stats
+//capi:ends zlink_stream_stats_t 8
 type Stats struct {
 	Connections uint64 // there now, with those that are closed when what is queued has arrived
 	Accepted    uint64 // ever
 	Dialled     uint64 // ever
 	Closed      uint64 // ever
 
-	MsgsIn, BytesIn         uint64 // arrived whole, read by the application or not
-	MsgsOut, BytesOut       uint64 // accepted from the application
-	MsgsQueued, BytesQueued uint64 // of those, not yet given to the kernel
+	MsgsIn      uint64 // arrived whole, read by the application or not
+	MsgsOut     uint64 // accepted from the application
+	BytesIn     uint64 // of MsgsIn
+	BytesOut    uint64 // of MsgsOut
+	MsgsQueued  uint64 // of MsgsOut, not yet given to the kernel
+	BytesQueued uint64 // of MsgsQueued
 
 	Refused  uint64 // sends that ended with EAGAIN
 	Oversize uint64 // connections cut for a message above MAXMSGSIZE
@@ -85,8 +90,8 @@ func (k *Socket) pastStats() Stats {
 		MsgsOut: p.traffic.MsgsOut, BytesOut: p.traffic.BytesOut,
 		Refused: k.refused.Load(), Abandoned: p.abandoned,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
-			8*(k.table().Mask+1) + uint64(max(0, atomic.LoadInt64(&k.shared.RxWaiting))) +
-			eventSize*uint64(max(0, atomic.LoadInt32(&k.shared.RxEvents))) +
+			8*(k.table().Mask+1) + uint64(max(0, k.shared.RxWaiting.Load())) +
+			eventSize*uint64(max(0, k.shared.RxEvents.Load())) +
 			uint64(max(0, k.handshakes.Load()))}
 }
 
