@@ -12,7 +12,7 @@ import (
 
 //export zgo_ctx_new
 func zgo_ctx_new(code *C.int) C.uintptr_t {
-	handle := contexts.put(core.NewContext())
+	handle := contextHandles.put(core.NewContext())
 	if handle == 0 {
 		*code = result(errno.New(errno.EMFILE, "the process has all the contexts it can"))
 	}
@@ -26,7 +26,7 @@ func zgo_ctx_term(handle C.uintptr_t) C.int {
 		err = c.Term()
 	}
 	if err == nil {
-		contexts.remove(uint64(handle))
+		contextHandles.remove(uint64(handle))
 	}
 	return result(err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
@@ -88,21 +89,21 @@ func (t *table[T]) remove(handle uint64) (object T, ok bool) {
 }
 
 // closer is what a socket handle stands for: a *stream.Socket or a
-// *stream.Monitor.
+// *sockets.Monitor.
 type closer interface {
-	stream.Pollable
+	sockets.Pollable
 	Close() error
-	SetOption(opt stream.Option, value []byte) error
-	Option(opt stream.Option, buf []byte) (int, error)
+	SetOption(opt sockets.Option, value []byte) error
+	Option(opt sockets.Option, buf []byte) (int, error)
 }
 
 var (
-	contexts = table[*core.Context]{tag: contextTag, limit: maxSlots}
-	sockets  = table[closer]{tag: socketTag, limit: maxSlots}
+	contextHandles = table[*core.Context]{tag: contextTag, limit: maxSlots}
+	socketHandles  = table[closer]{tag: socketTag, limit: maxSlots}
 )
 
 func contextOf(handle uintptr) (*core.Context, error) {
-	if c, ok := contexts.get(uint64(handle)); ok {
+	if c, ok := contextHandles.get(uint64(handle)); ok {
 		return c, nil
 	}
 	return nil, errno.New(errno.EFAULT, "the handle is not that of a context")
@@ -111,7 +112,7 @@ func contextOf(handle uintptr) (*core.Context, error) {
 var errNoSocket = errno.New(errno.ENOTSOCK, "the handle is not that of an open socket")
 
 func closerOf(handle uintptr) (closer, error) {
-	if c, ok := sockets.get(uint64(handle)); ok {
+	if c, ok := socketHandles.get(uint64(handle)); ok {
 		return c, nil
 	}
 	return nil, errNoSocket
@@ -128,12 +129,12 @@ func socketOf(handle uintptr) (*stream.Socket, error) {
 	return nil, errno.New(errno.ENOTSOCK, "the handle is that of a monitor, not of a socket")
 }
 
-func monitorOf(handle uintptr) (*stream.Monitor, error) {
+func monitorOf(handle uintptr) (*sockets.Monitor, error) {
 	c, err := closerOf(handle)
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := c.(*stream.Monitor); ok {
+	if m, ok := c.(*sockets.Monitor); ok {
 		return m, nil
 	}
 	return nil, errno.New(errno.ENOTSOCK, "the handle is that of a socket, not of a monitor")

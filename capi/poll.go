@@ -10,7 +10,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/zlink/zlink/core/sockets/stream"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // duration is a time-out in ms (negative: none); one of centuries is cut.
@@ -21,9 +21,9 @@ func duration(ms int64) time.Duration {
 //export zgo_poll
 func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
 	items := unsafe.Slice((*C.zlink_pollitem_t)(first), count)
-	poll := make([]stream.PollItem, len(items))
+	poll := make([]sockets.PollItem, len(items))
 	for i := range items {
-		poll[i] = stream.PollItem{Fd: int(items[i].fd), Events: int16(items[i].events)}
+		poll[i] = sockets.PollItem{Fd: int(items[i].fd), Events: int16(items[i].events)}
 		// Read as a number: what is no address must not lie in a pointer that Go's collector could meet.
 		handle := *(*uintptr)(unsafe.Pointer(&items[i].socket))
 		if handle == 0 {
@@ -35,7 +35,7 @@ func zgo_poll(first unsafe.Pointer, count C.int, timeoutMs C.long) C.int {
 		}
 		poll[i].Socket = c
 	}
-	ready, err := stream.Poll(poll, duration(int64(timeoutMs)))
+	ready, err := sockets.Poll(poll, duration(int64(timeoutMs)))
 	if err != nil {
 		return result(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
@@ -47,7 +48,7 @@ func zgo_socket(handle C.uintptr_t, kind C.int, code *C.int) C.uintptr_t {
 
 //export zgo_close
 func zgo_close(handle C.uintptr_t) C.int {
-	c, ok := sockets.remove(uint64(handle)) // of racing callers one gets it
+	c, ok := socketHandles.remove(uint64(handle)) // of racing callers one gets it
 	if !ok {
 		return result(errNoSocket)
 	}
@@ -68,13 +69,13 @@ func zgo_state(handle C.uintptr_t) C.int {
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
 	c, err := closerOf(uintptr(handle))
 	if err == nil && value == nil && size > 0 {
-		err = errno.New(errno.EINVAL, "socket option %s cannot be NULL", stream.Option(option))
+		err = errno.New(errno.EINVAL, "socket option %s cannot be NULL", sockets.Option(option))
 	}
 	if err == nil && size > C.ZL_OPTION_MAX {
-		err = errno.New(errno.EINVAL, "socket option %s takes no value of %d bytes", stream.Option(option), size)
+		err = errno.New(errno.EINVAL, "socket option %s takes no value of %d bytes", sockets.Option(option), size)
 	}
 	if err == nil {
-		err = c.SetOption(stream.Option(option), bytes(value, size))
+		err = c.SetOption(sockets.Option(option), bytes(value, size))
 	}
 	return result(err)
 }
@@ -85,7 +86,7 @@ func zgo_getsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size
 	if err != nil {
 		return result(err)
 	}
-	n, err := c.Option(stream.Option(option), bytes(value, size))
+	n, err := c.Option(sockets.Option(option), bytes(value, size))
 	if err != nil {
 		return result(err)
 	}
@@ -125,7 +126,7 @@ func withEndpoint(handle C.uintptr_t, endpoint *C.char, call func(*stream.Socket
 
 // addSocket makes a socket known to Go and to the C layer.
 func addSocket(k *stream.Socket) uint64 {
-	handle := sockets.put(k)
+	handle := socketHandles.put(k)
 	if handle != 0 {
 		setSlot(int(handle&(maxSlots-1)), k.ForC().Queues())
 		k.ForC().Open(handle)

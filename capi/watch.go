@@ -14,6 +14,7 @@ import (
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
@@ -23,7 +24,7 @@ func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t
 	if err == nil && events&C.ZLINK_EVENT_ALL == 0 {
 		err = errno.New(errno.EINVAL, "%#x names no event", int(events))
 	}
-	var m *stream.Monitor
+	var m *sockets.Monitor
 	if err == nil {
 		m, err = k.Monitor(engine.EventKind(events & C.ZLINK_EVENT_ALL))
 	}
@@ -31,7 +32,7 @@ func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t
 		*code = result(err)
 		return 0
 	}
-	monitor := sockets.put(m)
+	monitor := socketHandles.put(m)
 	if monitor == 0 {
 		_ = m.Close()
 		*code = result(errno.New(errno.EMFILE, "the process has all the sockets it can"))

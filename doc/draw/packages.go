@@ -18,7 +18,8 @@ const module = "github.com/zlink/zlink/"
 // below its floor, and no more. A package that is not here is an error.
 var house = [][]room{
 	{{"capi", "app", 290, 400, "the C API; calls into Go,", "and the common case in C"}},
-	{{"core/sockets/stream", "driver", 290, 400, "the STREAM socket: options, endpoints,", "routing table, the two modes, poll, monitors"}},
+	{{"core/sockets/stream", "driver", 290, 400, "the STREAM socket: options, endpoints,", "routing table, the two modes, peers"}},
+	{{"core/sockets", "driver", 290, 400, "what any socket type has: option numbers,", "waiting, poll, monitors"}},
 	{{"core", "driver", 290, 400, "the context: io threads, limits,", "the life of sockets"}},
 	{{"core/engine", "driver", 290, 400, "shards, listeners, dialers, connections:", "bytes between kernel and queues"}},
 	{{"core/certs", "driver", 30, 160, "certificates and", "keys from files"},
@@ -208,6 +209,7 @@ func outside(c *canvas, at map[string]area, bottom int) {
 	c.text(806, sys.y+sys.h/2+lineStep, "start", "faint", "without cgo")
 	for _, n := range []struct{ folder, knows, more string }{
 		{"core/sockets/stream", "must not know descriptors'", "bytes, nor C"},
+		{"core/sockets", "must not know routing ids,", "frames, nor C"},
 		{"core", "must not know", "types of sockets"},
 		{"core/engine", "must not know routing frames,", "option numbers, nor C"},
 	} {

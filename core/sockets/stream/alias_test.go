@@ -10,6 +10,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // listenPlain listens on a port of this machine and returns its endpoint's
@@ -54,7 +55,7 @@ func TestAliasWaitsForAPeer(t *testing.T) {
 			ctx := newContext(t)
 			server, client := newSocket(t, ctx), newSocket(t, ctx)
 			newIdentity(t, "one").use(t, server, client)
-			set(t, client, OptReconnectIvl, 10)
+			set(t, client, sockets.OptReconnectIvl, 10)
 			l, address := listenPlain(t)
 			endpoint := scheme + "://" + address
 			handshakes := scheme != "tcp"
@@ -84,7 +85,7 @@ func TestAliasWaitsForAPeer(t *testing.T) {
 				So(nameIsFree(t, client, "server"), ShouldBeTrue)
 			})
 			Convey("is free when no peer will come", func() {
-				set(t, client, OptReconnectIvl, -1)
+				set(t, client, sockets.OptReconnectIvl, -1)
 				if !handshakes {
 					check(t, l.Close(), "close")
 				}
@@ -111,7 +112,7 @@ func TestAliasWaitsForAPeer(t *testing.T) {
 		ctx := newContext(t)
 		server, client := newSocket(t, ctx), newSocket(t, ctx)
 		endpoint, dead := bind(t, server), deadEndpoint(t)
-		set(t, client, OptReconnectIvl, 60_000)
+		set(t, client, sockets.OptReconnectIvl, 60_000)
 		for range 300 {
 			So(connectAs(t, client, "x", endpoint), ShouldBeNil)
 			So(client.Disconnect(endpoint), ShouldBeNil) // its connection may be coming up
@@ -153,7 +154,7 @@ func TestDialersAreForgotten(t *testing.T) {
 			So(client.Disconnect(endpoint), shouldBeErrno, errno.ENOENT)
 		})
 		Convey("when its only connection ends, before the event tells", func() {
-			set(t, client, OptReconnectIvl, -1)
+			set(t, client, sockets.OptReconnectIvl, -1)
 			for range 3 {
 				check(t, client.Connect(endpoint), "Connect")
 				want(t, client, connected)
@@ -166,12 +167,12 @@ func TestDialersAreForgotten(t *testing.T) {
 			So(client.Disconnect(endpoint), shouldBeErrno, errno.ENOENT)
 		})
 		Convey("when its only try fails", func() {
-			set(t, client, OptReconnectIvl, -1)
+			set(t, client, sockets.OptReconnectIvl, -1)
 			check(t, client.Connect(deadEndpoint(t)), "Connect")
 			eventually(t, "it is forgotten", func() bool { return dialers(client) == 0 })
 		})
 		Convey("but not while it will dial again", func() {
-			set(t, client, OptReconnectIvl, 1)
+			set(t, client, sockets.OptReconnectIvl, 1)
 			check(t, client.Connect(endpoint), "Connect")
 			for range 3 {
 				want(t, client, connected)
@@ -185,7 +186,7 @@ func TestDialersAreForgotten(t *testing.T) {
 			So(dialers(client), ShouldEqual, 0)
 		})
 		Convey("and the endpoints of the last ones are remembered", func() {
-			set(t, client, OptReconnectIvl, -1)
+			set(t, client, sockets.OptReconnectIvl, -1)
 			for port := range maxOver + 5 {
 				check(t, client.Connect(fmt.Sprintf("tcp://127.0.0.1:%d", 1+port)), "Connect")
 			}

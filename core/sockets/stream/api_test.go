@@ -13,13 +13,13 @@ import (
 )
 
 // methods are those of a socket that an application may call: what go doc shows of it.
-const methods = `AbortPeer Addr Bind Close ClosePeer ClosePeerWith Connect Disconnect ForC
+const methods = `AbortPeer Addr Bind Close ClosePeer ClosePeerWith Connect Disconnect ForC ForPoll
 Messages Monitor Option Peer PeerCount Peers Recv RecvBatch RecvFrame Send SendBatch SendFrame
 SendOwned Set SetOption Shutdown Stats TryRecv TryRecvBatch TrySend TrySendBatch Unbind`
 
 // TestMethods: what the engine and the C layer ask of a socket is no part of its API.
 func TestMethods(t *testing.T) {
-	Convey("A socket has the methods of an application, and one door for C", t, func() {
+	Convey("A socket has the methods of an application, and a door each for C and for Poll", t, func() {
 		var have []string
 		for socket, i := reflect.TypeFor[*stream.Socket](), 0; i < socket.NumMethod(); i++ {
 			have = append(have, socket.Method(i).Name)

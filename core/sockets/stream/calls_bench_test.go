@@ -13,6 +13,7 @@ import (
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // callBatch is how many messages a run has, and a batch.
@@ -34,8 +35,8 @@ type calls struct {
 func newCalls(t testing.TB, size int) *calls {
 	t.Helper()
 	k := newSocket(t, newContext(t))
-	set(t, k, OptMode, ModeFast)
-	set(t, k, OptSndHwm, 0)
+	set(t, k, sockets.OptMode, ModeFast)
+	set(t, k, sockets.OptSndHwm, 0)
 	dial(t, bind(t, k))
 	_, err := k.Recv(t.Context())
 	check(t, err, "the connect event")

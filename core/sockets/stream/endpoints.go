@@ -9,6 +9,7 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // Bind listens on an endpoint. The errors are those of endpoint.Parse and of
@@ -19,8 +20,8 @@ func (k *Socket) Bind(text string) error {
 	}
 	defer k.leave()
 	err := k.bind(text)
-	if err != nil && k.observed.Load() {
-		k.observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
+	if err != nil && k.monitors.Watched() {
+		k.monitors.Observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
 	}
 	return err
 }
@@ -63,19 +64,19 @@ func (k *Socket) bind(text string) error {
 }
 
 func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
-	addr, path, err := ep.Bind(k.opt.int(OptIPv6) == 1)
+	addr, path, err := ep.Bind(k.opt.int(sockets.OptIPv6) == 1)
 	return engine.Address{AddrPort: addr, Path: path}, err
 }
 
 // listen opens the endpoint's descriptor, or takes the one of USE_FD, once.
 func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address) (*engine.Listener, error) {
-	fd := int(k.opt.int(OptUseFd))
+	fd := int(k.opt.int(sockets.OptUseFd))
 	if fd < 0 {
 		return engine.Listen(sh, transport, addr, k.owner(), k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	}
 	l, err := engine.ListenOn(sh, fd, transport, k.owner(), k.opt.tcp(), k.opt.limits(), k.placer(sh))
 	if err == nil {
-		k.opt.setInt(OptUseFd, -1)
+		k.opt.setInt(sockets.OptUseFd, -1)
 	}
 	return l, err
 }
@@ -125,7 +126,7 @@ func (k *Socket) connect(text string) error {
 	if err != nil {
 		return err
 	}
-	if err := ep.CheckDial(k.opt.int(OptIPv6) == 1); err != nil {
+	if err := ep.CheckDial(k.opt.int(sockets.OptIPv6) == 1); err != nil {
 		return err
 	}
 	transport, err := k.transport(ep, false)

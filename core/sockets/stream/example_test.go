@@ -12,6 +12,7 @@ import (
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
@@ -224,16 +225,16 @@ func ExamplePoll() {
 		log.Fatal(err)
 	}
 	defer two.Close()
-	items := []stream.PollItem{
-		{Socket: one, Events: stream.PollIn},
-		{Socket: two, Events: stream.PollIn},
+	items := []sockets.PollItem{
+		{Socket: one, Events: sockets.PollIn},
+		{Socket: two, Events: sockets.PollIn},
 	}
 	for seen := 0; seen < 2; {
-		if _, err := stream.Poll(items, time.Minute); err != nil {
+		if _, err := sockets.Poll(items, time.Minute); err != nil {
 			log.Fatal(err)
 		}
 		for _, item := range items {
-			if item.Revents&stream.PollIn != 0 {
+			if item.Revents&sockets.PollIn != 0 {
 				msg, err := item.Socket.(*stream.Socket).TryRecv()
 				if err != nil {
 					log.Fatal(err)

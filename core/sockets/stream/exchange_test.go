@@ -10,6 +10,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // sizes around every boundary of slabs, chunks and the stash.
@@ -139,7 +140,7 @@ func TestSendErrors(t *testing.T) {
 			So(k.Bind("tcp://127.0.0.1:*"), shouldBeErrno, errno.ENOTSOCK)
 			So(k.Connect("tcp://127.0.0.1:1"), shouldBeErrno, errno.ENOTSOCK)
 			So(k.Unbind("tcp://127.0.0.1:1"), shouldBeErrno, errno.ENOTSOCK)
-			So(k.SetOption(OptLinger, cInt(0)), shouldBeErrno, errno.ENOTSOCK)
+			So(k.SetOption(sockets.OptLinger, cInt(0)), shouldBeErrno, errno.ENOTSOCK)
 			So(k.Close(), shouldBeErrno, errno.ENOTSOCK)
 		})
 	})

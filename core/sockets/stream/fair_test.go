@@ -15,6 +15,8 @@ import (
 
 	"github.com/gobwas/ws"
 	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // speaker is a raw peer of any transport, which writes frames of zlink.
@@ -140,7 +142,7 @@ func TestFlooders(t *testing.T) {
 			Convey(fmt.Sprintf("A quiet peer has its turn beside %d that send bodies of %d bytes over %s", flooders, size, endpoint), t, func() {
 				c := &crowd{k: newSocket(t, newContext(t)), quiet: "the quiet peer's"}
 				c.limit.Store(tooMuch)
-				set(t, c.k, OptRcvBuf, oneTurn/2) // the kernel doubles it
+				set(t, c.k, sockets.OptRcvBuf, oneTurn/2) // the kernel doubles it
 				newIdentity(t, "server").use(t, c.k)
 				check(t, c.k.Bind(fresh(strings.TrimSuffix(endpoint, "/some/path"))), "Bind")
 				done := make(chan struct{})

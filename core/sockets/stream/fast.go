@@ -11,6 +11,7 @@ import (
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // Kind says what a Message is.
@@ -60,14 +61,14 @@ const viewMin = 64
 // another goroutine meanwhile. ENOTSUP: it is in the mode COMPAT.
 func (k *Socket) Recv(ctx context.Context) (Message, error) {
 	var one [1]Message
-	_, err := k.recvBatch(waiting{ctx: ctx}, one[:])
+	_, err := k.recvBatch(sockets.Waiting{Ctx: ctx}, one[:])
 	return one[0], err
 }
 
 // TryRecv is Recv that does not wait: EAGAIN.
 func (k *Socket) TryRecv() (Message, error) {
 	var one [1]Message
-	_, err := k.recvBatch(waiting{not: true}, one[:])
+	_, err := k.recvBatch(sockets.Waiting{Not: true}, one[:])
 	return one[0], err
 }
 
@@ -75,12 +76,12 @@ func (k *Socket) TryRecv() (Message, error) {
 // does, and returns how many. What msgs held is overwritten, not released: that
 // is the caller's to do. EINVAL: msgs is empty.
 func (k *Socket) RecvBatch(ctx context.Context, msgs []Message) (int, error) {
-	return k.recvBatch(waiting{ctx: ctx}, msgs)
+	return k.recvBatch(sockets.Waiting{Ctx: ctx}, msgs)
 }
 
 // TryRecvBatch is RecvBatch that does not wait: EAGAIN.
 func (k *Socket) TryRecvBatch(msgs []Message) (int, error) {
-	return k.recvBatch(waiting{not: true}, msgs)
+	return k.recvBatch(sockets.Waiting{Not: true}, msgs)
 }
 
 // cancelEvery is how many messages a loop over Messages gets at most after its
@@ -92,9 +93,9 @@ const cancelEvery = 64
 // the loop's body is done with it: to keep Body, copy it.
 func (k *Socket) Messages(ctx context.Context) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
-		w := waiting{ctx: ctx}
+		w := sockets.Waiting{Ctx: ctx}
 		for n := 0; ; n++ {
-			if n%cancelEvery == 0 && w.cause() != nil {
+			if n%cancelEvery == 0 && w.Cause() != nil {
 				return
 			}
 			m, err := k.Recv(ctx)
@@ -110,7 +111,7 @@ func (k *Socket) Messages(ctx context.Context) iter.Seq[Message] {
 	}
 }
 
-func (k *Socket) recvBatch(w waiting, msgs []Message) (int, error) {
+func (k *Socket) recvBatch(w sockets.Waiting, msgs []Message) (int, error) {
 	if len(msgs) == 0 {
 		return 0, errno.New(errno.EINVAL, "a batch has room for at least one message")
 	}
@@ -187,12 +188,12 @@ func (k *Socket) takeMessages(msgs []Message) int {
 // or it went. EMSGSIZE: body is longer than 4 GiB. ENOMEM, ETERM, ENOTSOCK.
 // ENOTSUP: the socket is in the mode COMPAT.
 func (k *Socket) Send(ctx context.Context, peer uint32, body []byte) error {
-	return k.sendTo(peer, body, nil, waiting{ctx: ctx})
+	return k.sendTo(peer, body, nil, sockets.Waiting{Ctx: ctx})
 }
 
 // TrySend is Send that does not wait: EAGAIN.
 func (k *Socket) TrySend(peer uint32, body []byte) error {
-	return k.sendTo(peer, body, nil, waiting{not: true})
+	return k.sendTo(peer, body, nil, sockets.Waiting{Not: true})
 }
 
 // SendOwned is Send without a copy, which pays from about 32 KiB on. When it
@@ -210,14 +211,14 @@ func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done f
 		return err
 	}
 	owner := engine.OwnBody(body, done)
-	err := k.sendTo(peer, body, owner, waiting{ctx: ctx})
+	err := k.sendTo(peer, body, owner, sockets.Waiting{Ctx: ctx})
 	if err != nil {
 		engine.DisownBody(owner)
 	}
 	return err
 }
 
-func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w waiting) error {
+func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
 	if err := k.enter(); err != nil {
 		return err
 	}
@@ -253,15 +254,15 @@ func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
 // it is, on any socket; an event goes out as an empty message. EINVAL also: msgs is
 // empty.
 func (k *Socket) SendBatch(ctx context.Context, msgs []Message) (int, error) {
-	return k.sendBatch(msgs, waiting{ctx: ctx})
+	return k.sendBatch(msgs, sockets.Waiting{Ctx: ctx})
 }
 
 // TrySendBatch is SendBatch that does not wait.
 func (k *Socket) TrySendBatch(msgs []Message) (int, error) {
-	return k.sendBatch(msgs, waiting{not: true})
+	return k.sendBatch(msgs, sockets.Waiting{Not: true})
 }
 
-func (k *Socket) sendBatch(msgs []Message, w waiting) (sent int, err error) {
+func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err error) {
 	if len(msgs) == 0 {
 		return 0, errno.New(errno.EINVAL, "a batch has at least one message")
 	}
@@ -285,7 +286,7 @@ func (k *Socket) sendBatch(msgs []Message, w waiting) (sent int, err error) {
 
 // sendSome queues the messages at the start of msgs that are for the peer of
 // the first, found to be s; all that its queue has room for, but at least one.
-func (k *Socket) sendSome(s *shm.Session, msgs []Message, w waiting) (int, error) {
+func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (int, error) {
 	peer := msgs[0].Peer
 	n, result := s.AppendMany(k.serial, peer, func(i int) ([]byte, bool) {
 		if i == len(msgs) || msgs[i].Peer != peer || msgs[i].slab != nil && len(msgs[i].Body) >= ownedMin {

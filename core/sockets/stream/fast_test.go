@@ -15,13 +15,14 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 var errStop = errors.New("the test stops it")
 
 func newFastSocket(t testing.TB, ctx *core.Context) *Socket {
 	k := newSocket(t, ctx)
-	set(t, k, OptMode, ModeFast)
+	set(t, k, sockets.OptMode, ModeFast)
 	return k
 }
 
@@ -198,8 +199,8 @@ func TestFastCancel(t *testing.T) {
 			return func() error { _, err := k.Recv(ctx); return err }
 		}
 		k := newFastSocket(t, newContext(t))
-		set(t, k, OptRcvTimeo, -1)
-		set(t, k, OptSndTimeo, -1)
+		set(t, k, sockets.OptRcvTimeo, -1)
+		set(t, k, sockets.OptSndTimeo, -1)
 
 		Convey("of a socket without a shard", func() {
 			So(endsWith(t, stop, recv(k)), ShouldEqual, errStop)
@@ -212,31 +213,31 @@ func TestFastCancel(t *testing.T) {
 				So(err, ShouldBeNil)
 			}
 			watch := k.watch.Load()
-			So(watch.stop, ShouldNotBeNil)
-			So(testing.AllocsPerRun(10, func() { watch.begin(ctx); watch.end() }), ShouldEqual, 0)
+			So(watch.Watching(), ShouldBeTrue)
+			So(testing.AllocsPerRun(10, func() { watch.Begin(ctx); watch.End() }), ShouldEqual, 0)
 			So(endsWith(t, stop, recv(k)), ShouldEqual, errStop)
 			Convey("and not the next one, which has another", func() {
 				other, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 				defer cancel()
 				_, err := k.Recv(other)
 				So(err, ShouldEqual, context.DeadlineExceeded)
-				So(watch.stop, ShouldBeNil)
+				So(watch.Watching(), ShouldBeFalse)
 			})
 		})
 		Convey("whose socket is forgotten by the context when it is closed", func() {
 			_, _ = fastPeer(t, k, bind(t, k))
 			watch := k.ctxWatch()
-			watch.begin(ctx)
-			watch.end()
-			So(watch.stop, ShouldBeNil)
-			watch.begin(ctx)
-			watch.end()
-			So(watch.stop, ShouldNotBeNil)
+			watch.Begin(ctx)
+			watch.End()
+			So(watch.Watching(), ShouldBeFalse)
+			watch.Begin(ctx)
+			watch.End()
+			So(watch.Watching(), ShouldBeTrue)
 			So(k.Close(), ShouldBeNil)
-			So(watch.stop, ShouldBeNil)
-			watch.begin(context.Background())
-			watch.begin(ctx)
-			So(watch.stop, ShouldBeNil)
+			So(watch.Watching(), ShouldBeFalse)
+			watch.Begin(context.Background())
+			watch.Begin(ctx)
+			So(watch.Watching(), ShouldBeFalse)
 		})
 		Convey("that drives", func() {
 			p, _ := fastPeer(t, k, bind(t, k))
@@ -251,7 +252,7 @@ func TestFastCancel(t *testing.T) {
 		Convey("that sleeps, as another socket uses the shard", func() {
 			c := newContext(t, core.OptIOThreads, 1)
 			one, two := newFastSocket(t, c), newFastSocket(t, c)
-			set(t, one, OptRcvTimeo, -1)
+			set(t, one, sockets.OptRcvTimeo, -1)
 			bind(t, two)
 			bind(t, one)
 			So(endsWith(t, stop, recv(one)), ShouldEqual, errStop)
@@ -262,7 +263,7 @@ func TestFastCancel(t *testing.T) {
 			So(recv(k)(), ShouldEqual, errStop)
 		})
 		Convey("and a Send that waits for room, but not others", func() {
-			set(t, k, OptSndHwm, 1)
+			set(t, k, sockets.OptSndHwm, 1)
 			p, id := fastPeer(t, k, bind(t, k))
 			body := make([]byte, 1<<20)
 			other := make(chan error, 1)
@@ -289,7 +290,7 @@ func TestFastCancel(t *testing.T) {
 func TestFastSenders(t *testing.T) {
 	const senders, peers, each = 8, 4, 200
 	k := newFastSocket(t, newContext(t))
-	set(t, k, OptSndHwm, 20)
+	set(t, k, sockets.OptSndHwm, 20)
 	endpoint := bind(t, k)
 	var ids [peers]uint32
 	var clients [peers]peer

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // forC is a socket as the C layer sees it. It answers the ordinary calls of the data
@@ -24,7 +25,7 @@ func (c *forC) AwaitRun(dontWait bool) error {
 		return err
 	}
 	defer k.leave()
-	return k.await(waiting{not: dontWait})
+	return k.await(sockets.Waiting{Not: dontWait})
 }
 
 // Resume lets the shards read on after the C layer gave a run back. The
@@ -78,7 +79,7 @@ func (c *forC) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait
 // host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an
 // error they stay the caller's.
 func (c *forC) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
-	return (*Socket)(c).sendTo(peer, body, owner, waiting{not: dontWait})
+	return (*Socket)(c).sendTo(peer, body, owner, sockets.Waiting{Not: dontWait})
 }
 
 // Open lets the C layer take its short ways for the handle, unless the context was
@@ -120,6 +121,6 @@ func (c *forC) StopMonitors() error {
 		return err
 	}
 	defer k.leave()
-	k.stopMonitors()
+	k.monitors.Stop()
 	return nil
 }

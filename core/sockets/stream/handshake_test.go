@@ -13,6 +13,7 @@ import (
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // plain connects to an endpoint without its handshake.
@@ -27,7 +28,7 @@ func plain(t testing.TB, endpoint string) net.Conn {
 }
 
 // watched returns a socket that listens, and a monitor of its handshakes.
-func watched(t testing.TB, endpoint string, settings ...Setting) (*Socket, *Monitor) {
+func watched(t testing.TB, endpoint string, settings ...Setting) (*Socket, *sockets.Monitor) {
 	t.Helper()
 	k := newSocket(t, newContext(t))
 	newIdentity(t, "server").use(t, k)
@@ -42,7 +43,7 @@ func watched(t testing.TB, endpoint string, settings ...Setting) (*Socket, *Moni
 
 // wantEvents receives events of these kinds, one after the other, and returns
 // the last but one.
-func wantEvents(t testing.TB, m *Monitor, kinds ...engine.EventKind) (before engine.Event) {
+func wantEvents(t testing.TB, m *sockets.Monitor, kinds ...engine.EventKind) (before engine.Event) {
 	t.Helper()
 	var last engine.Event
 	for _, kind := range kinds {
@@ -170,23 +171,23 @@ func TestCertificateReload(t *testing.T) {
 		So(names(), ShouldEqual, "server")
 		second := newIdentity(t, "second")
 		Convey("once its key is set too", func() {
-			So(k.SetOption(OptTLSCert, []byte(second.cert)), ShouldBeNil)
+			So(k.SetOption(sockets.OptTLSCert, []byte(second.cert)), ShouldBeNil)
 			So(names(), ShouldEqual, "server")
-			So(k.SetOption(OptTLSKey, []byte(second.key)), ShouldBeNil)
+			So(k.SetOption(sockets.OptTLSKey, []byte(second.key)), ShouldBeNil)
 			So(names(), ShouldEqual, "second")
 		})
 		Convey("in the other order as well", func() {
-			So(k.SetOption(OptTLSKey, []byte(second.key)), ShouldBeNil)
+			So(k.SetOption(sockets.OptTLSKey, []byte(second.key)), ShouldBeNil)
 			So(names(), ShouldEqual, "server")
-			So(k.SetOption(OptTLSCert, []byte(second.cert)), ShouldBeNil)
+			So(k.SetOption(sockets.OptTLSCert, []byte(second.cert)), ShouldBeNil)
 			So(names(), ShouldEqual, "second")
 		})
 		Convey("and a file that cannot be used changes nothing", func() {
-			So(k.SetOption(OptTLSCert, []byte("/no/such.pem")), shouldBeErrno, errno.EINVAL)
-			So(k.SetOption(OptTLSKey, []byte(second.cert)), shouldBeErrno, errno.EINVAL)
+			So(k.SetOption(sockets.OptTLSCert, []byte("/no/such.pem")), shouldBeErrno, errno.EINVAL)
+			So(k.SetOption(sockets.OptTLSKey, []byte(second.cert)), shouldBeErrno, errno.EINVAL)
 			So(names(), ShouldEqual, "server")
-			So(k.SetOption(OptTLSKey, []byte(second.key)), ShouldBeNil)
-			So(k.SetOption(OptTLSCert, []byte(second.cert)), ShouldBeNil)
+			So(k.SetOption(sockets.OptTLSKey, []byte(second.key)), ShouldBeNil)
+			So(k.SetOption(sockets.OptTLSCert, []byte(second.cert)), ShouldBeNil)
 			So(names(), ShouldEqual, "second")
 		})
 	})

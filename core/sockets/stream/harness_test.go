@@ -14,6 +14,7 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // patience is how long a test waits for something that must happen.
@@ -80,26 +81,26 @@ func newSocket(t testing.TB, ctx *core.Context) *Socket {
 	check(t, err, "New")
 	t.Cleanup(func() {
 		if !k.closed.Load() {
-			k.opt.setInt(OptLinger, 0)
+			k.opt.setInt(sockets.OptLinger, 0)
 			_ = k.Close()
 		}
 	})
-	set(t, k, OptRcvTimeo, int(patience/time.Millisecond))
-	set(t, k, OptSndTimeo, int(patience/time.Millisecond))
+	set(t, k, sockets.OptRcvTimeo, int(patience/time.Millisecond))
+	set(t, k, sockets.OptSndTimeo, int(patience/time.Millisecond))
 	return k
 }
 
-func set(t testing.TB, k *Socket, opt Option, v int) {
+func set(t testing.TB, k *Socket, opt sockets.Option, v int) {
 	t.Helper()
 	check(t, k.SetOption(opt, cInt(int32(v))), "option %d = %d", opt, v)
 }
 
-func setInt64(t testing.TB, k *Socket, opt Option, v int64) {
+func setInt64(t testing.TB, k *Socket, opt sockets.Option, v int64) {
 	t.Helper()
 	check(t, k.SetOption(opt, binary.NativeEndian.AppendUint64(nil, uint64(v))), "option %d = %d", opt, v)
 }
 
-func getInt(t testing.TB, k *Socket, opt Option) int {
+func getInt(t testing.TB, k *Socket, opt sockets.Option) int {
 	t.Helper()
 	var buf [4]byte
 	n, err := k.Option(opt, buf[:])
@@ -120,7 +121,7 @@ func bind(t testing.TB, k *Socket) string {
 func lastEndpoint(t testing.TB, k *Socket) string {
 	t.Helper()
 	buf := make([]byte, 256)
-	n, err := k.Option(OptLastEndpoint, buf)
+	n, err := k.Option(sockets.OptLastEndpoint, buf)
 	check(t, err, "LAST_ENDPOINT")
 	return strings.TrimSuffix(string(buf[:n]), "\x00")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestCallsHoldTheSocket(t *testing.T) {
@@ -25,7 +26,7 @@ func TestCallsHoldTheSocket(t *testing.T) {
 		ctx := core.NewContext()
 		k := newSocket(t, ctx)
 		accept(t, k, bind(t, k))
-		k.opt.setInt(OptLinger, 0)
+		k.opt.setInt(sockets.OptLinger, 0)
 		So(k.enter(), ShouldBeNil)
 		So(k.Close(), ShouldBeNil)
 		eventually(t, "no part is left", func() bool {

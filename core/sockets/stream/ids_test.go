@@ -12,11 +12,14 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func id(n uint32) string { return string(binary.BigEndian.AppendUint32(nil, n)) }
 
-func alias(k *Socket, name string) error { return k.SetOption(OptConnectRoutingID, []byte(name)) }
+func alias(k *Socket, name string) error {
+	return k.SetOption(sockets.OptConnectRoutingID, []byte(name))
+}
 
 // accept dials and returns the peer with its id.
 func accept(t testing.TB, k *Socket, endpoint string) (peer, string) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestLinger(t *testing.T) {
@@ -22,13 +23,13 @@ func TestLinger(t *testing.T) {
 	closed := func(linger int) (peer, chan struct{}) {
 		ctx := core.NewContext()
 		k := newSocket(t, ctx)
-		set(t, k, OptSndBuf, 64<<10)
+		set(t, k, sockets.OptSndBuf, 64<<10)
 		p, id := accept(t, k, bind(t, k))
 		check(t, p.Conn.(*net.TCPConn).SetReadBuffer(64<<10), "SO_RCVBUF")
 		for n := range messages {
 			mustSend(t, k, id, pattern(size, n))
 		}
-		set(t, k, OptLinger, linger)
+		set(t, k, sockets.OptLinger, linger)
 		So(k.Close(), ShouldBeNil)
 		over := make(chan struct{})
 		go func() {
@@ -98,11 +99,11 @@ func TestShutdownWhileBlocked(t *testing.T) {
 		{"Recv that drives the shard", func(k *Socket) { bind(t, k) }, recv},
 		{"Recv beside another socket", func(k *Socket) { bind(t, k); bind(t, newSocket(t, k.ctx)) }, recv},
 		{"Poll", func(k *Socket) { bind(t, k) }, func(k *Socket) error {
-			_, err := Poll([]PollItem{{Socket: k, Events: PollIn}}, -1)
+			_, err := sockets.Poll([]sockets.PollItem{{Socket: k, Events: sockets.PollIn}}, -1)
 			return err
 		}},
 		{"Poll with a descriptor", func(k *Socket) { bind(t, k) }, func(k *Socket) error {
-			_, err := Poll([]PollItem{{Fd: pipe(), Events: PollIn}, {Socket: k, Events: PollIn}}, -1)
+			_, err := sockets.Poll([]sockets.PollItem{{Fd: pipe(), Events: sockets.PollIn}, {Socket: k, Events: sockets.PollIn}}, -1)
 			return err
 		}},
 		{"Recv of a monitor", func(*Socket) {}, func(k *Socket) error {
@@ -119,7 +120,7 @@ func TestShutdownWhileBlocked(t *testing.T) {
 			Convey(c.name, func() {
 				ctx := newContext(t)
 				k := newSocket(t, ctx)
-				set(t, k, OptRcvTimeo, -1)
+				set(t, k, sockets.OptRcvTimeo, -1)
 				c.prepare(k)
 				for _, pause := range []time.Duration{30 * time.Millisecond, 0} {
 					result := make(chan error, 1)
@@ -137,8 +138,8 @@ func TestShutdownWhileBlocked(t *testing.T) {
 		}
 		Convey("Send", func() {
 			k, _, id, _ := stuck(t, 4, func(n int) string { return pattern(60_000, n) })
-			set(t, k, OptSndTimeo, -1)
-			set(t, k, OptLinger, 0)
+			set(t, k, sockets.OptSndTimeo, -1)
+			set(t, k, sockets.OptLinger, 0)
 			result := make(chan error, 1)
 			go func() { result <- send(k, id, "x") }()
 			eventually(t, "the sender waits", func() bool { return k.blocked.Load() == 1 })
@@ -157,8 +158,8 @@ func TestShutdownWhileBlocked(t *testing.T) {
 		So(k.Bind(endpoint), shouldBeErrno, errno.ETERM)
 		So(k.Connect(endpoint), shouldBeErrno, errno.ETERM)
 		So(k.Unbind(endpoint), shouldBeErrno, errno.ETERM)
-		So(k.SetOption(OptLinger, cInt(0)), shouldBeErrno, errno.ETERM)
-		_, err = k.Option(OptType, make([]byte, 4))
+		So(k.SetOption(sockets.OptLinger, cInt(0)), shouldBeErrno, errno.ETERM)
+		_, err = k.Option(sockets.OptType, make([]byte, 4))
 		So(err, shouldBeErrno, errno.ETERM)
 		_, err = New(ctx)
 		So(err, shouldBeErrno, errno.ETERM)
@@ -169,7 +170,7 @@ func TestShutdownWhileBlocked(t *testing.T) {
 func TestReconnect(t *testing.T) {
 	Convey("A lost connection is dialled again, with a new id and its own events", t, func() {
 		client := newSocket(t, newContext(t))
-		set(t, client, OptReconnectIvl, 5)
+		set(t, client, sockets.OptReconnectIvl, 5)
 		server := newSocket(t, newContext(t))
 		endpoint := bind(t, server)
 		check(t, client.Connect(endpoint), "Connect")
@@ -188,8 +189,8 @@ func TestReconnect(t *testing.T) {
 	})
 	Convey("A connect comes before the bind", t, func() {
 		client, server := newSocket(t, newContext(t)), newSocket(t, newContext(t))
-		set(t, client, OptReconnectIvl, 1)
-		set(t, client, OptReconnectIvlMax, 20)
+		set(t, client, sockets.OptReconnectIvl, 1)
+		set(t, client, sockets.OptReconnectIvlMax, 20)
 		endpoint := deadEndpoint(t)
 		check(t, client.Connect(endpoint), "Connect")
 		time.Sleep(30 * time.Millisecond) // several tries
@@ -198,12 +199,12 @@ func TestReconnect(t *testing.T) {
 		want(t, server, connected)
 	})
 	Convey("RECONNECT_IVL -1 never dials again, and accepted connections are never dialled", t, func() {
-		server, client, _, toServer := pair(t, newContext(t), func(_, client *Socket) { set(t, client, OptReconnectIvl, -1) })
+		server, client, _, toServer := pair(t, newContext(t), func(_, client *Socket) { set(t, client, sockets.OptReconnectIvl, -1) })
 		mustSend(t, client, toServer, disconnected)
 		want(t, client, disconnected)
 		want(t, server, disconnected)
 		for _, k := range []*Socket{client, server} {
-			set(t, k, OptRcvTimeo, 150)
+			set(t, k, sockets.OptRcvTimeo, 150)
 			_, err := receive(k)
 			So(err, shouldBeErrno, errno.EAGAIN)
 		}

@@ -12,6 +12,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // stuck returns a socket with SNDHWM hwm and a peer that reads nothing, whose
@@ -19,8 +20,8 @@ import (
 func stuck(t testing.TB, hwm int, body func(n int) string) (k *Socket, p peer, id string, queued int) {
 	t.Helper()
 	k = newSocket(t, newContext(t))
-	set(t, k, OptSndHwm, hwm)
-	set(t, k, OptSndBuf, 64<<10)
+	set(t, k, sockets.OptSndHwm, hwm)
+	set(t, k, sockets.OptSndBuf, 64<<10)
 	p, id = accept(t, k, bind(t, k))
 	check(t, p.Conn.(*net.TCPConn).SetReadBuffer(16<<10), "SO_RCVBUF")
 	for full := 0; queued < 10_000; {
@@ -52,7 +53,7 @@ func TestSndHwm(t *testing.T) {
 			So(k.SendFrame([]byte(id), true, false), ShouldBeNil)
 			So(k.SendFrame([]byte("body"), false, true), shouldBeErrno, errno.EAGAIN)
 			Convey("and the body alone may be sent again", func() {
-				set(t, k, OptSndTimeo, 1)
+				set(t, k, sockets.OptSndTimeo, 1)
 				So(k.SendFrame([]byte("body"), false, false), shouldBeErrno, errno.EAGAIN)
 				for n := range queued {
 					p.want(body(n))
@@ -70,7 +71,7 @@ func TestSndHwm(t *testing.T) {
 		})
 		Convey("a send waits for SNDTIMEO, which applies at once", func() {
 			for _, ms := range []int{0, 30} {
-				set(t, k, OptSndTimeo, ms)
+				set(t, k, sockets.OptSndTimeo, ms)
 				start := time.Now()
 				So(send(k, id, "x"), shouldBeErrno, errno.EAGAIN)
 				So(time.Since(start), ShouldBeGreaterThanOrEqualTo, time.Duration(ms)*time.Millisecond)
@@ -108,7 +109,7 @@ func TestRcvHwm(t *testing.T) {
 		} {
 			Convey(fmt.Sprintf("%d keeps %d messages of %d bytes back, and loses none", c.hwm, c.messages, c.size), func() {
 				k := newSocket(t, newContext(t))
-				set(t, k, OptRcvHwm, c.hwm)
+				set(t, k, sockets.OptRcvHwm, c.hwm)
 				p, id := accept(t, k, bind(t, k))
 				body := func(n int) string { return fmt.Sprint(n, ":") + pattern(c.size, n) }
 				go func() {
@@ -179,7 +180,7 @@ func TestThrottle(t *testing.T) {
 func TestMaxMsgSize(t *testing.T) {
 	Convey("MAXMSGSIZE", t, func() {
 		k := newSocket(t, newContext(t))
-		setInt64(t, k, OptMaxMsgSize, 1000)
+		setInt64(t, k, sockets.OptMaxMsgSize, 1000)
 		p, id := accept(t, k, bind(t, k))
 		Convey("lets bodies of that length through", func() {
 			p.send(pattern(1000, 1))
@@ -198,7 +199,7 @@ func TestMaxMsgSize(t *testing.T) {
 	})
 	Convey("MAXMSGSIZE 0 takes empty bodies only", t, func() {
 		k := newSocket(t, newContext(t))
-		setInt64(t, k, OptMaxMsgSize, 0)
+		setInt64(t, k, sockets.OptMaxMsgSize, 0)
 		p, id := accept(t, k, bind(t, k))
 		p.send("", "x")
 		So(want(t, k, ""), ShouldEqual, id)
@@ -229,7 +230,7 @@ func TestRcvTimeo(t *testing.T) {
 				_, _, err := k.RecvFrame(nil, true)
 				So(err, shouldBeErrno, errno.EAGAIN)
 				for _, ms := range []int{0, 30} {
-					set(t, k, OptRcvTimeo, ms)
+					set(t, k, sockets.OptRcvTimeo, ms)
 					start := time.Now()
 					_, _, err := k.RecvFrame(nil, false)
 					So(err, shouldBeErrno, errno.EAGAIN)

@@ -11,10 +11,11 @@ import (
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // kinds receives events up to the one of kind last.
-func kinds(t testing.TB, m *Monitor, last engine.EventKind) (all []engine.EventKind) {
+func kinds(t testing.TB, m *sockets.Monitor, last engine.EventKind) (all []engine.EventKind) {
 	t.Helper()
 	within(t, patience, "the event", func() {
 		for {
@@ -91,13 +92,13 @@ func TestMonitor(t *testing.T) {
 			So(few.Close(), ShouldBeNil)
 		})
 		Convey("that is slow loses the oldest events, and says how many", func() {
-			for n := range monitorEvents + 10 {
-				k.observe(engine.Event{Kind: engine.EventAccepted, Value: uint64(n)})
+			for n := range sockets.MonitorEvents + 10 {
+				k.monitors.Observe(engine.Event{Kind: engine.EventAccepted, Value: uint64(n)})
 			}
 			e, err := m.Recv(true)
 			So(err, ShouldBeNil)
-			So([]uint64{uint64(e.Kind), e.Value}, ShouldResemble, []uint64{uint64(EventLost), 10})
-			for n := range uint64(monitorEvents) {
+			So([]uint64{uint64(e.Kind), e.Value}, ShouldResemble, []uint64{uint64(sockets.EventLost), 10})
+			for n := range uint64(sockets.MonitorEvents) {
 				if e, err := m.Recv(true); err != nil || e.Value != n+10 {
 					t.Fatalf("event %d: %v %v", n, e.Value, err)
 				}
@@ -114,22 +115,22 @@ func TestMonitor(t *testing.T) {
 			So(e, ShouldResemble, engine.Event{Kind: engine.EventConnectRetried, Value: 100, Remote: endpoint})
 		})
 		Convey("is polled beside sockets", func() {
-			items := []PollItem{{Socket: m, Events: PollIn | PollOut}, {Socket: k, Events: PollIn}}
-			n, err := Poll(items, 0)
+			items := []sockets.PollItem{{Socket: m, Events: sockets.PollIn | sockets.PollOut}, {Socket: k, Events: sockets.PollIn}}
+			n, err := sockets.Poll(items, 0)
 			So(err, ShouldBeNil)
 			So(n, ShouldEqual, 0)
 			bind(t, k)
-			n, err = Poll(items, -1)
+			n, err = sockets.Poll(items, -1)
 			So(err, ShouldBeNil)
 			So(n, ShouldEqual, 1)
-			So(items[0].Revents, ShouldEqual, PollIn)
+			So(items[0].Revents, ShouldEqual, sockets.PollIn)
 		})
 		Convey("is closed once", func() {
 			So(m.Close(), ShouldBeNil)
 			So(m.Close(), shouldBeErrno, errno.ENOTSOCK)
 			_, err := m.Recv(true)
 			So(err, shouldBeErrno, errno.ENOTSOCK)
-			So(k.observed.Load(), ShouldBeFalse)
+			So(k.monitors.Watched(), ShouldBeFalse)
 		})
 	})
 }

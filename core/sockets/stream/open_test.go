@@ -14,6 +14,7 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestSettings(t *testing.T) {
@@ -21,39 +22,39 @@ func TestSettings(t *testing.T) {
 		k, err := Open()
 		So(err, ShouldBeNil)
 		Reset(func() { _ = k.Close() })
-		So(getInt(t, k, OptMode), ShouldEqual, ModeFast)
+		So(getInt(t, k, sockets.OptMode), ShouldEqual, ModeFast)
 
 		Convey("settings change the options that they stand for", func() {
 			ints := []struct {
 				setting Setting
-				opt     Option
+				opt     sockets.Option
 				want    int
 			}{
-				{WithSendHWM(7), OptSndHwm, 7},
-				{WithRecvHWM(8), OptRcvHwm, 8},
-				{WithLinger(1500 * time.Microsecond), OptLinger, 2},
-				{WithLinger(-1), OptLinger, -1},
-				{WithRecvTimeout(time.Second), OptRcvTimeo, 1000},
-				{WithSendTimeout(0), OptSndTimeo, 0},
-				{WithSendBuffer(4096), OptSndBuf, 4096},
-				{WithRecvBuffer(8192), OptRcvBuf, 8192},
-				{WithBacklog(5), OptBacklog, 5},
-				{WithReconnect(time.Second, time.Minute), OptReconnectIvl, 1000},
-				{WithReconnect(time.Second, time.Minute), OptReconnectIvlMax, 60000},
-				{WithConnectTimeout(time.Second), OptConnectTimeout, 1000},
-				{WithHandshakeTimeout(time.Second), OptHandshakeIvl, 1000},
-				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), OptKeepAlive, 1},
-				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), OptKeepAliveIdle, 60},
-				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), OptKeepAliveIntvl, 2},
-				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), OptKeepAliveCnt, 4},
-				{WithUserTimeout(time.Second), OptMaxRT, 1000},
-				{WithTOS(16), OptTOS, 16},
-				{WithIPv6(true), OptIPv6, 1},
-				{WithListener(3), OptUseFd, 3},
-				{WithTLSVerify(false, ""), OptTLSVerify, 0},
-				{WithTLSAuthorities("ca.pem", false), OptTLSTrustSystem, 0},
-				{WithTLSClientCert(true), OptTLSClientCert, 1},
-				{WithMode(ModeCompat), OptMode, ModeCompat},
+				{WithSendHWM(7), sockets.OptSndHwm, 7},
+				{WithRecvHWM(8), sockets.OptRcvHwm, 8},
+				{WithLinger(1500 * time.Microsecond), sockets.OptLinger, 2},
+				{WithLinger(-1), sockets.OptLinger, -1},
+				{WithRecvTimeout(time.Second), sockets.OptRcvTimeo, 1000},
+				{WithSendTimeout(0), sockets.OptSndTimeo, 0},
+				{WithSendBuffer(4096), sockets.OptSndBuf, 4096},
+				{WithRecvBuffer(8192), sockets.OptRcvBuf, 8192},
+				{WithBacklog(5), sockets.OptBacklog, 5},
+				{WithReconnect(time.Second, time.Minute), sockets.OptReconnectIvl, 1000},
+				{WithReconnect(time.Second, time.Minute), sockets.OptReconnectIvlMax, 60000},
+				{WithConnectTimeout(time.Second), sockets.OptConnectTimeout, 1000},
+				{WithHandshakeTimeout(time.Second), sockets.OptHandshakeIvl, 1000},
+				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), sockets.OptKeepAlive, 1},
+				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), sockets.OptKeepAliveIdle, 60},
+				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), sockets.OptKeepAliveIntvl, 2},
+				{WithKeepAlive(time.Minute, 1500*time.Millisecond, 4), sockets.OptKeepAliveCnt, 4},
+				{WithUserTimeout(time.Second), sockets.OptMaxRT, 1000},
+				{WithTOS(16), sockets.OptTOS, 16},
+				{WithIPv6(true), sockets.OptIPv6, 1},
+				{WithListener(3), sockets.OptUseFd, 3},
+				{WithTLSVerify(false, ""), sockets.OptTLSVerify, 0},
+				{WithTLSAuthorities("ca.pem", false), sockets.OptTLSTrustSystem, 0},
+				{WithTLSClientCert(true), sockets.OptTLSClientCert, 1},
+				{WithMode(ModeCompat), sockets.OptMode, ModeCompat},
 			}
 			for _, c := range ints {
 				So(k.Set(c.setting), ShouldBeNil)
@@ -61,16 +62,16 @@ func TestSettings(t *testing.T) {
 			}
 			texts := []struct {
 				setting Setting
-				opt     Option
+				opt     sockets.Option
 				want    string
 			}{
-				{WithDevice("lo"), OptBindToDevice, "lo"},
-				{WithTLSKeyPair("c.pem", "k.pem"), OptTLSCert, "c.pem"},
-				{WithTLSKeyPair("c.pem", "k.pem"), OptTLSKey, "k.pem"},
-				{WithTLSPassword("secret"), OptTLSPassword, "secret"},
-				{WithTLSCiphers("DEFAULT:AES128-SHA"), OptTLSCiphers, "DEFAULT:AES128-SHA"},
-				{WithTLSAuthorities("ca.pem", true), OptTLSCA, "ca.pem"},
-				{WithTLSVerify(true, "name"), OptTLSHostname, "name"},
+				{WithDevice("lo"), sockets.OptBindToDevice, "lo"},
+				{WithTLSKeyPair("c.pem", "k.pem"), sockets.OptTLSCert, "c.pem"},
+				{WithTLSKeyPair("c.pem", "k.pem"), sockets.OptTLSKey, "k.pem"},
+				{WithTLSPassword("secret"), sockets.OptTLSPassword, "secret"},
+				{WithTLSCiphers("DEFAULT:AES128-SHA"), sockets.OptTLSCiphers, "DEFAULT:AES128-SHA"},
+				{WithTLSAuthorities("ca.pem", true), sockets.OptTLSCA, "ca.pem"},
+				{WithTLSVerify(true, "name"), sockets.OptTLSHostname, "name"},
 			}
 			for _, c := range texts {
 				So(k.Set(c.setting), ShouldBeNil)
@@ -80,7 +81,7 @@ func TestSettings(t *testing.T) {
 			}
 			So(k.Set(WithMaxMessageSize(-1), WithAffinity(1), WithMaxMessageSize(1<<40)), ShouldBeNil)
 			var size [8]byte
-			_, err := k.Option(OptMaxMsgSize, size[:])
+			_, err := k.Option(sockets.OptMaxMsgSize, size[:])
 			So(err, ShouldBeNil)
 			So(binary.NativeEndian.Uint64(size[:]), ShouldEqual, uint64(1<<40))
 		})
@@ -88,7 +89,7 @@ func TestSettings(t *testing.T) {
 			err := k.Set(WithTOS(1), WithSendHWM(-1), WithTOS(2))
 			So(err, shouldBeErrno, errno.EINVAL)
 			So(errors.Is(err, syscall.EINVAL), ShouldBeTrue)
-			So(getInt(t, k, OptTOS), ShouldEqual, 1)
+			So(getInt(t, k, sockets.OptTOS), ShouldEqual, 1)
 			So(k.Set(WithSendHWM(1<<40)), shouldBeErrno, errno.EINVAL)
 		})
 	})

@@ -15,9 +15,10 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
-func get(k *Socket, opt Option) (string, error) {
+func get(k *Socket, opt sockets.Option) (string, error) {
 	buf := make([]byte, 512)
 	n, err := k.Option(opt, buf)
 	return string(buf[:n]), err
@@ -27,7 +28,7 @@ func TestIntOptions(t *testing.T) {
 	const big = math.MaxInt32
 	cases := []struct {
 		name      string
-		opt       Option
+		opt       sockets.Option
 		dflt      int
 		good, bad []int
 	}{
@@ -114,7 +115,7 @@ func newSocketOnly(t testing.TB, ctx *core.Context) *Socket {
 func TestStringOptions(t *testing.T) {
 	cases := []struct {
 		name    string
-		opt     Option
+		opt     sockets.Option
 		longest int
 	}{
 		{"BINDTODEVICE", 92, 16}, {"TLS_CERT", 95, 256}, {"TLS_KEY", 96, 256}, {"TLS_CA", 97, 256},
@@ -152,51 +153,51 @@ func TestOtherOptions(t *testing.T) {
 		eight := func(v uint64) []byte { return binary.NativeEndian.AppendUint64(nil, v) }
 
 		Convey("MAXMSGSIZE takes any int64", func() {
-			So(first(get(k, OptMaxMsgSize)), ShouldEqual, string(eight(math.MaxUint64)))
+			So(first(get(k, sockets.OptMaxMsgSize)), ShouldEqual, string(eight(math.MaxUint64)))
 			for _, v := range []uint64{0, 1, 1 << 40, 1 << 63} {
-				So(k.SetOption(OptMaxMsgSize, eight(v)), ShouldBeNil)
-				So(first(get(k, OptMaxMsgSize)), ShouldEqual, string(eight(v)))
+				So(k.SetOption(sockets.OptMaxMsgSize, eight(v)), ShouldBeNil)
+				So(first(get(k, sockets.OptMaxMsgSize)), ShouldEqual, string(eight(v)))
 			}
-			So(k.SetOption(OptMaxMsgSize, cInt(1)), shouldBeErrno, errno.EINVAL)
-			_, err := k.Option(OptMaxMsgSize, make([]byte, 7))
+			So(k.SetOption(sockets.OptMaxMsgSize, cInt(1)), shouldBeErrno, errno.EINVAL)
+			_, err := k.Option(sockets.OptMaxMsgSize, make([]byte, 7))
 			So(err, shouldBeErrno, errno.EINVAL)
 		})
 		Convey("AFFINITY takes any uint64", func() {
-			So(first(get(k, OptAffinity)), ShouldEqual, string(eight(0)))
-			So(k.SetOption(OptAffinity, eight(math.MaxUint64)), ShouldBeNil)
-			So(first(get(k, OptAffinity)), ShouldEqual, string(eight(math.MaxUint64)))
-			So(k.SetOption(OptAffinity, cInt(1)), shouldBeErrno, errno.EINVAL)
+			So(first(get(k, sockets.OptAffinity)), ShouldEqual, string(eight(0)))
+			So(k.SetOption(sockets.OptAffinity, eight(math.MaxUint64)), ShouldBeNil)
+			So(first(get(k, sockets.OptAffinity)), ShouldEqual, string(eight(math.MaxUint64)))
+			So(k.SetOption(sockets.OptAffinity, cInt(1)), shouldBeErrno, errno.EINVAL)
 		})
 		Convey("ROUTING_ID takes 1 to 255 bytes, which are stored", func() {
-			So(first(get(k, OptRoutingID)), ShouldEqual, "")
+			So(first(get(k, sockets.OptRoutingID)), ShouldEqual, "")
 			for _, v := range []string{"a", "\x00", strings.Repeat("x", 255)} {
-				So(k.SetOption(OptRoutingID, []byte(v)), ShouldBeNil)
-				So(first(get(k, OptRoutingID)), ShouldEqual, v)
+				So(k.SetOption(sockets.OptRoutingID, []byte(v)), ShouldBeNil)
+				So(first(get(k, sockets.OptRoutingID)), ShouldEqual, v)
 			}
-			So(k.SetOption(OptRoutingID, nil), shouldBeErrno, errno.EINVAL)
-			So(k.SetOption(OptRoutingID, make([]byte, 256)), shouldBeErrno, errno.EINVAL)
-			_, err := k.Option(OptRoutingID, make([]byte, 254))
+			So(k.SetOption(sockets.OptRoutingID, nil), shouldBeErrno, errno.EINVAL)
+			So(k.SetOption(sockets.OptRoutingID, make([]byte, 256)), shouldBeErrno, errno.EINVAL)
+			_, err := k.Option(sockets.OptRoutingID, make([]byte, 254))
 			So(err, shouldBeErrno, errno.EINVAL)
 		})
 		Convey("CONNECT_ROUTING_ID takes 1 to 255 bytes and cannot be read", func() {
-			So(k.SetOption(OptConnectRoutingID, []byte("a")), ShouldBeNil)
-			So(k.SetOption(OptConnectRoutingID, nil), shouldBeErrno, errno.EINVAL)
-			So(k.SetOption(OptConnectRoutingID, make([]byte, 256)), shouldBeErrno, errno.EINVAL)
-			_, err := get(k, OptConnectRoutingID)
+			So(k.SetOption(sockets.OptConnectRoutingID, []byte("a")), ShouldBeNil)
+			So(k.SetOption(sockets.OptConnectRoutingID, nil), shouldBeErrno, errno.EINVAL)
+			So(k.SetOption(sockets.OptConnectRoutingID, make([]byte, 256)), shouldBeErrno, errno.EINVAL)
+			_, err := get(k, sockets.OptConnectRoutingID)
 			So(err, shouldBeErrno, errno.EINVAL)
 		})
 		Convey("TYPE, RCVMORE, FD, EVENTS and LAST_ENDPOINT can only be read", func() {
-			So(getInt(t, k, OptType), ShouldEqual, 11)
-			So(getInt(t, k, OptRcvMore), ShouldEqual, 0)
-			So(getInt(t, k, OptFd), ShouldBeGreaterThan, 2)
-			So(getInt(t, k, OptEvents), ShouldEqual, PollOut)
-			So(first(get(k, OptLastEndpoint)), ShouldEqual, "\x00")
-			for _, opt := range []Option{OptType, OptRcvMore, OptFd, OptEvents, OptLastEndpoint} {
+			So(getInt(t, k, sockets.OptType), ShouldEqual, 11)
+			So(getInt(t, k, sockets.OptRcvMore), ShouldEqual, 0)
+			So(getInt(t, k, sockets.OptFd), ShouldBeGreaterThan, 2)
+			So(getInt(t, k, sockets.OptEvents), ShouldEqual, sockets.PollOut)
+			So(first(get(k, sockets.OptLastEndpoint)), ShouldEqual, "\x00")
+			for _, opt := range []sockets.Option{sockets.OptType, sockets.OptRcvMore, sockets.OptFd, sockets.OptEvents, sockets.OptLastEndpoint} {
 				So(k.SetOption(opt, cInt(1)), shouldBeErrno, errno.EINVAL)
 			}
 		})
 		Convey("that is unknown is EINVAL", func() {
-			for _, opt := range []Option{0, 1, 6, 7, 33, 60, 94, 150, 9999, -1} {
+			for _, opt := range []sockets.Option{0, 1, 6, 7, 33, 60, 94, 150, 9999, -1} {
 				So(k.SetOption(opt, cInt(1)), shouldBeErrno, errno.EINVAL)
 				_, err := get(k, opt)
 				So(err, shouldBeErrno, errno.EINVAL)
@@ -206,8 +207,8 @@ func TestOtherOptions(t *testing.T) {
 	})
 	Convey("The context decides the defaults of LINGER and IPV6", t, func() {
 		k := newSocketOnly(t, newContext(t, core.OptBlocky, 0, core.OptIPv6, 1))
-		So(getInt(t, k, OptLinger), ShouldEqual, 0)
-		So(getInt(t, k, OptIPv6), ShouldEqual, 1)
+		So(getInt(t, k, sockets.OptLinger), ShouldEqual, 0)
+		So(getInt(t, k, sockets.OptIPv6), ShouldEqual, 1)
 	})
 }
 
@@ -223,10 +224,10 @@ func TestUseFd(t *testing.T) {
 		fd, err := unix.Dup(int(file.Fd())) // the socket's own from now on
 		check(t, err, "dup")
 		check(t, file.Close(), "Close")
-		set(t, k, OptUseFd, fd)
+		set(t, k, sockets.OptUseFd, fd)
 		So(k.Bind("tcp://127.0.0.1:*"), ShouldBeNil)
 		So(lastEndpoint(t, k), ShouldEqual, "tcp://"+addr)
-		So(getInt(t, k, OptUseFd), ShouldEqual, -1)
+		So(getInt(t, k, sockets.OptUseFd), ShouldEqual, -1)
 		p, id := accept(t, k, "tcp://"+addr)
 		p.send("x")
 		So(want(t, k, "x"), ShouldEqual, id)
@@ -235,9 +236,9 @@ func TestUseFd(t *testing.T) {
 	Convey("USE_FD that does not listen is refused", t, func() {
 		k := newSocket(t, newContext(t))
 		for _, fd := range []int{0, 19_999} {
-			set(t, k, OptUseFd, fd)
+			set(t, k, sockets.OptUseFd, fd)
 			So(k.Bind("tcp://127.0.0.1:*"), ShouldNotBeNil)
-			So(getInt(t, k, OptUseFd), ShouldEqual, fd)
+			So(getInt(t, k, sockets.OptUseFd), ShouldEqual, fd)
 		}
 	})
 }

@@ -35,8 +35,8 @@ func (o *owner) CloseTimeout() time.Duration {
 	return time.Duration(o.opt.closeTimeout.Load()) * time.Millisecond
 }
 
-func (o *owner) Observed() bool         { return o.observed.Load() }
-func (o *owner) Observe(e engine.Event) { o.socket().observe(e) }
+func (o *owner) Observed() bool         { return o.monitors.Watched() }
+func (o *owner) Observe(e engine.Event) { o.monitors.Observe(e) }
 
 func (o *owner) WakeReaders() bool { return o.socket().wakeReaders() }
 func (o *owner) WakeSenders()      { o.socket().wakeSenders() }

@@ -12,6 +12,8 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core"
+
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // flood writes count frames with bodies of size bytes that begin with their
@@ -80,8 +82,8 @@ func TestParkStress(t *testing.T) {
 			Convey(c.name, func() {
 				const threads = 4
 				k := newSocket(t, newContext(t, core.OptIOThreads, threads))
-				setInt64(t, k, OptAffinity, 1<<threads-1)
-				set(t, k, OptRcvHwm, c.hwm)
+				setInt64(t, k, sockets.OptAffinity, 1<<threads-1)
+				set(t, k, sockets.OptRcvHwm, c.hwm)
 				endpoint := bind(t, k)
 				for range threads { // so that the receiver drives none of them
 					accept(t, k, endpoint)
@@ -124,7 +126,7 @@ func TestDeadWhileParked(t *testing.T) {
 	for how, finish := range end {
 		Convey("While nothing is received, peers that "+how, t, func() {
 			k := newSocket(t, newContext(t))
-			set(t, k, OptRcvHwm, 1)
+			set(t, k, sockets.OptRcvHwm, 1)
 			endpoint := bind(t, k)
 			var peers []peer
 			for range dead {

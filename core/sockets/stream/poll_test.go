@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestPoll(t *testing.T) {
@@ -19,13 +20,13 @@ func TestPoll(t *testing.T) {
 		var fds [2]int
 		check(t, unix.Pipe2(fds[:], unix.O_CLOEXEC), "pipe")
 		Reset(func() { _, _ = unix.Close(fds[0]), unix.Close(fds[1]) })
-		items := []PollItem{
-			{Socket: server, Events: PollIn},
-			{Fd: fds[0], Events: PollIn},
-			{Socket: client, Events: PollIn},
+		items := []sockets.PollItem{
+			{Socket: server, Events: sockets.PollIn},
+			{Fd: fds[0], Events: sockets.PollIn},
+			{Socket: client, Events: sockets.PollIn},
 		}
 		poll := func(timeout time.Duration) (ready int, revents []int16) {
-			n, err := Poll(items, timeout)
+			n, err := sockets.Poll(items, timeout)
 			So(err, ShouldBeNil)
 			for _, item := range items {
 				revents = append(revents, item.Revents)
@@ -51,32 +52,32 @@ func TestPoll(t *testing.T) {
 			mustSend(t, client, toServer, "x")
 			n, revents := poll(-1)
 			So(n, ShouldEqual, 1)
-			So(revents, ShouldResemble, []int16{PollIn, 0, 0})
+			So(revents, ShouldResemble, []int16{sockets.PollIn, 0, 0})
 			write()
 			mustSend(t, server, toClient, "x")
 			eventually(t, "all are ready", func() bool { n, _ := poll(0); return n == 3 })
 			want(t, server, "x")
 			_, revents = poll(-1)
-			So(revents, ShouldResemble, []int16{0, PollIn, PollIn})
+			So(revents, ShouldResemble, []int16{0, sockets.PollIn, sockets.PollIn})
 		})
 		Convey("says a socket is readable between the two frames", func() {
 			mustSend(t, client, toServer, "x")
 			_, _, err := server.RecvFrame(nil, false)
 			check(t, err, "Recv")
 			_, revents := poll(0)
-			So(revents[0], ShouldEqual, PollIn)
+			So(revents[0], ShouldEqual, sockets.PollIn)
 		})
 		Convey("says a socket is always writable", func() {
-			items[0].Events = PollIn | PollOut
+			items[0].Events = sockets.PollIn | sockets.PollOut
 			n, revents := poll(-1)
 			So(n, ShouldEqual, 1)
-			So(revents, ShouldResemble, []int16{PollOut, 0, 0})
+			So(revents, ShouldResemble, []int16{sockets.PollOut, 0, 0})
 		})
 		Convey("is woken by a message, and by a descriptor", func() {
 			for _, wake := range []func(){func() { mustSend(t, client, toServer, "x") }, write} {
 				done := make(chan int, 1)
 				go func() {
-					n, _ := Poll(items[:2], -1)
+					n, _ := sockets.Poll(items[:2], -1)
 					done <- n
 				}()
 				select {
@@ -96,18 +97,18 @@ func TestPoll(t *testing.T) {
 		Convey("reports errors of descriptors", func() {
 			_ = unix.Close(fds[1])
 			_, revents := poll(-1)
-			So(revents[1], ShouldEqual, PollErr) // POLLHUP
-			n, err := Poll([]PollItem{{Fd: 19_999, Events: PollIn}}, -1)
+			So(revents[1], ShouldEqual, sockets.PollErr) // POLLHUP
+			n, err := sockets.Poll([]sockets.PollItem{{Fd: 19_999, Events: sockets.PollIn}}, -1)
 			So(err, ShouldBeNil)
 			So(n, ShouldEqual, 1)
 		})
 		Convey("refuses a closed socket", func() {
 			check(t, client.Close(), "Close")
-			_, err := Poll(items, 0)
+			_, err := sockets.Poll(items, 0)
 			So(err, shouldBeErrno, errno.ENOTSOCK)
 		})
 		Convey("waits for nothing but its timeout when it has no items", func() {
-			n, err := Poll(nil, time.Millisecond)
+			n, err := sockets.Poll(nil, time.Millisecond)
 			So(n, ShouldEqual, 0)
 			So(err, ShouldBeNil)
 		})
@@ -116,27 +117,27 @@ func TestPoll(t *testing.T) {
 
 func TestPollManySockets(t *testing.T) {
 	Convey("Poll over many sockets finds every message", t, func() {
-		const sockets, rounds = 200, 20
+		const clients, rounds = 200, 20
 		ctx := newContext(t)
 		server := newSocket(t, ctx)
 		endpoint := bind(t, server)
-		var items []PollItem
-		toClient := make([]string, sockets)
-		for i := range sockets {
+		var items []sockets.PollItem
+		toClient := make([]string, clients)
+		for i := range clients {
 			k := newSocket(t, ctx)
 			check(t, k.Connect(endpoint), "Connect")
 			toClient[i] = want(t, server, connected)
 			want(t, k, connected)
-			items = append(items, PollItem{Socket: k, Events: PollIn})
+			items = append(items, sockets.PollItem{Socket: k, Events: sockets.PollIn})
 		}
 		for round := range rounds {
-			i := round * 37 % sockets
+			i := round * 37 % clients
 			sent := make(chan error, 1) // one sends at a time
 			go func() { sent <- send(server, toClient[i], "ping") }()
-			n, err := Poll(items, patience)
+			n, err := sockets.Poll(items, patience)
 			So(err, ShouldBeNil)
 			So(n, ShouldEqual, 1)
-			So(items[i].Revents, ShouldEqual, PollIn)
+			So(items[i].Revents, ShouldEqual, sockets.PollIn)
 			want(t, items[i].Socket.(*Socket), "ping")
 			So(<-sent, ShouldBeNil)
 		}
@@ -156,31 +157,31 @@ func TestFd(t *testing.T) {
 	Convey("FD", t, func() {
 		server, client, toClient, toServer := pair(t, newContext(t), nil)
 		So(server.fd, ShouldBeNil) // none before the first request
-		fd := getInt(t, server, OptFd)
-		So(getInt(t, server, OptFd), ShouldEqual, fd)
+		fd := getInt(t, server, sockets.OptFd)
+		So(getInt(t, server, sockets.OptFd), ShouldEqual, fd)
 
 		Convey("is quiet when nothing is there", func() {
-			So(getInt(t, server, OptEvents), ShouldEqual, PollOut)
+			So(getInt(t, server, sockets.OptEvents), ShouldEqual, sockets.PollOut)
 			So(readable(fd, 0), ShouldBeFalse)
 		})
 		Convey("becomes readable with a message, and EVENTS shows it until it is received", func() {
-			So(getInt(t, server, OptEvents), ShouldEqual, PollOut)
+			So(getInt(t, server, sockets.OptEvents), ShouldEqual, sockets.PollOut)
 			mustSend(t, client, toServer, "x")
 			So(readable(fd, patience), ShouldBeTrue)
 			for range 3 {
-				So(getInt(t, server, OptEvents), ShouldEqual, PollIn|PollOut)
+				So(getInt(t, server, sockets.OptEvents), ShouldEqual, sockets.PollIn|sockets.PollOut)
 			}
 			So(want(t, server, "x"), ShouldEqual, toClient)
-			So(getInt(t, server, OptEvents), ShouldEqual, PollOut)
+			So(getInt(t, server, sockets.OptEvents), ShouldEqual, sockets.PollOut)
 			So(readable(fd, 0), ShouldBeFalse)
 		})
 		Convey("is readable at once when a message was there before the request", func() {
 			mustSend(t, server, toClient, "x")
 			eventually(t, "the message is there", func() bool {
-				n, _ := Poll([]PollItem{{Socket: client, Events: PollIn}}, 0)
+				n, _ := sockets.Poll([]sockets.PollItem{{Socket: client, Events: sockets.PollIn}}, 0)
 				return n == 1
 			})
-			So(readable(getInt(t, client, OptFd), 0), ShouldBeTrue)
+			So(readable(getInt(t, client, sockets.OptFd), 0), ShouldBeTrue)
 		})
 		Convey("is closed with the socket", func() {
 			check(t, server.Close(), "Close")
@@ -196,7 +197,7 @@ func TestFdStress(t *testing.T) {
 	const clients, rounds = 3, 1500
 	k := newSocket(t, newContext(t))
 	endpoint := bind(t, k)
-	fd := getInt(t, k, OptFd)
+	fd := getInt(t, k, sockets.OptFd)
 	for c := range clients {
 		p := dial(t, endpoint)
 		go func() {
@@ -222,7 +223,7 @@ func TestFdStress(t *testing.T) {
 		if !readable(fd, patience) {
 			t.Fatalf("missed a message after %d", got)
 		}
-		for getInt(t, k, OptEvents)&PollIn != 0 {
+		for getInt(t, k, sockets.OptEvents)&sockets.PollIn != 0 {
 			m, err := receive(k)
 			check(t, err, "receive")
 			if !isEvent(m.body) {

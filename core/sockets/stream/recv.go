@@ -9,6 +9,7 @@ import (
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/wait"
 )
 
@@ -47,7 +48,7 @@ func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, er
 		return frame, false, done, nil
 	}
 	if q.RxRun == nil && !q.NextRun() {
-		if err := k.await(waiting{not: dontWait}); err != nil {
+		if err := k.await(sockets.Waiting{Not: dontWait}); err != nil {
 			return nil, false, nil, err
 		}
 		q.NextRun()
@@ -128,12 +129,12 @@ func (k *Socket) readable() bool {
 	return q.RxRun != nil || q.RxList != nil || !q.RxInbox.Empty()
 }
 
-func (k *Socket) await(w waiting) error {
-	deadline := w.deadline(k.opt.rcvTimeout.Load())
-	if w.ctx != nil {
+func (k *Socket) await(w sockets.Waiting) error {
+	deadline := w.Deadline(k.opt.rcvTimeout.Load())
+	if w.Ctx != nil {
 		watch := k.ctxWatch()
-		watch.begin(w.ctx)
-		defer watch.end()
+		watch.Begin(w.Ctx)
+		defer watch.End()
 	}
 	for {
 		if err := k.state(); err != nil {
@@ -142,7 +143,7 @@ func (k *Socket) await(w waiting) error {
 		if !k.shared.RxInbox.Empty() {
 			return nil
 		}
-		if err := w.cause(); err != nil {
+		if err := w.Cause(); err != nil {
 			return err
 		}
 		err := k.driveOrSleep(deadline, w)
@@ -153,14 +154,14 @@ func (k *Socket) await(w waiting) error {
 }
 
 // ctxWatch returns the socket's, which begins.
-func (k *Socket) ctxWatch() *ctxWatch {
+func (k *Socket) ctxWatch() *sockets.CtxWatch {
 	if watch := k.watch.Load(); watch != nil {
 		return watch
 	}
-	watch := &ctxWatch{wake: k.wakeReceiver}
+	watch := sockets.NewCtxWatch(k.wakeReceiver)
 	k.watch.Store(watch)
 	if k.closed.Load() { // Close may have looked before
-		watch.close()
+		watch.Close()
 	}
 	return watch
 }
@@ -178,12 +179,12 @@ func (k *Socket) wakeReceiver() {
 }
 
 // driveOrSleep runs the shard's loop when this call may, else it sleeps.
-func (k *Socket) driveOrSleep(deadline time.Time, w waiting) error {
+func (k *Socket) driveOrSleep(deadline time.Time, w sockets.Waiting) error {
 	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
 		defer sh.Leave()
-		return sh.Drive(k.shared, deadline, func() bool { return !k.mayDrive(sh) || w.cause() != nil })
+		return sh.Drive(k.shared, deadline, func() bool { return !k.mayDrive(sh) || w.Cause() != nil })
 	}
-	if deadline == longAgo {
+	if deadline == sockets.LongAgo {
 		return errno.EAGAIN
 	}
 	return k.sleep(deadline, w)
@@ -191,14 +192,14 @@ func (k *Socket) driveOrSleep(deadline time.Time, w waiting) error {
 
 // sleep waits until a shard pushes a run, after it has marked itself and looked
 // once more.
-func (k *Socket) sleep(deadline time.Time, limit waiting) error {
+func (k *Socket) sleep(deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
 	k.readers.Add(w)
 	defer k.readers.Remove(w)
 	k.receiving.Store(k.soleShard() != nil)
 	defer k.receiving.Store(false)
-	if !k.shared.RxInbox.MarkAsleep() || k.state() != nil || limit.cause() != nil {
+	if !k.shared.RxInbox.MarkAsleep() || k.state() != nil || limit.Cause() != nil {
 		return nil
 	}
 	if sh := k.soleShard(); sh != nil && sh.Want() {

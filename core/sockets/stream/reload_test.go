@@ -9,6 +9,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/certs"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestReloadFromASlowDisk(t *testing.T) {
@@ -25,7 +26,7 @@ func TestReloadFromASlowDisk(t *testing.T) {
 			return certs.Certificate(path)
 		}
 		defer func() { readCertificate = certs.Certificate }()
-		go func() { done <- k.SetOption(OptTLSCert, []byte(identity.cert)) }()
+		go func() { done <- k.SetOption(sockets.OptTLSCert, []byte(identity.cert)) }()
 		<-reads
 		for range 3 {
 			within(t, patience, "a peer is served", func() {

@@ -8,13 +8,14 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestRetry(t *testing.T) {
 	Convey("After EAGAIN at a body", t, func() {
 		k := newSocket(t, newContext(t))
-		set(t, k, OptSndHwm, 1)
-		set(t, k, OptSndBuf, 4096)
+		set(t, k, sockets.OptSndHwm, 1)
+		set(t, k, sockets.OptSndBuf, 4096)
 		endpoint := bind(t, k)
 		p := dial(t, endpoint)
 		id := want(t, k, connected)

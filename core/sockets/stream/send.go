@@ -9,6 +9,7 @@ import (
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/wait"
 )
 
@@ -82,7 +83,7 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 	if len(body) == 1 && body[0] == 0 {
 		return k.closePeer(s, rid)
 	}
-	err := k.queue(s, rid, body, owner, waiting{not: dontWait})
+	err := k.queue(s, rid, body, owner, sockets.Waiting{Not: dontWait})
 	if e := errno.Of(err); e == errno.EAGAIN || e == errno.EINTR {
 		q.TxPhase = shm.PhaseRetry
 	}
@@ -91,7 +92,7 @@ func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) erro
 
 // queue appends a message to the queue of the peer that rid names, which was
 // found to be s, and waits for room as long as it may. Any thread.
-func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w waiting) error {
+func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
 	if uint64(len(body)) > maxBody {
 		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
 	}
@@ -115,7 +116,7 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 		}
 		if !started {
 			started = true
-			if deadline = w.deadline(k.opt.sndTimeout.Load()); !w.not {
+			if deadline = w.Deadline(k.opt.sndTimeout.Load()); !w.Not {
 				k.flush(s, true)
 			}
 		}
@@ -134,13 +135,13 @@ const (
 )
 
 // awaitRoom waits until the session's queue has room or the session ended.
-func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit waiting) error {
+func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
 	k.senders.Add(w)
 	defer k.senders.Remove(w)
-	if limit.ctx != nil {
-		defer limit.onEnd(k.senders.Signal)()
+	if limit.Ctx != nil {
+		defer limit.OnEnd(k.senders.Signal)()
 	}
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
@@ -148,10 +149,10 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit
 		if err := k.state(); err != nil {
 			return err
 		}
-		if deadline == longAgo {
+		if deadline == sockets.LongAgo {
 			return errno.EAGAIN
 		}
-		if err := limit.cause(); err != nil {
+		if err := limit.Cause(); err != nil {
 			return err
 		}
 		if err := w.Wait(deadline); err != nil {

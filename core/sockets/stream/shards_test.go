@@ -11,12 +11,13 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // echo answers every message of the socket until the context is shut down or
 // the socket closed, and returns how many.
 func echo(k *Socket) (n int) {
-	_ = k.SetOption(OptRcvTimeo, cInt(-1))
+	_ = k.SetOption(sockets.OptRcvTimeo, cInt(-1))
 	var to []byte
 	for {
 		id, _, _, err := k.next(false)
@@ -60,7 +61,7 @@ func shardsOf(k *Socket) int {
 func TestManyShards(t *testing.T) {
 	const connections, rounds = 200, 10
 	k := newSocket(t, newContext(t, core.OptIOThreads, 4))
-	setInt64(t, k, OptAffinity, 15)
+	setInt64(t, k, sockets.OptAffinity, 15)
 	endpoint := bind(t, k)
 	serve(t, k)
 	var wg sync.WaitGroup
@@ -94,7 +95,7 @@ func TestReceiveWhileAnotherShardJoins(t *testing.T) {
 	Convey("A receive call that drives the first shard hears of a connection on the second one", t, func() {
 		for range 20 {
 			k := newSocket(t, newContext(t, core.OptIOThreads, 2))
-			setInt64(t, k, OptAffinity, 3)
+			setInt64(t, k, sockets.OptAffinity, 3)
 			endpoint := bind(t, k)
 			accept(t, k, endpoint)
 			result := make(chan error, 1)
@@ -118,7 +119,7 @@ func TestReceiveWhileAnotherShardJoins(t *testing.T) {
 // as its socket has several shards, leaves the shard alone for a tick.
 func TestLatencyOfSeveralShards(t *testing.T) {
 	k := newSocket(t, newContext(t, core.OptIOThreads, 2))
-	setInt64(t, k, OptAffinity, 3)
+	setInt64(t, k, sockets.OptAffinity, 3)
 	endpoint := bind(t, k)
 	p, _ := accept(t, k, endpoint)
 	accept(t, k, endpoint)
@@ -181,10 +182,10 @@ func TestSeveralSocketsOnAShard(t *testing.T) {
 	})
 	Convey("AFFINITY that names no io thread is EMTHREAD", t, func() {
 		k := newSocket(t, newContext(t, core.OptIOThreads, 2))
-		setInt64(t, k, OptAffinity, 4)
+		setInt64(t, k, sockets.OptAffinity, 4)
 		So(k.Bind("tcp://127.0.0.1:*"), shouldBeErrno, errno.EMTHREAD)
 		So(k.Connect("tcp://127.0.0.1:1"), shouldBeErrno, errno.EMTHREAD)
-		setInt64(t, k, OptAffinity, 6)
+		setInt64(t, k, sockets.OptAffinity, 6)
 		So(k.Bind("tcp://127.0.0.1:*"), ShouldBeNil)
 	})
 	Convey("A caller that does not come back delays nobody for long", t, func() {

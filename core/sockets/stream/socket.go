@@ -11,6 +11,7 @@ import (
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
 	"github.com/zlink/zlink/core/wait"
 )
 
@@ -27,16 +28,15 @@ type Socket struct {
 	readers wait.List // who waits for RxInbox
 	senders wait.List // who waits for room in a send queue
 
-	monitors monitors
-	observed atomic.Bool // there is a monitor
+	monitors sockets.Monitors
 	fast     atomic.Bool // the mode FAST
 
-	receiving  atomic.Bool                  // a receive call that could drive is among the readers
-	refused    atomic.Uint64                // sends that found a queue full
-	handshakes atomic.Int64                 // bytes that connections hold whose handshake is not over
-	blocked    atomic.Int32                 // senders waiting
-	sole       atomic.Pointer[engine.Shard] // the only one of shards, or nil
-	watch      atomic.Pointer[ctxWatch]     // of receive calls; nil: none had a context
+	receiving  atomic.Bool                      // a receive call that could drive is among the readers
+	refused    atomic.Uint64                    // sends that found a queue full
+	handshakes atomic.Int64                     // bytes that connections hold whose handshake is not over
+	blocked    atomic.Int32                     // senders waiting
+	sole       atomic.Pointer[engine.Shard]     // the only one of shards, or nil
+	watch      atomic.Pointer[sockets.CtxWatch] // of receive calls; nil: none had a context
 	terminated atomic.Bool
 	closed     atomic.Bool
 	inRecv     atomic.Bool // a receive call of the mode FAST, of Go, runs
@@ -164,7 +164,7 @@ func (k *Socket) Close() error {
 	k.readers.Signal() // a thread that still waits gets ENOTSOCK
 	k.senders.Signal()
 	if watch := k.watch.Load(); watch != nil {
-		watch.close()
+		watch.Close()
 	}
 	if !k.inRecv.Load() {
 		k.dropOnce()
@@ -309,7 +309,7 @@ func (k *Socket) destroy() {
 	for _, t := range tables {
 		shm.FreeTable(t)
 	}
-	k.stopMonitors()
+	k.monitors.Stop()
 	shm.FreeQueues(k.shared)
 	k.ctx.Done()
 }

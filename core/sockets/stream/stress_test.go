@@ -15,6 +15,8 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core"
+
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // client talks to an echo socket over connection after connection, with as many
@@ -100,7 +102,7 @@ func TestEchoStress(t *testing.T) {
 		ctx := core.NewContext()
 		check(t, ctx.Set(core.OptIOThreads, threads), "IO_THREADS")
 		k := newSocket(t, ctx)
-		setInt64(t, k, OptAffinity, 1<<threads-1)
+		setInt64(t, k, sockets.OptAffinity, 1<<threads-1)
 		address := strings.TrimPrefix(bind(t, k), "tcp://")
 		served := make(chan struct{})
 		go func() {
@@ -139,7 +141,7 @@ func TestEchoStress(t *testing.T) {
 func TestChurn(t *testing.T) {
 	ctx := newContext(t, core.OptIOThreads, 2, core.OptBlocky, 0)
 	server := newSocket(t, ctx)
-	setInt64(t, server, OptAffinity, 3)
+	setInt64(t, server, sockets.OptAffinity, 3)
 	endpoint := bind(t, server)
 	serve(t, server)
 	var wg sync.WaitGroup
@@ -171,7 +173,7 @@ func churn(ctx *core.Context, endpoint, body string) error {
 		return err
 	}
 	defer k.Close()
-	_ = k.SetOption(OptRcvTimeo, cInt(int32(patience/time.Millisecond)))
+	_ = k.SetOption(sockets.OptRcvTimeo, cInt(int32(patience/time.Millisecond)))
 	if err := k.Connect(endpoint); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // This file adds layers and transports. All that is needed for that is here, and the
@@ -197,7 +198,7 @@ func TestLayerThatLeaves(t *testing.T) {
 			So(want(t, k, disconnected), ShouldEqual, id)
 		})
 		Convey("or above RCVHWM, and ends like a connection of tcp", func() {
-			set(t, k, OptRcvHwm, 1)
+			set(t, k, sockets.OptRcvHwm, 1)
 			check(t, k.Bind("line://127.0.0.1:*"), "Bind")
 			p = dial(t, "tcp"+strings.TrimPrefix(lastEndpoint(t, k), "line"))
 			p.write(all)

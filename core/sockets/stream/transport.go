@@ -11,15 +11,16 @@ import (
 	"github.com/zlink/zlink/core/certs"
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // transport returns what the connections of an endpoint are made with. EINVAL: a
 // file that TLS needs is missing or bad.
 func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transport, error) {
-	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(OptHandshakeIvl),
-		HeaderMax: int(k.opt.int(OptHeaderMax))}
+	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(sockets.OptHandshakeIvl),
+		HeaderMax: int(k.opt.int(sockets.OptHeaderMax))}
 	if listens {
-		t.Heartbeat = engine.Heartbeat{Interval: k.opt.duration(OptHeartbeatIvl), Timeout: k.opt.duration(OptHeartbeatTimeout)}
+		t.Heartbeat = engine.Heartbeat{Interval: k.opt.duration(sockets.OptHeartbeatIvl), Timeout: k.opt.duration(sockets.OptHeartbeatTimeout)}
 	}
 	if !ep.Scheme.Has(endpoint.LayerTLS) {
 		return t, nil
@@ -46,11 +47,11 @@ func (o *options) serverTLS() (*tls.Config, error) {
 		return nil, err
 	}
 	config := baseTLS()
-	if config.CipherSuites, err = ciphersNamed(o.strings[OptTLSCiphers]); err != nil {
+	if config.CipherSuites, err = ciphersNamed(o.strings[sockets.OptTLSCiphers]); err != nil {
 		return nil, err
 	}
 	config.Certificates = []tls.Certificate{pair}
-	if o.strings[OptTLSCA] == "" && o.int(OptTLSClientCert) == 0 {
+	if o.strings[sockets.OptTLSCA] == "" && o.int(sockets.OptTLSClientCert) == 0 {
 		return config, nil
 	}
 	return config, o.checkClients(config)
@@ -58,23 +59,23 @@ func (o *options) serverTLS() (*tls.Config, error) {
 
 // checkClients has a configuration of an accepting side verify clients.
 func (o *options) checkClients(config *tls.Config) error {
-	trusted, err := certs.ReadAuthorities(o.strings[OptTLSCA], o.serverTrustsSystem())
+	trusted, err := certs.ReadAuthorities(o.strings[sockets.OptTLSCA], o.serverTrustsSystem())
 	if err != nil {
 		return err
 	}
 	config.ClientCAs = trusted.Pool
 	config.ClientAuth = tls.VerifyClientCertIfGiven
-	config.VerifyConnection = clients{trusted, o.int(OptTLSClientCert) == 1}.verify
+	config.VerifyConnection = clients{trusted, o.int(sockets.OptTLSClientCert) == 1}.verify
 	return nil
 }
 
 // serverTrustsSystem: with authorities of its own a server takes no clients of the
 // system's, which are everybody's, unless it was told to.
 func (o *options) serverTrustsSystem() bool {
-	if _, set := o.ints[OptTLSTrustSystem]; !set && o.strings[OptTLSCA] != "" {
+	if _, set := o.ints[sockets.OptTLSTrustSystem]; !set && o.strings[sockets.OptTLSCA] != "" {
 		return false
 	}
-	return o.int(OptTLSTrustSystem) == 1
+	return o.int(sockets.OptTLSTrustSystem) == 1
 }
 
 // clients is what a server asks of its clients.
@@ -123,15 +124,15 @@ func refusal(state tls.ConnectionState, err error) error {
 // clientTLS is the configuration of a dialling side.
 func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error) {
 	config = baseTLS()
-	if config.CipherSuites, err = ciphersNamed(o.strings[OptTLSCiphers]); err != nil {
+	if config.CipherSuites, err = ciphersNamed(o.strings[sockets.OptTLSCiphers]); err != nil {
 		return nil, err
 	}
-	config.ServerName = o.strings[OptTLSHostname]
+	config.ServerName = o.strings[sockets.OptTLSHostname]
 	if config.ServerName == "" {
 		config.ServerName = ep.Host
 	}
-	config.InsecureSkipVerify = o.int(OptTLSVerify) == 0
-	trusted, err := certs.ReadAuthorities(o.strings[OptTLSCA], o.int(OptTLSTrustSystem) == 1)
+	config.InsecureSkipVerify = o.int(sockets.OptTLSVerify) == 0
+	trusted, err := certs.ReadAuthorities(o.strings[sockets.OptTLSCA], o.int(sockets.OptTLSTrustSystem) == 1)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +142,7 @@ func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error
 			return refusal(state, trusted.Check(state.VerifiedChains, time.Now()))
 		}
 	}
-	if o.strings[OptTLSCert] == "" && o.strings[OptTLSKey] == "" {
+	if o.strings[sockets.OptTLSCert] == "" && o.strings[sockets.OptTLSKey] == "" {
 		return config, nil
 	}
 	pair, err := o.keyPair()
@@ -153,7 +154,7 @@ func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error
 }
 
 func (o *options) keyPair() (tls.Certificate, error) {
-	return certs.KeyPair(o.strings[OptTLSCert], o.strings[OptTLSKey], o.strings[OptTLSPassword])
+	return certs.KeyPair(o.strings[sockets.OptTLSCert], o.strings[sockets.OptTLSKey], o.strings[sockets.OptTLSPassword])
 }
 
 // readCertificate is certs.Certificate; a test makes it slow.
@@ -162,8 +163,8 @@ var readCertificate = certs.Certificate
 // reloadTLS gives listeners that are there a new certificate, once certificate
 // and key fit, until when the old one stays, or new authorities, if they have some.
 // EINVAL: the file of opt cannot be used.
-func (k *Socket) reloadTLS(opt Option) error {
-	if opt != OptTLSCert && opt != OptTLSKey && opt != OptTLSCA {
+func (k *Socket) reloadTLS(opt sockets.Option) error {
+	if opt != sockets.OptTLSCert && opt != sockets.OptTLSKey && opt != sockets.OptTLSCA {
 		return nil
 	}
 	secure := k.secureListeners()
@@ -171,14 +172,14 @@ func (k *Socket) reloadTLS(opt Option) error {
 		return nil
 	}
 	// Without the lock: a disk that is slow must not stop the io threads.
-	if opt == OptTLSCA {
+	if opt == sockets.OptTLSCA {
 		return k.opt.reloadAuthorities(secure)
 	}
 	var err error
-	if opt == OptTLSCert {
-		_, err = readCertificate(k.opt.strings[OptTLSCert])
+	if opt == sockets.OptTLSCert {
+		_, err = readCertificate(k.opt.strings[sockets.OptTLSCert])
 	} else {
-		_, err = certs.Key(k.opt.strings[OptTLSKey], k.opt.strings[OptTLSPassword])
+		_, err = certs.Key(k.opt.strings[sockets.OptTLSKey], k.opt.strings[sockets.OptTLSPassword])
 	}
 	if err != nil {
 		return err
@@ -201,7 +202,7 @@ func (o *options) reloadAuthorities(secure []*engine.Transport) error {
 	verify := slices.DeleteFunc(secure, func(t *engine.Transport) bool {
 		return t.TLS.Load().ClientAuth == tls.NoClientCert
 	})
-	if o.strings[OptTLSCA] == "" || len(verify) == 0 {
+	if o.strings[sockets.OptTLSCA] == "" || len(verify) == 0 {
 		return nil
 	}
 	fresh := baseTLS()

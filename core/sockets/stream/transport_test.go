@@ -23,6 +23,7 @@ import (
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // everyTransport has an endpoint to bind of each.
@@ -138,7 +139,7 @@ func TestExchangeOverEveryTransport(t *testing.T) {
 			Convey("end a connection above MAXMSGSIZE", func() {
 				strict := newSocket(t, server.ctx)
 				newIdentity(t, "two").use(t, strict)
-				setInt64(t, strict, OptMaxMsgSize, 100)
+				setInt64(t, strict, sockets.OptMaxMsgSize, 100)
 				check(t, strict.Bind(fresh(endpoint)), "Bind")
 				k := newSocket(t, server.ctx)
 				check(t, k.Set(WithTLSVerify(false, ""), WithReconnect(-1, 0)), "set")

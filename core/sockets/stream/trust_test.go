@@ -10,6 +10,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 func TestWhomAServerTrusts(t *testing.T) {
@@ -23,7 +24,7 @@ func TestWhomAServerTrusts(t *testing.T) {
 	both.AppendCertsFromPEM(text)
 
 	needed := WithTLSClientCert(true)
-	ca, trust, distrust := textSetting(OptTLSCA, identity.cert), boolSetting(OptTLSTrustSystem, true), boolSetting(OptTLSTrustSystem, false)
+	ca, trust, distrust := textSetting(sockets.OptTLSCA, identity.cert), boolSetting(sockets.OptTLSTrustSystem, true), boolSetting(sockets.OptTLSTrustSystem, false)
 	for _, r := range []struct {
 		what     string
 		settings []Setting
@@ -51,7 +52,7 @@ func TestWhomAServerTrusts(t *testing.T) {
 	Convey("The option is 1 until it is set, and a client goes by that", t, func() {
 		k := newSocket(t, newContext(t))
 		check(t, k.Set(ca), "set")
-		So(k.opt.int(OptTLSTrustSystem), ShouldEqual, 1)
+		So(k.opt.int(sockets.OptTLSTrustSystem), ShouldEqual, 1)
 		ep, err := endpoint.Parse("tls://127.0.0.1:1")
 		So(err, ShouldBeNil)
 		config, err := k.opt.clientTLS(ep)

@@ -13,6 +13,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sockets"
 )
 
 // In COMPAT one goroutine receives while another one sends; what the receiver hands
@@ -21,7 +22,7 @@ func TestCompatReceiverAndSender(t *testing.T) {
 	const peers, rounds, messages = 8, 5, 40
 	Convey("One goroutine receives and another one sends, over both kinds of connections", t, func() {
 		server := newSocket(t, newContext(t))
-		set(t, server, OptSndHwm, 30) // the sender has to wait, and to be refused
+		set(t, server, sockets.OptSndHwm, 30) // the sender has to wait, and to be refused
 		endpoint := bind(t, server)
 
 		answers := make(chan message, 1000)

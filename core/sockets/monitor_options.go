@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package stream
+package sockets
 
 import (
 	"encoding/binary"
@@ -20,11 +20,11 @@ func (m *Monitor) SetOption(opt Option, value []byte) error {
 		return badMonitorOption(opt)
 	}
 	if len(value) != 4 {
-		return badOption(opt, "takes 4 bytes, not %d", len(value))
+		return BadOption(opt, "takes 4 bytes, not %d", len(value))
 	}
 	v := int32(binary.NativeEndian.Uint32(value))
 	if v < -1 {
-		return badOption(opt, "does not take the value %d", v)
+		return BadOption(opt, "does not take the value %d", v)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -44,7 +44,7 @@ func badMonitorOption(opt Option) error {
 // its length: those of SetOption, OptType, OptFd, OptEvents, OptRcvMore.
 // EINVAL: another option, or buf is too small.
 func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
-	if err := m.pollState(); err != nil {
+	if err := m.state(); err != nil {
 		return 0, err
 	}
 	var value int32
@@ -60,7 +60,7 @@ func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
 		value = monitorType
 	case OptRcvMore:
 	case OptEvents:
-		value = m.pollEvents()
+		value = m.pendingEvents()
 	case OptFd:
 		fd, err := m.openFd()
 		if err != nil {
@@ -71,9 +71,9 @@ func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
 		return 0, badMonitorOption(opt)
 	}
 	if len(buf) < 4 {
-		return 0, badOption(opt, "needs 4 bytes, not %d", len(buf))
+		return 0, BadOption(opt, "needs 4 bytes, not %d", len(buf))
 	}
-	n := copy(buf, cInt(value))
+	n := copy(buf, binary.NativeEndian.AppendUint32(nil, uint32(value)))
 	clear(buf[n:])
 	return n, nil
 }
@@ -94,9 +94,9 @@ func (m *Monitor) openFd() (int, error) {
 	return m.fd.Fd(), nil
 }
 
-// pollEvents says whether an event waits, and, when none does, has the
+// pendingEvents says whether an event waits, and, when none does, has the
 // descriptor become readable at the next one.
-func (m *Monitor) pollEvents() int32 {
+func (m *Monitor) pendingEvents() int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lost > 0 || len(m.events) > 0 {

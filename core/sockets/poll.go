@@ -1,27 +1,44 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package stream
+package sockets
 
 import (
 	"time"
 
-	"github.com/zlink/zlink/core/sys"
-
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/sys"
 	"github.com/zlink/zlink/core/wait"
 )
 
-// Pollable is a *Socket or a *Monitor.
+// Bits of OptEvents and of poll items.
+const (
+	PollIn  = 1
+	PollOut = 2
+	PollErr = 4
+	PollPri = 8
+)
+
+// Pollable is what Poll waits for: a socket of any type, or a *Monitor.
 type Pollable interface {
-	// pollPin keeps what the other calls use until pollLeave; false: it is closed.
-	pollPin() bool
-	pollLeave()
-	pollReaders() *wait.List
-	pollState() error
-	// pollReadable tells whether a receive would not block. With mark it also
-	// sees to it that the readers are signalled when that changes.
-	pollReadable(mark bool) bool
-	pollWritable() bool
+	// ForPoll is for Poll alone.
+	ForPoll() Polled
+}
+
+// Polled is a socket or monitor as Poll sees it.
+type Polled interface {
+	// Pin keeps what the other calls use until Unpin; false: it is closed.
+	Pin() bool
+	Unpin()
+	// Readers are those to be signalled when a receive may find something, or State
+	// changes.
+	Readers() *wait.List
+	// State is why no call may go on (ETERM, ENOTSOCK), or nil.
+	State() error
+	// Readable reports whether a receive would not block. With mark it also sees to it
+	// that the readers are signalled when that changes.
+	Readable(mark bool) bool
+	// Writable reports whether a send would not block.
+	Writable() bool
 }
 
 // PollItem is a socket or monitor, or, when Socket is nil, a descriptor, and
@@ -85,7 +102,7 @@ func (p *poll) collect() error {
 		item := &p.items[i]
 		if item.Socket == nil {
 			p.fds = append(p.fds, sys.PollFd{Fd: int32(item.Fd), Events: pollBits(item.Events)})
-		} else if !item.Socket.pollPin() {
+		} else if !item.Socket.ForPoll().Pin() {
 			return errno.ENOTSOCK
 		}
 		p.pinned++
@@ -99,7 +116,7 @@ func (p *poll) fdsReady() bool {
 	if p.fds == nil {
 		return false
 	}
-	ready, err := pollFds(p.fds, longAgo)
+	ready, err := pollFds(p.fds, LongAgo)
 	return ready > 0 || err != nil
 }
 
@@ -115,7 +132,7 @@ func (p *poll) arm() error {
 	p.added = true
 	for _, item := range p.items {
 		if item.Socket != nil {
-			item.Socket.pollReaders().Add(p.w)
+			item.Socket.ForPoll().Readers().Add(p.w)
 		}
 	}
 	return nil
@@ -125,14 +142,14 @@ func (p *poll) close() {
 	if p.added {
 		for _, item := range p.items {
 			if item.Socket != nil {
-				item.Socket.pollReaders().Remove(p.w)
+				item.Socket.ForPoll().Readers().Remove(p.w)
 			}
 		}
 	}
 	p.w.CloseFd()
 	for _, item := range p.items[:p.pinned] {
 		if item.Socket != nil {
-			item.Socket.pollLeave()
+			item.Socket.ForPoll().Unpin()
 		}
 	}
 }
@@ -163,52 +180,17 @@ func (p *poll) look(mark bool) (ready int, err error) {
 }
 
 func (item *PollItem) lookSocket(mark bool) error {
-	if err := item.Socket.pollState(); err != nil {
+	socket := item.Socket.ForPoll()
+	if err := socket.State(); err != nil {
 		return err
 	}
-	if item.Socket.pollWritable() {
+	if socket.Writable() {
 		item.Revents = item.Events & PollOut
 	}
-	if item.Events&PollIn != 0 && item.Socket.pollReadable(mark) {
+	if item.Events&PollIn != 0 && socket.Readable(mark) {
 		item.Revents |= PollIn
 	}
 	return nil
-}
-
-func (k *Socket) pollPin() bool           { return k.pin() }
-func (k *Socket) pollLeave()              { k.leave() }
-func (k *Socket) pollReaders() *wait.List { return &k.readers }
-func (k *Socket) pollState() error        { return k.state() }
-func (k *Socket) pollWritable() bool      { return true }
-
-func (k *Socket) pollReadable(mark bool) bool {
-	k.look()
-	if k.readable() || mark && !k.shared.RxInbox.MarkAsleep() {
-		return true
-	}
-	if mark {
-		k.summon()
-	}
-	return false
-}
-
-// summon sees to it that somebody drives while this thread sleeps.
-func (k *Socket) summon() {
-	if sh := k.soleShard(); sh != nil && sh.Want() {
-		sh.Summon()
-	}
-}
-
-// look runs one round of the shard's loop if nobody drives it, so that a look
-// at the inbox tells what the kernel has.
-func (k *Socket) look() {
-	if k.readable() {
-		return
-	}
-	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
-		defer sh.Leave()
-		_ = sh.Drive(k.shared, longAgo, func() bool { return !k.mayDrive(sh) })
-	}
 }
 
 func (p *poll) sleep(deadline time.Time) error {

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package stream
+package sockets
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 
+	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/wait"
 )
 
-// monitorEvents is how many events a monitor keeps for a reader that is slow.
-const monitorEvents = 4096
+// MonitorEvents is how many events a monitor keeps for a reader that is slow.
+const MonitorEvents = 4096
 
 // EventLost is the kind of the event that says, in its value, how many events
 // before it were lost because the reader was slow.
@@ -21,8 +24,9 @@ const EventLost engine.EventKind = 0
 // reader and outlives the socket, whose last event is EventStopped, and the
 // context, whose Term does not wait for it.
 type Monitor struct {
-	socket *Socket
-	kinds  engine.EventKind // bits of the wanted kinds
+	group *Monitors
+	ctx   *core.Context
+	kinds engine.EventKind // bits of the wanted kinds
 
 	readers wait.List
 
@@ -30,66 +34,76 @@ type Monitor struct {
 	events     []engine.Event // oldest first
 	lost       uint64
 	stopped    bool // EventStopped is queued: no other follows
-	terminated bool
+	over       bool // the context was shut down
 	closed     bool
 	rcvTimeout int32        // ms; -1: no limit
 	linger     int32        // stored
 	fd         *wait.Waiter // for others' event loops; nil: not asked for
 }
 
-// Monitor returns a new monitor of the socket's events whose bit is in kinds,
-// to be ended with Close. EventStopped always comes. Any number of monitors may
-// watch a socket.
-func (k *Socket) Monitor(kinds engine.EventKind) (*Monitor, error) {
-	if err := k.enter(); err != nil {
+// Monitors are who watches a socket. The zero value is nobody.
+type Monitors struct {
+	mu      sync.Mutex
+	list    []*Monitor
+	watched atomic.Bool
+}
+
+// Open returns a new monitor of the events whose bit is in kinds, and EventStopped.
+func (s *Monitors) Open(ctx *core.Context, kinds engine.EventKind) (*Monitor, error) {
+	m := &Monitor{group: s, ctx: ctx, kinds: kinds | engine.EventStopped, rcvTimeout: -1, linger: -1}
+	if err := ctx.AddMonitor((*terminated)(m)); err != nil {
 		return nil, err
 	}
-	defer k.leave()
-	m := &Monitor{socket: k, kinds: kinds | engine.EventStopped, rcvTimeout: -1, linger: -1}
-	if err := k.ctx.AddMonitor(m); err != nil {
-		return nil, err
-	}
-	k.monitors.Lock()
-	defer k.monitors.Unlock()
-	k.monitors.list = append(k.monitors.list, m)
-	k.observed.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, m)
+	s.watched.Store(true)
 	return m, nil
 }
 
-// monitors are who watches a socket.
-type monitors struct {
-	sync.Mutex
-	list []*Monitor
-}
+// Watched reports whether there is a monitor.
+func (s *Monitors) Watched() bool { return s.watched.Load() }
 
-// observe gives an event to the monitors.
-func (k *Socket) observe(e engine.Event) {
-	k.monitors.Lock()
-	defer k.monitors.Unlock()
-	for _, m := range k.monitors.list {
+// Observe gives an event to the monitors.
+func (s *Monitors) Observe(e engine.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.list {
 		m.put(e)
 	}
 }
 
-// stopMonitors ends the monitors with their last event.
-func (k *Socket) stopMonitors() {
-	k.monitors.Lock()
-	list := k.monitors.list
-	k.monitors.list = nil
-	k.observed.Store(false)
-	k.monitors.Unlock()
+// Stop ends the monitors with their last event.
+func (s *Monitors) Stop() {
+	s.mu.Lock()
+	list := s.list
+	s.list = nil
+	s.watched.Store(false)
+	s.mu.Unlock()
 	for _, m := range list {
 		m.put(engine.Event{Kind: engine.EventStopped})
 	}
 }
 
+func (s *Monitors) remove(m *Monitor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := slices.Index(s.list, m); at >= 0 {
+		s.list = slices.Delete(s.list, at, at+1)
+	}
+	s.watched.Store(len(s.list) > 0)
+}
+
+// terminated is a monitor as its context sees it.
+type terminated Monitor
+
 // Terminate makes blocked receives, and later ones that find no event, fail with
 // ETERM. Any thread.
-func (m *Monitor) Terminate() {
-	m.mu.Lock()
-	m.terminated = true
-	m.mu.Unlock()
-	m.readers.Signal()
+func (t *terminated) Terminate() {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	t.readers.Signal()
 }
 
 func (m *Monitor) put(e engine.Event) {
@@ -99,7 +113,7 @@ func (m *Monitor) put(e engine.Event) {
 	m.mu.Lock()
 	if !m.stopped && !m.closed {
 		m.stopped = e.Kind == engine.EventStopped
-		if len(m.events) == monitorEvents {
+		if len(m.events) == MonitorEvents {
 			m.events = m.events[1:]
 			m.lost++
 		}
@@ -123,7 +137,7 @@ func (m *Monitor) take() (engine.Event, error) {
 		m.lost = 0
 		return e, nil
 	case len(m.events) > 0:
-	case m.terminated:
+	case m.over:
 		return engine.Event{}, errno.ETERM
 	default:
 		return engine.Event{}, errno.EAGAIN
@@ -173,45 +187,42 @@ func (m *Monitor) Close() error {
 		fd.CloseFd()
 	}
 	m.readers.Signal()
-	k := m.socket
-	k.ctx.RemoveMonitor(m)
-	k.monitors.Lock()
-	defer k.monitors.Unlock()
-	for i, other := range k.monitors.list {
-		if other == m {
-			k.monitors.list = append(k.monitors.list[:i:i], k.monitors.list[i+1:]...)
-			break
-		}
-	}
-	k.observed.Store(len(k.monitors.list) > 0)
+	m.ctx.RemoveMonitor((*terminated)(m))
+	m.group.remove(m)
 	return nil
 }
 
-// pollPin and pollLeave: nothing of a monitor is used again.
-func (m *Monitor) pollPin() bool { return true }
-func (m *Monitor) pollLeave()    {}
+// polledMonitor is a monitor as Poll sees it.
+type polledMonitor Monitor
 
-// pollReaders, pollState and pollReadable are what Poll asks.
-func (m *Monitor) pollReaders() *wait.List { return &m.readers }
+// ForPoll is for Poll alone.
+func (m *Monitor) ForPoll() Polled { return (*polledMonitor)(m) }
 
-func (m *Monitor) pollState() error {
+// Pin and Unpin: nothing of a monitor is used again.
+func (p *polledMonitor) Pin() bool { return true }
+func (p *polledMonitor) Unpin()    {}
+
+func (p *polledMonitor) Readers() *wait.List { return &p.readers }
+func (p *polledMonitor) State() error        { return (*Monitor)(p).state() }
+
+// Readable needs no mark: every event signals the readers.
+func (p *polledMonitor) Readable(bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost > 0 || len(p.events) > 0
+}
+
+// Writable: a monitor is only read.
+func (p *polledMonitor) Writable() bool { return false }
+
+func (m *Monitor) state() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.closed:
 		return errno.ENOTSOCK
-	case m.terminated && m.lost == 0 && len(m.events) == 0:
+	case m.over && m.lost == 0 && len(m.events) == 0:
 		return errno.ETERM
 	}
 	return nil
 }
-
-// pollReadable needs no mark: every event signals the readers.
-func (m *Monitor) pollReadable(bool) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.lost > 0 || len(m.events) > 0
-}
-
-// pollWritable: a monitor is only read.
-func (m *Monitor) pollWritable() bool { return false }

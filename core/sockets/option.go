@@ -1,8 +1,74 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package stream
+package sockets
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/zlink/zlink/core/errno"
+)
+
+// Option is the number of a socket option (ZLINK_SNDHWM …).
+type Option int
+
+// The options that a socket of this library may have.
+const (
+	OptAffinity         Option = 4
+	OptRoutingID        Option = 5
+	OptRate             Option = 8
+	OptRecoveryIvl      Option = 9
+	OptSndBuf           Option = 11
+	OptRcvBuf           Option = 12
+	OptRcvMore          Option = 13
+	OptFd               Option = 14
+	OptEvents           Option = 15
+	OptType             Option = 16
+	OptLinger           Option = 17
+	OptReconnectIvl     Option = 18
+	OptBacklog          Option = 19
+	OptReconnectIvlMax  Option = 21
+	OptMaxMsgSize       Option = 22
+	OptSndHwm           Option = 23
+	OptRcvHwm           Option = 24
+	OptMulticastHops    Option = 25
+	OptRcvTimeo         Option = 27
+	OptSndTimeo         Option = 28
+	OptLastEndpoint     Option = 32
+	OptKeepAlive        Option = 34
+	OptKeepAliveCnt     Option = 35
+	OptKeepAliveIdle    Option = 36
+	OptKeepAliveIntvl   Option = 37
+	OptImmediate        Option = 39
+	OptIPv6             Option = 42
+	OptConflate         Option = 54
+	OptTOS              Option = 57
+	OptConnectRoutingID Option = 61
+	OptHandshakeIvl     Option = 66
+	OptInvertMatching   Option = 74
+	OptHeartbeatIvl     Option = 75
+	OptHeartbeatTTL     Option = 76
+	OptHeartbeatTimeout Option = 77
+	OptConnectTimeout   Option = 79
+	OptMaxRT            Option = 80
+	OptMulticastMaxTPDU Option = 84
+	OptUseFd            Option = 89
+	OptRequestTimeout   Option = 90
+	OptRequestCorrelate Option = 91
+	OptBindToDevice     Option = 92
+	OptTLSCert          Option = 95
+	OptTLSKey           Option = 96
+	OptTLSCA            Option = 97
+	OptTLSVerify        Option = 98
+	OptTLSClientCert    Option = 99
+	OptTLSHostname      Option = 100
+	OptTLSTrustSystem   Option = 101
+	OptTLSPassword      Option = 102
+	OptZMPMetadata      Option = 117
+	OptMode             Option = 300 // ModeCompat or ModeFast; until the first bind or connect
+	OptCloseTimeout     Option = 301
+	OptHeaderMax        Option = 302
+	OptTLSCiphers       Option = 303
+)
 
 // optionNames are the options as C and the documents call them, without ZLINK_.
 var optionNames = map[Option]string{
@@ -69,4 +135,9 @@ func (opt Option) String() string {
 		return name
 	}
 	return strconv.Itoa(int(opt))
+}
+
+// BadOption is the error of an option that a socket does not have or take.
+func BadOption(opt Option, format string, args ...any) error {
+	return errno.New(errno.EINVAL, "socket option %s "+format, append([]any{opt}, args...)...)
 }
