@@ -4,7 +4,7 @@
 // mutate: Term stops the shard while a call is in progress: s/freed; .. Term waits ../parts == 0;/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The end of a socket and of its shard beside senders (core/sockets/stream/socket.go:
- * pin, leave, destroy; core/context.go: Term; core/engine/shard.go: Stop; driver.go:
+ * pin, leave; closing.go: destroy; core/context.go: Term; core/engine/shard.go: Stop; driver.go:
  * TryFlush; capi/path.h: put_message, owe_flush). One connection, one shard. Senders of Go hold
  * the socket, append, and flush when nobody drives; senders of C hold nothing but
  * the session's lock while they append and wake. Another thread closes the socket,

@@ -14,39 +14,6 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// Kind says what a Message is.
-type Kind int
-
-// The kinds of messages.
-const (
-	Data         Kind = 0 // a message of the peer
-	Connected    Kind = 1 // the peer came; the first of its messages
-	Disconnected Kind = 2 // the peer went; the last one
-)
-
-// Message is one message, or an event, of a peer.
-type Message struct {
-	Peer uint32 // routing id, never 0
-	code uint16 // of Disconnected: farewell.go
-	Kind Kind
-	Body []byte // of Data; in a received message valid until Release
-
-	slab *shm.Slab // what Body lies in; nil: Go's own memory
-}
-
-// Release gives the memory of a received message back; Body must not be used
-// afterwards. The garbage collector does not do that: a message that is never
-// released keeps the read buffer that it lies in, 256 KiB or, of a longer body,
-// all of it. With 32 such buffers in use in the process, bodies of ordinary
-// length are copied into Go's memory. More than one Release does no harm to the
-// same variable; a copy of it must not be released as well.
-func (m *Message) Release() {
-	if m.slab != nil {
-		m.slab.Release()
-	}
-	m.slab, m.Body = nil, nil
-}
-
 // ownedMin is the shortest received body that is sent on without a copy.
 //
 //capi:const ZL
@@ -318,61 +285,4 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (in
 	}
 	m.Release()
 	return 1, nil
-}
-
-// ClosePeer ends the connection to a peer after what is queued for it. Any
-// goroutine, as Send. What was received before is still delivered, and then
-// Disconnected; a dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
-func (k *Socket) ClosePeer(peer uint32) error {
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	s, err := k.findPeer(peer)
-	if err != nil {
-		return err
-	}
-	return k.closePeer(s, peer)
-}
-
-// AbortPeer ends the connection to a peer at once: what is queued for it is
-// discarded, and the connection reset. It also ends one that ClosePeer, or the end
-// of the peer's side, has left behind. Any goroutine, in both modes. What was
-// received before is still delivered, and then Disconnected; a dialled peer is not
-// dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such connection.
-func (k *Socket) AbortPeer(peer uint32) error {
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	if peer == 0 {
-		return errno.New(errno.EINVAL, "0 is no routing id")
-	}
-	if s := k.shared.Find(peer); s != nil && s.BeginAbort(k.serial, peer) {
-		sh := k.shard(s)
-		sh.Post(func() {
-			found := sh.ConnOf(s, k.serial, peer)
-			if found == nil { // it began to close meanwhile
-				found = k.closingPeer(peer)
-			}
-			if found != nil {
-				found.Reset()
-			}
-		})
-		k.flush(s, false)
-		return nil
-	}
-	c := k.closingPeer(peer)
-	if c == nil {
-		return errno.New(errno.EHOSTUNREACH, "no connection has the routing id %d", peer)
-	}
-	c.OnDriver(c.Reset)
-	return nil
-}
-
-// closingPeer returns the connection that rid named and senders no longer find.
-func (k *Socket) closingPeer(rid uint32) *engine.Conn {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.closing[rid]
 }

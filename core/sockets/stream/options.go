@@ -5,7 +5,6 @@ package stream
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,68 +36,6 @@ type options struct {
 	connectID    []byte
 	lastEndpoint string
 	used         bool // there was a bind or connect
-}
-
-// intOption is an option of C type int.
-type intOption struct{ dflt, min, max int32 }
-
-const most = math.MaxInt32
-
-// intOptions are the options of C type int and what they take.
-var intOptions = map[sockets.Option]intOption{
-	sockets.OptSndBuf:          {-1, -1, most}, // bytes
-	sockets.OptRcvBuf:          {-1, -1, most}, // bytes
-	sockets.OptLinger:          {-1, -1, most}, // ms
-	sockets.OptReconnectIvl:    {100, -1, most},
-	sockets.OptBacklog:         {65536, 0, most},
-	sockets.OptReconnectIvlMax: {0, 0, most},
-	sockets.OptSndHwm:          {300000, 0, most},
-	sockets.OptRcvHwm:          {300000, 0, most},
-	sockets.OptRcvTimeo:        {-1, -1, most},
-	sockets.OptSndTimeo:        {-1, -1, most},
-	sockets.OptKeepAlive:       {-1, -1, 1},
-	sockets.OptKeepAliveCnt:    {-1, -1, most},
-	sockets.OptKeepAliveIdle:   {-1, -1, most}, // s
-	sockets.OptKeepAliveIntvl:  {-1, -1, most}, // s
-	sockets.OptImmediate:       {0, 0, 1},
-	sockets.OptIPv6:            {0, 0, 1},
-	sockets.OptTOS:             {0, 0, most},
-	sockets.OptHandshakeIvl:    {30000, 0, most}, // ms
-	sockets.OptConnectTimeout:  {0, 0, most},     // ms
-	sockets.OptMaxRT:           {0, 0, most},     // ms
-	sockets.OptUseFd:           {-1, -1, most},
-	sockets.OptTLSVerify:       {1, 0, 1},
-	sockets.OptTLSClientCert:   {0, 0, 1},
-	sockets.OptTLSTrustSystem:  {1, 0, 1},
-	sockets.OptCloseTimeout:    {10000, -1, most},                            // ms
-	sockets.OptHeaderMax:       {engine.DefaultHeaderMax, 1 << 10, 64 << 10}, // bytes
-
-	sockets.OptHeartbeatIvl:     {0, 0, most},                    // ms
-	sockets.OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
-	sockets.OptHeartbeatTimeout: {0, 0, most},                    // ms; not set: as sockets.OptHeartbeatIvl
-
-	// These mean something to other socket types. Here they are kept, so that a
-	// set-up for all types does not fail.
-	sockets.OptRate:             {100, 1, most},   // kbit/s
-	sockets.OptRecoveryIvl:      {10000, 0, most}, // ms
-	sockets.OptMulticastHops:    {1, 1, most},
-	sockets.OptConflate:         {0, 0, 1},
-	sockets.OptInvertMatching:   {0, 0, 1},
-	sockets.OptMulticastMaxTPDU: {1500, 1, most},  // bytes
-	sockets.OptRequestTimeout:   {5000, -1, most}, // ms
-	sockets.OptRequestCorrelate: {1, 0, 1},
-	sockets.OptZMPMetadata:      {0, 0, 1},
-}
-
-// stringOptions are the options of text and their longest value in bytes.
-var stringOptions = map[sockets.Option]int{
-	sockets.OptBindToDevice: 16,
-	sockets.OptTLSCert:      256,
-	sockets.OptTLSKey:       256,
-	sockets.OptTLSCA:        256,
-	sockets.OptTLSHostname:  256,
-	sockets.OptTLSPassword:  256,
-	sockets.OptTLSCiphers:   256,
 }
 
 func (o *options) setDefaults(ctx *core.Context) {

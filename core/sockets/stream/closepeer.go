@@ -65,3 +65,76 @@ func (k *Socket) ClosePeerWith(peer uint32, code int, reason string) error {
 	}
 	return k.closePeerWith(s, peer, uint16(code), reason)
 }
+
+// ClosePeer ends the connection to a peer after what is queued for it. Any
+// goroutine, as Send. What was received before is still delivered, and then
+// Disconnected; a dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
+func (k *Socket) ClosePeer(peer uint32) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	s, err := k.findPeer(peer)
+	if err != nil {
+		return err
+	}
+	return k.closePeer(s, peer)
+}
+
+// AbortPeer ends the connection to a peer at once: what is queued for it is
+// discarded, and the connection reset. It also ends one that ClosePeer, or the end
+// of the peer's side, has left behind. Any goroutine, in both modes. What was
+// received before is still delivered, and then Disconnected; a dialled peer is not
+// dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such connection.
+func (k *Socket) AbortPeer(peer uint32) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	if peer == 0 {
+		return errno.New(errno.EINVAL, "0 is no routing id")
+	}
+	if s := k.shared.Find(peer); s != nil && s.BeginAbort(k.serial, peer) {
+		sh := k.shard(s)
+		sh.Post(func() {
+			found := sh.ConnOf(s, k.serial, peer)
+			if found == nil { // it began to close meanwhile
+				found = k.closingPeer(peer)
+			}
+			if found != nil {
+				found.Reset()
+			}
+		})
+		k.flush(s, false)
+		return nil
+	}
+	c := k.closingPeer(peer)
+	if c == nil {
+		return errno.New(errno.EHOSTUNREACH, "no connection has the routing id %d", peer)
+	}
+	c.OnDriver(c.Reset)
+	return nil
+}
+
+// closingPeer returns the connection that rid named and senders no longer find.
+func (k *Socket) closingPeer(rid uint32) *engine.Conn {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.closing[rid]
+}
+
+// closePeer ends a connection after what is queued for it.
+func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
+	return k.closePeerWith(s, rid, CloseNormal, "")
+}
+
+// closePeerWith is closePeer with what a peer of WebSocket is told.
+func (k *Socket) closePeerWith(s *shm.Session, rid uint32, code uint16, reason string) error {
+	if !s.BeginClose(k.serial, rid) {
+		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
+	}
+	sh := k.shard(s)
+	sh.Post(func() { sh.FinishConn(s, k.serial, rid, code, reason) })
+	k.flush(s, false)
+	return nil
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"time"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
+	"github.com/zlink/zlink/core/wait"
+)
+
+func (k *Socket) await(w sockets.Waiting) error {
+	deadline := w.Deadline(k.opt.rcvTimeout.Load())
+	if w.Ctx != nil {
+		watch := k.ctxWatch()
+		watch.Begin(w.Ctx)
+		defer watch.End()
+	}
+	for {
+		if err := k.state(); err != nil {
+			return err
+		}
+		if !k.shared.RxInbox.Empty() {
+			return nil
+		}
+		if err := w.Cause(); err != nil {
+			return err
+		}
+		err := k.driveOrSleep(deadline, w)
+		if err != nil && err != errno.EFSM {
+			return err
+		}
+	}
+}
+
+// ctxWatch returns the socket's, which begins.
+func (k *Socket) ctxWatch() *sockets.CtxWatch {
+	if watch := k.watch.Load(); watch != nil {
+		return watch
+	}
+	watch := sockets.NewCtxWatch(k.wakeReceiver)
+	k.watch.Store(watch)
+	if k.closed.Load() { // Close may have looked before
+		watch.Close()
+	}
+	return watch
+}
+
+// wakeReceiver makes a receive call look again why it waits.
+func (k *Socket) wakeReceiver() {
+	if !k.pin() {
+		return
+	}
+	defer k.leave()
+	k.readers.Signal()
+	if sh := k.soleShard(); sh != nil {
+		sh.Wake() // it may be driving
+	}
+}
+
+// driveOrSleep runs the shard's loop when this call may, else it sleeps.
+func (k *Socket) driveOrSleep(deadline time.Time, w sockets.Waiting) error {
+	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
+		defer sh.Leave()
+		return sh.Drive(k.shared, deadline, func() bool { return !k.mayDrive(sh) || w.Cause() != nil })
+	}
+	if deadline == sockets.LongAgo {
+		return errno.EAGAIN
+	}
+	return k.sleep(deadline, w)
+}
+
+// sleep waits until a shard pushes a run, after it has marked itself and looked
+// once more.
+func (k *Socket) sleep(deadline time.Time, limit sockets.Waiting) error {
+	w := wait.Get()
+	defer wait.Put(w)
+	k.readers.Add(w)
+	defer k.readers.Remove(w)
+	k.receiving.Store(k.soleShard() != nil)
+	defer k.receiving.Store(false)
+	if !k.shared.RxInbox.MarkAsleep() || k.state() != nil || limit.Cause() != nil {
+		return nil
+	}
+	if sh := k.soleShard(); sh != nil && sh.Want() {
+		if sh.Users.Load() == 1 {
+			return nil // the role was given up meanwhile: drive
+		}
+		sh.Summon()
+	}
+	return w.Wait(deadline)
+}
+
+// wakeReaders wakes whoever waits for the inbox.
+func (k *Socket) wakeReaders() bool {
+	receiving := k.receiving.Load()
+	k.readers.Signal()
+	return receiving
+}
+
+// awaitRoom waits until the session's queue has room or the session ended.
+func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit sockets.Waiting) error {
+	w := wait.Get()
+	defer wait.Put(w)
+	k.senders.Add(w)
+	defer k.senders.Remove(w)
+	if limit.Ctx != nil {
+		defer limit.OnEnd(k.senders.Signal)()
+	}
+	k.blocked.Add(1)
+	defer k.blocked.Add(-1)
+	for !s.HasRoom() && s.Is(k.serial, rid) {
+		if err := k.state(); err != nil {
+			return err
+		}
+		if deadline == sockets.LongAgo {
+			return errno.EAGAIN
+		}
+		if err := limit.Cause(); err != nil {
+			return err
+		}
+		if err := w.Wait(deadline); err != nil {
+			return err
+		}
+		w.Reset()
+	}
+	return k.state()
+}
+
+// wakeSenders wakes who waits for room.
+func (k *Socket) wakeSenders() {
+	if k.blocked.Load() > 0 {
+		k.senders.Signal()
+	}
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"context"
+	"time"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+)
+
+// Close closes the socket at once; what is queued goes out for up to LINGER, in
+// the background (Shutdown waits for that). It may be called while other
+// goroutines send and receive; they get ENOTSOCK, and so does a second Close.
+func (k *Socket) Close() error {
+	if k.closed.Swap(true) {
+		return errno.ENOTSOCK
+	}
+	k.shared.Handle.Store(0)
+	k.ctx.Closed(k.owner())
+	k.readers.Signal() // a thread that still waits gets ENOTSOCK
+	k.senders.Signal()
+	if watch := k.watch.Load(); watch != nil {
+		watch.Close()
+	}
+	if !k.inRecv.Load() {
+		k.dropOnce()
+	}
+	k.closeFd()
+	defer k.partGone(nil) // after the lock: the open socket is a part
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, deadline := k.lingerEnd()
+	reason := engine.ReasonLocal
+	if k.terminated.Load() {
+		reason = engine.ReasonCtxTerm
+	}
+	for _, l := range k.listeners {
+		l.Close()
+	}
+	for _, d := range k.dialers {
+		d.Close(reason, now, deadline)
+	}
+	k.listeners, k.dialers = nil, nil
+	for _, sh := range k.shards {
+		sh.Post(func() { k.finishConns(sh, reason, now, deadline) })
+		sh.Users.Add(-1)
+	}
+	return nil
+}
+
+// lingerEnd says when unsent messages are given up: now, at deadline, or,
+// with the zero deadline, never.
+func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
+	linger := k.opt.linger.Load()
+	if linger > 0 {
+		deadline = time.Now().Add(time.Duration(linger) * time.Millisecond)
+	}
+	return linger == 0, deadline
+}
+
+// finishConns ends the socket's connections of a shard, on its driver.
+func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, deadline time.Time) {
+	k.mu.Lock()
+	var mine []*engine.Conn
+	for _, c := range k.conns {
+		if c.Shared.Shard == sh.Shared {
+			mine = append(mine, c)
+		}
+	}
+	k.mu.Unlock()
+	for _, c := range mine {
+		if now {
+			c.Abort(reason)
+		} else {
+			c.Finish(reason, deadline)
+		}
+	}
+	sh.EndHandshakes(k.owner(), reason)
+}
+
+// enterRecv and leaveRecv are around a receive of Go's. Close leaves to one that
+// runs what it must not touch meanwhile: it stores closed and then looks for a
+// receive; leaveRecv takes the mark off and then looks at closed, so one of the
+// two drops what was received.
+func (k *Socket) enterRecv() error {
+	if k.inRecv.Swap(true) {
+		return errno.New(errno.EFSM, "another goroutine is receiving from the socket")
+	}
+	return nil
+}
+
+func (k *Socket) leaveRecv() {
+	k.inRecv.Store(false)
+	if k.closed.Load() {
+		k.dropOnce()
+	}
+}
+
+func (k *Socket) dropOnce() {
+	if !k.dropped.Swap(true) {
+		k.dropReceived()
+		k.partGone(nil)
+	}
+}
+
+// dropReceived releases what the application did not read, and makes the
+// shards drop what follows.
+func (k *Socket) dropReceived() {
+	q := k.shared
+	// From where the inbox is closed on a shard drops the disconnect events, and with
+	// them the sessions, in which runs of this list lie.
+	k.mu.Lock()
+	k.dropping = true
+	k.mu.Unlock()
+	defer k.dropUnreceived()
+	if q.RxRun != nil {
+		k.release(q.RxRun)
+	}
+	for _, list := range []*shm.Run{q.RxList, q.CloseRuns()} {
+		for list != nil {
+			next := (*shm.Run)(list.Next)
+			k.release(list)
+			list = next
+		}
+	}
+	q.RxRun, q.RxList, q.RxLeft = nil, nil, 0
+	k.resume()
+}
+
+// releaseUnreceived keeps a session until dropReceived is done with its runs.
+func (k *Socket) releaseUnreceived(s *shm.Session) {
+	k.mu.Lock()
+	if k.dropping {
+		k.unreceived = append(k.unreceived, s)
+		s = nil
+	}
+	k.mu.Unlock()
+	if s != nil {
+		s.Release()
+	}
+}
+
+func (k *Socket) dropUnreceived() {
+	k.mu.Lock()
+	k.dropping = false
+	all := k.unreceived
+	k.unreceived = nil
+	k.mu.Unlock()
+	for _, s := range all {
+		s.Release()
+	}
+}
+
+// destroy ends the socket: no part is left, and no call is in progress.
+func (k *Socket) destroy() {
+	k.mu.Lock()
+	tables := k.oldTables
+	if t := k.shared.Table.Load(); t != k.shared.InlineTable() {
+		tables = append(tables, t)
+	}
+	if k.gone != nil {
+		close(k.gone)
+	}
+	k.mu.Unlock()
+	for _, t := range tables {
+		shm.FreeTable(t)
+	}
+	k.monitors.Stop()
+	shm.FreeQueues(k.shared)
+	k.ctx.Done()
+}
+
+// Shutdown closes the socket and waits until what was queued is written, LINGER
+// is over, or ctx is done (its cause; the rest goes on in the background).
+func (k *Socket) Shutdown(ctx context.Context) error {
+	k.mu.Lock()
+	if k.gone == nil {
+		k.gone = make(chan struct{})
+	}
+	gone := k.gone
+	k.mu.Unlock()
+	if err := k.Close(); err != nil {
+		return err
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

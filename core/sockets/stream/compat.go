@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
+)
+
+// Bodies of the two events.
+var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
+
+// RecvFrame receives one frame into buf and returns the frame's full size; more
+// tells that the body follows. dontWait, or RCVTIMEO, ends the wait with
+// EAGAIN. In a C program EINTR: a signal handler ran. ETERM, ENOTSOCK. ENOTSUP:
+// the socket is in the mode FAST.
+func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err error) {
+	if err := k.enter(); err != nil {
+		return 0, false, err
+	}
+	defer k.leave()
+	frame, more, done, err := k.next(dontWait)
+	if err != nil {
+		return 0, false, err
+	}
+	copy(buf, frame)
+	if done != nil {
+		k.finishRun(done)
+	}
+	return len(frame), more, nil
+}
+
+// next returns the next frame; done is the run to finish after its use.
+func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, err error) {
+	q := k.shared
+	if q.RxPhase == shm.PhaseFast {
+		return nil, false, nil, errno.New(errno.ENOTSUP, "a socket in the mode FAST has no frames to receive")
+	}
+	if q.RxPhase == shm.PhaseBody {
+		q.RxPhase, q.RxMore = shm.PhaseID, 0
+		frame, done = k.body()
+		return frame, false, done, nil
+	}
+	if q.RxRun == nil && !q.NextRun() {
+		if err := k.await(sockets.Waiting{Not: dontWait}); err != nil {
+			return nil, false, nil, err
+		}
+		q.NextRun()
+	}
+	q.RxPhase, q.RxMore = shm.PhaseBody, 1
+	return q.RxRun.Session.IDFrame(), true, nil, nil
+}
+
+// body returns the body at the receiver's place and moves on.
+func (k *Socket) body() (body []byte, done *shm.Run) {
+	q := k.shared
+	r := q.RxRun
+	if r.Kind != shm.RunData {
+		q.EndRun()
+		return eventBody[r.Kind], r
+	}
+	size := binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, 4))
+	body = unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), 4)), size)
+	q.RxPos, q.RxLeft = (*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), 4+uint64(size))), q.RxLeft-4-uint64(size)
+	if q.RxLeft > 0 {
+		return body, nil
+	}
+	q.EndRun()
+	return body, r
+}
+
+// SendFrame sends one frame: a routing id with more set, then the body, whose more
+// is ignored unless it comes again. The body {0} closes the connection after what is queued.
+//
+// EINVAL: a first frame without more, or empty. EHOSTUNREACH: no such peer, on
+// whichever of the two calls finds out; the next SendFrame starts afresh. EAGAIN:
+// the peer's queue is full, and dontWait or SNDTIMEO ends the wait; at a body the
+// next SendFrame without more is that body again, one with more a new id; EINTR,
+// in a C program, likewise.
+// ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode FAST.
+func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	return k.sendFrame(frame, nil, more, dontWait)
+}
+
+// expectsBody tells whether the frame is a body: the second of a message, or,
+// without more, one that comes again after EAGAIN or EINTR. The frame's bytes do
+// not count: one with more is an id even if nobody has it.
+func (k *Socket) expectsBody(more bool) bool {
+	phase := k.shared.TxPhase
+	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more
+}
+
+func (k *Socket) sendFrame(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
+	if k.shared.TxPhase == shm.PhaseFast {
+		return errno.New(errno.ENOTSUP, "a socket in the mode FAST sends no frames, but messages with a routing id")
+	}
+	if k.expectsBody(more) {
+		return k.sendBody(frame, owner, dontWait)
+	}
+	return k.sendID(frame, more, dontWait)
+}
+
+func (k *Socket) sendID(id []byte, more, dontWait bool) error {
+	q := k.shared
+	q.TxPhase = shm.PhaseID
+	if !more {
+		return errno.New(errno.EINVAL, "the first frame of a message is a routing id and needs SNDMORE")
+	}
+	if len(id) == 0 {
+		return errno.New(errno.EINVAL, "a routing id has at least one byte")
+	}
+	s, rid := k.find(id)
+	if s == nil {
+		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
+	}
+	if dontWait && !s.HasRoom() {
+		k.flush(s, true)
+		if !s.HasRoom() {
+			return k.errFull(rid)
+		}
+	}
+	q.TxSession, q.TxRid, q.TxPhase = s, rid, shm.PhaseBody
+	return nil
+}
+
+func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) error {
+	q := k.shared
+	s, rid := q.TxSession, q.TxRid
+	q.TxPhase = shm.PhaseID
+	if len(body) == 1 && body[0] == 0 {
+		return k.closePeer(s, rid)
+	}
+	err := k.queue(s, rid, body, owner, sockets.Waiting{Not: dontWait})
+	if e := errno.Of(err); e == errno.EAGAIN || e == errno.EINTR {
+		q.TxPhase = shm.PhaseRetry
+	}
+	return err
+}
