@@ -3,10 +3,8 @@
 package shm
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -22,7 +20,8 @@ import (
 //
 // So memory that was free all the time for two to three ticks goes back, however busy
 // the others are, and memory that is needed now and then stays: no page goes back
-// and forth. keepWarm of each class stay in any case.
+// and forth. keepWarm of each class stay in any case. When ticks come: tidy.go; how
+// memory goes back: cool.go.
 //
 // Invariant: a block is in one place only. A pop takes it from the pool by the
 // exchange of its head, and so does the tick, which takes all of them; the others
@@ -32,14 +31,8 @@ import (
 // the addresses of a class are never unmapped nor used for another class, and
 // headers are written anew when a block gets memory again.
 
-// tidyTick is how long a free block stays in each place.
-const tidyTick = time.Second
-
-// keepWarm is how many free blocks of a class keep their memory.
-var keepWarm = [ClassDedicated]int{256, 64, 16, 8, 4, 0}
-
-// span is a range of addresses.
-type span struct{ from, to uintptr }
+// keepWarm is how many free blocks of a class keep their memory: about 1 MiB in all.
+var keepWarm = [ClassDedicated]int{64, 32, 8, 4, 2, 0}
 
 // class is what there is of a class outside its pool. Guarded by growMutex.
 type class struct {
@@ -51,15 +44,7 @@ type class struct {
 var (
 	growMutex sync.Mutex
 	classes   [ClassDedicated]class
-	tidying   bool    // a tick will come; guarded by growMutex
-	dropped   uintptr // bytes given back since Tidied was called; guarded by growMutex
 )
-
-// Tidied, if it is set, is called when tidiedWorth or more went back and no more
-// does: what such a flood left elsewhere may go too. A goroutine.
-var Tidied func()
-
-const tidiedWorth = 16 << 20
 
 // get returns a free block or a new one; nil when the system has no memory.
 func get(class uint32) unsafe.Pointer {
@@ -121,39 +106,9 @@ func (c *class) warmUp(class uint32) unsafe.Pointer {
 		give(class, block)
 	}
 	initBlock(class, region, size)
-	if c.warm += step; !tidying && excess() {
-		tidying = true
-		time.AfterFunc(tidyTick, tidy)
-	}
+	c.warm += step
+	keepTidy()
 	return region
-}
-
-// excess tells whether more blocks have memory than keep it when they are free.
-func excess() bool {
-	for i := range classes {
-		if classes[i].warm > uintptr(keepWarm[i])*blockSize[i]+growStep[i]-blockSize[i] {
-			return true
-		}
-	}
-	return false
-}
-
-// tidy is a tick, as long as there may be something to give back.
-func tidy() {
-	growMutex.Lock()
-	before := dropped
-	growMutex.Unlock()
-	Tick()
-	growMutex.Lock()
-	defer growMutex.Unlock()
-	if dropped == before && dropped >= tidiedWorth {
-		if dropped = 0; Tidied != nil {
-			go Tidied()
-		}
-	}
-	if tidying = excess() || dropped >= tidiedWorth; tidying {
-		time.AfterFunc(tidyTick, tidy)
-	}
 }
 
 // Tick moves free blocks on by one place. Any thread.
@@ -179,93 +134,9 @@ func Trim() {
 	}
 }
 
-// cool gives memory of free blocks back.
-func (c *class) cool(class uint32, list unsafe.Pointer) {
-	keep := keepWarm[class]
-	kept, all := list, []uintptr(nil)
-	var last unsafe.Pointer // of those that stay
-	for n := 0; list != nil; n++ {
-		next := link(list)
-		if n < keep {
-			last = list
-		} else {
-			all = append(all, uintptr(list))
-		}
-		list = next
-	}
-	if last == nil {
-		kept = nil
-	} else {
-		setLink(last, nil)
-	}
-	slices.Sort(all)
-	spans := joined(all, blockSize[class])
-	gone := uintptr(0)
-	for i := range spans {
-		s := &spans[i]
-		whole := span{uintptr(roundUp(uint64(s.from), PageSize)), s.to &^ (PageSize - 1)}
-		for at := s.from; at < s.to; at += blockSize[class] { // tiny ones that share a page with others
-			if at < whole.from || at >= whole.to {
-				setLink(pointer(at), kept)
-				kept = pointer(at)
-			}
-		}
-		if *s = whole; whole.from < whole.to {
-			dropPages(pointer(whole.from), whole.to-whole.from)
-			gone += whole.to - whole.from
-		}
-	}
-	growMutex.Lock()
-	defer growMutex.Unlock()
-	c.warm -= gone
-	dropped += gone
-	c.cold = merged(append(c.cold, spans...))
-	if kept != nil {
-		end := kept
-		for next := link(end); next != nil; next = link(end) {
-			end = next
-		}
-		setLink(end, c.older)
-		c.older = kept
-	}
-}
-
 // link is the block behind a free one. Atomic, as others read it late.
 func link(block unsafe.Pointer) unsafe.Pointer {
 	return atomic.LoadPointer((*unsafe.Pointer)(block))
 }
 
 func setLink(block, next unsafe.Pointer) { atomic.StorePointer((*unsafe.Pointer)(block), next) }
-
-// joined returns the spans of sorted blocks.
-func joined(blocks []uintptr, size uintptr) (all []span) {
-	for _, at := range blocks {
-		if n := len(all); n > 0 && all[n-1].to == at {
-			all[n-1].to += size
-		} else {
-			all = append(all, span{at, at + size})
-		}
-	}
-	return all
-}
-
-// merged sorts spans, joins those that touch, and leaves empty ones out.
-func merged(all []span) []span {
-	slices.SortFunc(all, func(a, b span) int {
-		if a.from < b.from {
-			return -1
-		}
-		return 1
-	})
-	out := all[:0]
-	for _, s := range all {
-		switch n := len(out); {
-		case s.from >= s.to:
-		case n > 0 && out[n-1].to == s.from:
-			out[n-1].to = s.to
-		default:
-			out = append(out, s)
-		}
-	}
-	return slices.Clone(out)
-}
