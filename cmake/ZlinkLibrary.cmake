@@ -6,8 +6,11 @@ if(NOT ZLINK_GO)
   message(FATAL_ERROR "zlink needs the Go tool chain: 'go' is not in the PATH")
 endif()
 
-set(zlink_soname libzlink.so.5)
-set(zlink_file libzlink.so.5.3.0)
+# The version of the ABI, which is not that of the API (doc/versions.md).
+set(zlink_abi 5.3.0)
+string(REGEX MATCH "^[0-9]+" zlink_abi_major "${zlink_abi}")
+set(zlink_soname libzlink.so.${zlink_abi_major})
+set(zlink_file libzlink.so.${zlink_abi})
 set(zlink_lib_dir "${PROJECT_BINARY_DIR}/lib")
 set(zlink_cmake_sources "${PROJECT_SOURCE_DIR}/cmake")
 set(zlink_map "${PROJECT_SOURCE_DIR}/capi/libzlink.map")

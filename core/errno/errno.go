@@ -48,17 +48,17 @@ const (
 	EMTHREAD       = Errno(hausnumero + 54) // no io thread available
 )
 
-// Error returns the number's text.
+// Error returns the number's text: the words of zlink_strerror (capi/errors.c).
 func (e Errno) Error() string {
 	switch e {
 	case EFSM:
-		return "operation not possible in this state"
+		return "operation cannot be accomplished in current state"
 	case ENOCOMPATPROTO:
-		return "transport not supported by the socket type"
+		return "the protocol is not compatible with the socket type"
 	case ETERM:
 		return "context was terminated"
 	case EMTHREAD:
-		return "no io thread available"
+		return "no thread available"
 	}
 	return syscall.Errno(e).Error()
 }

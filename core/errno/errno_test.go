@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -33,6 +35,16 @@ func TestNumbers(t *testing.T) {
 			So(twice, ShouldBeFalse)
 			seen[e.Error()] = e
 		}
+	})
+	Convey("The library's own numbers have the same words in C", t, func() {
+		source, err := os.ReadFile("../../capi/errors.c")
+		So(err, ShouldBeNil)
+		words := map[string]string{}
+		for _, m := range regexp.MustCompile(`case (\w+):\s*return "(.*)";`).FindAllStringSubmatch(string(source), -1) {
+			words[m[1]] = strings.ToLower(m[2][:1]) + m[2][1:]
+		}
+		So(words, ShouldResemble, map[string]string{"EFSM": EFSM.Error(), "ENOCOMPATPROTO": ENOCOMPATPROTO.Error(),
+			"ETERM": ETERM.Error(), "EMTHREAD": EMTHREAD.Error()})
 	})
 }
 

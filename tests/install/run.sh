@@ -10,6 +10,11 @@ work=$2
 cc=${CC:-cc}
 strict=(-Wall -Wextra -Wpedantic -Werror)
 
+# Each version stands in one place.
+version=$(awk '/^#define ZLINK_VERSION_(MAJOR|MINOR|PATCH) / { printf "%s%s", dot, $3; dot = "." }' \
+    "$here/../../include/zlink.h")
+abi=$(sed -n 's/^set(zlink_abi \(.*\))$/\1/p' "$here/../../cmake/ZlinkLibrary.cmake")
+
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
     exit 1
@@ -36,7 +41,7 @@ install_and_move() {
 check_library() {
     local alien
     [ "$(readlink "$libdir/libzlink.so")" = libzlink.so.5 ] || fail "libzlink.so is no link to libzlink.so.5"
-    [ "$(readlink "$libdir/libzlink.so.5")" = libzlink.so.5.3.0 ] || fail "libzlink.so.5 is no link to libzlink.so.5.3.0"
+    [ "$(readlink "$libdir/libzlink.so.5")" = "libzlink.so.$abi" ] || fail "libzlink.so.5 is no link to libzlink.so.$abi"
     readelf -d "$libdir/libzlink.so" >"$work/dynamic"
     grep -q 'SONAME.*\[libzlink.so.5\]' "$work/dynamic" || fail "wrong SONAME"
     grep -q NODELETE "$work/dynamic" || fail "the library can be unloaded"
@@ -53,7 +58,7 @@ use_pkg_config() {
     fi
     export PKG_CONFIG_PATH="$libdir/pkgconfig"
     for name in zlink libzlink; do
-        [ "$(pkg-config --modversion $name)" = 1.3.0 ] || fail "pkg-config: wrong version of $name"
+        [ "$(pkg-config --modversion $name)" = "$version" ] || fail "pkg-config: wrong version of $name"
     done
     [ "$(pkg-config --cflags --libs libzlink)" = "$(pkg-config --cflags --libs zlink)" ] ||
         fail "pkg-config: libzlink is not zlink"
