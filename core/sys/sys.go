@@ -50,8 +50,8 @@
 // A [Poller] reports a descriptor of [Poller.AddEdge] once for each change: after
 // bytes or the end arrive, after room appears in a full send buffer, and when the
 // peer's system has acknowledged the last byte of a stream that [EndStream] ended.
-// Whatever changed before AddEdge is reported as well. A caller that has not read
-// until EAGAIN hears nothing more, so a port must not report less than that, but may
+// Whatever changed before AddEdge is reported as well. Nothing is reported twice, so a
+// caller goes on by itself until EAGAIN. A port must not report less than this, and may
 // report more: a report is a hint that a call is worth making.
 //
 // A descriptor of [Poller.Level] is reported by every wait for as long as somebody
@@ -88,8 +88,9 @@
 // [Map] returns zeroed pages outside Go's heap that take no memory before they are
 // written to. [Remap] makes a mapping longer and keeps its content; it may move.
 // [Discard] gives the memory back and keeps the address: the pages read as zero or
-// as before, and can be written to again. [HasRoom] looks ahead, as Go ends the
-// process when its own heap finds no address space.
+// as before, and can be written to again. Callers count in pages of 4 KiB; where those
+// of the system are larger, Discard keeps what is not a whole one. [HasRoom] looks
+// ahead, as Go ends the process when its own heap finds no address space.
 //
 // # Threads
 //
