@@ -9,13 +9,13 @@
  *    one sentence about what was wrong.
  *  - Handles are opaque. NULL, a closed handle or any other value gives EFAULT
  *    (contexts, timers) or ENOTSOCK (sockets, monitors), not a crash. Counters,
- *    stopwatches and threads are pointers: only NULL is found out.
- *  - A socket belongs to one thread at a time, but for sends: in the mode COMPAT
- *    one thread may receive while one other sends, and in FAST any number may. A context, and zlink_close of different sockets, may be used
- *    from any thread.
+ *    stopwatches and threads are pointers: only NULL is recognized.
+ *  - A socket belongs to one thread at a time, except for sends: in the mode COMPAT
+ *    one thread may receive while one other sends, and in FAST any number may send.
+ *    Any thread may use a context, and close a socket that no other thread uses.
  *  - Times are milliseconds unless a name says otherwise; sizes are bytes.
- *  - In a child made by fork () every call that can fail fails with ENOTSUP,
- *    unless no call on a context had been made before (doc/host.md).
+ *  - In a child made by fork () every call that can fail gives ENOTSUP, unless the
+ *    process forked before its first call on a context (doc/host.md).
  */
 #ifndef ZLINK_H_INCLUDED
 #define ZLINK_H_INCLUDED
@@ -126,8 +126,8 @@ ZLINK_EXPORT int zlink_errno (void);
 /* A text for an errno value, the system's or zlink's; never NULL, static. */
 ZLINK_EXPORT const char *zlink_strerror (int errnum);
 
-/* What the calling thread's last failed zlink call objected to, as one
- * sentence; "" when there is nothing to add to the errno. Valid until the
+/* One sentence about what was wrong with the calling thread's last failed zlink
+ * call; "" when there is nothing to add to the errno. Valid until the
  * thread's next zlink call. After zlink_monitor_recv has succeeded: why the
  * event's handshake failed or its connection ended, whose verified certificate
  * the new peer has, or "". */
@@ -152,8 +152,8 @@ ZLINK_EXPORT const char *zlink_error_detail (void);
 #define ZLINK_THREAD_SCHED_POLICY_DFLT -1
 
 /* A new context, freed by zlink_ctx_term. NULL: EMFILE. The first call of a process
- * starts the library: ENOMEM or EAGAIN when it has not the address space or the
- * threads for that (zlink_error_detail tells which); a later call tries again. */
+ * starts the library: ENOMEM or EAGAIN when the process lacks the address space or
+ * the threads (zlink_error_detail says which); a later call tries again. */
 ZLINK_EXPORT void *zlink_ctx_new (void);
 
 /* Shuts the context down, waits until its sockets are closed and their linger
@@ -167,7 +167,7 @@ ZLINK_EXPORT int zlink_ctx_term (void *context);
 ZLINK_EXPORT int zlink_ctx_shutdown (void *context);
 
 /* Sets or reads a context option. EINVAL: unknown option or bad value. The
- * options of the io threads are to be set before the first bind or connect. */
+ * options of the io threads must be set before the first bind or connect. */
 ZLINK_EXPORT int zlink_ctx_set (void *context, int option, int value);
 ZLINK_EXPORT int zlink_ctx_get (void *context, int option);
 
@@ -229,7 +229,7 @@ ZLINK_EXPORT int zlink_msg_close (zlink_msg_t *msg);
 ZLINK_EXPORT int zlink_msg_move (zlink_msg_t *dst, zlink_msg_t *src);
 
 /* dst gets a copy of src; long contents are shared, not copied, and must not
- * be written to while ZLINK_SHARED is 1. That it also is, always, for data without
+ * be written to while ZLINK_SHARED is 1. ZLINK_SHARED is always 1 for data without
  * a free function. */
 ZLINK_EXPORT int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src);
 
@@ -242,8 +242,8 @@ ZLINK_EXPORT int zlink_msg_more (const zlink_msg_t *msg);
 
 /* Integer properties: ZLINK_MORE, ZLINK_SHARED, ZLINK_STREAM_EVENT, and of a
  * disconnect event in the mode FAST ZLINK_STREAM_CLOSE_CODE: the code that the peer
- * of a WebSocket connection gave, 1005 when it gave none, 1006 when it ended without
- * a word; of anything else 0. EINVAL: unknown property. No property can be set
+ * of a WebSocket connection gave, 1005 when it gave none, 1006 when it sent no Close
+ * frame; of anything else 0. EINVAL: unknown property. No property can be set
  * (EINVAL). */
 ZLINK_EXPORT int zlink_msg_get (const zlink_msg_t *msg, int property);
 ZLINK_EXPORT int
@@ -404,8 +404,8 @@ zlink_send_const (void *socket, const void *buf, size_t len, int flags);
 /* Receives one frame: first a routing id (RCVMORE is 1), then a body (RCVMORE
  * is 0); the one-byte bodies 0x01 and 0x00 announce a new and an ended
  * connection. Copies at most len bytes and returns the frame's full size.
- * EAGAIN: nothing there, and ZLINK_DONTWAIT or RCVTIMEO says not to wait
- * longer. EINTR, ETERM. */
+ * EAGAIN: nothing to receive, and ZLINK_DONTWAIT or RCVTIMEO ends the wait.
+ * EINTR, ETERM. */
 ZLINK_EXPORT int zlink_recv (void *socket, void *buf, size_t len, int flags);
 
 /* ------------------------------------------------------------ the mode FAST */
@@ -417,9 +417,9 @@ ZLINK_EXPORT int zlink_recv (void *socket, void *buf, size_t len, int flags);
  * on the message, and zlink_recv and zlink_send give ENOTSUP. doc/modes.md
  * compares the modes.
  *
- * zlink_msg_send, zlink_stream_send_batch, zlink_stream_close_peer,
- * zlink_stream_close_peer_with and zlink_stream_abort_peer may be called from any
- * number of threads while one thread receives. The order of one thread's messages to one peer is kept.
+ * Any number of threads may call zlink_msg_send, zlink_stream_send_batch,
+ * zlink_stream_close_peer, zlink_stream_close_peer_with and zlink_stream_abort_peer
+ * while one thread receives. One thread's messages to one peer keep their order.
  *
  * An accepted peer that has sent something over tcp, tls or ipc and ends its side
  * can be sent to until its disconnect event is received. A batch ends before that.
@@ -458,7 +458,7 @@ ZLINK_EXPORT int zlink_stream_send_batch (void *socket,
  * EINVAL: 0. EHOSTUNREACH: no such peer. ENOTSUP: the mode COMPAT. */
 ZLINK_EXPORT int zlink_stream_close_peer (void *socket, uint32_t routing_id);
 
-/* The same, and a peer of ws or wss is told a code (1000 to 1003, 1007 to 1014, 3000
+/* The same, and tells a peer of ws or wss a code (1000 to 1003, 1007 to 1014, 3000
  * to 4999) and a reason, UTF-8 of at most 123 bytes; NULL: none. Other transports
  * have no place for them. Both modes. EINVAL: also a code or reason that cannot be
  * sent. */
@@ -550,7 +550,7 @@ typedef struct zlink_routing_id_t
 
 /* An event. value is a descriptor, an errno, a pause in ms or a reason, as fits
  * the event; addresses are endpoints ("tcp://…") or "". Event 0 says that value
- * events before it were lost, as the reader was slow. */
+ * events before it were lost because the reader was slow. */
 typedef struct zlink_monitor_event_t
 {
     uint64_t event;
@@ -574,8 +574,8 @@ typedef struct zlink_peer_info_t
 /* A monitor of the socket's events, an or of ZLINK_EVENT_ bits, for
  * zlink_monitor_recv, zlink_poll and zlink_close. It may be read on another
  * thread than the socket's. MONITOR_STOPPED comes last, whatever events says.
- * Any number of monitors may watch a socket; doc/api/monitoring.md tells the
- * events. A monitor is none of MAX_SOCKETS, and outlives its socket and its
+ * Any number of monitors may watch a socket; doc/api/monitoring.md lists the
+ * events. Monitors do not count towards MAX_SOCKETS, and outlive their socket and
  * context. NULL: ENOTSOCK, ETERM, EINVAL (no known event), EMFILE. */
 ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 
@@ -588,8 +588,8 @@ ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);
 
 /* With an addr it needs a PAIR socket, which this library does not have: ENOTSUP.
- * With NULL it ends the socket's monitors with MONITOR_STOPPED; they are still to
- * be closed. */
+ * With NULL it ends the socket's monitors with MONITOR_STOPPED; close them as
+ * before. */
 ZLINK_EXPORT int
 zlink_socket_monitor (void *socket, const char *addr, int events);
 
@@ -633,8 +633,8 @@ typedef struct zlink_pollitem_t
     short revents;
 } zlink_pollitem_t;
 
-/* Waits until an item is ready or timeout_ms has passed (-1: without end, 0:
- * not at all). Stores revents and returns the number of ready items. A STREAM
+/* Waits until an item is ready or timeout_ms has passed (-1: no limit, 0: do
+ * not wait). Stores revents and returns the number of ready items. A STREAM
  * socket is always writable. EFAULT: items is NULL. EINVAL: nitems is
  * negative. ENOTSOCK, EINTR, ETERM. */
 ZLINK_EXPORT int

@@ -73,7 +73,7 @@ func (a *Authorities) add(text []byte) error {
 	return nil
 }
 
-// Revokes tells whether there is a revocation list.
+// Revokes reports whether there is a revocation list.
 func (a *Authorities) Revokes() bool { return len(a.lists) > 0 }
 
 // Check returns nil when no certificate of one of the chains, which were verified, is

@@ -101,7 +101,7 @@ func read(option, file string) ([]byte, error) {
 }
 
 // putFirst makes the certificate of the key the first one, as it has to be in a
-// handshake, and tells whether there is one.
+// handshake, and reports whether there is one.
 func putFirst(pair *tls.Certificate) bool {
 	if belongs(pair.PrivateKey, pair.Leaf) {
 		return true
@@ -188,7 +188,7 @@ func parse(kind string, der []byte) (key crypto.PrivateKey, err error) {
 	return key, err
 }
 
-// belongs tells whether a key is the one of a certificate.
+// belongs reports whether a key is the one of a certificate.
 func belongs(key crypto.PrivateKey, cert *x509.Certificate) bool {
 	signer, ok := key.(crypto.Signer)
 	if !ok {

@@ -182,7 +182,7 @@ func curveOf(parameters element) elliptic.Curve {
 	return nil
 }
 
-// isSpelt tells whether field, generator and order are those of the curve.
+// isSpelt reports whether field, generator and order are those of the curve.
 func isSpelt(c *elliptic.CurveParams, parts []element) bool {
 	field, base := elements(parts[1].inside), parts[3].inside
 	size := (c.BitSize + 7) / 8

@@ -54,7 +54,7 @@ func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// isCertificate tells whether a block is one, by the names that it has had.
+// isCertificate reports whether a block is one, by the names that it has had.
 func isCertificate(block *pem.Block) bool {
 	switch block.Type {
 	case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE":

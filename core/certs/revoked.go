@@ -77,7 +77,7 @@ func noneCritical(extensions []pkix.Extension) error {
 	return nil
 }
 
-// isFrom tells whether the issuer has signed the list, and may.
+// isFrom reports whether the issuer has signed the list, and may.
 func (r *revoked) isFrom(issuer *x509.Certificate) bool {
 	if known, ok := r.signers.Load(string(issuer.RawSubjectPublicKeyInfo)); ok {
 		return known.(bool)

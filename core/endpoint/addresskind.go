@@ -73,7 +73,7 @@ func splitPort(address string) (Endpoint, error) {
 	return Endpoint{Host: host, Port: uint16(port)}, nil
 }
 
-// possibleHost tells whether host is "*", a literal, or may be a name. Digits
+// possibleHost reports whether host is "*", a literal, or may be a name. Digits
 // and dots alone are no name but a misspelt address.
 func possibleHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || host == "*" {
@@ -152,7 +152,7 @@ func (resource) parse(text string) (Endpoint, error) {
 	return ep, err
 }
 
-// notInPath tells whether a character cannot be in a URL's path and query as it is.
+// notInPath reports whether a character cannot be in a URL's path and query as it is.
 func notInPath(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`#"<>\^`+"`{|}", r) }
 
 // text leaves out the path "/".

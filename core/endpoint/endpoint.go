@@ -120,7 +120,7 @@ func (e Endpoint) From(to netip.Addr) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, port), nil
 }
 
-// Literal tells whether the host needs no look-up.
+// Literal reports whether the host needs no look-up.
 func (e Endpoint) Literal() bool {
 	_, err := netip.ParseAddr(e.Host)
 	return err == nil

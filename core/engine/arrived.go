@@ -55,7 +55,7 @@ func (c *Conn) dropUnread() {
 	}
 }
 
-// arrived tells whether the peer's system has everything that was written, and, of
+// arrived reports whether the peer's system has everything that was written, and, of
 // WebSocket, its Close frame has come, or the end was read without one.
 func (c *Conn) arrived() bool {
 	if m := c.manners(); m != nil && !(c.hangup && c.link.err != nil) {

@@ -202,17 +202,17 @@ func (c *Conn) dropRun(r *shm.Run) {
 // Detached notes that senders no longer find the connection. The owner's Detach.
 func (c *Conn) Detached() { c.detached = true }
 
-// Dialled tells whether this side made the connection.
+// Dialled reports whether this side made the connection.
 func (c *Conn) Dialled() bool { return c.dialer != nil }
 
 // Dialer returns what made the connection; nil: it was accepted.
 func (c *Conn) Dialer() *Dialer { return c.dialer }
 
-// Last tells whether this side made the connection and makes no other in its
+// Last reports whether this side made the connection and makes no other in its
 // place. Driver only.
 func (c *Conn) Last() bool { return c.dialer != nil && c.dialer.once() }
 
-// Connected tells whether senders find the connection. Under the lock that the
+// Connected reports whether senders find the connection. Under the lock that the
 // owner holds in Attach and Detach.
 func (c *Conn) Connected() bool { return !c.detached }
 

@@ -338,10 +338,10 @@ func (d *Dialer) connected(c *Conn) {
 	}
 }
 
-// once tells whether the present connection, or try, is the last one.
+// once reports whether the present connection, or try, is the last one.
 func (d *Dialer) once() bool { return d.closed || d.ended || d.redial.First < 0 }
 
-// connectedToItself tells whether a connect to a local port without a listener
+// connectedToItself reports whether a connect to a local port without a listener
 // happened to use that port as its own.
 func connectedToItself(fd int) bool {
 	local, err := sys.Sockname(fd)

@@ -112,7 +112,7 @@ func (sh *Shard) flushLeft() {
 	}
 }
 
-// leftWork tells whether somebody relied on a driver who has left since.
+// leftWork reports whether somebody relied on a driver who has left since.
 func (sh *Shard) leftWork() bool { return !sh.Shared.Dirty.Empty() || sh.hasMail.Load() }
 
 // Drive runs the loop until the socket has a run (nil), the deadline (EAGAIN),

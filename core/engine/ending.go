@@ -70,7 +70,7 @@ func (end *ending) cancel(t *timers) {
 	}
 }
 
-// shut tells whether this side's end of the stream is given to the kernel.
+// shut reports whether this side's end of the stream is given to the kernel.
 func (c *Conn) shut() bool { return c.end != nil && c.end.shut }
 
 // Finish closes the connection when everything queued for it has arrived, or at
@@ -122,7 +122,7 @@ func (c *Conn) watch(limit time.Duration) {
 	c.look()
 }
 
-// watched tells whether watch is at work.
+// watched reports whether watch is at work.
 func (c *Conn) watched() bool { return c.end != nil && c.end.next != nil }
 
 // closeBy closes the connection at the deadline, unless an earlier one is set.
@@ -220,7 +220,7 @@ func (c *Conn) remoteEnded() {
 	}
 }
 
-// mayBeAnswered tells whether a peer that ended its side may wait for answers: it
+// mayBeAnswered reports whether a peer that ended its side may wait for answers: it
 // came to this side and has sent something. The Close frame of WebSocket says that
 // it does not.
 func (c *Conn) mayBeAnswered() bool {

@@ -49,7 +49,7 @@ type clearAlertError struct {
 func (e *clearAlertError) Error() string { return "remote error: " + tls.AlertError(e.alert).Error() }
 func (e *clearAlertError) Unwrap() error { return e.err }
 
-// aboutCertificate tells whether this side refused the peer's certificate, or
+// aboutCertificate reports whether this side refused the peer's certificate, or
 // the peer ours.
 func aboutCertificate(err error) bool {
 	var verification *tls.CertificateVerificationError

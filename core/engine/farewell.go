@@ -17,7 +17,7 @@ import (
 //capi:const ZL
 const CloseReasonMax = 125 - 2
 
-// PossibleCode tells whether a Close frame may have a code.
+// PossibleCode reports whether a Close frame may have a code.
 func PossibleCode(code int) bool {
 	return code >= 0 && code < 5000 && possibleCode(ws.StatusCode(code))
 }

@@ -101,7 +101,7 @@ func lockFolder(folder int, limit time.Duration) (unlock func()) {
 	}
 }
 
-// leftBehind tells whether a path is a socket that no process has.
+// leftBehind reports whether a path is a socket that no process has.
 func leftBehind(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode().Type() == os.ModeSocket && sys.Deserted(path)

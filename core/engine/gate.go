@@ -60,7 +60,7 @@ func newGate(most, compute int) *gate {
 	return &gate{most: most, computing: make(chan struct{}, compute), begun: map[*handshake]struct{}{}}
 }
 
-// enter tells whether the handshake may begin; if not, its start is posted to its
+// enter reports whether the handshake may begin; if not, its start is posted to its
 // shard when its turn comes. leave follows in both cases.
 func (g *gate) enter(h *handshake) bool {
 	g.mu.Lock()

@@ -39,7 +39,7 @@ type handshake struct {
 	over     bool   // the descriptor is closed, only the report is missing; or it is a Conn's
 }
 
-// dialled tells whether this side made the connection.
+// dialled reports whether this side made the connection.
 func (h *handshake) dialled() bool { return h.dialer != nil }
 
 // welcome makes a Conn of an arrival, at once or after its handshake.

@@ -65,7 +65,7 @@ func lookAtHeap() {
 	compact()
 }
 
-// floodIsOver tells whether little has come since the last look.
+// floodIsOver reports whether little has come since the last look.
 func floodIsOver() bool {
 	now := left.bytes.Load()
 	return now-left.looked.Swap(now) <= now/stillFlood

@@ -159,7 +159,7 @@ func (h *heartbeat) look() {
 	c.shard.await(h, delay)
 }
 
-// over tells whether all of the timeout but what is left of it after whole intervals
+// over reports whether all of the timeout but what is left of it after whole intervals
 // has passed; pings 0: and nothing is left.
 func (h *heartbeat) over(pings int32) bool {
 	beat := h.conn.transport.Heartbeat
@@ -196,7 +196,7 @@ func (h *heartbeat) judge() {
 	c.linkEnded(c.link.err)
 }
 
-// excused tells whether the peer has another timeout: who is not read cannot be heard,
+// excused reports whether the peer has another timeout: who is not read cannot be heard,
 // and who has not got the ping yet cannot answer it, as long as it takes what is in
 // front of it.
 func (h *heartbeat) excused() bool {

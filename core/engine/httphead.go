@@ -193,7 +193,7 @@ func (h *head) list(name string) iter.Seq[string] {
 	}
 }
 
-// lists tells whether an element of a list is the token, in any case; others: and
+// lists reports whether an element of a list is the token, in any case; others: and
 // whether there are more elements.
 func (h *head) lists(name, token string) (found, others bool) {
 	for element := range h.list(name) {
@@ -206,10 +206,10 @@ func (h *head) lists(name, token string) (found, others bool) {
 	return found, others
 }
 
-// inField tells whether a byte may be in a line: visible, a blank, or not ASCII.
+// inField reports whether a byte may be in a line: visible, a blank, or not ASCII.
 func inField(c byte) bool { return c >= ' ' && c != 0x7F || c == '\t' }
 
-// isToken tells whether text is a token (RFC 9110, 5.6.2).
+// isToken reports whether text is a token (RFC 9110, 5.6.2).
 func isToken[T string | []byte](text T) bool {
 	for i := range len(text) {
 		c := text[i]

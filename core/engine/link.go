@@ -118,7 +118,7 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 	return 0, false, false
 }
 
-// owesTooMuch tells whether the peer has to take answers before it is read on.
+// owesTooMuch reports whether the peer has to take answers before it is read on.
 // Who never takes them, but asks for more, would own the memory of this side.
 func (c *Conn) owesTooMuch() bool {
 	l := c.link
@@ -296,7 +296,7 @@ func (c *Conn) writeLink(end int) {
 	}
 }
 
-// hasToSeal tells whether seal would return anything.
+// hasToSeal reports whether seal would return anything.
 func (c *Conn) hasToSeal() bool {
 	return c.flushHead != nil || c.link.owes() > 0 || c.finishing && !c.link.ended
 }

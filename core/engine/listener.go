@@ -341,5 +341,5 @@ func (l *Listener) pause(d time.Duration) {
 	})
 }
 
-// eventful tells whether as many events wait in a socket as may.
+// eventful reports whether as many events wait in a socket as may.
 func eventful(owner Owner) bool { return owner.Shared().RxEvents.Load() >= eventsMax }

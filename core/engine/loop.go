@@ -138,7 +138,7 @@ func (sh *Shard) runMail() {
 }
 
 // flushDirty begins a round of writing: what is left of earlier ones, and then what
-// senders queued since. It tells whether there was anything.
+// senders queued since. It reports whether there was anything.
 func (sh *Shard) flushDirty() bool {
 	sh.roundLeft = writeRound
 	worked := sh.writeOn()

@@ -37,7 +37,7 @@ type Owner interface {
 	// CloseTimeout is how long a peer may take nothing of what is queued for a
 	// connection that ends; negative: no limit.
 	CloseTimeout() time.Duration
-	// Closed tells whether the owner is closed: its peers are told that it goes away.
+	// Closed reports whether the owner is closed: its peers are told that it goes away.
 	Closed() bool
 	// Enter counts a connection whose handshake begins; false: the owner is
 	// closed. Gone follows.
@@ -55,7 +55,7 @@ type Owner interface {
 	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
 	// whether that is a receive call, which could drive the shard itself.
 	WakeReaders() bool
-	// Observed tells whether Observe wants to hear of events.
+	// Observed reports whether Observe wants to hear of events.
 	Observed() bool
 	// Observe hears of an event of the socket's life.
 	Observe(Event)

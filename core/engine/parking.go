@@ -13,7 +13,7 @@ import (
 // the receiver has caught up. Its descriptor is closed meanwhile only if the
 // connection is over and the system holds nothing of it that could be delivered.
 
-// throttled tells whether the socket has enough to read. A connection that is
+// throttled reports whether the socket has enough to read. A connection that is
 // over may add to that, as it takes a descriptor until it is read to its end.
 func (c *Conn) throttled() bool {
 	limit := int64(throttleBytes)
@@ -50,7 +50,7 @@ func (c *Conn) park() {
 	}
 }
 
-// overUnread tells whether the connection is over and the kernel holds nothing
+// overUnread reports whether the connection is over and the kernel holds nothing
 // more of it. With a link that shows only when all has been read.
 func (c *Conn) overUnread() bool {
 	if !c.hangup || c.link != nil {

@@ -96,7 +96,7 @@ func (o TCPOptions) list(family sys.Family) []kernelOption {
 	}...)
 }
 
-// refusable tells whether there is an option that the system may not take.
+// refusable reports whether there is an option that the system may not take.
 func (o TCPOptions) refusable() bool {
 	return o.Device != "" || o.KeepAliveCount > 0 || o.KeepAliveIdle > 0 || o.KeepAliveInterval > 0 || o.TOS > 0
 }

@@ -53,7 +53,7 @@ func (t *timers) cancel(tm *timer) {
 	}
 }
 
-// run fires what is due, as far as a round goes, and tells whether anything was.
+// run fires what is due, as far as a round goes, and reports whether anything was.
 func (t *timers) run(now time.Time) bool {
 	fired := 0
 	for ; fired < timerBatch && len(*t) > 0 && !(*t)[0].at.After(now); fired++ {

@@ -62,7 +62,7 @@ func (c *Conn) writeLater() {
 }
 
 // writeOn gives connections that did not come to their end another turn, the one that
-// waits longest first, and tells whether there were any: the round is then not to
+// waits longest first, and reports whether there were any: the round is then not to
 // end with a sleep, as the kernel has nothing to report.
 func (sh *Shard) writeOn() bool {
 	waiting := sh.unwritten.len()

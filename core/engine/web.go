@@ -236,7 +236,7 @@ func (w *webSocket) closedBy(payload []byte) error {
 	return io.EOF
 }
 
-// possibleCode tells whether a Close frame may have a code (RFC 6455, 7.4, and
+// possibleCode reports whether a Close frame may have a code (RFC 6455, 7.4, and
 // the registry that it opens).
 func possibleCode(code ws.StatusCode) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999

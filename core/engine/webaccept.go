@@ -135,7 +135,7 @@ func (r *requestLine) readTarget(target string) error {
 	return nil
 }
 
-// validHost tells whether text may be the value of Host: host and port, or nothing. A
+// validHost reports whether text may be the value of Host: host and port, or nothing. A
 // host with escapes is none.
 func validHost(text string) bool {
 	var port string
@@ -158,7 +158,7 @@ func validHost(text string) bool {
 	return strings.Trim(port, "0123456789") == ""
 }
 
-// checkRequest tells whether a request asks for a WebSocket at the path, and returns
+// checkRequest reports whether a request asks for a WebSocket at the path, and returns
 // its key. What others could understand in another way is refused.
 func checkRequest(h *head, req requestLine, path string) (key string, err error) {
 	if err := checkHost(h, req); err != nil {
@@ -180,7 +180,7 @@ func checkRequest(h *head, req requestLine, path string) (key string, err error)
 	return h.checkUpgrade()
 }
 
-// asksForWeb tells whether a request has something to do with WebSocket.
+// asksForWeb reports whether a request has something to do with WebSocket.
 func (h *head) asksForWeb() bool {
 	upgrade, _ := h.lists("Upgrade", "websocket")
 	return upgrade || h.count("Sec-WebSocket-Key") > 0 || h.count("Sec-WebSocket-Version") > 0
@@ -214,7 +214,7 @@ func checkLength(h *head) error {
 	return nil
 }
 
-// hasBody tells whether Content-Length announces a body.
+// hasBody reports whether Content-Length announces a body.
 func hasBody(h *head) bool {
 	length, _ := h.one("Content-Length")
 	return strings.Trim(length, "0") != ""

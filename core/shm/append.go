@@ -231,7 +231,7 @@ func (s *Session) AppendMany(serial uint64, rid uint32, next func(i int) (body [
 	return n, result
 }
 
-// Is tells whether s is now the session that the socket with this serial calls
+// Is reports whether s is now the session that the socket with this serial calls
 // rid, and open.
 func (s *Session) Is(serial uint64, rid uint32) bool {
 	s.Lock()
@@ -251,7 +251,7 @@ func (s *Session) BeginClose(serial uint64, rid uint32) bool {
 	return true
 }
 
-// Open tells whether senders may queue messages.
+// Open reports whether senders may queue messages.
 func (s *Session) Open() bool {
 	s.Lock()
 	defer s.Unlock()
@@ -269,7 +269,7 @@ func (s *Session) BeginAbort(serial uint64, rid uint32) bool {
 	return true
 }
 
-// Closing tells whether s is still the session that BeginClose was called for.
+// Closing reports whether s is still the session that BeginClose was called for.
 func (s *Session) Closing(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
@@ -280,7 +280,7 @@ func (s *Session) names(serial uint64, rid uint32) bool {
 	return s.Rid == rid && s.Owner == serial && s.TxState == TxOpen
 }
 
-// HasRoom tells whether SNDHWM lets one more message through. Any thread; with
+// HasRoom reports whether SNDHWM lets one more message through. Any thread; with
 // TxLock held it stays true until the caller appends.
 func (s *Session) HasRoom() bool {
 	return s.TxHwm == 0 || s.TxQueued.Load()-s.TxDone.Load() < s.TxHwm

@@ -159,7 +159,7 @@ func sparing(room uint64) uint32 {
 	return class
 }
 
-// Sparse tells whether a queue takes more than a held one may.
+// Sparse reports whether a queue takes more than a held one may.
 func Sparse(queued, blocks int64, tail *Chunk) bool {
 	over := blocks - 2*queued
 	return over > TinyChunkSize || tail != nil && over > 2*int64(tail.room())

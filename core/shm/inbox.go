@@ -62,7 +62,7 @@ func (in *Inbox) take() unsafe.Pointer {
 	return atomic.SwapPointer(&in.head, nil)
 }
 
-// Empty tells whether a take would find nothing. Any thread; a hint unless the
+// Empty reports whether a take would find nothing. Any thread; a hint unless the
 // taker asks.
 func (in *Inbox) Empty() bool {
 	old := atomic.LoadPointer(&in.head)
@@ -82,7 +82,7 @@ func (in *Inbox) Rouse() bool {
 	return atomic.CompareAndSwapPointer(&in.head, in.asleep(), nil)
 }
 
-// Asleep tells whether the taker is marked asleep. Any thread.
+// Asleep reports whether the taker is marked asleep. Any thread.
 func (in *Inbox) Asleep() bool { return atomic.LoadPointer(&in.head) == in.asleep() }
 
 // closeInbox refuses all later pushes and returns what was there. The taker.

@@ -93,7 +93,7 @@ func NewPacked(data []byte) *Chunk {
 	return head
 }
 
-// takes tells whether all of next fits into c.
+// takes reports whether all of next fits into c.
 func (c *Chunk) takes(next *Chunk) bool {
 	return c.Ext == 0 && next.End-next.Start <= c.Cap-c.End
 }

@@ -71,7 +71,7 @@ func (q *Queues) NextRun() bool {
 	return true
 }
 
-// Answerable tells whether a run is the end of a peer that may still be sent to
+// Answerable reports whether a run is the end of a peer that may still be sent to
 // until the receiver has it. A batch ends before such a run, so that its messages
 // can be answered.
 func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.Open() }
@@ -85,5 +85,5 @@ func (q *Queues) EndRun() {
 	}
 }
 
-// Waiting tells whether something waits for the receiver. Any thread.
+// Waiting reports whether something waits for the receiver. Any thread.
 func (q *Queues) Waiting() bool { return q.RxHand.Load() != 0 || !q.RxInbox.Empty() }

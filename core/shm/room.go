@@ -8,7 +8,7 @@ import "github.com/zlink/zlink/core/sys"
 // by 64 MiB at a time, at a multiple of that.
 const leftToGo = 128 << 20
 
-// Roomy tells whether the address space of the process is unbounded, or has room
+// Roomy reports whether the address space of the process is unbounded, or has room
 // left for Go's heap to grow. Go aborts the process when it has not; what fills it
 // is refused before, while that is an error of a call or the end of one connection.
 func Roomy() bool { return sys.HasRoom(leftToGo) }

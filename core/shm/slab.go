@@ -50,7 +50,7 @@ func GrowSlab(s *Slab, need uint64) *Slab {
 	return grown
 }
 
-// MayView tells whether messages may stay in the slab while the application has
+// MayView reports whether messages may stay in the slab while the application has
 // them. A slab of a long frame holds nothing else.
 func (s *Slab) MayView() bool {
 	return s.Class != ClassSlab || Pools[ClassSlab].Out.Load() <= MaxViewSlabs

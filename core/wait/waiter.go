@@ -85,7 +85,7 @@ func (w *Waiter) Reset() {
 	}
 }
 
-// Signalled tells whether a signal came since the last Reset.
+// Signalled reports whether a signal came since the last Reset.
 func (w *Waiter) Signalled() bool { return w.word.Load() != 0 }
 
 // Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time: none)

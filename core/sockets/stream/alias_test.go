@@ -37,7 +37,7 @@ func connectAs(t testing.TB, k *Socket, name, endpoint string) error {
 	return k.Connect(endpoint)
 }
 
-// nameIsFree tells whether a connect may have the name, and leaves none behind.
+// nameIsFree reports whether a connect may have the name, and leaves none behind.
 func nameIsFree(t testing.TB, k *Socket, name string) bool {
 	t.Helper()
 	dead := deadEndpoint(t)

@@ -90,7 +90,7 @@ func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	return k.sendFrame(frame, nil, more, dontWait)
 }
 
-// expectsBody tells whether the frame is a body: the second of a message, or,
+// expectsBody reports whether the frame is a body: the second of a message, or,
 // without more, one that comes again after EAGAIN or EINTR. The frame's bytes do
 // not count: one with more is an id even if nobody has it.
 func (k *Socket) expectsBody(more bool) bool {

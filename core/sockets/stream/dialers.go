@@ -70,7 +70,7 @@ func (k *Socket) ended(dialer *engine.Dialer) {
 	k.over = append(k.over, d.text)
 }
 
-// forgetOver tells whether an endpoint was one whose dialer is over, and forgets
+// forgetOver reports whether an endpoint was one whose dialer is over, and forgets
 // it. mu is held.
 func (k *Socket) forgetOver(text string) bool {
 	at := slices.Index(k.over, text)

@@ -200,7 +200,7 @@ func (k *Socket) Option(opt sockets.Option, buf []byte) (int, error) {
 	return n, nil
 }
 
-// isInt tells whether the option is of C's type int.
+// isInt reports whether the option is of C's type int.
 func isInt(opt sockets.Option) bool {
 	switch opt {
 	case sockets.OptType, sockets.OptMode, sockets.OptRcvMore, sockets.OptFd, sockets.OptEvents:

@@ -22,7 +22,7 @@ func (k *Socket) eventTaken(s *shm.Session) {
 	}
 }
 
-// release gives a run back and tells whether a shard waits for that.
+// release gives a run back and reports whether a shard waits for that.
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
 	if r.Kind != shm.RunData {
@@ -51,7 +51,7 @@ func (k *Socket) resume() {
 	}
 }
 
-// readable tells whether a receive finds something that was taken in before. It
+// readable reports whether a receive finds something that was taken in before. It
 // does not look at the kernel; Poll does.
 func (k *Socket) readable() bool {
 	q := k.shared

@@ -58,7 +58,7 @@ func (k *Socket) placer(home *engine.Shard) func() *engine.Shard {
 // soleShard returns the socket's only shard, or nil.
 func (k *Socket) soleShard() *engine.Shard { return k.sole.Load() }
 
-// mayDrive tells whether a call of this socket may go on driving the shard.
+// mayDrive reports whether a call of this socket may go on driving the shard.
 func (k *Socket) mayDrive(sh *engine.Shard) bool { return k.state() == nil && k.soleShard() == sh }
 
 // shard returns the one that serves a session, which some call of this socket
