@@ -203,7 +203,7 @@ func TestDrive(t *testing.T) {
 						time.Sleep(time.Millisecond)
 					}
 					k.PushRun(&shm.Run{RunHead: shm.RunHead{Msgs: 1}})
-					sh.WakeSleeper()
+					sh.wakeSleeper()
 				}()
 			})
 			So(sh.Drive(k, time.Now().Add(patience), never), ShouldBeNil)

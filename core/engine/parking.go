@@ -119,7 +119,7 @@ func (sh *Shard) caughtUp(k *shm.Queues) {
 // Resume lets the shard read on for a receiver that caught up. Any thread.
 func (sh *Shard) Resume(k *shm.Queues) {
 	sh.caughtUp(k)
-	sh.WakeSleeper()
+	sh.wakeSleeper()
 }
 
 // readParked gives the connections another turn whose sockets caught up. Those stay

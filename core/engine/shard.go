@@ -148,14 +148,14 @@ func (sh *Shard) Post(call func()) {
 	}
 	sh.mail.calls = append(sh.mail.calls, call)
 	sh.hasMail.Store(true)
-	sh.WakeSleeper()
+	sh.wakeSleeper()
 	if sh.idle() { // else the driver looks, at the latest when it gives the role up
 		sh.endPatience()
 	}
 }
 
-// WakeSleeper makes a sleeping driver look at its lists again. Any thread.
-func (sh *Shard) WakeSleeper() {
+// wakeSleeper makes a sleeping driver look at its lists again. Any thread.
+func (sh *Shard) wakeSleeper() {
 	if sh.Shared.Dirty.Rouse() {
 		sh.poller.Wake()
 	}
