@@ -21,7 +21,8 @@ usage: ./build.sh COMMAND [-v]
                        lint   as ./build.sh lint
                        go     Go tests, Go tests with -race
                        c      C programs, C tests, install test; clients and
-                              servers of others: openssl, curl, Node, Chromium
+                              servers of others: openssl, curl, Node, Chromium;
+                              C tests by Go's rules alone
                        asan   C tests with AddressSanitizer
                        model  Spin models
                        report the report of the load scenarios, with its charts
@@ -103,6 +104,15 @@ stages_go() {
 stages_c() {
     stage "build" "the library and all programs (log: build/build.log)" build_all
     stage "ctest" "C programs and C tests, install test, clients and servers of others, small loads" run_ctest build
+    stage "build no hot" "a library whose calls all go to Go, and the C tests" build_no_hot
+    stage "ctest no hot" "C tests by Go's rules, without C's short ways" no_hot_tests
+}
+
+# Tests that wait run beside each other; those that need the machine run alone.
+no_hot_tests() {
+    run_ctest build/no_hot --parallel 2 || return
+    echo "not run here: no hot: programs of others, scenarios, examples, bindings and the install test: they make the same calls as the C tests"
+    echo "not run here: no hot: tests of the header, of the library's file and of what is not in it: no call differs"
 }
 
 stages_asan() {

@@ -7,7 +7,6 @@
  * threads: it touches nothing of the socket but its routing table, and a
  * session's queue under that session's lock.
  */
-#include <limits.h>
 #include <stdlib.h>
 
 #include "msg.h"
@@ -20,26 +19,6 @@ enum
 };
 
 /* ---------------------------------------------------------------- receive */
-
-/* Makes a run of k, which handle names, the one being read, waiting as flags say; NULL with errno. */
-static zl_queues *await_run (void *handle, zl_queues *k, int flags)
-{
-    for (;; k = lookup_socket (handle)) {
-        if (ZL_UNLIKELY (!k || k->rx_phase != ZL_PHASE_FAST)) {
-            ZL_ENTER (NULL);
-            zl_result (ZL_GO (no_messages) ((uintptr_t) handle));
-            return NULL;
-        }
-        if (k->rx_run || next_run (k))
-            return k;
-        int result =
-          ZL_GO (await) ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
-        if (result < 0) {
-            zl_result (result);
-            return NULL;
-        }
-    }
-}
 
 /* Makes the event m, of a disconnect, carry what the peer said. Without memory for the
  * reason it goes without. */
@@ -65,45 +44,72 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
     m->u.content = c;
 }
 
+/* Makes m the event r. */
+static void fill_event (message *m, const zl_run *r)
+{
+    zl_session *s = r->run_head.session;
+    const origin from = origin_of (s, load_be32 (s->id4));
+    begin_message (m, &from);
+    m->kind = KIND_INLINE;
+    m->event = (uint8_t) r->run_head.kind;
+    m->u.short_.size = 0;
+    set_farewell (m, s, r->run_head.msgs);
+}
+
+/* Makes m the message with a body that lies in a slab; true: it lies there still, and is
+ * the caller's to count. Without memory for a copy it does, too. */
+static inline bool fill_body (message *m, const origin *from, uint8_t *body,
+                              size_t size, zl_slab *slab, bool view)
+{
+    if (!(view && size > INLINE_MAX)
+        && ZL_LIKELY (copy_message (m, from, body, size)))
+        return false;
+    view_message (m, from, body, size, slab);
+    return true;
+}
+
+bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size)
+{
+    if (!valid_message (msg))
+        return false;
+    if (r->run_head.kind != ZL_RUN_DATA) {
+        fill_event (as_message (msg), r);
+        return true;
+    }
+    zl_session *s = r->run_head.session;
+    const origin from = origin_of (s, load_be32 (s->id4));
+    if (fill_body (as_message (msg), &from, body, size, r->slab, may_view (r->slab)))
+        atomic_fetch_add (&r->slab->refs, 1);
+    return true;
+}
+
 /* Stores the messages of the run being read, up to n, and returns how many: 0
  * with errno when msgs[0] is no message. */
 static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
     zl_session *s = r->run_head.session;
-    const origin from = origin_of (s, load_be32 (s->id4));
     if (ZL_UNLIKELY (!valid_message (&msgs[0])))
         return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
-        message *m = as_message (&msgs[0]);
-        begin_message (m, &from);
-        m->kind = KIND_INLINE;
-        m->event = (uint8_t) r->run_head.kind;
-        m->u.short_.size = 0;
-        set_farewell (m, s, r->run_head.msgs);
+        fill_event (as_message (&msgs[0]), r);
         end_run (k);
         zl_finish_run (handle, k, r);
         return 1;
     }
 
+    const origin from = origin_of (s, load_be32 (s->id4));
     bool view = may_view (r->slab);
     size_t i = 0;
     int32_t views = 0;
     uint8_t *pos = k->rx_pos;
     uint64_t left = k->rx_left;
     for (; i < n && left > 0; i++) {
-        message *m = as_message (&msgs[i]);
-        size_t size = load_be32 (pos);
         if (ZL_UNLIKELY (!valid_message (&msgs[i])))
             break;
-        /* Without memory for a copy the body stays where it is. */
-        if ((view && size > INLINE_MAX)
-            || ZL_UNLIKELY (!copy_message (m, &from, pos + 4, size))) {
-            view_message (m, &from, pos + 4, size, r->slab);
-            views++;
-        }
-        pos += 4 + size;
-        left -= 4 + size;
+        size_t size;
+        uint8_t *body = next_body (&pos, &left, &size);
+        views += fill_body (as_message (&msgs[i]), &from, body, size, r->slab, view);
     }
     k->rx_pos = pos;
     k->rx_left = left;
@@ -118,11 +124,9 @@ static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size
 
 int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
 {
-    k = await_run (handle, k, flags);
-    if (!k || take_messages (handle, k, msg, 1) == 0)
+    if (!await_run (handle, k, flags) || take_messages (handle, k, msg, 1) == 0)
         return -1;
-    size_t size = message_size (as_message (msg));
-    return size > INT_MAX ? INT_MAX : (int) size;
+    return clamped (message_size (as_message (msg)));
 }
 
 int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flags)
@@ -133,8 +137,10 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return zl_fail (EINVAL);
     if (n > INT_MAX)
         n = INT_MAX;
-    zl_queues *k = await_run (handle, lookup_socket (handle), flags);
-    if (!k)
+    zl_queues *k = lookup_socket (handle);
+    if (ZL_UNLIKELY (!receives_fast (k)))
+        return zl_recv_batch_by_rules (handle, msgs, n, flags);
+    if (!await_run (handle, k, flags))
         return -1;
     size_t taken = 0;
     do {
@@ -206,36 +212,13 @@ static size_t put_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_
     return i;
 }
 
-/* Sends one message by the full rules; 0, or -1 with errno. */
-static int send_by_rules (void *handle, zlink_msg_t *msg, int flags)
-{
-    message *m = as_message (msg);
-    if (!valid_message (msg))
-        return zl_fail (EFAULT);
-    ZL_ENTER (-1);
-    size_t size = message_size (m);
-    void *owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL;
-    int result = ZL_GO (send_to) ((uintptr_t) handle, m->routing_id, message_data (m),
-                              for_go (size), flags, owner);
-    if (result < 0)
-        return zl_result (result);
-    if (owner) { /* the reference went with the bytes */
-        m->kind = KIND_INLINE;
-        m->u.short_.size = 0;
-    }
-    zl_msg_release (m);
-    init_message (m);
-    return 0;
-}
-
 int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
 {
     size_t size = message_size (as_message (msg));
-    if (ZL_LIKELY (put_messages (handle, k, msg, 1) == 1))
-        flush_last (handle, k);
-    else if (send_by_rules (handle, msg, flags) != 0)
-        return -1;
-    return size > INT_MAX ? INT_MAX : (int) size;
+    if (ZL_UNLIKELY (put_messages (handle, k, msg, 1) != 1))
+        return zl_msg_send_by_rules (msg, handle, flags);
+    flush_last (handle, k);
+    return clamped (size);
 }
 
 int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flags)
@@ -247,22 +230,21 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
     if (n > INT_MAX)
         n = INT_MAX;
     zl_queues *k = lookup_socket (handle);
-    if (k && k->tx_phase != ZL_PHASE_FAST)
-        k = NULL;
+    if (ZL_UNLIKELY (!sends_fast (k)))
+        return zl_send_batch_by_rules (handle, msgs, n, flags);
     size_t sent = 0;
-    bool failed = false;
-    while (sent < n && !failed) {
-        size_t more = k ? put_messages (handle, k, msgs + sent, n - sent) : 0;
+    while (sent < n) {
+        size_t more = put_messages (handle, k, msgs + sent, n - sent);
         if (more == 0) {
-            failed = send_by_rules (handle, &msgs[sent], flags) != 0;
-            more = !failed;
+            if (zl_send_batch_by_rules (handle, &msgs[sent], 1, flags) < 0)
+                break;
+            more = 1;
         }
         sent += more;
     }
     if (sent == 0)
         return -1;
-    if (k)
-        flush_last (handle, k);
+    flush_last (handle, k);
     return (int) sent;
 }
 

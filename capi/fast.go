@@ -8,34 +8,8 @@ import "C"
 import (
 	"unsafe"
 
-	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 )
-
-// zgo_no_messages says why a socket gives no messages of the mode FAST.
-//
-//export zgo_no_messages
-func zgo_no_messages(handle C.uintptr_t) C.int {
-	k, err := socketOf(uintptr(handle))
-	if err == nil {
-		_, err = k.TryRecv()
-	}
-	if err == nil {
-		err = errno.ETERM
-	}
-	return result(err)
-}
-
-// zgo_send_to takes the owner's reference, if there is one, when it succeeds.
-//
-//export zgo_send_to
-func zgo_send_to(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
-	k, err := socketOf(uintptr(handle))
-	if err == nil {
-		err = k.ForC().SendTo(uint32(peer), bytes(data, size), owner, flags&C.ZLINK_DONTWAIT != 0)
-	}
-	return result(err)
-}
 
 //export zgo_close_peer
 func zgo_close_peer(handle C.uintptr_t, peer C.uint32_t) C.int {

@@ -3,9 +3,8 @@
  * The data path of the mode COMPAT, two frames for a message: zlink_recv, zlink_send
  * and what zlink_msg_recv and zlink_msg_send need. It knows only the ordinary case: a
  * message is there, the peer's queue has room, memory is at hand. Anything else is
- * one call of Go, which holds the full rules.
+ * one call of Go, which holds the full rules (rules.c).
  */
-#include <limits.h>
 #include <sys/mman.h>
 
 #include "path.h"
@@ -43,11 +42,8 @@ static void take_body (zl_queues *k, zl_frame *f)
         end_run (k);
         return;
     }
-    f->size = load_be32 (k->rx_pos);
-    f->data = k->rx_pos + 4;
+    f->data = next_body (&k->rx_pos, &k->rx_left, &f->size);
     f->slab = r->slab;
-    k->rx_pos = f->data + f->size;
-    k->rx_left -= 4 + f->size;
     f->done = NULL;
     if (k->rx_left == 0) {
         f->done = r;
@@ -55,38 +51,33 @@ static void take_body (zl_queues *k, zl_frame *f)
     }
 }
 
-int zl_next_frame (void *handle, int flags, zl_queues **socket, zl_frame *f)
+/* Go says when there may be a run, or why there will be none: the socket is closed, its context
+ * is over, or it is in the other mode. */
+bool zl_await_run (void *handle, zl_queues *k, int flags)
 {
-    for (;;) {
-        zl_queues *k = lookup_socket (handle);
-        if (ZL_UNLIKELY (!k)) {
-            ZL_ENTER (-1);
-            return zl_result (ZL_GO (state) ((uintptr_t) handle));
-        }
-        *socket = k;
-        if (k->rx_phase == ZL_PHASE_BODY) {
-            take_body (k, f);
-            return 0;
-        }
-        if (ZL_UNLIKELY (k->rx_phase == ZL_PHASE_FAST)) {
-            ZL_ENTER (-1);
-            return zl_result (ZL_GO (no_frames) ((uintptr_t) handle));
-        }
-        if (k->rx_run || next_run (k)) {
-            f->session = k->rx_run->run_head.session;
-            f->data = f->session->id;
-            f->size = f->session->id_len;
-            f->done = NULL;
-            f->slab = NULL;
-            k->rx_phase = ZL_PHASE_BODY;
-            k->rx_more = 1;
-            return 0;
-        }
-        int result =
-          ZL_GO (await) ((uintptr_t) handle, (flags & ZLINK_DONTWAIT) != 0);
+    const bool fast = receives_fast (k);
+    do {
+        int result = ZL_GO (await) ((uintptr_t) handle, fast, flags);
         if (result < 0)
-            return zl_result (result);
-    }
+            return zl_result (result), false;
+    } while (lookup_socket (handle) != k || receives_fast (k) != fast || !next_run (k));
+    return true;
+}
+
+bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
+{
+    if (k->rx_phase == ZL_PHASE_BODY)
+        return take_body (k, f), true;
+    if (!await_run (handle, k, flags))
+        return false;
+    f->session = k->rx_run->run_head.session;
+    f->data = f->session->id;
+    f->size = f->session->id_len;
+    f->done = NULL;
+    f->slab = NULL;
+    k->rx_phase = ZL_PHASE_BODY;
+    k->rx_more = 1;
+    return true;
 }
 
 void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
@@ -117,16 +108,18 @@ void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
 
 int zlink_recv (void *handle, void *buf, size_t len, int flags)
 {
-    zl_queues *k;
     zl_frame f;
     if (ZL_UNLIKELY (!buf && len > 0))
         return zl_fail (EFAULT);
-    if (zl_next_frame (handle, flags, &k, &f) != 0)
+    zl_queues *k = lookup_socket (handle);
+    if (ZL_UNLIKELY (!receives_frames (k)))
+        return zl_recv_by_rules (handle, buf, len, flags);
+    if (!zl_next_frame (handle, k, flags, &f))
         return -1;
     memcpy (buf, f.data, f.size < len ? f.size : len);
     if (f.done)
         zl_finish_run (handle, k, f.done);
-    return f.size > INT_MAX ? INT_MAX : (int) f.size;
+    return clamped (f.size);
 }
 
 /* ------------------------------------------------------------------- send */
@@ -183,7 +176,7 @@ int zlink_send (void *handle, const void *buf, size_t len, int flags)
         if (result < 0)
             return zl_result (result);
     }
-    return len > INT_MAX ? INT_MAX : (int) len;
+    return clamped (len);
 }
 
 int zlink_send_const (void *handle, const void *buf, size_t len, int flags)

@@ -79,8 +79,24 @@ typedef struct zl_frame
     zl_slab *slab; /* where data lies; NULL: in the session, or static */
 } zl_frame;
 
-/* Waits for the next frame as flags say; 0, or -1 with errno. */
-int zl_next_frame (void *handle, int flags, zl_queues **socket, zl_frame *frame);
+/* Stores the next frame of k, which handle names and which receives frames, waiting as flags
+ * say; false with errno. */
+bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *frame);
+
+/* The rest of await_run. */
+bool zl_await_run (void *handle, zl_queues *k, int flags);
+
+/* Calls by the full rules, which stand in Go (rules.c). */
+int zl_recv_by_rules (void *handle, void *buf, size_t len, int flags);
+
+/* A message as Go is told it. */
+typedef struct zl_parcel
+{
+    void *data;
+    size_t size;
+    void *owner; /* whose reference goes with the bytes; NULL: they are copied */
+    uint32_t routing_id;
+} zl_parcel;
 
 /* The rest of taking a session's lock, and of giving it back to one who waits
  * (core/shm/lock.go). */

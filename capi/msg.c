@@ -4,7 +4,6 @@
  * them; a longer one in a counted content block, or, when it was received and
  * is long, in the slab that it was read into.
  */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +52,16 @@ int zl_msg_allocate (message *m, size_t size)
     return 0;
 }
 
+/* The slab of a message that the application has. */
+static void slab_release (zl_slab *slab)
+{
+#ifdef ZLINK_NO_HOT
+    ZL_GO (release_slab) (slab);
+#else
+    zl_slab_release (slab, 1);
+#endif
+}
+
 void zl_msg_release (message *m)
 {
     if (m->peer_kind == PEER_TEXT)
@@ -60,7 +69,7 @@ void zl_msg_release (message *m)
     if (m->kind == KIND_CONTENT)
         content_release (m->u.content);
     else if (m->kind == KIND_SLAB)
-        zl_slab_release (m->u.view.slab, 1);
+        slab_release (m->u.view.slab);
     m->kind = 0;
     m->peer_kind = PEER_NONE;
 }
@@ -291,16 +300,28 @@ static bool from_frame (message *m, const zl_frame *f)
     return true;
 }
 
+/* The same for Go, with more of an id. */
+bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more)
+{
+    zl_frame f = {.data = data, .size = size, .session = r->run_head.session, .slab = slab};
+    if (!from_frame (as_message (msg), &f))
+        return false;
+    if (more)
+        as_message (msg)->flags = FLAG_MORE;
+    return true;
+}
+
 int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
 {
-    zl_queues *k;
     zl_frame f;
     if (!valid_message (msg))
         return zl_fail (EFAULT);
-    k = lookup_socket (socket);
+    zl_queues *k = lookup_socket (socket);
+    if (ZL_UNLIKELY (!k))
+        return zl_msg_recv_by_rules (msg, socket, flags);
     if (receives_fast (k))
         return zl_msg_recv_fast (msg, socket, k, flags);
-    if (zl_next_frame (socket, flags, &k, &f) != 0)
+    if (!zl_next_frame (socket, k, flags, &f))
         return -1;
     if (!from_frame (as_message (msg), &f)) { /* a long id: the next call gets it */
         k->rx_phase = ZL_PHASE_ID;
@@ -311,7 +332,7 @@ int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
         as_message (msg)->flags = FLAG_MORE;
     if (f.done)
         zl_finish_run (socket, k, f.done);
-    return f.size > INT_MAX ? INT_MAX : (int) f.size;
+    return clamped (f.size);
 }
 
 int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
@@ -323,18 +344,10 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
         return zl_msg_send_fast (msg, socket, k, flags);
     message *m = as_message (msg);
     size_t size = message_size (m);
-    int result = size > INT_MAX ? INT_MAX : (int) size;
-    if (size >= ZL_OWNED_MIN && size <= UINT32_MAX) {
-        ZL_ENTER (-1);
-        int taken = ZL_GO (send_owned) ((uintptr_t) socket, message_data (m), size, flags,
-                                    owner_of (m));
-        if (taken < 0)
-            return zl_result (taken);
-        if (taken) /* the reference went with the bytes */
-            m->kind = KIND_INLINE;
-    } else if (zlink_send (socket, message_data (m), size, flags) < 0)
+    if (ZL_UNLIKELY (!k || size >= ZL_OWNED_MIN))
+        return zl_msg_send_by_rules (msg, socket, flags);
+    if (zlink_send (socket, message_data (m), size, flags) < 0)
         return -1;
-    zl_msg_release (m);
-    init_message (m);
-    return result;
+    end_sent (m, false);
+    return clamped (size);
 }

@@ -213,9 +213,29 @@ static inline void *owner_of (const message *m)
                                 : (void *) m->u.content;
 }
 
+/* Ends a message that was sent; with owned its reference went with the bytes. */
+static inline void end_sent (message *m, bool owned)
+{
+    if (owned)
+        m->kind = KIND_INLINE;
+    zl_msg_release (m);
+    init_message (m);
+}
+
 /* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST; handle
  * names the socket k. */
 int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
 int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
+
+/* Called by Go with a piece of a run: makes msg the message, or the frame, of it. false: msg is
+ * no message, or of a frame there is no memory for it. */
+bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size);
+bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more);
+
+/* The calls for messages by the full rules, which stand in Go (rules.c). */
+int zl_msg_recv_by_rules (zlink_msg_t *msg, void *handle, int flags);
+int zl_recv_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags);
+int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags);
+int zl_send_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags);
 
 #endif

@@ -7,13 +7,19 @@
 #ifndef ZLINK_PATH_H
 #define ZLINK_PATH_H
 
+#include <limits.h>
 #include <string.h>
 
 #include "internal.h"
 #include "_cgo_export.h"
 
+/* The socket of a handle for the short ways of C; NULL: the call is one for Go. In a build
+ * with ZLINK_NO_HOT all are. */
 static inline zl_queues *lookup_socket (void *handle)
 {
+#ifdef ZLINK_NO_HOT
+    return (void) handle, NULL;
+#else
     uint64_t value = (uintptr_t) handle;
     zl_queues *k = atomic_load_explicit (
       &zl_slots[value & ((1u << ZL_SLOT_BITS) - 1)], memory_order_acquire);
@@ -23,6 +29,7 @@ static inline zl_queues *lookup_socket (void *handle)
           && atomic_load_explicit (&k->handle, memory_order_relaxed) == value))
         return k;
     return NULL;
+#endif
 }
 
 /* Whether k is a socket in the mode FAST; for its sender and its receiver, each of
@@ -35,6 +42,17 @@ static inline bool sends_fast (const zl_queues *k)
 static inline bool receives_fast (const zl_queues *k)
 {
     return k && k->rx_phase == ZL_PHASE_FAST;
+}
+
+static inline bool receives_frames (const zl_queues *k)
+{
+    return k && k->rx_phase != ZL_PHASE_FAST;
+}
+
+/* What a call returns for so many bytes. */
+static inline int clamped (size_t size)
+{
+    return size > INT_MAX ? INT_MAX : (int) size;
 }
 
 static inline uint32_t load_be32 (const uint8_t *p)
@@ -115,6 +133,13 @@ static inline bool next_run (zl_queues *k)
     return true;
 }
 
+/* Makes a run of k, which handle names, the one being read, waiting as flags say; false with
+ * errno. */
+static inline bool await_run (void *handle, zl_queues *k, int flags)
+{
+    return ZL_LIKELY (k->rx_run || next_run (k)) || zl_await_run (handle, k, flags);
+}
+
 /* ------------------------------------------------------------------ pools */
 
 static inline uint64_t repack (uint64_t head, void *block)
@@ -188,6 +213,17 @@ static inline void end_run (zl_queues *k)
     k->rx_run = NULL;
     if (!k->rx_list)
         atomic_store_explicit (&k->rx_hand, 0, memory_order_relaxed);
+}
+
+/* Queues.NextBody: the body at *pos, of which *left bytes are left with their length fields;
+ * moves both on. */
+static inline uint8_t *next_body (uint8_t **pos, uint64_t *left, size_t *size)
+{
+    uint8_t *body = *pos + 4;
+    *size = load_be32 (*pos);
+    *pos = body + *size;
+    *left -= 4 + *size;
+    return body;
 }
 
 /* Run.Answerable: whether a run is the end of a peer that may still be sent to

@@ -55,16 +55,6 @@ func zgo_close(handle C.uintptr_t) C.int {
 	return result(c.Close())
 }
 
-// zgo_state says why a handle has no open socket behind it.
-//
-//export zgo_state
-func zgo_state(handle C.uintptr_t) C.int {
-	if _, err := socketOf(uintptr(handle)); err != nil {
-		return result(err)
-	}
-	return result(errno.ETERM)
-}
-
 //export zgo_setsockopt
 func zgo_setsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size C.size_t) C.int {
 	c, err := closerOf(uintptr(handle))
@@ -85,6 +75,9 @@ func zgo_getsockopt(handle C.uintptr_t, option C.int, value unsafe.Pointer, size
 	c, err := closerOf(uintptr(handle))
 	if err != nil {
 		return result(err)
+	}
+	if value == nil {
+		return result(errno.New(errno.EFAULT, "there is no place for socket option %s", sockets.Option(option)))
 	}
 	n, err := c.Option(sockets.Option(option), bytes(value, size))
 	if err != nil {

@@ -25,8 +25,10 @@ static void zero_rest (void *optval, size_t used, size_t size)
 
 int zlink_getsockopt (void *handle, int option, void *optval, size_t *optvallen)
 {
-    if (ZL_UNLIKELY (!optval || !optvallen))
-        return zl_fail (lookup_socket (handle) ? EFAULT : ENOTSOCK);
+    if (ZL_UNLIKELY (!optval || !optvallen)) {
+        ZL_ENTER (-1);
+        return zl_result (ZL_GO (getsockopt) ((uintptr_t) handle, option, NULL, 0));
+    }
     if (option == ZLINK_RCVMORE && *optvallen >= sizeof (int)) {
         zl_queues *k = lookup_socket (handle);
         if (ZL_LIKELY (k != NULL)) {

@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
 )
@@ -83,6 +84,15 @@ func (q *Queues) EndRun() {
 	if q.RxList == nil {
 		q.RxHand.Store(0)
 	}
+}
+
+// NextBody returns the body at the receiver's place, in the run of data being read, and
+// moves on. The receiving thread. capi/path.h has the same in C.
+func (q *Queues) NextBody() []byte {
+	size := uint64(binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, lengthSize)))
+	at := unsafe.Add(unsafe.Pointer(q.RxPos), lengthSize)
+	q.RxPos, q.RxLeft = (*byte)(unsafe.Add(at, size)), q.RxLeft-lengthSize-size
+	return unsafe.Slice((*byte)(at), size)
 }
 
 // Waiting reports whether something waits for the receiver. Any thread.

@@ -425,6 +425,28 @@ static void ints_in_longer_buffers (void)
     zt_term (ctx);
 }
 
+/* Wherever there is a socket or a monitor, also when its context is over. */
+static void no_place_for_a_value (void)
+{
+    void *ctx = zt_ctx ();
+    void *s = zt_socket (ctx);
+    void *monitor = zlink_socket_monitor_open (s, ZLINK_EVENT_ALL);
+    int value;
+    size_t size = sizeof value;
+
+    for (int i = 0; i < 2; i++) {
+        CHECK_FAIL (zlink_getsockopt (s, ZLINK_RCVMORE, NULL, &size), EFAULT);
+        CHECK_FAIL (zlink_getsockopt (s, ZLINK_RCVMORE, &value, NULL), EFAULT);
+        CHECK_FAIL (zlink_getsockopt (monitor, ZLINK_TYPE, NULL, &size), EFAULT);
+        CHECK_FAIL (zlink_getsockopt (monitor, ZLINK_TYPE, &value, NULL), EFAULT);
+        CHECK_OK (zlink_ctx_shutdown (ctx));
+    }
+    zt_close (monitor);
+    zt_close (s);
+    CHECK_FAIL (zlink_getsockopt (s, ZLINK_TYPE, NULL, NULL), ENOTSOCK);
+    zt_term (ctx);
+}
+
 static void wait_readable (void *s)
 {
     zlink_pollitem_t item = {s, 0, ZLINK_POLLIN, 0};
@@ -522,6 +544,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (connect_routing_id),
   ZT_CASE (heartbeat_timeout),
   ZT_CASE (ints_in_longer_buffers),
+  ZT_CASE (no_place_for_a_value),
 };
 
 ZT_MAIN (cases)

@@ -390,13 +390,14 @@ zl_session *shard_session (void *handle, uint32_t rid)
 
 /* ---------------------------------------------------------- what Go answers */
 
-int zgo_await (uintptr_t handle, int dont_wait)
+int zgo_await (uintptr_t handle, _Bool fast, int flags)
 {
+    (void) fast;
     zl_queues *k = lookup_socket ((void *) handle);
     void *awake = NULL;
     if (!inbox_empty (&k->rx_inbox))
         return 0;
-    if (dont_wait)
+    if (flags & ZLINK_DONTWAIT)
         return -EAGAIN;
     if (atomic_compare_exchange_strong (&k->rx_inbox.head, &awake, &k->rx_inbox))
         while (sem_wait (&owner_of_socket (k)->runs) != 0)
@@ -443,14 +444,14 @@ static int send_slowly (void *handle, uint32_t rid, const void *data, size_t siz
     }
 }
 
-int zgo_send_to (uintptr_t handle, uint32_t rid, void *data, size_t size,
-                 int flags, void *owner)
+int zgo_send_batch (uintptr_t handle, zl_parcel *p, size_t count, int flags)
 {
     (void) flags;
-    int result = send_slowly ((void *) handle, rid, data, size);
-    if (result >= 0 && owner)
-        zl_owner_release (owner);
-    return result;
+    require (count == 1, "a batch of more than the message that is not ordinary");
+    int result = send_slowly ((void *) handle, p->routing_id, p->data, p->size);
+    if (result >= 0 && p->owner)
+        zl_owner_release (p->owner);
+    return result < 0 ? result : 1;
 }
 
 int zgo_send (uintptr_t handle, void *data, size_t size, int flags)
@@ -473,9 +474,18 @@ static int unused (void)
     require (false, "a call of Go that nobody here needs");
     return -1;
 }
-int zgo_state (uintptr_t h) { return (void) h, unused (); }
-int zgo_no_frames (uintptr_t h) { return (void) h, unused (); }
-int zgo_no_messages (uintptr_t h) { return (void) h, unused (); }
+int64_t zgo_recv (uintptr_t h, void *buf, size_t size, int flags)
+{
+    return (void) h, (void) buf, (void) size, (void) flags, unused ();
+}
+int64_t zgo_msg_recv (uintptr_t h, void *msg, int flags)
+{
+    return (void) h, (void) msg, (void) flags, unused ();
+}
+int zgo_recv_batch (uintptr_t h, void *msgs, size_t room, int flags)
+{
+    return (void) h, (void) msgs, (void) room, (void) flags, unused ();
+}
 void zgo_flush (uintptr_t h) { (void) h, unused (); }
 void zgo_free_session (void *s) { (void) s, unused (); }
 void zgo_event_taken (uintptr_t h, void *s) { (void) h, (void) s, unused (); }
@@ -499,10 +509,13 @@ int zgo_getsockopt (uintptr_t h, int option, void *value, size_t size)
     return (void) h, (void) option, (void) value, (void) size, unused ();
 }
 
-/* A body that is long; it is copied, so its owner keeps it. */
-int zgo_send_owned (uintptr_t h, void *data, size_t size, int flags, void *owner)
+/* Long bodies are copied, so in COMPAT their owner keeps them. */
+int zgo_msg_send (uintptr_t h, uint32_t rid, void *data, size_t size, int flags, void *owner)
 {
-    (void) owner;
-    int result = zgo_send (h, data, size, flags);
-    return result < 0 ? result : 0;
+    zl_parcel parcel = {data, size, owner, rid};
+    int result = sends_fast (lookup_socket ((void *) h)) ? zgo_send_batch (h, &parcel, 1, flags)
+                                                  : zgo_send (h, data, size, flags);
+    if (result < 0)
+        return result;
+    return owner && sends_fast (lookup_socket ((void *) h));
 }

@@ -11,6 +11,34 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
+// awaitRun makes a run the one being read, in the mode that the call is for, and waits for
+// one as long as w allows.
+func (k *Socket) awaitRun(w sockets.Waiting, fast bool) error {
+	for {
+		if err := k.receives(fast); err != nil {
+			return err
+		}
+		if k.shared.RxRun != nil || k.shared.NextRun() {
+			return nil
+		}
+		if err := k.await(w); err != nil {
+			return err
+		}
+	}
+}
+
+// receives returns why the socket has nothing for a receive call of the mode FAST, or of
+// the mode COMPAT.
+func (k *Socket) receives(fast bool) error {
+	switch is := k.shared.RxPhase == shm.PhaseFast; {
+	case is && !fast:
+		return errno.New(errno.ENOTSUP, "a socket in the mode FAST has no frames to receive")
+	case fast && !is:
+		return errno.New(errno.ENOTSUP, "messages with a routing id need the mode FAST")
+	}
+	return nil
+}
+
 func (k *Socket) await(w sockets.Waiting) error {
 	deadline := w.Deadline(k.opt.rcvTimeout.Load())
 	if w.Ctx != nil {

@@ -3,7 +3,6 @@
 package stream
 
 import (
-	"encoding/binary"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/errno"
@@ -37,19 +36,13 @@ func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err 
 // next returns the next frame; done is the run to finish after its use.
 func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, err error) {
 	q := k.shared
-	if q.RxPhase == shm.PhaseFast {
-		return nil, false, nil, errno.New(errno.ENOTSUP, "a socket in the mode FAST has no frames to receive")
-	}
 	if q.RxPhase == shm.PhaseBody {
 		q.RxPhase, q.RxMore = shm.PhaseID, 0
 		frame, done = k.body()
 		return frame, false, done, nil
 	}
-	if q.RxRun == nil && !q.NextRun() {
-		if err := k.await(sockets.Waiting{Not: dontWait}); err != nil {
-			return nil, false, nil, err
-		}
-		q.NextRun()
+	if err := k.awaitRun(sockets.Waiting{Not: dontWait}, false); err != nil {
+		return nil, false, nil, err
 	}
 	q.RxPhase, q.RxMore = shm.PhaseBody, 1
 	return q.RxRun.Session.IDFrame(), true, nil, nil
@@ -63,9 +56,7 @@ func (k *Socket) body() (body []byte, done *shm.Run) {
 		q.EndRun()
 		return eventBody[r.Kind], r
 	}
-	size := binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, 4))
-	body = unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), 4)), size)
-	q.RxPos, q.RxLeft = (*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), 4+uint64(size))), q.RxLeft-4-uint64(size)
+	body = q.NextBody()
 	if q.RxLeft > 0 {
 		return body, nil
 	}

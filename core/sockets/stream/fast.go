@@ -4,7 +4,6 @@ package stream
 
 import (
 	"context"
-	"encoding/binary"
 	"iter"
 	"unsafe"
 
@@ -82,6 +81,13 @@ func (k *Socket) recvBatch(w sockets.Waiting, msgs []Message) (int, error) {
 	if len(msgs) == 0 {
 		return 0, errno.New(errno.EINVAL, "a batch has room for at least one message")
 	}
+	return k.receive(w, len(msgs), func(n int) int { return k.takeMessages(msgs[n:]) })
+}
+
+// receive waits for a run and has take store messages of it, and of those that follow,
+// until there are as many as there is room for. take gets the number of those before, and
+// returns how many it stored; 0 ends the call.
+func (k *Socket) receive(w sockets.Waiting, room int, take func(n int) int) (int, error) {
 	if err := k.enter(); err != nil {
 		return 0, err
 	}
@@ -93,21 +99,18 @@ func (k *Socket) recvBatch(w sockets.Waiting, msgs []Message) (int, error) {
 	if err := k.state(); err != nil { // Close may have looked for a receive before
 		return 0, err
 	}
+	if err := k.awaitRun(w, true); err != nil {
+		return 0, err
+	}
 	q := k.shared
-	if q.RxPhase != shm.PhaseFast {
-		return 0, errno.New(errno.ENOTSUP, "messages with a routing id need the mode FAST")
-	}
-	if q.RxRun == nil && !q.NextRun() {
-		if err := k.await(w); err != nil {
-			return 0, err
+	for n := 0; ; {
+		more := take(n)
+		n += more
+		// A batch ends before the end of a peer that it may be answered to.
+		if more == 0 || n == room || q.RxRun == nil && !q.NextRun() || q.RxRun.Answerable() {
+			return n, nil
 		}
-		q.NextRun()
 	}
-	n := k.takeMessages(msgs)
-	for n < len(msgs) && (q.RxRun != nil || q.NextRun()) && !q.RxRun.Answerable() {
-		n += k.takeMessages(msgs[n:])
-	}
-	return n, nil
 }
 
 // takeMessages fills msgs from the run being read.
@@ -126,17 +129,14 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	}
 	view := r.Slab.MayView()
 	n, views := 0, int32(0)
-	for n < len(msgs) && q.RxLeft > 0 {
-		size := binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, 4))
-		body := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), lengthSize)), size)
-		q.RxPos, q.RxLeft = (*byte)(unsafe.Add(unsafe.Pointer(q.RxPos), lengthSize+uint64(size))), q.RxLeft-lengthSize-uint64(size)
-		if view && size >= viewMin {
+	for ; n < len(msgs) && q.RxLeft > 0; n++ {
+		body := q.NextBody()
+		if view && len(body) >= viewMin {
 			msgs[n] = Message{Peer: peer, Body: body, slab: r.Slab}
 			views++
 		} else {
 			msgs[n] = Message{Peer: peer, Body: append([]byte(nil), body...)}
 		}
-		n++
 	}
 	if views > 0 {
 		r.Slab.Refs.Add(views)

@@ -17,14 +17,17 @@ type forC Socket
 // ForC is for the C layer alone. Go programs have no use for it.
 func (k *Socket) ForC() *forC { return (*forC)(k) }
 
-// AwaitRun blocks until a run is in the inbox; see RecvFrame for the errors.
-// The receiving thread, when it has nothing of its own left.
-func (c *forC) AwaitRun(dontWait bool) error {
+// AwaitRun blocks until there may be a run for a receive call of the mode FAST, or of the mode
+// COMPAT; see RecvFrame for the errors. The receiving thread, when it has nothing of its own left.
+func (c *forC) AwaitRun(fast, dontWait bool) error {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
 		return err
 	}
 	defer k.leave()
+	if err := k.receives(fast); err != nil {
+		return err
+	}
 	return k.await(sockets.Waiting{Not: dontWait})
 }
 
@@ -61,18 +64,29 @@ func (c *forC) Flush() {
 	}
 }
 
-// SendFrameOwned is SendFrame for a body that is not copied: the host's ReleaseOwner
-// gets owner when the bytes are in the kernel or dropped. On an error the frame
-// stays the caller's. An id is copied, and owner is not used: false.
-func (c *forC) SendFrameOwned(frame []byte, owner unsafe.Pointer, more, dontWait bool) (taken bool, err error) {
+// SendMessage sends a message of the mode FAST to a peer, or a frame of the mode COMPAT, as the
+// socket's mode is. With owner a body is not copied: when SendMessage says that it took owner,
+// the host's ReleaseOwner gets it once the bytes are in the kernel or dropped; else it stays the
+// caller's, as with an error and with a routing id.
+func (c *forC) SendMessage(peer uint32, data []byte, owner unsafe.Pointer, more, dontWait bool) (took bool, err error) {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
 		return false, err
 	}
 	defer k.leave()
-	body := k.expectsBody(more)
-	err = k.sendFrame(frame, owner, more, dontWait)
-	return err == nil && body, err
+	takes := owner != nil
+	if k.shared.TxPhase == shm.PhaseFast {
+		err = k.sendTo(peer, data, owner, sockets.Waiting{Not: dontWait})
+	} else {
+		takes = takes && k.expectsBody(more)
+		err = k.sendFrame(data, owner, more, dontWait)
+	}
+	return takes && err == nil, err
+}
+
+// SendMany is SendBatch, or TrySendBatch with dontWait.
+func (c *forC) SendMany(msgs []Message, dontWait bool) (int, error) {
+	return (*Socket)(c).sendBatch(msgs, sockets.Waiting{Not: dontWait})
 }
 
 // SendTo is Send, or TrySend with dontWait: with owner the body is not copied, and the

@@ -4,6 +4,7 @@ package stream
 
 import (
 	"testing"
+	"unsafe"
 
 	. "github.com/smartystreets/goconvey/convey"
 
@@ -60,8 +61,9 @@ func TestRetry(t *testing.T) {
 		})
 		Convey("an owned frame with more is an id and stays the caller's", func() {
 			room()
-			taken, err := k.ForC().SendFrameOwned([]byte(body), nil, true, false)
-			So(taken, ShouldBeFalse)
+			var owner byte
+			took, err := k.ForC().SendMessage(0, []byte(body), unsafe.Pointer(&owner), true, false)
+			So(took, ShouldBeFalse)
 			So(err, shouldBeErrno, errno.EHOSTUNREACH)
 		})
 	})

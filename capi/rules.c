@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Calls of the data path by the full rules, which stand in Go (rules.go): what the short
+ * ways of frames.c, fast.c and msg.c leave to them, and in a build with ZLINK_NO_HOT every
+ * call. How a message lies in a zlink_msg_t is C's alone: Go hands each piece that
+ * it receives to one of the functions here that fill one.
+ */
+#include "msg.h"
+#include "path.h"
+
+enum
+{
+    PARCELS = 64 /* that Go gets at a time */
+};
+
+/* What Go returns for a size. */
+static int sized (int64_t size)
+{
+    return size < 0 ? zl_result ((int) size) : clamped ((size_t) size);
+}
+
+/* ---------------------------------------------------------------- receive */
+
+int zl_recv_by_rules (void *handle, void *buf, size_t len, int flags)
+{
+    ZL_ENTER (-1);
+    return sized (ZL_GO (recv) ((uintptr_t) handle, buf, len, flags));
+}
+
+int zl_msg_recv_by_rules (zlink_msg_t *msg, void *handle, int flags)
+{
+    ZL_ENTER (-1);
+    return sized (ZL_GO (msg_recv) ((uintptr_t) handle, msg, flags));
+}
+
+int zl_recv_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags)
+{
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (recv_batch) ((uintptr_t) handle, msgs, n, flags));
+}
+
+/* ------------------------------------------------------------------- send */
+
+int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
+{
+    message *m = as_message (msg);
+    size_t size = message_size (m);
+    void *owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL;
+    ZL_ENTER (-1);
+    int taken = ZL_GO (msg_send) ((uintptr_t) handle, m->routing_id, message_data (m),
+                                  for_go (size), flags, owner);
+    if (taken < 0)
+        return zl_result (taken);
+    end_sent (m, taken);
+    return clamped (size);
+}
+
+/* Describes the messages at the start of msgs that are some, up to n and PARCELS. */
+static size_t describe (zl_parcel *parcels, const zlink_msg_t *msgs, size_t n)
+{
+    size_t count = 0;
+    for (; count < n && count < PARCELS; count++) {
+        const message *m = valid_message (&msgs[count]);
+        if (!m)
+            break;
+        size_t size = message_size (m);
+        parcels[count] = (zl_parcel){
+          .data = message_data (m),
+          .size = for_go (size),
+          .owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL,
+          .routing_id = m->routing_id,
+        };
+    }
+    return count;
+}
+
+static int send_parcels (void *handle, zl_parcel *parcels, size_t count, int flags)
+{
+    if (!zl_enter ())
+        return -1;
+    return zl_result (ZL_GO (send_batch) ((uintptr_t) handle, parcels, count, flags));
+}
+
+int zl_send_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags)
+{
+    zl_parcel parcels[PARCELS];
+    size_t sent = 0, count;
+    do {
+        count = describe (parcels, msgs + sent, n - sent);
+        int result = count == 0 ? zl_fail (EFAULT) : send_parcels (handle, parcels, count, flags);
+        if (result < 0)
+            return sent > 0 ? (int) sent : -1;
+        for (int i = 0; i < result; i++)
+            end_sent (as_message (&msgs[sent++]), parcels[i].owner != NULL);
+        count -= (size_t) result;
+    } while (count == 0 && sent < n);
+    return (int) sent;
+}

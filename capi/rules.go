@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+/*
+#include "msg.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets/stream"
+)
+
+// The calls of the data path by the full rules: each is one call of the core, as a Go
+// program would make it. rules.c says when they are used.
+
+// sized returns a size, or -errno.
+func sized(size int, err error) C.int64_t {
+	if err != nil {
+		return C.int64_t(result(err))
+	}
+	return C.int64_t(size)
+}
+
+//export zgo_recv
+func zgo_recv(handle C.uintptr_t, buf unsafe.Pointer, size C.size_t, flags C.int) C.int64_t {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return sized(0, err)
+	}
+	n, _, err := k.RecvFrame(bytes(buf, min(size, maxFrame)), flags&C.ZLINK_DONTWAIT != 0)
+	return sized(n, err)
+}
+
+// maxFrame is the longest frame that can come.
+const maxFrame = 1<<32 - 1
+
+// zgo_msg_recv receives into a message, in either mode.
+//
+//export zgo_msg_recv
+func zgo_msg_recv(handle C.uintptr_t, msg unsafe.Pointer, flags C.int) C.int64_t {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return sized(0, err)
+	}
+	size, dontWait := 0, flags&C.ZLINK_DONTWAIT != 0
+	if k.ForC().Queues().RxPhase == shm.PhaseFast {
+		_, err = k.ForC().RecvInto(1, dontWait, func(_ int, p stream.Piece) bool {
+			size = len(p.Data)
+			return fillMessage((*C.zlink_msg_t)(msg), p)
+		})
+		return sized(size, err)
+	}
+	failed := false
+	err = k.ForC().RecvFrameInto(dontWait, func(p stream.Piece) bool {
+		size = len(p.Data)
+		failed = !fillFrame((*C.zlink_msg_t)(msg), p)
+		return !failed
+	})
+	if failed {
+		err = errno.ENOMEM
+	}
+	return sized(size, err)
+}
+
+func fillMessage(msg *C.zlink_msg_t, p stream.Piece) bool {
+	return bool(C.zl_fill_message(msg, run(p), data(p), C.size_t(len(p.Data))))
+}
+
+func fillFrame(msg *C.zlink_msg_t, p stream.Piece) bool {
+	return bool(C.zl_fill_frame(msg, run(p), data(p), C.size_t(len(p.Data)),
+		(*C.zl_slab)(unsafe.Pointer(p.Slab)), C.bool(p.More)))
+}
+
+func run(p stream.Piece) *C.zl_run       { return (*C.zl_run)(unsafe.Pointer(p.Run)) }
+func data(p stream.Piece) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(p.Data)) }
+
+//export zgo_recv_batch
+func zgo_recv_batch(handle C.uintptr_t, first unsafe.Pointer, room C.size_t, flags C.int) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	msgs := unsafe.Slice((*C.zlink_msg_t)(first), room)
+	n, err := k.ForC().RecvInto(len(msgs), flags&C.ZLINK_DONTWAIT != 0, func(n int, p stream.Piece) bool {
+		return fillMessage(&msgs[n], p)
+	})
+	if err == nil && n == 0 {
+		err = errno.New(errno.EFAULT, "there is no message to receive into")
+	}
+	if err != nil {
+		return result(err)
+	}
+	return C.int(n)
+}
+
+// zgo_await waits until there may be a run for a receive of the mode FAST, or of the other.
+//
+//export zgo_await
+func zgo_await(handle C.uintptr_t, fast C.bool, flags C.int) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.ForC().AwaitRun(bool(fast), flags&C.ZLINK_DONTWAIT != 0)
+	}
+	return result(err)
+}
+
+//export zgo_send
+func zgo_send(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flags C.int) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.SendFrame(bytes(data, size), flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0)
+	}
+	return result(err)
+}
+
+// zgo_msg_send sends a message in either mode. It returns 1 when it took the owner's
+// reference, 0 when it copied.
+//
+//export zgo_msg_send
+func zgo_msg_send(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	taken, err := k.ForC().SendMessage(uint32(peer), bytes(data, size), owner, flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0)
+	if err != nil {
+		return result(err)
+	}
+	if taken {
+		return 1
+	}
+	return 0
+}
+
+// zgo_send_batch sends messages of the mode FAST, and returns how many. It takes the references of the owners of those.
+//
+//export zgo_send_batch
+func zgo_send_batch(handle C.uintptr_t, first *C.zl_parcel, count C.size_t, flags C.int) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	sent := 0
+	for parcels := unsafe.Slice(first, count); sent < len(parcels) && err == nil; {
+		n := 0
+		n, err = sendParcels(k, parcels[sent:], flags&C.ZLINK_DONTWAIT != 0)
+		sent += n
+	}
+	if sent == 0 {
+		return result(err)
+	}
+	return C.int(sent)
+}
+
+// sendParcels sends the first parcel, or as many as come before one with an owner.
+func sendParcels(k *stream.Socket, parcels []C.zl_parcel, dontWait bool) (int, error) {
+	if p := &parcels[0]; p.owner != nil {
+		if err := k.ForC().SendTo(uint32(p.routing_id), bytes(p.data, p.size), p.owner, dontWait); err != nil {
+			return 0, err
+		}
+		return 1, nil
+	}
+	msgs := make([]stream.Message, 0, len(parcels))
+	for i := 0; i < len(parcels) && parcels[i].owner == nil; i++ {
+		p := &parcels[i]
+		msgs = append(msgs, stream.Message{Peer: uint32(p.routing_id), Body: bytes(p.data, p.size)})
+	}
+	return k.ForC().SendMany(msgs, dontWait)
+}

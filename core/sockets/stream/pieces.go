@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sockets"
+)
+
+// Piece is what a receive call of the C layer gets: an event or a frame, and where it lies. Who
+// wants Data to stay for longer than the call takes a reference to Slab, or copies.
+type Piece struct {
+	Run  *shm.Run  // which the piece is of
+	Data []byte    // the frame; in the mode COMPAT also of an event
+	Slab *shm.Slab // which Data lies in; nil: it lies elsewhere
+	More bool      // Data is a routing id: its body follows
+}
+
+// RecvFrameInto is RecvFrame that hands the frame to put. Where put returns false the next call
+// gets the frame again; it must be a routing id.
+func (c *forC) RecvFrameInto(dontWait bool, put func(Piece) bool) error {
+	k := (*Socket)(c)
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	data, more, done, err := k.next(dontWait)
+	if err != nil {
+		return err
+	}
+	if !put(k.frame(data, more, done)) {
+		k.shared.RxPhase, k.shared.RxMore = shm.PhaseID, 0
+	}
+	if done != nil {
+		k.finishRun(done)
+	}
+	return nil
+}
+
+// frame describes what next has returned.
+func (k *Socket) frame(data []byte, more bool, done *shm.Run) Piece {
+	p := Piece{Run: done, Data: data, More: more}
+	if done == nil {
+		p.Run = k.shared.RxRun
+	}
+	if !more && p.Run.Kind == shm.RunData {
+		p.Slab = p.Run.Slab
+	}
+	return p
+}
+
+// RecvInto is RecvBatch for up to room messages that hands them to put, with their numbers. Where
+// put returns false the next call gets the message again, and this one ends.
+func (c *forC) RecvInto(room int, dontWait bool, put func(n int, p Piece) bool) (int, error) {
+	k := (*Socket)(c)
+	return k.receive(sockets.Waiting{Not: dontWait}, room, func(n int) int {
+		return k.handOver(room-n, func(i int, p Piece) bool { return put(n+i, p) })
+	})
+}
+
+// handOver is takeMessages for RecvInto.
+func (k *Socket) handOver(room int, put func(i int, p Piece) bool) (n int) {
+	q := k.shared
+	r := q.RxRun
+	if r.Kind != shm.RunData {
+		if !put(0, Piece{Run: r}) {
+			return 0
+		}
+		q.EndRun()
+		k.finishRun(r)
+		return 1
+	}
+	for ; n < room && q.RxLeft > 0; n++ {
+		pos, left := q.RxPos, q.RxLeft
+		if !put(n, Piece{Run: r, Data: q.NextBody(), Slab: r.Slab}) {
+			q.RxPos, q.RxLeft = pos, left
+			return n
+		}
+	}
+	if q.RxLeft == 0 {
+		q.EndRun()
+		k.finishRun(r)
+	}
+	return n
+}
