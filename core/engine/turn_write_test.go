@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
+)
+
+// queue appends a message for the connection, as its socket does.
+func (g *stage) queue(c *Conn, body string) {
+	if result := c.Shared.Append(g.owner.shared.Serial, c.Shared.Rid, []byte(body), nil); result != shm.Appended && result != shm.AppendedWake {
+		g.t.Fatalf("not queued: %v", result)
+	}
+}
+
+func TestTurnsOfWriting(t *testing.T) {
+	const message, count = 32 << 10, 256 // 8 MiB
+	body := strings.Repeat("x", message)
+	slack := map[bool]int{false: 0, true: sealBytes + 8<<10} // a link seals that much more
+	for _, c := range []struct {
+		name        string
+		link        bool
+		secure, web bool
+	}{{"tcp", false, false, false}, {"ws", true, false, true}, {"tls", true, true, false}, {"wss", true, true, true}} {
+		Convey("A fast reader of a long queue over "+c.name+" has a turn at a time, and waits for no report", t, func() {
+			g := newStage(t)
+			var conn *Conn
+			var fd int
+			if c.link {
+				conn, fd, _ = g.linked(c.secure, c.web)
+			} else {
+				conn, fd = g.plain()
+			}
+			for range count {
+				g.queue(conn, body)
+			}
+			quiet, quietFd := g.plain()
+			total, rounds, cut := 0, 0, 0
+			for ; total < count*message; rounds++ {
+				if rounds > 1000 {
+					g.t.Fatalf("only %d bytes came", total)
+				}
+				g.queue(quiet, "hello")
+				g.step()
+				So(swallow(quietFd), ShouldBeGreaterThan, 0) // it is written in the same round
+				if conn.unwritten {
+					cut++
+					So(conn.blocked, ShouldBeFalse)
+				}
+				n := swallow(fd)
+				So(n, ShouldBeLessThanOrEqualTo, writeTurn+slack[c.link])
+				total += n
+			}
+			So(cut, ShouldBeGreaterThan, count*message/writeTurn/2)
+			for range 2 {
+				swallow(fd)
+				g.step()
+			}
+			So(conn.flushHead == nil, ShouldBeTrue)
+			So(conn.unwritten, ShouldBeFalse)
+		})
+	}
+	Convey("One round writes for a few hundred connections, and the next ones for the rest", t, func() {
+		g := newStage(t)
+		var all []*Conn
+		var fds []int
+		for range 600 {
+			conn, fd := g.plain()
+			all, fds = append(all, conn), append(fds, fd)
+		}
+		for _, conn := range all {
+			g.queue(conn, "hello")
+		}
+		written := func() (n int) {
+			for _, fd := range fds {
+				if unread(fd) > 0 {
+					n++
+				}
+			}
+			return n
+		}
+		g.sh.flushDirty()
+		So(written(), ShouldBeGreaterThan, 100)
+		So(written(), ShouldBeLessThanOrEqualTo, writeRound/writePrice)
+		for range 10 {
+			g.step()
+		}
+		So(written(), ShouldEqual, len(all))
+	})
+	Convey("A connection that ends, or is blocked, while its turn is to come", t, func() {
+		g := newStage(t)
+		conn, fd := g.plain()
+		for range count {
+			g.queue(conn, body)
+		}
+		g.step()
+		So(conn.unwritten, ShouldBeTrue)
+		Convey("is written to its end first", func() {
+			conn.Finish(ReasonLocal, noTime)
+			total := swallow(fd)
+			for range 1000 {
+				g.step()
+				total += swallow(fd)
+			}
+			So(total, ShouldEqual, count*(message+lengthSize))
+		})
+		Convey("is forgotten when it is aborted", func() {
+			conn.Abort(ReasonLocal)
+			g.step()
+			So(g.sh.unwritten.len(), ShouldEqual, 0)
+			So(conn.fd, ShouldEqual, -1)
+		})
+		Convey("waits for the kernel's report", func() {
+			for !conn.blocked {
+				g.step()
+			}
+			So(g.sh.unwritten.len(), ShouldEqual, 0)
+			total := 0
+			for range 1000 {
+				total += swallow(fd)
+				g.step()
+			}
+			So(total, ShouldEqual, count*(message+lengthSize))
+		})
+	})
+}
+
+// TestFlusherLeaves lets a sender write for a fast reader while nobody drives: what
+// it leaves is the shard's thread's, at once.
+func TestFlusherLeaves(t *testing.T) {
+	Convey("A flusher writes a turn and leaves the rest to the shard's thread", t, func() {
+		g := newStage(t)
+		c, fd := g.plain()
+		for range 64 {
+			g.queue(c, strings.Repeat("x", 32<<10))
+		}
+		for !g.sh.thread.resting.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(20 * watchTick)
+		// The thread rests, and only a signal wakes it.
+		g.sh.thread.wanted.Store(false)
+		g.sh.Shared.Driver.Store(shm.DriverNone)
+		g.sh.TryFlush(false)
+		total := 0
+		watchdog(t, "the rest of the queue", func() bool {
+			total += swallow(fd)
+			return total == 64*(32<<10+lengthSize)
+		})
+		drive(t, g.sh)
+		So(c.unwritten, ShouldBeFalse)
+	})
+}
+
+func TestNoSleepBeforeTurns(t *testing.T) {
+	Convey("A driver does not sleep while a connection waits for its turn to write", t, func() {
+		g := newStage(t)
+		c, _ := g.plain()
+		g.step() // the kernel's reports that it takes bytes
+		for range 12 {
+			g.queue(c, strings.Repeat("x", 32<<10))
+		}
+		g.step()
+		So(c.unwritten, ShouldBeTrue)
+		g.sh.warm = false
+		done := make(chan struct{})
+		go func() {
+			for c.unwritten {
+				_ = g.sh.step(nil, true, time.Now().Add(time.Hour))
+			}
+			close(done)
+		}()
+		received(t, done, "the rest of the queue")
+		So(c.flushHead == nil, ShouldBeTrue)
+	})
+}
+
+// TestShortOfMemory says that the kernel has no memory for a call, as it would.
+func TestShortOfMemory(t *testing.T) {
+	for _, e := range []sys.Errno{sys.ENOBUFS, sys.ENOMEM} {
+		Convey(fmt.Sprintf("%v is no end of a connection: the call is made again", e), t, func() {
+			g := newStage(t)
+			Convey("when it was a write", func() {
+				c, fd := g.plain()
+				g.step()         // the kernel reports that it takes bytes
+				c.blocked = true // so that the queue waits
+				g.sh.blocked++
+				g.queue(c, "hello")
+				g.step()
+				c.setBlocked(false)
+				c.refused(e)
+				So(c.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(c.blocked, ShouldBeTrue)
+				watchdog(t, "the queue", func() bool {
+					g.step()
+					return unread(fd) == 9
+				})
+				So(c.blocked, ShouldBeFalse)
+			})
+			Convey("when it was a write of a link", func() {
+				c, fd, _ := g.linked(false, true)
+				g.step()
+				So(c.keepSealed([]byte("sealed")), ShouldBeTrue)
+				c.refused(e)
+				watchdog(t, "what was sealed", func() bool {
+					g.step()
+					return unread(fd) == len("sealed")
+				})
+			})
+			Convey("when it was a read", func() {
+				c, fd := g.plain()
+				g.step()
+				_, _ = sys.Send(fd, []byte(frameOf("hello")))
+				_, ok := c.outcome(-1, e)
+				So(ok, ShouldBeFalse)
+				So(c.fd, ShouldBeGreaterThanOrEqualTo, 0)
+				So(len(g.sh.timers), ShouldEqual, 1)
+				watchdog(t, "the message", func() bool {
+					g.step()
+					return c.Received.Load() == 1
+				})
+			})
+		})
+	}
+}
+
+func TestRoundOfMail(t *testing.T) {
+	Convey("A round runs a part of what is posted, in order, and the next ones the rest", t, func() {
+		g := newStage(t)
+		var got []int
+		for i := range 3 * mailBatch {
+			g.sh.Post(func() { got = append(got, i) })
+		}
+		g.step()
+		So(len(got), ShouldEqual, mailBatch)
+		g.sh.Post(func() { got = append(got, 3*mailBatch) })
+		for range 4 {
+			g.step()
+		}
+		So(len(got), ShouldEqual, 3*mailBatch+1)
+		for i, n := range got {
+			So(n, ShouldEqual, i)
+		}
+	})
+}
