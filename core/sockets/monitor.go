@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/engine"
@@ -64,8 +65,26 @@ func (s *Monitors) Open(ctx *core.Context, kinds engine.EventKind) (*Monitor, er
 // Watched reports whether there is a monitor.
 func (s *Monitors) Watched() bool { return s.watched.Load() }
 
+// DetailMax is how long an event's Detail may be, in bytes. Strangers have a part in it,
+// by the names in their certificates and the answers of their servers, and monitors keep
+// thousands.
+const DetailMax = 508
+
+// shortened is a detail of which no more is kept than what it shows.
+func shortened(detail string) string {
+	if len(detail) <= DetailMax {
+		return detail
+	}
+	end := DetailMax - len("...")
+	for end > 0 && !utf8.RuneStart(detail[end]) {
+		end--
+	}
+	return detail[:end] + "..."
+}
+
 // Observe gives an event to the monitors.
 func (s *Monitors) Observe(e engine.Event) {
+	e.Detail = shortened(e.Detail)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.list {
