@@ -3,15 +3,26 @@
  * What a quiet peer feels of one that floods the same io thread.
  * usage: fairness [SECONDS [CERTIFICATE KEY]]
  *
- * A socket echoes what a client over tcp sends, one message at a time with a pause
- * of a millisecond. Another socket of the context takes a flood from a process of
+ * A socket echoes what a client over ipc sends, one message at a time with a pause
+ * of a millisecond: over tcp it would also wait for the kernel's threads that carry
+ * the flood's packets. Another socket of the context takes a flood from a process of
  * its own, and drops it. A line is a flood, of SECONDS, and the quiet client's
  * round trips beside it. "quiet" has no flood; "busy" is what the processor's
  * share alone does: the flooder sends as fast as it can to a process that is not
  * zlink. Floods over tls and wss need the files, PEM, and OpenSSL when this is
  * built.
+ *
+ * Where threads are more than processors, a round trip is mostly a wait for one,
+ * which says nothing about the library. So its parts are told: "wait" is how long
+ * threads of this process could run and had no processor, by the kernel's count
+ * (/proc/PID/task/TID/schedstat): the client's, the io thread, the one that echoes, and
+ * those of Go's runtime, which can keep the io thread from going on; not the thread
+ * that takes the flood. "own" is the rest, at the least, as several may wait at the same
+ * time. "turn" is how long the io thread ran meanwhile, at the most what it handled of
+ * the flood in front of the answer, as it goes on while others wait.
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -19,10 +30,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +48,8 @@
 
 #define BLOCK (1 << 20)
 #define PATIENCE_S 10 /* for one round trip */
+#define IO_NAME 7 /* the names of io threads begin with it */
+#define SINK_NAME "sink"
 
 static void fail (const char *what)
 {
@@ -297,6 +313,7 @@ static void *sink (void *s)
 {
     zlink_msg_t msg;
     uint32_t taker = 0;
+    prctl (PR_SET_NAME, SINK_NAME);
     zlink_msg_init (&msg);
     for (;;) {
         if (zlink_msg_recv (&msg, s, taker ? ZLINK_DONTWAIT : 0) < 0) {
@@ -340,6 +357,69 @@ static int bind_any (void *s, const char *transport)
     return atoi (strrchr (end, ':') + 1);
 }
 
+/* What the kernel counts of threads */
+
+#define THREADS_MAX 64
+
+struct watched
+{
+    int fd; /* of its schedstat */
+    bool io;
+};
+
+static struct watched threads[THREADS_MAX];
+static int threads_count;
+
+static void watch_thread (const char *id)
+{
+    char path[300], name[16] = "";
+    snprintf (path, sizeof path, "/proc/self/task/%s/comm", id);
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    bool is = fd >= 0 && read (fd, name, sizeof name - 1) > 0 && strncmp (name, SINK_NAME, strlen (SINK_NAME));
+    close (fd);
+    snprintf (path, sizeof path, "/proc/self/task/%s/schedstat", id);
+    fd = is && threads_count < THREADS_MAX ? open (path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        threads[threads_count++] = (struct watched) {fd, name[0] == '0' + IO_NAME};
+}
+
+/* There may be new ones. */
+static void watch_threads (void)
+{
+    int io = 0;
+    while (threads_count > 0)
+        close (threads[--threads_count].fd);
+    DIR *dir = opendir ("/proc/self/task");
+    for (struct dirent *e; dir && (e = readdir (dir));)
+        if (e->d_name[0] != '.')
+            watch_thread (e->d_name);
+    closedir (dir);
+    for (int i = 0; i < threads_count; i++)
+        io += threads[i].io;
+    if (io == 0)
+        fail ("the io thread's schedstat");
+}
+
+struct count
+{
+    double ran_us;  /* of the io thread */
+    double wait_us; /* of all */
+};
+
+static struct count count_threads (void)
+{
+    struct count sum = {0, 0};
+    for (int i = 0; i < threads_count; i++) {
+        char text[96] = "";
+        double ran = 0, waited = 0;
+        if (pread (threads[i].fd, text, sizeof text - 1, 0) > 0 && sscanf (text, "%lf %lf", &ran, &waited) == 2) {
+            sum.ran_us += threads[i].io ? ran / 1e3 : 0;
+            sum.wait_us += waited / 1e3;
+        }
+    }
+    return sum;
+}
+
 /* The quiet client */
 
 static int by_value (const void *a, const void *b)
@@ -348,38 +428,80 @@ static int by_value (const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double measure (int port, double seconds, const struct flood *f, double quiet)
+static double p99 (double *values, size_t n)
 {
-    int fd = dial (port);
-    size_t most = (size_t) (seconds * 1000) + 1, n = 0;
-    double *took = calloc (most, sizeof *took), end = now_us () + seconds * 1e6;
+    qsort (values, n, sizeof *values, by_value);
+    return values[n * 99 / 100];
+}
+
+struct trips
+{
+    double *took, *wait, *own, *turn; /* us, of each round trip */
+    size_t most, n;
+    bool lost;
+};
+
+static bool one_trip (int fd, struct trips *t)
+{
     char text[9];
+    struct count before = count_threads ();
+    double from = now_us ();
+    if (send (fd, "\0\0\0\5hello", 9, MSG_NOSIGNAL) != 9 || recv (fd, text, 9, MSG_WAITALL) != 9)
+        return false;
+    double took = now_us () - from;
+    struct count after = count_threads ();
+    double wait = after.wait_us - before.wait_us;
+    t->took[t->n] = took;
+    t->wait[t->n] = wait;
+    t->own[t->n] = took > wait ? took - wait : 0; /* they may wait at the same time */
+    t->turn[t->n++] = after.ran_us - before.ran_us;
+    return true;
+}
+
+static int dial_quiet (const char *name)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    snprintf (to.sun_path + 1, sizeof to.sun_path - 1, "%s", name);
+    int fd = socket (AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0 || connect (fd, (struct sockaddr *) &to, (socklen_t) (offsetof (struct sockaddr_un, sun_path) + 1 + strlen (name))))
+        fail ("connect");
+    return fd;
+}
+
+static struct trips make_trips (const char *name, double seconds)
+{
+    struct trips t = {.most = (size_t) (seconds * 1000) + 1};
     struct timeval patience = {.tv_sec = PATIENCE_S};
+    int fd = dial_quiet (name);
     setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    while (now_us () < end && n < most) {
-        double from = now_us ();
-        if (send (fd, "\0\0\0\5hello", 9, MSG_NOSIGNAL) != 9 || recv (fd, text, 9, MSG_WAITALL) != 9) {
-            printf ("%-4s %-28s %6zu round trips, then none within %d s\n", f->transport ? f->transport : "", f->name, n,
-                    PATIENCE_S);
-            fflush (stdout);
-            close (fd);
-            free (took);
-            return 0;
-        }
-        took[n++] = now_us () - from;
-        usleep (1000);
-    }
+    t.took = calloc (4 * t.most, sizeof *t.took);
+    t.wait = t.took + t.most;
+    t.own = t.wait + t.most;
+    t.turn = t.own + t.most;
+    for (double end = now_us () + seconds * 1e6; now_us () < end && t.n < t.most && !t.lost; usleep (1000))
+        t.lost = !one_trip (fd, &t);
     close (fd);
-    qsort (took, n, sizeof *took, by_value);
-    double p99 = took[n * 99 / 100];
-    printf ("%-4s %-28s %6zu round trips  p50 %8.0f  p99 %8.0f  max %8.0f us", f->transport ? f->transport : "",
-            f->name, n, took[n / 2], p99, took[n - 1]);
-    if (quiet > 0)
-        printf ("  p99 %.1f times the quiet one's", p99 / quiet);
-    putchar ('\n');
+    return t;
+}
+
+static double measure (const char *name, double seconds, const struct flood *f, double quiet)
+{
+    watch_threads ();
+    struct trips t = make_trips (name, seconds);
+    double most = 0;
+    printf ("%-4s %-28s %6zu round trips", f->transport ? f->transport : "", f->name, t.n);
+    if (t.lost || t.n == 0) {
+        printf (", then none within %d s\n", PATIENCE_S);
+    } else {
+        most = p99 (t.took, t.n);
+        printf ("  p50 %5.0f  p99 %6.0f  max %6.0f us", t.took[t.n / 2], most, t.took[t.n - 1]);
+        if (quiet > 0)
+            printf ("  p99 %4.1f times the quiet one's", most / quiet);
+        printf ("  p99 of wait %6.0f, own %4.0f, turn %5.0f us\n", p99 (t.wait, t.n), p99 (t.own, t.n), p99 (t.turn, t.n));
+    }
     fflush (stdout);
-    free (took);
-    return p99;
+    free (t.took);
+    return most;
 }
 
 int main (int argc, char **argv)
@@ -411,16 +533,23 @@ int main (int argc, char **argv)
         close (order[0]);
         pipes[i] = order[1];
     }
-    void *ctx = zlink_ctx_new (), *quiets = new_socket (ctx), *flooded = new_socket (ctx);
+    void *ctx = zlink_ctx_new ();
+    zlink_ctx_set (ctx, ZLINK_THREAD_NAME_PREFIX, IO_NAME);
+    void *quiets = new_socket (ctx), *flooded = new_socket (ctx);
     if (secure
         && (zlink_setsockopt (flooded, ZLINK_TLS_CERT, argv[2], strlen (argv[2]))
             || zlink_setsockopt (flooded, ZLINK_TLS_KEY, argv[3], strlen (argv[3]))))
         fail ("certificate");
-    int port = bind_any (quiets, "tcp"), tcp = bind_any (flooded, "tcp"), ws = bind_any (flooded, "ws");
+    int tcp = bind_any (flooded, "tcp"), ws = bind_any (flooded, "ws");
     int tls = secure ? bind_any (flooded, "tls") : 0, wss = secure ? bind_any (flooded, "wss") : 0;
-    pthread_t threads[2];
-    pthread_create (&threads[0], NULL, echo, quiets);
-    pthread_create (&threads[1], NULL, sink, flooded);
+    char name[64], end[80];
+    snprintf (name, sizeof name, "zlink-fairness-%d", (int) getpid ());
+    snprintf (end, sizeof end, "ipc://@%s", name);
+    if (zlink_bind (quiets, end))
+        fail ("bind");
+    pthread_t receivers[2];
+    pthread_create (&receivers[0], NULL, echo, quiets);
+    pthread_create (&receivers[1], NULL, sink, flooded);
     for (size_t i = 0; i < count; i++) {
         const char *t = floods[i].transport;
         int to = t == NULL ? 1 : !strcmp (t, "tcp") ? tcp
@@ -431,9 +560,9 @@ int main (int argc, char **argv)
             if (write (pipes[i], &to, sizeof to) != sizeof to)
                 fail ("write");
             usleep (200000);
-            double p99 = measure (port, seconds, &floods[i], quiet);
+            double most = measure (name, seconds, &floods[i], quiet);
             if (i == 0)
-                quiet = p99;
+                quiet = most;
         }
         close (pipes[i]);
         kill (-children[i], SIGKILL);
@@ -443,8 +572,8 @@ int main (int argc, char **argv)
     if (!secure)
         printf ("floods over tls and wss are left out: no certificate, or no OpenSSL when this was built\n");
     zlink_ctx_shutdown (ctx);
-    pthread_join (threads[0], NULL);
-    pthread_join (threads[1], NULL);
+    pthread_join (receivers[0], NULL);
+    pthread_join (receivers[1], NULL);
     zlink_close (quiets);
     zlink_close (flooded);
     zlink_ctx_term (ctx);
