@@ -2,8 +2,6 @@
 
 package endpoint
 
-import "slices"
-
 // Scheme is one kind of transport: a row of the table below. Everything that differs
 // between transports follows from their rows.
 type Scheme struct {
@@ -40,9 +38,6 @@ var schemes = []*Scheme{TCP, IPC, TLS, WS, WSS}
 
 // Schemes returns the transports.
 func Schemes() []*Scheme { return schemes }
-
-// Has reports whether the scheme has a layer.
-func (s *Scheme) Has(layer Layer) bool { return slices.Contains(s.Layers, layer) }
 
 // Register adds a transport to the table. It belongs into an init function, before any
 // other goroutine reads the table.

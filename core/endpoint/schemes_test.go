@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"slices"
 	"testing"
 
 	. "github.com/smartystreets/goconvey/convey"
@@ -25,7 +26,7 @@ func TestSchemes(t *testing.T) {
 	})
 	Convey("What HTTP carries has the port that HTTP leaves out", t, func() {
 		for _, s := range Schemes() {
-			So(s.DefaultPort != 0, ShouldEqual, s.Has(LayerWeb))
+			So(s.DefaultPort != 0, ShouldEqual, slices.Contains(s.Layers, LayerWeb))
 		}
 	})
 }

@@ -5,7 +5,6 @@ package engine
 import (
 	"time"
 
-	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -119,7 +118,7 @@ func (c *Conn) taken() int64 {
 // holds what the peer has not read.
 func (c *Conn) underWay() int {
 	n, _ := sys.Unsent(int(c.fd))
-	if c.shut() && n > 0 && c.transport.Endpoint.Scheme != endpoint.IPC {
+	if c.shut() && n > 0 && c.network.acknowledges {
 		n-- // the end of the stream counts as one
 	}
 	return n
@@ -131,7 +130,7 @@ func (c *Conn) underWay() int {
 // peer's, whatever happens to this end.
 func (c *Conn) unacknowledged() uint64 {
 	n := 0
-	if c.transport.Endpoint.Scheme != endpoint.IPC {
+	if c.network.acknowledges {
 		n = c.underWay()
 	}
 	if c.link != nil && c.link.rest != nil {

@@ -26,7 +26,7 @@ type Redial struct {
 type Dialer struct {
 	origin
 	target endpoint.Endpoint // the transport's
-	path   string            // of ipc: that of target, wherever the process is
+	known  []Address         // where target is, if that is not to be found out
 	shard  *Shard
 	tcp    TCPOptions
 	redial Redial
@@ -61,10 +61,8 @@ const attemptDelay = 250 * time.Millisecond
 // NewDialer returns a dialer that has not started.
 func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, redial Redial, alias []byte) *Dialer {
 	d := &Dialer{target: transport.Endpoint, shard: sh, tcp: tcp, redial: redial, alias: alias, pause: redial.First}
-	if d.target.Scheme == endpoint.IPC {
-		d.path = absolute(d.target.Path)
-	}
 	d.origin = newOrigin(owner, transport, limits, d)
+	d.known = d.network.known(d.target)
 	return d
 }
 
@@ -72,7 +70,7 @@ func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, lim
 // an option or a source that the system does not take; later tries only fail.
 // Any thread, before Start.
 func (d *Dialer) Check() error {
-	if d.target.Scheme == endpoint.IPC || !d.tcp.refusable() && d.target.Source == nil {
+	if !d.tcp.refusable(d.network) && d.target.Source == nil {
 		return nil
 	}
 	to := netip.IPv4Unspecified() // for a name, which is not looked up here
@@ -89,23 +87,20 @@ func (d *Dialer) Check() error {
 			to = netip.IPv4Unspecified()
 		}
 	}
-	fd, err := d.open(to)
+	fd, err := d.open(anyPort(to))
 	if err == nil {
 		sys.Close(fd)
 	}
 	return err
 }
 
-// open makes a descriptor for a connection to an address; ipc needs none.
-func (d *Dialer) open(to netip.Addr) (int, error) {
-	if d.target.Scheme == endpoint.IPC {
-		return d.tcp.open(sys.Local)
-	}
-	family := sys.FamilyOf(to)
+// open makes a descriptor for a connection to an address.
+func (d *Dialer) open(to Address) (int, error) {
+	family := to.Family()
 	if d.target.Source == nil {
 		return d.tcp.open(family)
 	}
-	from, err := d.target.From(to)
+	from, err := d.target.From(to.Addr())
 	if err != nil {
 		return -1, err
 	}
@@ -178,8 +173,8 @@ func (d *Dialer) dial() {
 		return
 	}
 	switch {
-	case d.target.Scheme == endpoint.IPC:
-		d.try([]Address{{Path: d.target.Path}})
+	case d.known != nil:
+		d.try(d.known)
 		return
 	case d.target.Literal():
 		d.resolved(d.target.Dial(context.Background(), d.tcp.IPv6))
@@ -243,14 +238,11 @@ func (d *Dialer) tryNext() {
 // start begins an attempt; false: it has failed at once.
 func (d *Dialer) start(to Address) bool {
 	d.last = to
-	fd, err := d.open(to.Addr())
+	fd, err := d.open(to)
 	if err != nil {
 		return false
 	}
 	a := &attempt{d, fd, to}
-	if d.path != "" {
-		to = Address{Path: d.path}
-	}
 	err = sys.Connect(fd, to)
 	if err != nil && err != sys.EINPROGRESS || d.shard.register(fd, a) != nil {
 		a.observe(EventClosed, uint64(fd))

@@ -38,13 +38,12 @@ type socketFile struct {
 //
 // Two servers may find the same file left behind. They take turns by a lock on
 // its folder, so that neither removes what the other has made instead.
-func bindFile(fd int, path string) (Address, *socketFile, error) {
-	addr := Address{Path: path}
-	if strings.HasPrefix(path, "@") {
-		return addr, nil, sys.Bind(fd, Address{Path: path})
+func bindFile(fd int, addr Address) (Address, *socketFile, error) {
+	if strings.HasPrefix(addr.Path, "@") {
+		return addr, nil, sys.Bind(fd, addr)
 	}
 	f := &socketFile{folder: -1}
-	if path == "*" {
+	if addr.Path == "*" {
 		folder, err := os.MkdirTemp("", "zlink-")
 		if err != nil {
 			return addr, nil, err

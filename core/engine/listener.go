@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -76,11 +75,7 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	if err != nil {
 		return err
 	}
-	if family == sys.Local {
-		addr, l.file, err = bindFile(fd, addr.Path)
-	} else {
-		err = bindPort(fd, addr)
-	}
+	addr, l.file, err = l.network.bind(fd, addr)
 	if err == nil {
 		err = sys.Listen(fd, tcp.Backlog)
 	}
@@ -108,18 +103,12 @@ func (l *Listener) settle(local Address) {
 	*ep = ep.With(local.AddrPort, local.Path)
 }
 
-func bindPort(fd int, addr Address) error {
-	if err := sys.SetOption(fd, sys.ReuseAddress, 1); err != nil {
-		return err
-	}
-	return sys.Bind(fd, addr)
-}
-
 // ListenOn takes over a listening descriptor and sets the options that a
 // listening one can still get. On an error it stays the caller's. EBADF: it is
 // closed. EINVAL: it does not listen, or for another kind of transport.
 func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
-	local, err := listeningAddress(fd, transport.Endpoint.Scheme == endpoint.IPC)
+	l := newListener(sh, transport, owner, limits, place)
+	local, err := listeningAddress(fd, l.network)
 	if err != nil {
 		return nil, err
 	}
@@ -137,14 +126,13 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 		return nil, errno.New(errno.Of(err), "cannot use descriptor %d (USE_FD)", fd)
 	}
 	sys.CloseOnExec(fd)
-	l := newListener(sh, transport, owner, limits, place)
 	l.fd, l.given = fd, &tcp
 	l.settle(local)
 	l.start()
 	return l, nil
 }
 
-func listeningAddress(fd int, ipc bool) (Address, error) {
+func listeningAddress(fd int, n *network) (Address, error) {
 	listens, err := sys.Listening(fd)
 	switch {
 	case err == sys.ENOTSOCK: // to callers that number is about handles
@@ -155,13 +143,10 @@ func listeningAddress(fd int, ipc bool) (Address, error) {
 		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen", fd)
 	}
 	local, err := sys.Sockname(fd)
-	switch {
-	case err == nil && ipc && local.Path != "", err == nil && !ipc && local.IsValid():
-		return local, nil
-	case ipc:
-		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on ipc", fd)
+	if err != nil || local == (Address{}) || !n.has(local.Family()) {
+		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on %s", fd, n.name)
 	}
-	return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) does not listen on tcp", fd)
+	return local, nil
 }
 
 // start begins to accept.

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/zlink/zlink/core/errno"
@@ -28,11 +29,7 @@ type TCPOptions struct {
 func (o TCPOptions) open(family sys.Family) (int, error) {
 	fd, err := sys.Socket(family)
 	if err != nil {
-		name := "tcp"
-		if family == sys.Local {
-			name = "ipc"
-		}
-		return -1, errno.New(errno.Of(err), "cannot open a socket for %s", name)
+		return -1, errno.New(errno.Of(err), "cannot open a socket for %s", networkOf(family).name)
 	}
 	if family == sys.IPv6 {
 		err = sys.SetOption(fd, sys.IPv6Only, 0)
@@ -49,13 +46,13 @@ func (o TCPOptions) open(family sys.Family) (int, error) {
 
 // apply sets the options of a descriptor. The error names the option.
 func (o TCPOptions) apply(fd int, family sys.Family) error {
-	if o.Device != "" && family != sys.Local {
+	if o.Device != "" && ipNetwork.has(family) {
 		if err := sys.BindToDevice(fd, o.Device); err != nil {
 			return errno.New(errno.Of(err), "cannot bind to the device %q (BINDTODEVICE)", o.Device)
 		}
 	}
-	for _, opt := range o.list(family) {
-		if !opt.wanted {
+	for _, opt := range o.list() {
+		if !opt.wanted || !slices.Contains(opt.families, family) {
 			continue
 		}
 		if err := sys.SetOption(fd, opt.option, opt.value); err != nil {
@@ -67,36 +64,37 @@ func (o TCPOptions) apply(fd int, family sys.Family) error {
 
 // kernelOption is one setsockopt.
 type kernelOption struct {
-	label  string // as callers know it
-	wanted bool
-	option sys.Option
-	value  int
+	label     string // as callers know it
+	wanted    bool
+	option    sys.Option
+	value     int
+	families  []sys.Family // that it has a meaning for
+	refusable bool         // the system may not take it
 }
 
-// list returns the options of a family; those of TCP and IP have no meaning in
-// the local system.
-func (o TCPOptions) list(family sys.Family) []kernelOption {
-	buffers := []kernelOption{
-		{"SNDBUF", o.SndBuf > 0, sys.SendBuffer, o.SndBuf},
-		{"RCVBUF", o.RcvBuf > 0, sys.ReceiveBuffer, o.RcvBuf},
-	}
-	if family == sys.Local {
-		return buffers
-	}
-	return append(buffers, []kernelOption{
-		{"TCP_NODELAY", true, sys.NoDelay, 1},
-		{"TCP_KEEPALIVE", o.KeepAlive >= 0, sys.KeepAlive, o.KeepAlive},
-		{"TCP_KEEPALIVE_CNT", o.KeepAliveCount > 0, sys.KeepAliveCount, o.KeepAliveCount},
-		{"TCP_KEEPALIVE_IDLE", o.KeepAliveIdle > 0, sys.KeepAliveIdle, o.KeepAliveIdle},
-		{"TCP_KEEPALIVE_INTVL", o.KeepAliveInterval > 0, sys.KeepAliveInterval, o.KeepAliveInterval},
+// list returns the options but for the device.
+func (o TCPOptions) list() []kernelOption {
+	ip, six := ipNetwork.families, []sys.Family{sys.IPv6}
+	all := slices.Concat(ip, localNetwork.families)
+	return []kernelOption{
+		{"SNDBUF", o.SndBuf > 0, sys.SendBuffer, o.SndBuf, all, false},
+		{"RCVBUF", o.RcvBuf > 0, sys.ReceiveBuffer, o.RcvBuf, all, false},
+		{"TCP_NODELAY", true, sys.NoDelay, 1, ip, false},
+		{"TCP_KEEPALIVE", o.KeepAlive >= 0, sys.KeepAlive, o.KeepAlive, ip, false},
+		{"TCP_KEEPALIVE_CNT", o.KeepAliveCount > 0, sys.KeepAliveCount, o.KeepAliveCount, ip, true},
+		{"TCP_KEEPALIVE_IDLE", o.KeepAliveIdle > 0, sys.KeepAliveIdle, o.KeepAliveIdle, ip, true},
+		{"TCP_KEEPALIVE_INTVL", o.KeepAliveInterval > 0, sys.KeepAliveInterval, o.KeepAliveInterval, ip, true},
 		// An IPv6 descriptor also accepts IPv4 connections, which take this one.
-		{"TOS", o.TOS > 0, sys.TypeOfService, o.TOS},
-		{"TOS", o.TOS > 0 && family == sys.IPv6, sys.TrafficClass, o.TOS},
-		{"TCP_MAXRT", o.UserTimeout > 0, sys.UserTimeout, int(o.UserTimeout.Milliseconds())},
-	}...)
+		{"TOS", o.TOS > 0, sys.TypeOfService, o.TOS, ip, true},
+		{"TOS", o.TOS > 0, sys.TrafficClass, o.TOS, six, true},
+		{"TCP_MAXRT", o.UserTimeout > 0, sys.UserTimeout, int(o.UserTimeout.Milliseconds()), ip, false},
+	}
 }
 
-// refusable reports whether there is an option that the system may not take.
-func (o TCPOptions) refusable() bool {
-	return o.Device != "" || o.KeepAliveCount > 0 || o.KeepAliveIdle > 0 || o.KeepAliveInterval > 0 || o.TOS > 0
+// refusable reports whether there is an option that the system may not take for a
+// descriptor of a network.
+func (o TCPOptions) refusable(n *network) bool {
+	return o.Device != "" && n == &ipNetwork || slices.ContainsFunc(o.list(), func(opt kernelOption) bool {
+		return opt.wanted && opt.refusable && slices.ContainsFunc(opt.families, n.has)
+	})
 }

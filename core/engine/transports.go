@@ -22,14 +22,15 @@ type origin struct {
 	limits    Limits
 	dialer    *Dialer // nil: a listener
 
-	layers []*LayerKind // between the descriptor and the frames, the lowest one first
+	network *network
+	layers  []*LayerKind // between the descriptor and the frames, the lowest one first
 	// readdressed is how many of them it takes until the peer's address is certain.
 	readdressed int
 }
 
 func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin {
 	o := origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer,
-		layers: kindsOf(t.Endpoint.Scheme)}
+		network: networks[t.Endpoint.Scheme.Address], layers: kindsOf(t.Endpoint.Scheme)}
 	for i, kind := range o.layers {
 		if kind.Readdresses {
 			o.readdressed = i + 1
@@ -91,10 +92,7 @@ func (t *Transport) headerMax() int {
 
 // remoteText is the endpoint of a peer; one of the local system has no name.
 func (t *Transport) remoteText(a Address) string {
-	if t.Endpoint.Scheme == endpoint.IPC {
-		return t.Endpoint.String()
-	}
-	return endpoint.Text(t.Endpoint.Scheme, a.AddrPort)
+	return networks[t.Endpoint.Scheme.Address].text(t.Endpoint, a)
 }
 
 // localText is the endpoint of a descriptor's own end, or "".

@@ -14,26 +14,48 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
+// layerOptions set what the options of a socket mean to a layer of a transport; listens:
+// on the accepting side. A layer without options has no row.
+var layerOptions = map[endpoint.Layer]func(o *options, t *engine.Transport, listens bool) error{
+	endpoint.LayerTLS: (*options).setTLS,
+	endpoint.LayerWeb: (*options).setWeb,
+}
+
 // transport returns what the connections of an endpoint are made with. EINVAL: a
 // file that TLS needs is missing or bad.
 func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transport, error) {
-	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(sockets.OptHandshakeIvl),
-		HeaderMax: int(k.opt.int(sockets.OptHeaderMax))}
-	if listens {
-		t.Heartbeat = engine.Heartbeat{Interval: k.opt.duration(sockets.OptHeartbeatIvl), Timeout: k.opt.duration(sockets.OptHeartbeatTimeout)}
+	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(sockets.OptHandshakeIvl)}
+	for _, layer := range ep.Scheme.Layers {
+		set := layerOptions[layer]
+		if set == nil {
+			continue
+		}
+		if err := set(&k.opt, t, listens); err != nil {
+			return nil, err
+		}
 	}
-	if !ep.Scheme.Has(endpoint.LayerTLS) {
-		return t, nil
-	}
-	config, err := k.opt.clientTLS(ep)
-	if listens {
-		config, err = k.opt.serverTLS()
-	}
-	if err != nil {
-		return nil, err
-	}
-	t.TLS.Store(config)
 	return t, nil
+}
+
+func (o *options) setWeb(t *engine.Transport, listens bool) error {
+	t.HeaderMax = int(o.int(sockets.OptHeaderMax))
+	if listens {
+		t.Heartbeat = engine.Heartbeat{Interval: o.duration(sockets.OptHeartbeatIvl), Timeout: o.duration(sockets.OptHeartbeatTimeout)}
+	}
+	return nil
+}
+
+func (o *options) setTLS(t *engine.Transport, listens bool) (err error) {
+	var config *tls.Config
+	if listens {
+		config, err = o.serverTLS()
+	} else {
+		config, err = o.clientTLS(t.Endpoint)
+	}
+	if err == nil {
+		t.TLS.Store(config)
+	}
+	return err
 }
 
 func baseTLS() *tls.Config {
