@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ const lateMs = 1500
 func TestEndsLoseNothing(t *testing.T) {
 	Convey("Neither end of a connection loses anything, over any transport", t, func() {
 		var all []*lateReader
-		for _, endpoint := range everyTransport {
+		for _, endpoint := range slices.Concat(everyTransport, addedTransports) {
 			all = append(all, newLateReader(t, endpoint, "ClosePeer"), newLateReader(t, endpoint, "Close"))
 		}
 		for end := time.Now().Add(lateMs * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {

@@ -20,7 +20,7 @@ import (
 )
 
 // This file adds layers and transports. All that is needed for that is here, and the
-// tests of every transport run over them.
+// tests of what two sockets do run over them.
 
 func init() {
 	const scrambled, doubled, line = endpoint.Layer("scrambled"), endpoint.Layer("doubled"), endpoint.Layer("line")
@@ -39,7 +39,7 @@ func init() {
 			kind = endpoint.Resource
 		}
 		endpoint.Register(&endpoint.Scheme{Name: name, Address: kind, Layers: layers})
-		everyTransport = append(everyTransport, name+"://127.0.0.1:*")
+		addedTransports = append(addedTransports, name+"://127.0.0.1:*")
 	}
 }
 

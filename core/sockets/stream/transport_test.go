@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,9 @@ import (
 // everyTransport has an endpoint to bind of each.
 var everyTransport = []string{"tcp://127.0.0.1:*", "ipc://*", "ipc://@",
 	"ws://127.0.0.1:*/some/path", "tls://127.0.0.1:*", "wss://127.0.0.1:*"}
+
+// addedTransports are those that tests have registered: only sockets speak them.
+var addedTransports []string
 
 // identity is a certificate for 127.0.0.1 and its key, in files; it is its own
 // authority.
@@ -91,7 +95,7 @@ func pairOver(t testing.TB, ctx *core.Context, endpoint string) (server, client 
 }
 
 func TestExchangeOverEveryTransport(t *testing.T) {
-	for _, endpoint := range everyTransport {
+	for _, endpoint := range slices.Concat(everyTransport, addedTransports) {
 		Convey("Two sockets over "+endpoint, t, func() {
 			server, client, toClient, toServer := pairOver(t, newContext(t), endpoint)
 			transport, _, _ := strings.Cut(endpoint, "://")
