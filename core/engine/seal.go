@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
+)
+
+// writeLink is write for a connection with a link; the turn ends when no more than end
+// bytes of the round are left.
+func (c *Conn) writeLink(end int) {
+	l := c.link
+	for {
+		if e := c.writeRest(); e != 0 {
+			c.packRest()
+			c.refused(e)
+			return
+		}
+		if c.shard.roundLeft <= end && c.hasToSeal() {
+			c.writeLater()
+			return
+		}
+		sealed := c.seal()
+		c.shard.roundLeft -= len(sealed) + writePrice
+		if !c.writeSealed(sealed) {
+			return
+		}
+		if l.paused {
+			l.paused = false
+			c.wantRead()
+		}
+		if len(sealed) == 0 {
+			break
+		}
+	}
+	c.countLink()
+	if c.finishing && l.ended {
+		c.written()
+	}
+}
+
+// hasToSeal reports whether seal would return anything.
+func (c *Conn) hasToSeal() bool {
+	return c.flushHead != nil || c.link.owes() > 0 || c.finishing && !c.link.ended
+}
+
+// writeRest writes what was sealed earlier.
+func (c *Conn) writeRest() sys.Errno {
+	l := c.link
+	for l.rest != nil {
+		n, e := sys.Send(int(c.fd), l.rest.Bytes()[l.rest.Start:l.rest.End])
+		if e == sys.EINTR {
+			continue
+		}
+		if e != 0 {
+			return e
+		}
+		l.sent += uint64(n)
+		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
+			done := l.rest
+			l.rest = (*shm.Chunk)(done.Next)
+			c.freeChunk(done)
+		}
+	}
+	return 0
+}
+
+// writeSealed writes what was just sealed, and keeps what the kernel refuses.
+// false: nothing more is to be sealed.
+func (c *Conn) writeSealed(data []byte) bool {
+	for len(data) > 0 {
+		n, e := sys.Send(int(c.fd), data)
+		switch {
+		case e == sys.EINTR:
+		case e == sys.EAGAIN, sys.OutOfMemory(e):
+			if c.keepSealed(data) {
+				c.refused(e)
+			}
+			return false
+		case e != 0:
+			c.writeFailed()
+			return false
+		default:
+			c.link.sent += uint64(n)
+			data = data[n:]
+		}
+	}
+	return true
+}
+
+// keepSealed keeps what is sealed; false: there is no memory.
+func (c *Conn) keepSealed(data []byte) bool {
+	if c.link.rest = shm.NewPacked(data); c.link.rest == nil {
+		c.Abort(ReasonTransport)
+		return false
+	}
+	c.countMemory(c.link.rest.ChainSize())
+	c.countLink() // what was owed is in it
+	return true
+}
+
+// packRest gives back what rest takes more than its bytes are worth.
+func (c *Conn) packRest() {
+	rest := c.link.rest
+	if !shm.Sparse(int64(rest.ChainLen()), rest.ChainSize(), nil) {
+		return
+	}
+	more := int64(0)
+	c.link.rest, _, more = shm.Pack(rest)
+	c.countMemory(more)
+}
+
+func (c *Conn) dropRest() {
+	if c.link.rest != nil {
+		c.freeChain(c.link.rest)
+		c.link.rest = nil
+	}
+}
+
+// seal returns the next bytes for the wire, in a buffer of the shard's; none: there
+// is nothing to write.
+func (c *Conn) seal() []byte {
+	sealed := Source{link: c.link}.Bytes(sealBytes)
+	c.link.ended = c.link.ended || c.sealsLast()
+	return sealed
+}
+
+// sealsLast reports whether what is sealed now are the last bytes.
+func (c *Conn) sealsLast() bool { return c.finishing && c.flushHead == nil && !c.link.ended }
+
+// wholeFrames returns the bytes at the start of the flush queue, about sealBytes,
+// that end with a frame.
+func (c *Conn) wholeFrames() (size uint64) {
+	whole := uint64(0)
+	for chunk := c.flushHead; chunk != nil && whole < sealBytes; chunk = (*shm.Chunk)(chunk.Next) {
+		size += uint64(chunk.End-chunk.Start) + uint64(chunk.ExtLen)
+		if chunk.Msgs > 0 {
+			whole = size - uint64(chunk.Open)
+		}
+	}
+	return whole
+}
+
+// gather moves up to limit bytes of the flush queue to the end of dst.
+func (c *Conn) gather(dst []byte, limit uint64) []byte {
+	from := len(dst)
+	for chunk := c.flushHead; chunk != nil && limit > 0; chunk = (*shm.Chunk)(chunk.Next) {
+		part := chunk.Bytes()[chunk.Start:chunk.End]
+		part = part[:min(uint64(len(part)), limit)]
+		dst = append(dst, part...)
+		limit -= uint64(len(part))
+		if n := min(uint64(chunk.ExtLen), limit); n > 0 {
+			dst = append(dst, chunk.ExtBytes()[:n]...)
+			limit -= n
+		}
+	}
+	if n := len(dst) - from; n > 0 {
+		c.advance(uint64(n))
+	}
+	return dst
+}
