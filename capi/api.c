@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "capabilities.h"
 #include "internal.h"
 #include "start.h"
 #include "zlink.h"
@@ -81,8 +82,7 @@ __attribute__ ((constructor)) static void watch_fork (void)
 
 int zlink_has (const char *capability)
 {
-    static const char *const capabilities[] = {"stream", "tcp", "ipc",
-                                               "tls",    "ws",  "wss"};
+    static const char *const capabilities[] = {"stream", ZL_TRANSPORTS};
 
     if (!capability)
         return 0;

@@ -2,6 +2,8 @@
 
 package endpoint
 
+//go:generate go run ./print ../..
+
 // Scheme is one kind of transport: a row of the table below. Everything that differs
 // between transports follows from their rows.
 type Scheme struct {
