@@ -1,7 +1,12 @@
 // spin: -DSAFETY -DCOLLAPSE -E
-// mutate: who gives the role up does not look at the list: s/^    :: head == NODE -> tryFlush (got, was)/    :: false -> skip/
-// mutate: a flusher has nobody summoned who was sure of a driver: s/:: was -> summon ()/:: false -> skip/
-// mutate: a flusher does not look at the list when it has left: s/^            :: head == NODE$/            :: false -> skip/
+// mutate: who gives the role up does not look at the list: s/^    :: head == NODE -> tryFlush (got, was, more, enough)/    :: false -> skip/
+// mutate: a flusher has nobody summoned who was sure of a driver: s/:: was || more || /:: more || /
+// mutate: a flusher leaves what its turn was too short for, and summons nobody: s/:: was || more || /:: was || /
+// mutate: a flusher does not look at the list when it has left: s/^            :: head == NODE \&\& !more.*/            :: false/
+// mutate: a flusher that has written often enough summons nobody: s/ || enough -> summon/ -> summon/
+// mutate: the shard's thread hands over what its turn was too short for: s/^                :: more -> give = false/                :: false -> skip/
+// mutate: the shard's thread sleeps while something is left: s/^                :: more -> look (came)/                :: false -> skip/
+// mutate: a caller that drives sleeps while something is left: s/:: late || polls || more ->/:: late || polls ->/
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Sends from any thread (core/engine/driver.go: TryFlush, Want, Summon, Leave):
  * senders put a session on the dirty list and look for a driver; a thread that
@@ -9,15 +14,24 @@
  * role, sleeps until it is woken; the shard's thread drives when it is
  * summoned, and gives the role up when it wakes a receive call.
  *
+ * A turn of writing may be too short (core/engine/turn.go): what is left is on a
+ * list of the driver's own, of which no sender knows. Every driver begins with it,
+ * none sleeps while something is on it, the shard's thread does not hand it over,
+ * and a flusher that leaves some summons that thread.
+ *
  * The clock may tick, but not often enough to rely on. Shown: when nothing moves
  * any more, no message is on the list, unless the receiver has something to
- * come back for; and when the receiver sleeps, somebody drives.
+ * come back for; nothing is left but by a caller, who is expected back within a
+ * tick; and when the receiver sleeps, somebody drives.
  *
  * Assumed: a receiver that got something calls again until there is nothing.
  *
- * Two senders of one message each need CALLS 1 and 3 GiB; they were checked too,
- * without a tick. One sender meets the other flushers: the receiver and the
- * shard's thread, who look at the list when they have left the role. */
+ * Each run has one of three things: a tick, a turn that is too short, or a flusher
+ * that has written often enough. Two of them in one run were checked too, with
+ * three times as many states; and two senders of one message each, which need one
+ * call of the receiver, no tick and 3 GiB. One sender meets the other flushers: the
+ * receiver and the shard's thread, who look at the list when they have left the
+ * role. */
 
 #define NIL 0
 #define NODE 1
@@ -28,9 +42,10 @@
 #define CALLER 2
 #define FLUSHER 3
 
+#define NOBODY 4 /* who left something to write */
+
 #define SENDERS 1
 #define MESSAGES 2
-#define CALLS 2
 
 byte head = NIL;   /* the dirty list */
 byte inbox = NIL;  /* the socket's */
@@ -38,7 +53,10 @@ byte driver = NONE;
 byte drivers = 0;  /* who really drives */
 bool wake = false; /* the poller's eventfd */
 byte events = 1;   /* what the world will send */
-byte ticks = 1;    /* of the clock */
+byte ticks = 0;    /* of the clock */
+byte left = NOBODY; /* who left something to write that the kernel would take */
+byte shorts = 0;   /* turns of writing that are too short */
+byte often = 0;    /* flushers who have written often enough when they leave */
 bool moved = false; /* drives has changed since the thread looked */
 bool wanted = false, summoned = false, resting = false;
 bool signal_ = false;   /* the waiter of the shard's thread */
@@ -59,12 +77,24 @@ inline take (who, got)
 
 inline leave () { atomic { drivers--; driver = NONE } }
 
-inline flushDirty ()
+/* Writes what is left, and then what senders queued, as far as a turn goes; more:
+ * not all of it. */
+inline flushDirty (who, more)
 {
     atomic {
         assert (drivers == 1);
+        more = false;
         if
-        :: head == NODE -> head = NIL
+        :: head == NODE || left != NOBODY ->
+            if
+            :: head == NODE -> head = NIL
+            :: else
+            fi;
+            left = NOBODY;
+            if
+            :: shorts > 0 -> shorts--; left = who; more = true
+            :: true
+            fi
         :: else
         fi
     }
@@ -72,40 +102,46 @@ inline flushDirty ()
 
 inline summon () { summoned = true; signal_ = true }
 
-inline tryFlush (got, was)
+inline tryFlush (got, was, more, enough)
 {
     do
     :: take (FLUSHER, got);
         if
         :: got ->
-            flushDirty ();
+            flushDirty (FLUSHER, more);
             leave ();
-            atomic { was = wanted; wanted = false };
+            atomic { was = wanted; wanted = false; if :: often > 0 -> often--; enough = true :: true fi };
             if
-            :: was -> summon ()
+            :: was || more || enough -> summon ()
             :: else
             fi;
             if
-            :: head == NODE
+            :: head == NODE && !more && !enough
             :: else -> break
             fi
         :: else -> break
         fi
     od;
-    atomic { got = false; was = false } /* here and below: fewer states */
+    atomic { got = false; was = false; more = false; enough = false } /* here and below: fewer states */
 }
 
 /* flushLeft */
-inline flushLeft (got, was)
+inline flushLeft (got, was, more, enough)
 {
     if
-    :: head == NODE -> tryFlush (got, was)
+    :: head == NODE -> tryFlush (got, was, more, enough)
     :: else
     fi
 }
 
+/* Shard.poll: a look that does not wait; got: a run came. */
+inline look (got)
+{
+    atomic { wake = false; got = false; if :: events > 0 -> events--; got = true :: else fi }
+}
+
 /* Shard.sleep: mark, look, wait, unmark; got: a run came. */
-inline kernel (look, got)
+inline kernel (looks, got)
 {
     got = false;
     atomic {
@@ -115,10 +151,10 @@ inline kernel (look, got)
         fi
     };
     if
-    :: head != ASLEEP || (look && inbox == NODE)
+    :: head != ASLEEP || (looks && inbox == NODE)
     :: else ->
         (wake || events > 0);
-        atomic { wake = false; if :: events > 0 -> events--; got = true :: else fi }
+        look (got)
     fi;
     atomic {
         if
@@ -143,7 +179,7 @@ inline deliver (old, give)
 proctype sender ()
 {
     byte old, sent = 0;
-    bool got, was;
+    bool got, was, more, enough;
 again:
     sent++;
     atomic { old = head; head = NODE };
@@ -155,7 +191,7 @@ again:
         :: else ->
             if
             :: inbox == NODE
-            :: else -> tryFlush (got, was)
+            :: else -> tryFlush (got, was, more, enough)
             fi
         fi
     fi;
@@ -166,13 +202,13 @@ again:
     fi
 }
 
-active proctype receiver ()
+proctype receiver (byte most) /* calls */
 {
     byte calls = 0, old;
-    bool got, was, came, late, owes, polls;
+    bool got, was, more, enough, came, late, owes, polls;
     do
-    :: calls < CALLS || owes ->
-        atomic { calls = calls + (calls < CALLS); owes = false };
+    :: calls < most || owes ->
+        atomic { calls = calls + (calls < most); owes = false };
         if
         :: late = false; polls = false
         :: late = true; polls = false
@@ -187,11 +223,9 @@ active proctype receiver ()
                 moved = true;
                 wanted = false;
                 do /* Drive */
-                :: flushDirty ();
-                    came = false;
+                :: flushDirty (CALLER, more);
                     if
-                    :: late || polls ->
-                        atomic { wake = false; if :: events > 0 -> events--; came = true :: else fi }
+                    :: late || polls || more -> look (came)
                     :: else -> kernel (true, came)
                     fi;
                     if
@@ -209,7 +243,7 @@ active proctype receiver ()
                 :: resting -> signal_ = true
                 :: else
                 fi;
-                flushLeft (got, was);
+                flushLeft (got, was, more, enough);
                 if
                 :: inbox == NODE || late -> break
                 :: polls /* looked once, and sleeps now */
@@ -263,7 +297,7 @@ awake:
 active proctype thread ()
 {
     byte old;
-    bool got, was, came, give, called;
+    bool got, was, more, enough, came, give, called;
 end:
     do
     :: take (THREAD, got);
@@ -274,17 +308,24 @@ end:
             do
             :: give -> break
             :: else ->
-                flushDirty ();
-                kernel (false, came);
+                flushDirty (THREAD, more);
+                if
+                :: more -> look (came)
+                :: else -> kernel (false, came)
+                fi;
                 if
                 :: came -> deliver (old, give)
+                :: else
+                fi;
+                if
+                :: more -> give = false
                 :: else
                 fi
             od;
             leave ();
             if
             :: inbox == ASLEEP -> goto again
-            :: else -> flushLeft (got, was)
+            :: else -> flushLeft (got, was, more, enough)
             fi
         :: else ->
             wanted = true; /* Want */
@@ -336,12 +377,18 @@ active proctype judge ()
 {
     timeout;
     assert (head != NODE || inbox == NODE || hand);
+    assert (left == NOBODY || left == CALLER && driver != CALLER);
     assert (!sleeping || driver == THREAD)
 }
 
 init
 {
     atomic {
+        if
+        :: shorts = 1; run receiver (1)
+        :: often = 1; run receiver (1)
+        :: ticks = 1; run receiver (2)
+        fi;
         run sender ();
 #if SENDERS > 1
         run sender ()
