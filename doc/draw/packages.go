@@ -26,8 +26,8 @@ var house = [][]room{
 		{"core/endpoint", "driver", 210, 180, "texts of endpoints,", "and addresses"},
 		{"core/wait", "driver", 410, 180, "one thread waits", "for signals of others"},
 		{"core/shm", "shared", 610, 230, "what C and Go share:", "queues, pools, protocols"}},
-	{{"core/errno", "driver", 130, 220, "error numbers,", "with a sentence"},
-		{"core/sys", "driver", 520, 260, "all that the system is", "asked for: the port"}},
+	{{"core/errno", "driver", 140, 210, "error numbers,", "with a sentence"},
+		{"core/sys", "driver", 430, 250, "all that the system is", "asked for: the port"}},
 }
 
 // room is one package: its folder, its colour, its place on the floor, and what it is.
@@ -205,8 +205,8 @@ func outside(c *canvas, at map[string]area, bottom int) {
 	c.arrow("back both", capi.x+capi.w, side, 930, side, 930, shm.y+shm.h/2, shm.x+shm.w, shm.y+shm.h/2)
 	c.text(706, side-10, "start", "faint", "the same structures in C:")
 	c.text(706, side+18, "start", "faint", "no call for most messages")
-	c.text(806, sys.y+sys.h/2, "start", "faint", "core: pure Go,")
-	c.text(806, sys.y+sys.h/2+lineStep, "start", "faint", "without cgo")
+	c.text(26, sys.y+sys.h/2, "start", "faint", "core: pure Go,")
+	c.text(26, sys.y+sys.h/2+lineStep, "start", "faint", "without cgo")
 	for _, n := range []struct{ folder, knows, more string }{
 		{"core/sockets/stream", "must not know descriptors'", "bytes, nor C"},
 		{"core/sockets", "must not know routing ids,", "frames, nor C"},
