@@ -30,7 +30,7 @@ copy_tree() {
 
 # run_test KIND ARG...: runs one test of the copy; its output goes to test.log.
 run_test() {
-    local kind=$1 race=0 targets
+    local kind=$1 race=0 dir options
     shift
     case $kind in
         go)
@@ -38,14 +38,15 @@ run_test() {
             (cd "$tree" && CGO_ENABLED=$race timeout "$time_limit_s" \
                 go test -count=1 ${3:+-race} -run "^$2\$" "$1") >"$work/test.log" 2>&1
             ;;
-        c)
-            targets=("$1")
-            (cd "$tree" && cmake -S . -B "$work/build" &&
-                cmake --build "$work/build" --parallel 2 --target "${targets[@]}") >"$work/build.log" 2>&1 || {
+        c | no_hot)
+            dir=$work/build options=()
+            [ "$kind" = c ] || dir=$work/no_hot options=(-DZLINK_NO_HOT=ON)
+            (cd "$tree" && cmake -S . -B "$dir" "${options[@]}" &&
+                cmake --build "$dir" --parallel 2 --target "$1") >"$work/build.log" 2>&1 || {
                 echo "it does not build: $(grep -m 1 -E 'error' "$work/build.log")"
                 return 0
             }
-            (cd "$work/build" && TSAN_OPTIONS=halt_on_error=1 timeout "$time_limit_s" \
+            (cd "$dir" && TSAN_OPTIONS=halt_on_error=1 timeout "$time_limit_s" \
                 "bin/$1" "${@:2}") >"$work/test.log" 2>&1
             ;;
         *)
