@@ -9,33 +9,6 @@
 #define QUEUED_BODY_BYTES 10000
 #define SMALL_BUFFER_BYTES 65536
 
-typedef struct fixture_t
-{
-    void *ctx;
-    void *server;
-    int port;
-    int fd;
-    zlink_routing_id_t id;
-} fixture_t;
-
-static fixture_t open_fixture (void)
-{
-    fixture_t f;
-    f.ctx = zt_ctx ();
-    f.server = zt_socket (f.ctx);
-    f.port = zt_bind (f.server);
-    f.fd = zt_client (f.port);
-    zt_expect_connect (f.server, &f.id);
-    return f;
-}
-
-static void close_fixture (fixture_t *f)
-{
-    close (f->fd);
-    zt_close (f->server);
-    zt_term (f->ctx);
-}
-
 static void expect_unreachable (void *s, const void *id, size_t size)
 {
     int rc = zlink_send (s, id, size, ZLINK_SNDMORE);
@@ -47,7 +20,7 @@ static void expect_unreachable (void *s, const void *id, size_t size)
 }
 
 /* The connection works, and nothing came before this message. */
-static void expect_delivery (fixture_t *f)
+static void expect_delivery (zt_pair_t *f)
 {
     uint8_t body[16];
     zt_send (f->server, &f->id, "delivered", 9);
@@ -57,7 +30,7 @@ static void expect_delivery (fixture_t *f)
 
 static void unknown_peers (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t long_id[255];
 
     expect_unreachable (f.server, "\xde\xad\xbe\xef", 4);
@@ -71,12 +44,12 @@ static void unknown_peers (void)
     memset (long_id, 'x', sizeof long_id);
     expect_unreachable (f.server, long_id, sizeof long_id);
     expect_delivery (&f);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static void gone_peer (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     int fd = zt_client (f.port);
     zlink_routing_id_t gone;
 
@@ -85,12 +58,12 @@ static void gone_peer (void)
     zt_expect_disconnect (f.server, &gone);
     expect_unreachable (f.server, gone.data, gone.size);
     expect_delivery (&f);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static void wrong_first_frames (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_msg_t msg;
 
     CHECK_FAIL (zlink_send (f.server, "", 0, ZLINK_SNDMORE), EINVAL);
@@ -110,7 +83,7 @@ static void wrong_first_frames (void)
     uint8_t body[8];
     CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), 4);
     expect_delivery (&f);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* More is queued than the kernel takes. */
@@ -118,7 +91,7 @@ static void zero_body_closes_the_peer (void)
 {
     static const uint8_t close_peer = 0;
     static uint8_t body[QUEUED_BODY_BYTES];
-    fixture_t f;
+    zt_pair_t f;
 
     f.ctx = zt_ctx ();
     f.server = zt_socket (f.ctx);
@@ -144,7 +117,7 @@ static void zero_body_closes_the_peer (void)
     f.fd = zt_client (f.port);
     zt_expect_connect (f.server, &f.id);
     expect_delivery (&f);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* From the order on nothing more is taken for the peer, and a peer that was
@@ -182,7 +155,7 @@ static void nothing_after_the_order_to_close (void)
 
 static void port_in_use (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     void *other = zt_socket (f.ctx);
     int port, listener = zt_listen (&port);
 
@@ -201,7 +174,7 @@ static void port_in_use (void)
     zt_bind (other);
     zt_close (other);
     expect_delivery (&f);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* A failure that has nothing to add does not show the sentence of another. */
@@ -236,7 +209,7 @@ static bool refused (int port)
 
 static void unbind (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_routing_id_t id;
     uint8_t body[16];
 
@@ -256,12 +229,12 @@ static void unbind (void)
     CHECK_OK (zlink_bind (f.server, zt_endpoint (f.port)));
     int fd = zt_client (f.port);
     close (fd);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static void disconnect (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     void *client = zt_socket (f.ctx);
     zlink_routing_id_t at_server, at_client;
 
@@ -280,7 +253,7 @@ static void disconnect (void)
     zt_expect_silence (f.server, 300);
     expect_delivery (&f);
     zt_close (client);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* Sizes that the length field cannot tell, up to such as no memory has. */
@@ -290,7 +263,7 @@ static void sizes_beyond_the_length_field (void)
                                    SIZE_MAX - 3, SIZE_MAX};
     static uint8_t byte;
     zlink_msg_t msg;
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     void *fast = zt_socket (f.ctx);
     zlink_routing_id_t id;
 
@@ -315,7 +288,7 @@ static void sizes_beyond_the_length_field (void)
         CHECK_OK (zlink_msg_close (&msg));
     }
     zt_close (fast);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static const zt_case_t cases[] = {

@@ -9,27 +9,7 @@
 #define ROUNDS 20
 #define MAX_BODY_BYTES 70000
 
-typedef struct fixture_t
-{
-    void *ctx;
-    void *server;
-    int port;
-    int fd;
-    zlink_routing_id_t id;
-} fixture_t;
-
-static fixture_t open_fixture (void)
-{
-    fixture_t f;
-    f.ctx = zt_ctx ();
-    f.server = zt_socket (f.ctx);
-    f.port = zt_bind (f.server);
-    f.fd = zt_client (f.port);
-    zt_expect_connect (f.server, &f.id);
-    return f;
-}
-
-static void close_fixture (fixture_t *f)
+static void close_pair (zt_pair_t *f)
 {
     close (f->fd);
     zt_expect_disconnect (f->server, &f->id);
@@ -39,7 +19,7 @@ static void close_fixture (fixture_t *f)
 
 static void recv_truncates (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t body[100], buf[16];
 
     zt_fill (body, sizeof body, 1);
@@ -58,7 +38,7 @@ static void recv_truncates (void)
     zt_write_frame (f.fd, "measured", 8);
     CHECK_EQ (zlink_recv (f.server, buf, sizeof buf, 0), 4);
     CHECK_EQ (zlink_recv (f.server, buf, 0, 0), 8);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 static void msg_recv_never_truncates (void)
@@ -67,7 +47,7 @@ static void msg_recv_never_truncates (void)
     {
         size = 1 << 20
     };
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t *body = malloc (size);
 
     CHECK (body != NULL);
@@ -75,12 +55,12 @@ static void msg_recv_never_truncates (void)
     zt_write_frame (f.fd, body, size);
     zt_expect (f.server, &f.id, body, size);
     free (body);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 static void empty_bodies (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t body[8];
 
     zt_write_frame (f.fd, NULL, 0);
@@ -92,12 +72,12 @@ static void empty_bodies (void)
     CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), 0);
     CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), 4);
     CHECK_MEM (body, "yard", 4);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 static void one_byte_bodies (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t body[8];
 
     for (int value = 0; value < 256; value++) {
@@ -110,7 +90,7 @@ static void one_byte_bodies (void)
         CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), 1);
         CHECK_EQ (body[0], byte);
     }
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 typedef struct writer_t
@@ -129,7 +109,7 @@ static void *write_body (void *arg)
 
 static void huge_bodies (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t *body = malloc (HUGE_BYTES);
     uint8_t *answer = malloc (HUGE_BYTES);
 
@@ -147,7 +127,7 @@ static void huge_bodies (void)
     CHECK (zt_filled (answer, HUGE_BYTES, 4));
     free (body);
     free (answer);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 static void byte_by_byte (void)
@@ -157,7 +137,7 @@ static void byte_by_byte (void)
     {
         size = 19
     };
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t buf[8];
 
     for (int i = 0; i < size; i++) {
@@ -167,7 +147,7 @@ static void byte_by_byte (void)
         zt_pause_ms (2);
     }
     zt_expect (f.server, &f.id, frame + 4, size - 4);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 static void many_frames_in_one_segment (void)
@@ -176,7 +156,7 @@ static void many_frames_in_one_segment (void)
     {
         frame_bytes = 4 + FRAME_BODY_BYTES
     };
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     uint8_t *segment = malloc (MANY_FRAMES * frame_bytes);
 
     CHECK (segment != NULL);
@@ -189,11 +169,11 @@ static void many_frames_in_one_segment (void)
         zt_expect (f.server, &f.id, segment + i * frame_bytes + 4,
                    FRAME_BODY_BYTES);
     free (segment);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 /* Sends a frame, takes it at the server, echoes it and checks the echo. */
-static void round_trip (fixture_t *f, size_t size)
+static void round_trip (zt_pair_t *f, size_t size)
 {
     static uint8_t body[MAX_BODY_BYTES], answer[MAX_BODY_BYTES];
     zt_fill (body, size, (uint32_t) size);
@@ -206,7 +186,7 @@ static void round_trip (fixture_t *f, size_t size)
 
 static void sizes_around_powers_of_two (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     for (size_t power = 1; power <= 65536; power *= 2) {
         if (power > 2)
             round_trip (&f, power - 1);
@@ -217,7 +197,7 @@ static void sizes_around_powers_of_two (void)
             round_trip (&f, power - 4);
     }
     round_trip (&f, MAX_BODY_BYTES);
-    close_fixture (&f);
+    close_pair (&f);
 }
 
 static void interleaved_clients (void)

@@ -13,66 +13,46 @@
 #define FAST_BODY_BYTES 1000
 #define MAX_WRITTEN_BYTES (16u << 20)
 
-typedef struct fixture_t
+static zt_pair_t open_pair (void)
 {
-    void *ctx;
-    void *server;
-    int fd;
-    zlink_routing_id_t id;
-    uint32_t accepted;
-} fixture_t;
-
-static fixture_t open_fixture (void)
-{
-    fixture_t f;
-    f.ctx = zt_ctx ();
-    f.server = zt_socket (f.ctx);
-    f.accepted = 0;
+    zt_pair_t f = zt_pair_begin ();
     zt_set_int (f.server, ZLINK_SNDHWM, HWM_MESSAGES);
     zt_set_int (f.server, ZLINK_RCVHWM, HWM_MESSAGES);
     zt_set_int (f.server, ZLINK_SNDBUF, SMALL_BUFFER_BYTES);
     zt_set_int (f.server, ZLINK_RCVBUF, SMALL_BUFFER_BYTES);
-    f.fd = zt_small_client (zt_bind (f.server));
-    zt_expect_connect (f.server, &f.id);
+    zt_pair_join (&f, zt_small_client);
     return f;
 }
 
-static void close_fixture (fixture_t *f)
-{
-    close (f->fd);
-    zt_close (f->server);
-    zt_term (f->ctx);
-}
-
-/* Sends message number f->accepted. */
-static bool send_next (fixture_t *f, int flags)
+/* Sends message number f->sent. */
+static bool send_next (zt_pair_t *f, int flags)
 {
     uint8_t body[BODY_BYTES];
-    zt_fill (body, sizeof body, f->accepted);
+    zt_fill (body, sizeof body, f->sent);
     if (!zt_try_send (f->server, &f->id, body, sizeof body, flags))
         return false;
-    f->accepted++;
+    f->sent++;
     return true;
 }
 
 /* Sends until every try is refused with EAGAIN. */
-static void send_until_refused (fixture_t *f, int flags)
+static void send_until_refused (zt_pair_t *f, int flags)
 {
     while (send_next (f, flags))
-        CHECK (f->accepted < MAX_ACCEPTED);
+        CHECK (f->sent < MAX_ACCEPTED);
     CHECK_EQ (errno, EAGAIN);
 }
 
 /* Sends until the peer that does not read has stopped everything: the queue
  * is full, and the kernel has taken nothing for two time-outs. */
-static void fill_queue (fixture_t *f)
+static void fill_queue (zt_pair_t *f)
 {
     int refused = 0;
     zt_set_int (f->server, ZLINK_SNDTIMEO, TIMEOUT_MS);
     while (refused < 2) {
         double start = zt_now_ms ();
         if (send_next (f, 0)) {
-            CHECK (f->accepted < MAX_ACCEPTED);
+            CHECK (f->sent < MAX_ACCEPTED);
             refused = 0;
             continue;
         }
@@ -80,11 +60,11 @@ static void fill_queue (fixture_t *f)
         CHECK_WAITED (start, TIMEOUT_MS - 10);
         refused++;
     }
-    CHECK_RANGE (f->accepted, HWM_MESSAGES, MAX_ACCEPTED);
+    CHECK_RANGE (f->sent, HWM_MESSAGES, MAX_ACCEPTED);
     zt_set_int (f->server, ZLINK_SNDTIMEO, -1);
 }
 
-static void read_accepted (fixture_t *f, uint32_t first, uint32_t end)
+static void read_accepted (zt_pair_t *f, uint32_t first, uint32_t end)
 {
     uint8_t body[BODY_BYTES];
     for (uint32_t i = first; i < end; i++) {
@@ -94,18 +74,18 @@ static void read_accepted (fixture_t *f, uint32_t first, uint32_t end)
 }
 
 /* Ends the connection after what is queued: nothing may come but that. */
-static void finish (fixture_t *f)
+static void finish (zt_pair_t *f)
 {
     static const uint8_t close_peer = 0;
     zt_send (f->server, &f->id, &close_peer, 1);
     zt_expect_eof (f->fd);
     zt_expect_disconnect (f->server, &f->id);
-    close_fixture (f);
+    zt_pair_end (f);
 }
 
 static void sndhwm_refuses (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = open_pair ();
 
     send_until_refused (&f, ZLINK_DONTWAIT);
     fill_queue (&f);
@@ -114,18 +94,18 @@ static void sndhwm_refuses (void)
     zt_set_int (f.server, ZLINK_SNDTIMEO, 0);
     send_until_refused (&f, 0);
 
-    uint32_t refused_at = f.accepted;
+    uint32_t refused_at = f.sent;
     read_accepted (&f, 0, refused_at);
     zt_set_int (f.server, ZLINK_SNDTIMEO, 30000);
     CHECK (send_next (&f, 0));
-    read_accepted (&f, refused_at, f.accepted);
+    read_accepted (&f, refused_at, f.sent);
     finish (&f);
 }
 
 /* A full peer does not stop sends to another one. */
 static void full_queue_of_one_peer (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = open_pair ();
     zlink_routing_id_t other;
     uint8_t body[16];
     int fd = zt_client (zt_bind (f.server));
@@ -135,7 +115,7 @@ static void full_queue_of_one_peer (void)
     zt_send (f.server, &other, "not you", 7);
     CHECK_EQ (zt_read_frame (fd, body, sizeof body), 7);
     CHECK_MEM (body, "not you", 7);
-    read_accepted (&f, 0, f.accepted);
+    read_accepted (&f, 0, f.sent);
     close (fd);
     zt_expect_disconnect (f.server, &other);
     finish (&f);
@@ -143,7 +123,7 @@ static void full_queue_of_one_peer (void)
 
 typedef struct sender_t
 {
-    fixture_t *fixture;
+    zt_pair_t *fixture;
     atomic_bool done;
 } sender_t;
 
@@ -160,7 +140,7 @@ static void *send_one (void *arg)
 static uint32_t start_blocked_send (sender_t *sender, pthread_t *thread)
 {
     for (;;) {
-        uint32_t number = sender->fixture->accepted;
+        uint32_t number = sender->fixture->sent;
         CHECK (number < MAX_ACCEPTED);
         atomic_store (&sender->done, false);
         *thread = zt_thread (send_one, sender);
@@ -173,7 +153,7 @@ static uint32_t start_blocked_send (sender_t *sender, pthread_t *thread)
 
 static void blocked_send_is_released (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = open_pair ();
     sender_t sender = {&f, false};
     pthread_t thread;
 
@@ -181,15 +161,15 @@ static void blocked_send_is_released (void)
     uint32_t number = start_blocked_send (&sender, &thread);
     read_accepted (&f, 0, number);
     zt_join (thread);
-    CHECK_EQ (f.accepted, number + 1);
-    read_accepted (&f, number, f.accepted);
+    CHECK_EQ (f.sent, number + 1);
+    read_accepted (&f, number, f.sent);
     finish (&f);
 }
 
 /* A blocked send to a peer that vanishes fails instead of waiting on. */
 static void blocked_send_to_vanishing_peer (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = open_pair ();
 
     fill_queue (&f);
     zt_reset (f.fd);
@@ -264,7 +244,7 @@ static void *write_rest (void *arg)
 
 static void rcvhwm_pushes_back (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = open_pair ();
     uint8_t body[FAST_BODY_BYTES];
     rest_t rest = {f.fd, write_until_pushed_back (f.fd)};
     uint64_t frames = rest.offset / (4 + FAST_BODY_BYTES) + 1;
@@ -277,14 +257,14 @@ static void rcvhwm_pushes_back (void)
     }
     zt_expect_disconnect (f.server, &f.id);
     zt_join (thread);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* A connection that waits at RCVHWM and is then reset loses nothing that the
  * socket already holds, and ends with its event. */
 static void reset_while_pushed_back (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = open_pair ();
     zlink_routing_id_t id;
     uint8_t body[FAST_BODY_BYTES];
     uint32_t received = 0;

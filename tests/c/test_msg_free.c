@@ -11,29 +11,12 @@ enum
     SIZES = sizeof sizes / sizeof *sizes
 };
 
-typedef struct fixture_t
+static zt_pair_t open_pair (int send_hwm)
 {
-    void *ctx, *server;
-    int fd;
-    zlink_routing_id_t id;
-} fixture_t;
-
-static fixture_t open_fixture (int send_hwm)
-{
-    fixture_t f;
-    f.ctx = zt_ctx ();
-    f.server = zt_socket (f.ctx);
+    zt_pair_t f = zt_pair_begin ();
     zt_set_int (f.server, ZLINK_SNDHWM, send_hwm);
-    f.fd = zt_small_client (zt_bind (f.server));
-    zt_expect_connect (f.server, &f.id);
+    zt_pair_join (&f, zt_small_client);
     return f;
-}
-
-static void close_fixture (fixture_t *f)
-{
-    close (f->fd);
-    zt_close (f->server);
-    zt_term (f->ctx);
 }
 
 static atomic_int freed;
@@ -77,7 +60,7 @@ static void close_kept (zlink_msg_t *msg, size_t size)
     CHECK_EQ (atomic_load (&freed), 1);
 }
 
-static void send_id (fixture_t *f)
+static void send_id (zt_pair_t *f)
 {
     CHECK_EQ (zlink_send (f->server, f->id.data, f->id.size, ZLINK_SNDMORE),
               f->id.size);
@@ -87,7 +70,7 @@ static void send_id (fixture_t *f)
 static void refused (void)
 {
     for (int i = 0; i < SIZES; i++) {
-        fixture_t f = open_fixture (1000);
+        zt_pair_t f = open_pair (1000);
         zlink_msg_t msg;
 
         init (&msg, sizes[i]);
@@ -113,7 +96,7 @@ static void refused (void)
 
 /* Sends until the queue is full; returns how many went, and leaves the refused
  * one in msg. */
-static int fill (fixture_t *f, size_t size, zlink_msg_t *msg)
+static int fill (zt_pair_t *f, size_t size, zlink_msg_t *msg)
 {
     atomic_store (&freed, 0);
     for (int sent = 0;; sent++) {
@@ -137,7 +120,7 @@ static void given_up (void)
 {
     for (int way = 0; way < 3; way++)
         for (int i = 0; i < SIZES; i++) {
-            fixture_t f = open_fixture (4);
+            zt_pair_t f = open_pair (4);
             zlink_msg_t msg;
             zt_set_int (f.server, ZLINK_LINGER, 0);
             int sent = fill (&f, sizes[i], &msg);
@@ -167,7 +150,7 @@ static void given_up (void)
 static void sent_then_closed (void)
 {
     for (int i = 0; i < SIZES; i++) {
-        fixture_t f = open_fixture (1000);
+        zt_pair_t f = open_pair (1000);
         uint8_t *body = malloc (sizes[i]);
         zlink_msg_t msg;
 
@@ -181,7 +164,7 @@ static void sent_then_closed (void)
         free (body);
         /* What is left in the caller's hands is an empty message. */
         CHECK_OK (zlink_msg_close (&msg));
-        close_fixture (&f);
+        zt_pair_end (&f);
         CHECK_EQ (atomic_load (&freed), 1);
     }
 }
@@ -192,7 +175,7 @@ static void copies (void)
 {
     for (int way = 0; way < 3; way++)
         for (int i = 0; i < SIZES; i++) {
-            fixture_t f = open_fixture (1000);
+            zt_pair_t f = open_pair (1000);
             uint8_t *body = malloc (sizes[i]);
             zlink_msg_t msg, copy;
 
@@ -214,7 +197,7 @@ static void copies (void)
             }
             CHECK_OK (zlink_msg_close (&copy));
             ZT_UNTIL (atomic_load (&freed) == 1);
-            close_fixture (&f);
+            zt_pair_end (&f);
             CHECK_EQ (atomic_load (&freed), 1);
             free (body);
         }
@@ -236,7 +219,7 @@ static void moved (void)
 static void received_into (void)
 {
     for (int i = 0; i < SIZES; i++) {
-        fixture_t f = open_fixture (1000);
+        zt_pair_t f = open_pair (1000);
         zlink_msg_t msg;
 
         init (&msg, sizes[i]);
@@ -249,14 +232,14 @@ static void received_into (void)
         CHECK_EQ (zlink_msg_recv (&msg, f.server, 0), 4);
         CHECK_OK (zlink_msg_close (&msg));
         CHECK_EQ (atomic_load (&freed), 1);
-        close_fixture (&f);
+        zt_pair_end (&f);
     }
 }
 
 /* As a routing id, and as the body that closes the peer. */
 static void id_and_end (void)
 {
-    fixture_t f = open_fixture (1000);
+    zt_pair_t f = open_pair (1000);
     zlink_msg_t id, end;
 
     init (&id, 4);
@@ -268,7 +251,7 @@ static void id_and_end (void)
     CHECK_OK (zlink_msg_close (&id));
     CHECK_OK (zlink_msg_close (&end));
     zt_expect_eof (f.fd);
-    close_fixture (&f);
+    zt_pair_end (&f);
     CHECK_EQ (atomic_load (&freed), 2);
 }
 

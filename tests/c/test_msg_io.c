@@ -4,31 +4,6 @@
 
 #define LARGE_BYTES (1 << 20)
 
-typedef struct fixture_t
-{
-    void *ctx;
-    void *server;
-    int fd;
-    zlink_routing_id_t id;
-} fixture_t;
-
-static fixture_t open_fixture (void)
-{
-    fixture_t f;
-    f.ctx = zt_ctx ();
-    f.server = zt_socket (f.ctx);
-    f.fd = zt_client (zt_bind (f.server));
-    zt_expect_connect (f.server, &f.id);
-    return f;
-}
-
-static void close_fixture (fixture_t *f)
-{
-    close (f->fd);
-    zt_close (f->server);
-    zt_term (f->ctx);
-}
-
 static void count_free (void *data, void *hint)
 {
     free (data);
@@ -52,7 +27,7 @@ static void init_id (zlink_msg_t *msg, const zlink_routing_id_t *id)
 }
 
 /* Sends id and body as messages; both are empty afterwards. */
-static void send_msg (fixture_t *f, zlink_msg_t *body)
+static void send_msg (zt_pair_t *f, zlink_msg_t *body)
 {
     zlink_msg_t id;
     int size = (int) zlink_msg_size (body);
@@ -76,7 +51,7 @@ static void read_filled (int fd, size_t size, uint32_t seed)
 static void sent_data_is_freed_once (void)
 {
     static const size_t sizes[] = {2, 33, 1000, 70000, LARGE_BYTES};
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
 
     for (uint32_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         atomic_int freed = 0;
@@ -89,7 +64,7 @@ static void sent_data_is_freed_once (void)
         zt_pause_ms (5);
         CHECK_EQ (atomic_load (&freed), 1);
     }
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static void sent_copies (void)
@@ -98,7 +73,7 @@ static void sent_copies (void)
     {
         copies = 4
     };
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     atomic_int freed = 0;
     zlink_msg_t msg, copy;
 
@@ -114,14 +89,14 @@ static void sent_copies (void)
     CHECK (zt_filled (zlink_msg_data (&msg), LARGE_BYTES, 9));
     CHECK_OK (zlink_msg_close (&msg));
     ZT_UNTIL (atomic_load (&freed) == 1);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* What could not be sent is the caller's, as it was. */
 static void failed_sends (void)
 {
     static const size_t sizes[] = {5, LARGE_BYTES};
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
 
     for (uint32_t i = 0; i < 2; i++) {
         atomic_int freed = 0;
@@ -141,7 +116,7 @@ static void failed_sends (void)
         CHECK_OK (zlink_msg_close (&body));
         ZT_UNTIL (atomic_load (&freed) == 1);
     }
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* Queued for a peer that goes away: freed all the same. */
@@ -151,7 +126,7 @@ static void unsent_data_is_freed (void)
     {
         count = 32
     };
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     atomic_int freed = 0;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -171,7 +146,7 @@ static void unsent_data_is_freed (void)
 static void constant_data (void)
 {
     static const char text[] = "never changes";
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     char body[32];
 
     CHECK_EQ (
@@ -179,12 +154,12 @@ static void constant_data (void)
     CHECK_EQ (zlink_send_const (f.server, text, sizeof text, 0), sizeof text);
     CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), sizeof text);
     CHECK_STR (body, text);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static void uninitialised_messages (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_msg_t zeroed;
 
     memset (&zeroed, 0, sizeof zeroed);
@@ -192,12 +167,12 @@ static void uninitialised_messages (void)
     zt_send (f.server, &f.id, "still afresh", 12);
     char body[16];
     CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), 12);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 static void received_properties (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_msg_t id, body;
 
     CHECK_OK (zlink_msg_init (&id));
@@ -215,13 +190,13 @@ static void received_properties (void)
     CHECK_FAIL (zlink_msg_get (&body, 9999), EINVAL);
     CHECK_OK (zlink_msg_close (&id));
     CHECK_OK (zlink_msg_close (&body));
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* The peer's address is on both frames, and goes along with copies and moves. */
 static void peer_address (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_msg_t id, copy, moved;
 
     CHECK_OK (zlink_msg_init (&id));
@@ -242,13 +217,13 @@ static void peer_address (void)
     CHECK_STR (zlink_msg_gets (&moved, "Peer-Address"), "127.0.0.1");
     CHECK_OK (zlink_msg_close (&moved));
     CHECK_OK (zlink_msg_close (&id));
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* Around every limit between the ways a message is kept, both directions. */
 static void sizes (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     enum
     {
         most = 10000000
@@ -279,7 +254,7 @@ static void sizes (void)
     }
     CHECK_OK (zlink_msg_close (&msg));
     free (body);
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* A received message stays what it is while others come and go, and can be
@@ -293,7 +268,7 @@ static void received_messages_are_kept (void)
     };
     static zlink_msg_t kept[count];
     static uint8_t body[size];
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_routing_id_t id;
     zlink_msg_t moved;
 
@@ -313,13 +288,13 @@ static void received_messages_are_kept (void)
         CHECK_OK (zlink_msg_close (&kept[i]));
         read_filled (f.fd, size, i);
     }
-    close_fixture (&f);
+    zt_pair_end (&f);
 }
 
 /* A message may be read and closed after its socket and context are gone. */
 static void received_message_outlives_the_context (void)
 {
-    fixture_t f = open_fixture ();
+    zt_pair_t f = zt_pair ();
     zlink_routing_id_t id;
     zlink_msg_t msg;
     uint8_t body[5000];
@@ -328,7 +303,7 @@ static void received_message_outlives_the_context (void)
     zt_fill (body, sizeof body, 11);
     zt_write_frame (f.fd, body, sizeof body);
     zt_recv_msg (f.server, &id, &msg);
-    close_fixture (&f);
+    zt_pair_end (&f);
     CHECK (zt_filled (zlink_msg_data (&msg), sizeof body, 11));
     CHECK_OK (zlink_msg_close (&msg));
 }

@@ -61,7 +61,7 @@ static void take_request (dial_t *d, const char *path)
 static size_t answer (const dial_t *d, char *out, const void *more, size_t size)
 {
     char accept[32];
-    zws_accept (d->key, accept);
+    websocket_accept (d->key, accept);
     size_t used = (size_t) sprintf (out,
                                     "HTTP/1.1 101 Switching Protocols\r\n"
                                     "Upgrade: websocket\r\n"

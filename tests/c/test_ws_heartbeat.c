@@ -221,7 +221,7 @@ static void diallers_do_not (void)
     CHECK_OK (zlink_connect (s, zt_endpoint_of ("ws", port)));
     int fd = zt_accept (listener);
     zws_read_header (fd, header);
-    zws_accept (zws_field (header, "Sec-WebSocket-Key"), accept_key);
+    websocket_accept (zws_field (header, "Sec-WebSocket-Key"), accept_key);
     char answer_text[256];
     int size = snprintf (answer_text, sizeof answer_text,
                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"

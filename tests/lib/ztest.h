@@ -169,6 +169,23 @@ bool zt_try_send (void *s, const zlink_routing_id_t *id, const void *body,
  * a thread function. Peers that are gone are skipped. */
 void *zt_echo (void *s);
 
+/* A server with one plain client, whose connect event is received. */
+typedef struct zt_pair_t
+{
+    void *ctx, *server;
+    int port, fd;
+    zlink_routing_id_t id;
+    uint32_t sent; /* for the case to count */
+} zt_pair_t;
+
+zt_pair_t zt_pair (void);
+/* The same in two steps: between them the server's options are set. The client is
+ * zt_client or zt_small_client. */
+zt_pair_t zt_pair_begin (void);
+void zt_pair_join (zt_pair_t *p, int (*client) (int port));
+/* Closes the client, the server and the context. */
+void zt_pair_end (zt_pair_t *p);
+
 /* ------------------------------------------------------- plain TCP sockets */
 
 int zt_listen (int *port);

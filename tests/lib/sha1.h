@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* SHA-1, which the WebSocket handshake asks for. */
-#ifndef SCENARIO_SHA1_H
-#define SCENARIO_SHA1_H
+#ifndef SHA1_H_INCLUDED
+#define SHA1_H_INCLUDED
 
 #include <stddef.h>
 #include <stdint.h>

@@ -14,69 +14,6 @@
      | ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL                         \
      | ZLINK_EVENT_HANDSHAKE_FAILED_AUTH | ZLINK_EVENT_DISCONNECTED)
 
-/* ------------------------------------------------- SHA-1 of up to 119 bytes */
-
-static uint32_t rotated (uint32_t word, int by)
-{
-    return word << by | word >> (32 - by);
-}
-
-static void sha1_block (uint32_t h[5], const uint8_t *block)
-{
-    uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-    for (int i = 0; i < 16; i++)
-        w[i] = zt_get32 (block + 4 * i);
-    for (int i = 16; i < 80; i++)
-        w[i] = rotated (w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-    for (int i = 0; i < 80; i++) {
-        uint32_t f, k;
-        if (i < 20)
-            f = (b & c) | (~b & d), k = 0x5A827999;
-        else if (i < 40)
-            f = b ^ c ^ d, k = 0x6ED9EBA1;
-        else if (i < 60)
-            f = (b & c) | (b & d) | (c & d), k = 0x8F1BBCDC;
-        else
-            f = b ^ c ^ d, k = 0xCA62C1D6;
-        uint32_t next = rotated (a, 5) + f + e + k + w[i];
-        e = d, d = c, c = rotated (b, 30), b = a, a = next;
-    }
-    h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e;
-}
-
-static void sha1 (const char *text, uint8_t digest[20])
-{
-    uint32_t h[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476,
-                     0xC3D2E1F0};
-    uint8_t blocks[128] = {0};
-    size_t size = strlen (text), used = size + 9 <= 64 ? 64 : 128;
-    CHECK (size + 9 <= sizeof blocks);
-    memcpy (blocks, text, size);
-    blocks[size] = 0x80;
-    zt_put32 (blocks + used - 4, (uint32_t) size * 8);
-    for (size_t at = 0; at < used; at += 64)
-        sha1_block (h, blocks + at);
-    for (int i = 0; i < 5; i++)
-        zt_put32 (digest + 4 * i, h[i]);
-}
-
-void zws_accept (const char *key, char accept[32])
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t digest[21] = {0};
-    char text[128];
-    snprintf (text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
-    sha1 (text, digest);
-    for (int i = 0; i < 28; i++) {
-        uint32_t three = (uint32_t) digest[i / 4 * 3] << 16
-                         | (uint32_t) digest[i / 4 * 3 + 1] << 8
-                         | digest[i / 4 * 3 + 2];
-        accept[i] = digits[three >> (18 - i % 4 * 6) & 63];
-    }
-    memcpy (accept + 27, "=", 2);
-}
-
 /* ----------------------------------------------------------------- headers */
 
 const char *zws_request (const char *path)
@@ -114,15 +51,14 @@ void zws_read_header (int fd, char header[ZWS_HEADER_CAP])
 const char *zws_field (const char *header, const char *name)
 {
     static _Thread_local char value[512];
-    size_t size = strlen (name);
-    for (const char *line = header; (line = strstr (line, "\r\n")) != NULL;) {
-        line += 2;
-        if (strncasecmp (line, name, size) == 0 && line[size] == ':') {
-            sscanf (line + size + 1, " %511[^\r]", value);
-            return value;
-        }
-    }
-    return NULL;
+    size_t size;
+    const char *found = websocket_http_field (header, name, &size);
+    if (!found)
+        return NULL;
+    CHECK (size < sizeof value);
+    memcpy (value, found, size);
+    value[size] = '\0';
+    return value;
 }
 
 int zws_client (int port, const char *path)

@@ -191,3 +191,31 @@ void *zt_echo (void *s)
     zt_close (s);
     return NULL;
 }
+
+zt_pair_t zt_pair_begin (void)
+{
+    zt_pair_t p = {.ctx = zt_ctx ()};
+    p.server = zt_socket (p.ctx);
+    return p;
+}
+
+void zt_pair_join (zt_pair_t *p, int (*client) (int port))
+{
+    p->port = zt_bind (p->server);
+    p->fd = client (p->port);
+    zt_expect_connect (p->server, &p->id);
+}
+
+zt_pair_t zt_pair (void)
+{
+    zt_pair_t p = zt_pair_begin ();
+    zt_pair_join (&p, zt_client);
+    return p;
+}
+
+void zt_pair_end (zt_pair_t *p)
+{
+    close (p->fd);
+    zt_close (p->server);
+    zt_term (p->ctx);
+}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The bytes of RFC 6455: frame headers, masks, and the key of the handshake.
  * It keeps no state. */
-#ifndef SCENARIO_WEBSOCKET_H
-#define SCENARIO_WEBSOCKET_H
+#ifndef WEBSOCKET_H_INCLUDED
+#define WEBSOCKET_H_INCLUDED
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,6 +7,8 @@
 #ifndef ZWS_H_INCLUDED
 #define ZWS_H_INCLUDED
 
+#include "websocket.h"
+
 /* The first byte of a frame: flags and opcode. */
 #define ZWS_FIN 0x80
 #define ZWS_RSV1 0x40
@@ -35,8 +37,6 @@
 
 /* ---------------------------------------------------------- the handshake */
 
-/* The Sec-WebSocket-Accept that answers a key. */
-void zws_accept (const char *key, char accept[32]);
 /* A request for the path as a browser makes it, in a buffer of the thread. */
 const char *zws_request (const char *path);
 /* Reads a header up to its empty line, byte by byte, as a text. */
