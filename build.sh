@@ -86,19 +86,33 @@ go_race_tests() {
     CGO_ENABLED=1 go test -race "-ldflags=-X=github.com/zlink/zlink/core.testThreads=$test_threads" ./core/...
 }
 
+# Most tests wait more than they compute, and no test is decided by how long something
+# takes; those that need both processors run alone (RUN_SERIAL).
+side_by_side=$(($(jobs_count) + 1))
+
 # run_ctest DIR [ARG...]: tests that find what they need missing say "skipped"; the
 # reasons are in CTest's log, also when they pass.
 run_ctest() {
     local rc=0
-    (cd "$1" && ctest --output-on-failure --no-tests=error --timeout 300 "${@:2}") || rc=$?
+    (cd "$1" && ctest --output-on-failure --no-tests=error --timeout 300 --parallel "$side_by_side" "${@:2}") || rc=$?
     awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 }
         /^skipped|SKIPPED/ { print "not run here: " name ": " $0 }' "$1/Testing/Temporary/LastTest.log"
     return "$rc"
 }
 
+# Both at once, as either waits more than it computes.
+go_tests_twice() {
+    local race rc=0
+    go_race_tests >build/go-race.log 2>&1 &
+    race=$!
+    go_tests || rc=1
+    wait "$race" || rc=1
+    cat build/go-race.log
+    return "$rc"
+}
+
 stages_go() {
-    stage "go test" "Go tests, without a C compiler; layouts of Go and C" go_tests
-    stage "go test -race" "Go tests with the race detector" go_race_tests
+    stage "go test" "Go tests, without a C compiler and with the race detector; layouts of Go and C" go_tests_twice
 }
 
 stages_c() {
@@ -110,7 +124,7 @@ stages_c() {
 
 # Tests that wait run beside each other; those that need the machine run alone.
 no_hot_tests() {
-    run_ctest build/no_hot --parallel 2 || return
+    run_ctest build/no_hot || return
     echo "not run here: no hot: programs of others, scenarios, examples, bindings and the install test: they make the same calls as the C tests"
     echo "not run here: no hot: tests of the header, of the library's file and of what is not in it: no call differs"
 }
@@ -165,7 +179,7 @@ needs_of() {
 allow_many_sockets() { ulimit -n "$(ulimit -H -n)" 2>/dev/null || true; }
 
 cmd_test() {
-    local parts=(go c asan model report doc)
+    local parts=(lint go c asan model report doc)
     while [ $# -gt 0 ]; do
         case $1 in
             -v | --verbose) verbose=yes ;;

@@ -44,12 +44,13 @@ static void send_until_refused (zt_pair_t *f, int flags)
 }
 
 /* Sends until the peer that does not read has stopped everything: the queue
- * is full, and the kernel has taken nothing for two time-outs. */
+ * is full, and the kernel has taken nothing for five time-outs, longer than its
+ * timers for small windows. */
 static void fill_queue (zt_pair_t *f)
 {
     int refused = 0;
     zt_set_int (f->server, ZLINK_SNDTIMEO, TIMEOUT_MS);
-    while (refused < 2) {
+    while (refused < 5) {
         double start = zt_now_ms ();
         if (send_next (f, 0)) {
             CHECK (f->sent < MAX_ACCEPTED);

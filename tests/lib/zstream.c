@@ -2,6 +2,11 @@
 /* The STREAM side of the harness. */
 #include "ztest.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
 void *zt_ctx (void)
 {
     void *ctx = zlink_ctx_new ();
@@ -65,11 +70,45 @@ const char *zt_endpoint (int port)
     return text;
 }
 
+/* The first of the ports that the kernel hands out by itself. */
+static int first_ephemeral_port (void)
+{
+    int first;
+    FILE *file = fopen ("/proc/sys/net/ipv4/ip_local_port_range", "r");
+    CHECK (file != NULL);
+    CHECK_EQ (fscanf (file, "%d", &first), 1);
+    fclose (file);
+    return first;
+}
+
+static bool can_bind (int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons ((uint16_t) port)};
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    at.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    bool bound = bind (fd, (struct sockaddr *) &at, sizeof at) == 0;
+    close (fd);
+    return bound;
+}
+
+/* Below those that the kernel hands out, where no other program's socket comes upon
+ * the port meanwhile. Processes that run at the same time begin at different places. */
 int zt_free_port (void)
 {
-    int port;
-    close (zt_listen (&port));
-    return port;
+    enum
+    {
+        lowest = 10000,
+        step = 61
+    };
+    static atomic_uint next;
+    const unsigned count = (unsigned) (first_ephemeral_port () - lowest);
+    CHECK (first_ephemeral_port () > lowest + step);
+    for (;;) {
+        unsigned at = (unsigned) getpid () * step + atomic_fetch_add (&next, 1);
+        int port = lowest + (int) (at % count);
+        if (can_bind (port))
+            return port;
+    }
 }
 
 bool zt_same_id (const zlink_routing_id_t *a, const zlink_routing_id_t *b)

@@ -108,15 +108,23 @@ try_mutant() {
     fi
 }
 
+# One for each processor at a time; what each says stays together. A check that fails
+# leaves a file.
+rm -f "$work"/*.failed
 found=0
-bad=0
 for model in "$models"/*.pml; do
     [ -e "$model" ] || continue
     found=$((found + 1))
-    (check "$model") || bad=$((bad + 1))
+    [ "$found" -le "$(nproc)" ] || wait -n || true
+    (
+        name=$(basename "$model" .pml)
+        check "$model" >"$work/$name.log" 2>&1 || touch "$work/$name.failed"
+        cat "$work/$name.log"
+    ) &
 done
+wait
 [ "$found" -gt 0 ] || {
     echo "no model in $models"
     exit 1
 }
-[ "$bad" -eq 0 ]
+[ -z "$(find "$work" -maxdepth 1 -name '*.failed' -print -quit)" ]

@@ -11,6 +11,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 export BIN_DIR=$bin ROUNDS=1
+# Other tests run at the same time: these only end what hangs.
+export LISTEN_TIMEOUT=60 STOP_TIMEOUT=60 CONNECT_TIMEOUT=60 DRAIN_TIMEOUT=60
 export CCU=50 SIZE=256 INFLIGHT=8 WARMUP=0.1 MEASURE=0.5 HOLD=0.2 CONNECT_CONCURRENCY=16
 if [ -z "${CPPSERVER_CMD:-}" ] && [ -x "$bin/asio_echo" ]; then
     export CPPSERVER_CMD="'$bin/asio_echo' --port {port} --io-threads {threads}"

@@ -26,7 +26,7 @@ start_server() {
     "$@" >"$dir/server" &
     server_pid=$!
     port=
-    for _ in $(seq 100); do
+    for _ in $(seq 1200); do
         port=$(awk '/^LISTENING/ { print $2 }' "$dir/server")
         [ -n "$port" ] && return
         sleep 0.05
