@@ -30,7 +30,10 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
     memcpy (m->u.short_.bytes, &code, sizeof code);
     if (ZL_LIKELY (!(msgs & ZL_DOWN_REASON)))
         return;
-    enum { room = ZL_CLOSE_REASON_MAX + 1 };
+    enum
+    {
+        room = ZL_CLOSE_REASON_MAX + 1
+    };
     content *c = malloc (sizeof *c + room);
     if (!c)
         return;

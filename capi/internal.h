@@ -58,10 +58,10 @@ void zl_release_pages (void);
  * need be, and fails where there is none to be had, as in a forked child. ZL_GO (name)
  * is the Go function zgo_name, for a thread that is prepared to enter Go then; no
  * other way leads to one. Who has a live socket in hand needs no ZL_ENTER. */
-#define ZL_ENTER(failure)                                                      \
-    do {                                                                       \
-        if (ZL_UNLIKELY (!zl_enter ()))                                        \
-            return failure;                                                    \
+#define ZL_ENTER(failure)               \
+    do {                                \
+        if (ZL_UNLIKELY (!zl_enter ())) \
+            return failure;             \
     } while (0)
 #define ZL_GO(name) (zl_pass (), zgo_##name)
 

@@ -162,15 +162,15 @@ static inline uint64_t repack (uint64_t head, void *block)
 static inline size_t block_size (const zl_pool *pool)
 {
     static const size_t sizes[] = {
-      ZL_TINY_CHUNK_SIZE,  ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
-      ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE,        ZL_BIG_SLAB_SIZE};
+      ZL_TINY_CHUNK_SIZE, ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
+      ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE, ZL_BIG_SLAB_SIZE};
     _Static_assert (sizeof sizes / sizeof *sizes == ZL_CLASS_DEDICATED, "pools");
     return sizes[pool - zl_pools];
 }
-#define POISON(pool, block)                                                    \
-    __asan_poison_memory_region ((char *) (block) + sizeof (void *),           \
+#define POISON(pool, block)                                           \
+    __asan_poison_memory_region ((char *) (block) + sizeof (void *),  \
                                  block_size (pool) - sizeof (void *))
-#define UNPOISON(pool, block)                                                  \
+#define UNPOISON(pool, block)                                \
     __asan_unpoison_memory_region (block, block_size (pool))
 #else
 #define POISON(pool, block) ((void) 0)

@@ -64,7 +64,7 @@ static size_t describe (zl_parcel *parcels, const zlink_msg_t *msgs, size_t n)
         if (!m)
             break;
         size_t size = message_size (m);
-        parcels[count] = (zl_parcel){
+        parcels[count] = (zl_parcel) {
           .data = message_data (m),
           .size = for_go (size),
           .owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL,

@@ -13,7 +13,7 @@ int zlink_setsockopt (void *socket,
 {
     ZL_ENTER (-1);
     return zl_result (ZL_GO (setsockopt) ((uintptr_t) socket, option,
-                                      (void *) optval, optvallen));
+                                          (void *) optval, optvallen));
 }
 
 /* Callers with an int64_t for an int expect its other half to be 0. */

@@ -372,7 +372,7 @@ void *shard_socket (bool fast, int count)
         s->id = s->id4;
         s->id_len = 4;
         atomic_store (&t->slots[rid & t->mask], s);
-        peers[peer_count++] = (peer){s, k, NULL, NULL, false};
+        peers[peer_count++] = (peer) {s, k, NULL, NULL, false};
     }
     atomic_store (&k->table, t);
     atomic_store (&k->handle, handle);
@@ -514,7 +514,7 @@ int zgo_msg_send (uintptr_t h, uint32_t rid, void *data, size_t size, int flags,
 {
     zl_parcel parcel = {data, size, owner, rid};
     int result = sends_fast (lookup_socket ((void *) h)) ? zgo_send_batch (h, &parcel, 1, flags)
-                                                  : zgo_send (h, data, size, flags);
+                                                         : zgo_send (h, data, size, flags);
     if (result < 0)
         return result;
     return owner && sends_fast (lookup_socket ((void *) h));
