@@ -66,8 +66,7 @@ zws_frame_t zws_read (int fd)
     size_t size = websocket_header_size (head, 2);
     zt_read (fd, head + 2, size - 2);
     websocket_header_read (&header, head);
-    zws_frame_t frame = {.first = head[0], .masked = header.masked, .header = size,
-                         .size = header.len};
+    zws_frame_t frame = {.first = head[0], .masked = header.masked, .header = size, .size = header.len};
     memcpy (frame.mask, header.mask, sizeof frame.mask);
     frame.payload = malloc (frame.size + 1);
     CHECK (frame.payload != NULL);
