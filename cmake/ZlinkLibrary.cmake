@@ -76,6 +76,12 @@ if(ZLINK_SANITIZE)
   string(APPEND zlink_cflags " -fno-omit-frame-pointer -DZLINK_CHECK_GATE")
 endif()
 
+# Assertions (core/check, ZL_CHECK) are for builds that test.
+if(ZLINK_SANITIZE OR ZLINK_NO_HOT)
+  string(APPEND zlink_tags ",zlink_check")
+  string(APPEND zlink_cflags " -DZLINK_CHECK")
+endif()
+
 # What a user's compiler warns of is no reason not to build; here it is.
 if(ZLINK_WERROR)
   string(APPEND zlink_cflags " -Werror")

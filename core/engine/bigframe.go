@@ -5,6 +5,7 @@ package engine
 import (
 	"unsafe"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -97,6 +98,9 @@ func (c *Conn) receiveBig(room int) {
 		return
 	}
 	c.big.slab.Have += uint64(min(got, len(dst)))
+	if check.On {
+		check.That(c.big.slab.Have <= c.big.slab.Need, "no more of a long frame comes than it has")
+	}
 	c.countMemory(c.big.size() - before)
 	if got >= len(dst) && last {
 		if !c.pushBig(buf, got-len(dst), room-1) {

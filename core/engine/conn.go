@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -187,12 +188,17 @@ func (c *Conn) pushEvent(e *shm.RunHead) {
 // dropRun releases a run that a closed socket does not take.
 func (c *Conn) dropRun(r *shm.Run) {
 	if r.Kind != shm.RunData {
-		c.queues.RxEvents.Add(-1)
+		events := c.queues.RxEvents.Add(-1)
+		if check.On {
+			check.That(events >= 0, "no more events are dropped than were pushed")
+		}
 	}
 	switch {
 	case r.Kind == shm.RunData:
-		c.Shared.RxQueued.Add(-int32(r.Msgs))
-		c.queues.RxWaiting.Add(-int64(r.Size))
+		queued, waiting := c.Shared.RxQueued.Add(-int32(r.Msgs)), c.queues.RxWaiting.Add(-int64(r.Size))
+		if check.On {
+			check.That(queued >= 0 && waiting >= 0, "no more is dropped than was pushed")
+		}
 		r.Slab.Release()
 	case r.Kind == shm.RunDisconnected:
 		c.owner.Unreceived(c.Shared)
@@ -241,6 +247,7 @@ func (c *Conn) close() {
 	if c.fd < 0 {
 		return
 	}
+	c.shard.mustDrive()
 	c.deliverLast()
 	if c.abandon() > 0 && !c.ordered {
 		c.reason = ReasonTransport
@@ -252,7 +259,10 @@ func (c *Conn) close() {
 	c.fd = -1
 	c.shard.roundRead += closePrice
 	c.setBlocked(false)
-	c.shard.conns.Add(-1)
+	conns := c.shard.conns.Add(-1)
+	if check.On {
+		check.That(conns >= 0, "no more connections end than came up")
+	}
 	c.end.cancel(&c.shard.timers)
 	if c.parked {
 		c.unpark()

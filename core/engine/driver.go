@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
@@ -57,8 +58,16 @@ const (
 // errNotAlone ends a caller's driving: others use the shard as well.
 const errNotAlone = errno.EFSM
 
+// mustDrive asserts that the caller drives: somebody does, and nobody else would call.
+func (sh *Shard) mustDrive() {
+	if check.On {
+		check.That(!sh.idle() || sh.stopping.Load(), "the shard's loop is run by its driver")
+	}
+}
+
 // leaveRole gives the role back.
 func (sh *Shard) leaveRole() {
+	sh.mustDrive()
 	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0 || sh.unwritten.len() > 0
 	if owing != sh.owing.Load() {
 		sh.owing.Store(owing)

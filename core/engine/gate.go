@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
 )
 
@@ -93,6 +94,9 @@ func (g *gate) leave(h *handshake) {
 	delete(g.begun, h)
 	if h.dialled() {
 		g.dialled--
+		if check.On {
+			check.That(g.dialled >= 0, "no more dialled handshakes leave the gate than entered")
+		}
 	}
 	for next := g.next(); next != nil; next = g.next() {
 		g.queue(next).Remove(next.ticket.waits)
@@ -114,6 +118,9 @@ func (g *gate) hasPlace(dialled bool) bool {
 }
 
 func (g *gate) begin(h *handshake) {
+	if check.On {
+		check.That(h.ticket.waits == nil && g.hasPlace(h.dialled()), "a handshake begins when it has a place, and waits no longer")
+	}
 	g.begun[h] = struct{}{}
 	if h.dialled() {
 		g.dialled++

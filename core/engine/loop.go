@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -14,6 +15,7 @@ import (
 // none). With until set it returns to let the caller take what was read.
 // EINTR: a signal handler of the process ran.
 func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error {
+	sh.mustDrive()
 	worked := sh.flushDirty()
 	if sh.hasMail.Load() {
 		sh.runMail()
@@ -162,6 +164,9 @@ func (sh *Shard) readPending() {
 	sh.roundRead = 0
 	for range sh.pending.len() {
 		c := sh.pending.pop()
+		if check.On {
+			check.That(c.pending, "a connection on the ready list is marked so")
+		}
 		c.pending = false
 		sh.roundRead += lookPrice
 		c.receive()

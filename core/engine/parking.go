@@ -5,6 +5,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -29,6 +30,9 @@ func (c *Conn) throttled() bool {
 // what the first one waited for may be over for good. Checked by
 // tests/model/parking.pml.
 func (c *Conn) park() {
+	if check.On {
+		check.That(!c.parked && c.fd >= 0, "a connection parks once, and while it is there")
+	}
 	c.parked = true
 	c.shard.listParked(c)
 	stalled, throttled := false, false // marked
@@ -100,6 +104,9 @@ func (c *Conn) unpark() {
 	c.Shared.RxStalled.Store(0)
 	list := c.shard.parked[c.queues]
 	last := len(*list) - 1
+	if check.On {
+		check.That((*list)[c.parkedAt] == c, "a parked connection knows its place")
+	}
 	(*list)[c.parkedAt] = (*list)[last]
 	(*list)[c.parkedAt].parkedAt = c.parkedAt
 	(*list)[last] = nil
@@ -142,6 +149,9 @@ func (sh *Shard) readParked() {
 func readInOrder(list *[]*Conn) {
 	all, stay := *list, 0
 	for _, c := range all {
+		if check.On {
+			check.That(c.parked, "a connection on the list of parked ones is marked so")
+		}
 		if c.Shared.RxStalled.Load() != 0 && c.room() <= 0 {
 			all[stay], c.parkedAt = c, int32(stay)
 			stay++

@@ -6,6 +6,7 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -155,6 +156,9 @@ func (c *Conn) pushFrames(used, frames int) {
 	sh.slab.Retain()
 	c.pushData(sh.slab, at, used, frames)
 	sh.slabPos += (shm.HeaderSize + uint64(used) + 63) &^ 63
+	if check.On {
+		check.That(sh.slabPos <= sh.slab.Size, "a run lies within its slab")
+	}
 }
 
 // pushData hands on size bytes of frames that lie behind the place of their
@@ -167,6 +171,9 @@ func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	c.ReceivedBytes.Add(uint64(size))
 	c.Shared.RxQueued.Add(int32(frames))
 	c.queues.RxWaiting.Add(int64(size))
+	if check.On {
+		check.That(frames > 0 && frames*lengthSize <= size, "a run has whole frames")
+	}
 	c.push(r)
 }
 

@@ -53,6 +53,7 @@ func (o *ownerStub) origin(rcvHwm uint32) *origin {
 func (o *ownerStub) takeAll() {
 	for o.shared.NextRun() {
 		r := o.shared.RxRun
+		o.shared.RxLeft = 0
 		o.shared.EndRun()
 		if r.Kind == shm.RunData {
 			r.Session.RxQueued.Add(-int32(r.Msgs))

@@ -2,6 +2,8 @@
 
 package engine
 
+import "github.com/zlink/zlink/core/check"
+
 import "github.com/zlink/zlink/core/sys"
 
 // handler is what a descriptor of the shard belongs to.
@@ -32,6 +34,9 @@ func (sh *Shard) enroll(fd int, h handler) int32 {
 		sh.byFd = append(sh.byFd, registration{})
 	}
 	sh.nextTag = max(1, sh.nextTag+1) // never sys.NoTag, also when it wraps
+	if check.On {
+		check.That(sh.byFd[fd].handler == nil, "a descriptor belongs to one part of the shard")
+	}
 	sh.byFd[fd] = registration{h, sh.nextTag}
 	return sh.nextTag
 }
@@ -44,6 +49,7 @@ func (sh *Shard) unregister(fd int) {
 
 // closeFd ends the reports for a registered descriptor and closes it.
 func (sh *Shard) closeFd(fd int) {
+	sh.mustDrive()
 	sh.byFd[fd].handler = nil
 	sys.Close(fd)
 }

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -17,6 +18,9 @@ func (sh *Shard) flush(shared *shm.Session) {
 		return
 	}
 	c := sh.byFd[shared.Fd].handler.(*Conn)
+	if check.On {
+		check.That(c.Shared == shared, "a session's descriptor is its connection's")
+	}
 	if c.blocked { // it is held until the kernel takes bytes again
 		shared.Unlock()
 		return
@@ -28,6 +32,7 @@ func (sh *Shard) flush(shared *shm.Session) {
 
 // takeMain swaps the main queue behind the flush queue. TxLock is held.
 func (c *Conn) takeMain() {
+	c.shard.mustDrive()
 	c.sent.Add(uint64(c.Shared.TxQueued.Load() - uint32(c.sent.Load())))
 	c.addFlush(c.Shared.TakeMain())
 }
@@ -85,6 +90,9 @@ func (c *Conn) setBlocked(blocked bool) {
 		c.shard.blocked++
 	case c.blocked && !blocked:
 		c.shard.blocked--
+		if check.On {
+			check.That(c.shard.blocked >= 0, "no more connections are unblocked than were blocked")
+		}
 	}
 	c.blocked = blocked
 	if blocked {
@@ -139,6 +147,9 @@ func (c *Conn) advance(n uint64) {
 		}
 		done += chunk.Msgs
 		c.popFlush()
+	}
+	if check.On {
+		check.That(n == 0, "no more is written than was queued")
 	}
 	c.countLedger()
 	if done > 0 {

@@ -5,6 +5,8 @@ package engine
 import (
 	"container/heap"
 	"time"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // timer is one pending call of a shard.
@@ -49,6 +51,9 @@ func (t *timers) after(delay time.Duration, fire func()) *timer {
 // cancel forgets a timer; nil or one that fired is fine.
 func (t *timers) cancel(tm *timer) {
 	if tm != nil && tm.index >= 0 {
+		if check.On {
+			check.That((*t)[tm.index] == tm, "a pending timer knows its place")
+		}
 		heap.Remove(t, tm.index)
 	}
 }

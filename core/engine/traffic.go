@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 )
 
@@ -40,4 +41,9 @@ func (c *Conn) freeChain(chunk *shm.Chunk) {
 }
 
 // countMemory notes that the connection has more, or less, memory.
-func (c *Conn) countMemory(bytes int64) { c.Shared.Memory.Add(bytes) }
+func (c *Conn) countMemory(bytes int64) {
+	c.Shared.Memory.Add(bytes)
+	if check.On {
+		check.That(c.Shared.Memory.Load() >= 0, "a connection gives no more memory back than it took")
+	}
+}

@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -57,6 +58,9 @@ const (
 // writeLater puts the connection behind all others that have something to write. The
 // kernel would take more, so it reports nothing.
 func (c *Conn) writeLater() {
+	if check.On {
+		check.That(!c.unwritten, "a connection is on the list of those that write on once")
+	}
 	c.unwritten = true
 	c.shard.unwritten.push(c)
 }
@@ -71,6 +75,9 @@ func (sh *Shard) writeOn() bool {
 			break
 		}
 		c := sh.unwritten.pop()
+		if check.On {
+			check.That(c.unwritten, "a connection on the list of those that write on is marked so")
+		}
 		c.unwritten = false
 		if c.fd >= 0 && !c.blocked && !c.broken {
 			c.write()

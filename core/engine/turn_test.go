@@ -120,7 +120,9 @@ func TestTurnsOfReading(t *testing.T) {
 			if c.parked {
 				c.unpark()
 			}
-			c.pending = false
+			for g.sh.pending.len() > 0 {
+				g.sh.pending.pop().pending = false
+			}
 			g.sh.flushDirty()
 			had := unread(int(c.fd))
 			c.receive()

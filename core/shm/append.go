@@ -5,6 +5,8 @@ package shm
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // AppendResult says what became of a message.
@@ -67,6 +69,10 @@ func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 // owe puts the session, whose main queue is not empty, on its shard's list, and
 // wakes the shard if it sleeps. TxLock is held, and the session is open.
 func (s *Session) owe() AppendResult {
+	s.mustHold()
+	if check.On {
+		check.That(s.TxHead != nil && s.TxState == TxOpen, "what is owed to the shard is there, and of an open session")
+	}
 	if s.TxDirty != 0 {
 		return Appended
 	}
@@ -78,8 +84,8 @@ func (s *Session) owe() AppendResult {
 	return AppendedWake
 }
 
-// check says whether a message for rid may be queued now; TxLock is held.
-func (s *Session) check(serial uint64, rid uint32) AppendResult {
+// judge says whether a message for rid may be queued now; TxLock is held.
+func (s *Session) judge(serial uint64, rid uint32) AppendResult {
 	switch {
 	case !s.names(serial, rid):
 		return AppendGone
@@ -128,6 +134,10 @@ func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class
 
 // link puts chunks of so many bytes behind the main queue. TxLock is held.
 func (s *Session) link(head, tail *Chunk, blocks int64) {
+	s.mustHold()
+	if check.On {
+		check.That(blocks > 0 && tail.Next == nil, "what is linked has blocks and an end")
+	}
 	lost := uint32(0)
 	if last := s.TxTail; last == nil {
 		s.TxHead = head
@@ -148,6 +158,10 @@ func (s *Session) link(head, tail *Chunk, blocks int64) {
 
 // appended counts a message whose last byte is in c. TxLock is held.
 func (s *Session) appended(c *Chunk, body int) {
+	s.mustHold()
+	if check.On {
+		check.That(c.Start <= c.End && c.End <= c.Cap, "a chunk ends within its block")
+	}
 	c.Msgs++
 	s.TxQueued.Store(s.TxQueued.Load() + 1) // HasRoom looks without the lock
 	s.TxBytes += lengthSize + uint64(body)
@@ -157,7 +171,7 @@ func (s *Session) appended(c *Chunk, body int) {
 // into chunks of its own without the lock.
 func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResult {
 	s.Lock()
-	result := s.check(serial, rid)
+	result := s.judge(serial, rid)
 	s.Unlock()
 	if result != Appended {
 		return result
@@ -168,7 +182,7 @@ func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResul
 	}
 	s.Lock()
 	defer s.Unlock()
-	if result = s.check(serial, rid); result != Appended {
+	if result = s.judge(serial, rid); result != Appended {
 		FreeChain(head)
 		return result
 	}
@@ -289,7 +303,7 @@ func (s *Session) HasRoom() bool {
 // append is Append with the lock, and with the chunks that are at hand.
 // appendNeedsChunk: one of that class is missing.
 func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer, need uint64, sp *spares) (AppendResult, uint32) {
-	if result := s.check(serial, rid); result != Appended {
+	if result := s.judge(serial, rid); result != Appended {
 		return result, 0
 	}
 	tail := s.TxTail
@@ -299,6 +313,9 @@ func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 	c, class := s.chunkFor(need, owner != nil, sp)
 	if c == nil {
 		return appendNeedsChunk, class
+	}
+	if check.On {
+		check.That(uint64(c.room()) >= need, "a chunk that was chosen has room")
 	}
 	free := c.Bytes()[c.End:]
 	binary.BigEndian.PutUint32(free, uint32(len(body)))

@@ -56,7 +56,7 @@ func TestAppendResults(t *testing.T) {
 			So(sh.TakeDirty(), ShouldBeNil)
 			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, Appended)
 			So(sh.TakeDirty(), ShouldBeNil)
-			head, tail := s.TakeMain()
+			head, tail := takeMain(s)
 			So(head == tail, ShouldBeTrue)
 			So(head.Msgs, ShouldEqual, 3)
 			So(content(head), ShouldResemble, []byte("\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x01c"))
@@ -105,8 +105,9 @@ func TestAppendResults(t *testing.T) {
 			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, Appended)
 		})
 		Reset(func() {
-			head, _ := s.TakeMain()
+			head, _ := takeMain(s)
 			freeAll(head)
+			sh.TakeDirty()
 			FreeQueues(k)
 			FreeWakeup(sh)
 		})
@@ -166,7 +167,7 @@ func TestAppendChunks(t *testing.T) {
 				for _, size := range h.sizes {
 					add(size)
 				}
-				head, _ := s.TakeMain()
+				head, _ := takeMain(s)
 				So(s.TxHint, ShouldEqual, h.hint)
 				freeAll(head)
 				add(1)
@@ -175,11 +176,11 @@ func TestAppendChunks(t *testing.T) {
 		}
 		Convey("keeps its hint when it is taken empty", func() {
 			s.TxHint = ClassMid
-			s.TakeMain()
+			takeMain(s)
 			So(s.TxHint, ShouldEqual, ClassMid)
 		})
 		Reset(func() {
-			head, _ := s.TakeMain()
+			head, _ := takeMain(s)
 			freeAll(head)
 		})
 	})
@@ -202,9 +203,16 @@ func TestAppendOwned(t *testing.T) {
 		So(second.Msgs, ShouldEqual, 1)
 		So(second.OwnerPointer() == nil, ShouldBeTrue)
 		So(content(first), ShouldResemble, bytes.Join([][]byte{frameOf("before"), frameOf(string(body)), frameOf("behind")}, nil))
-		head, tail := s.TakeMain()
+		head, tail := takeMain(s)
 		So(head == first, ShouldBeTrue)
 		So(tail == second, ShouldBeTrue)
 		freeAll(head)
 	})
+}
+
+// takeMain is TakeMain with the lock.
+func takeMain(s *Session) (head, tail *Chunk) {
+	s.Lock()
+	defer s.Unlock()
+	return s.TakeMain()
 }

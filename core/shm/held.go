@@ -4,6 +4,8 @@ package shm
 
 import (
 	"encoding/binary"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // A held queue
@@ -25,6 +27,7 @@ import (
 // TakeBack begins to hold the main queue, of which the driver takes what is there,
 // to put it back with what it could not write. TxLock is held.
 func (s *Session) TakeBack() (head, tail *Chunk) {
+	s.mustHold()
 	head, tail = s.TxHead, s.TxTail
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty |= DirtyHeld
@@ -51,6 +54,10 @@ func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
 		if s.TxTail == nil {
 			s.TxTail = tail
 		}
+	}
+	s.mustHold()
+	if check.On {
+		check.That(s.TxDirty&DirtyHeld != 0, "a queue is put back that is held")
 	}
 	allowed := 2*queued + TinyChunkSize - blocks
 	if tail = s.TxTail; tail != nil {

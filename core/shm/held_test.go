@@ -60,7 +60,9 @@ func (w *slow) hold(head *Chunk) {
 			tail = t
 		}
 	}
+	w.s.Lock()
 	join(w.s.TakeBack())
+	w.s.Unlock()
 	queued, written := int64(w.s.TxBytes-w.moved), int64(0)
 	if head != nil { // of an owner's bytes, which it gets back together
 		written = int64(head.ExtAll - head.ExtLen)
@@ -70,13 +72,15 @@ func (w *slow) hold(head *Chunk) {
 		head, tail, more = Pack(head)
 		w.s.Memory.Add(more)
 	}
+	w.s.Lock()
 	w.s.PutBack(head, tail, queued, w.s.Memory.Load()-written)
+	w.s.Unlock()
 }
 
 // write takes all that is queued and gives the kernel n bytes of it.
 func (w *slow) write(t *testing.T, n int) {
 	w.s.TxDirty = 0
-	head, _ := w.s.TakeMain()
+	head, _ := takeMain(w.s)
 	w.sh.TakeDirty()
 	for head != nil && (n > 0 || head.End == head.Start && head.ExtLen == 0) {
 		part := min(n, int(head.End-head.Start))
@@ -134,8 +138,9 @@ func (w *slow) check(t *testing.T, what string) {
 }
 
 func (w *slow) end() {
-	head, _ := w.s.TakeMain()
+	head, _ := takeMain(w.s)
 	freeAll(head)
+	w.sh.TakeDirty()
 	FreeQueues(w.k)
 	FreeWakeup(w.sh)
 }
@@ -201,7 +206,7 @@ func TestHeldQueueCostsItsBytes(t *testing.T) {
 					if len(w.want) != 0 {
 						t.Fatal(what, ": not all was written")
 					}
-					head, _ := w.s.TakeMain()
+					head, _ := takeMain(w.s)
 					if head != nil {
 						t.Fatal(what, ": something is left")
 					}
@@ -265,7 +270,7 @@ func TestHeldQueueWakesNobody(t *testing.T) {
 		w.add(t, 10, false)
 		So(w.sh.TakeDirty() == w.s, ShouldBeTrue)
 		w.s.TxDirty = 0
-		head, _ := w.s.TakeMain()
+		head, _ := takeMain(w.s)
 		w.hold(head)
 		w.sh.Dirty.MarkAsleep()
 		for _, size := range []int{10, 3000, 100_000} {
@@ -276,7 +281,7 @@ func TestHeldQueueWakesNobody(t *testing.T) {
 		w.check(t, "held")
 		w.write(t, len(w.want))
 		So(len(w.want), ShouldEqual, 0)
-		w.s.TakeMain()
+		takeMain(w.s)
 		w.add(t, 10, false)
 		So(w.sh.TakeDirty() == w.s, ShouldBeTrue)
 		w.end()

@@ -5,6 +5,8 @@ package shm
 import (
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // An Inbox carries nodes from any number of pushing threads to one taking
@@ -120,6 +122,10 @@ func oldestRun(newest unsafe.Pointer) *Run {
 // PushDirty puts a session on the list to flush. The caller has set TxDirty
 // under TxLock, so no session is on the list twice.
 func (w *Wakeup) PushDirty(s *Session) PushResult {
+	s.mustHold()
+	if check.On {
+		check.That(s.TxDirty&DirtyListed != 0, "a session on the list is marked so")
+	}
 	return w.Dirty.Push(unsafe.Pointer(s), &s.DirtyNext)
 }
 

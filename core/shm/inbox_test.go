@@ -95,10 +95,14 @@ func TestNextRun(t *testing.T) {
 		So(k.RxPos == &data[0], ShouldBeTrue)
 		So(k.RxLeft, ShouldEqual, 8)
 		k.PushRun(newRun(3))
-		So(k.NextRun(), ShouldBeTrue)
-		So(k.RxRun.Msgs, ShouldEqual, 2)
-		So(k.NextRun(), ShouldBeTrue)
-		So(k.RxRun.Msgs, ShouldEqual, 3)
+		for msgs := range 2 {
+			k.RxLeft = 0
+			k.EndRun()
+			So(k.NextRun(), ShouldBeTrue)
+			So(k.RxRun.Msgs, ShouldEqual, 2+msgs)
+		}
+		k.RxLeft = 0
+		k.EndRun()
 		So(k.NextRun(), ShouldBeFalse)
 	})
 }

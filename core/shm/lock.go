@@ -5,6 +5,7 @@ package shm
 import (
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -61,8 +62,16 @@ func (s *Session) lockSlow() {
 	}
 }
 
+// mustHold asserts that some thread holds the lock: the caller's, as others would not go on.
+func (s *Session) mustHold() {
+	if check.On {
+		check.That(s.TxLock.Load() == 1, "the session's lock is held")
+	}
+}
+
 // Unlock gives the lock back.
 func (s *Session) Unlock() {
+	s.mustHold()
 	s.TxLock.Store(0)
 	if s.TxWaiters.Load() != 0 {
 		sys.FutexWake(&s.TxLock)

@@ -2,6 +2,8 @@
 
 package shm
 
+import "github.com/zlink/zlink/core/check"
+
 // Pack copies what lies in chunks that are less than three quarters full together,
 // and returns the new queue and how many bytes of blocks more it takes. The queue
 // is the caller's own.
@@ -102,6 +104,9 @@ func (c *Chunk) takes(next *Chunk) bool {
 func (c *Chunk) merge(next *Chunk) {
 	data := next.Bytes()[next.Start:next.End]
 	c.End += uint32(copy(c.Bytes()[c.End:], data))
+	if check.On {
+		check.That(c.Ext == 0, "nothing is put behind bytes that lie elsewhere")
+	}
 	c.finish(next, uint32(len(data)))
 }
 

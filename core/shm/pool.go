@@ -5,6 +5,8 @@ package shm
 import (
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // Pool is a last-in-first-out list of free blocks of one class: the newest
@@ -103,6 +105,9 @@ var growStep = [ClassDedicated]uintptr{64 << 10, 128 << 10, 256 << 10, 512 << 10
 
 // give puts a block into its pool.
 func give(class uint32, block unsafe.Pointer) {
+	if check.On {
+		check.That(class < ClassDedicated && uintptr(block)&^addrMask == 0, "a block of a pool lies where its head can tell")
+	}
 	poison(unsafe.Add(block, linkSize), blockSize[class]-linkSize)
 	Pools[class].push(block)
 }

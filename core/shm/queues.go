@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // serials counts the sockets of Go programs. Handles of C have bits above.
@@ -56,6 +58,9 @@ func FreeQueues(q *Queues) { queuesSlots.put(unsafe.Pointer(q)) }
 // NextRun makes the oldest run the one being read; false: there is none. The
 // receiving thread, when RxRun is nil.
 func (q *Queues) NextRun() bool {
+	if check.On {
+		check.That(q.RxRun == nil, "a run is read to its end before the next one")
+	}
 	if q.RxList == nil {
 		q.RxList = q.TakeRuns()
 	}
@@ -80,6 +85,9 @@ func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.
 // EndRun takes the run that was read away from the receiver. The receiving
 // thread, which then releases it.
 func (q *Queues) EndRun() {
+	if check.On {
+		check.That(q.RxRun != nil && (q.RxRun.Kind != RunData || q.RxLeft == 0), "a run ends when all of it was read")
+	}
 	q.RxRun = nil
 	if q.RxList == nil {
 		q.RxHand.Store(0)
@@ -90,6 +98,9 @@ func (q *Queues) EndRun() {
 // moves on. The receiving thread. capi/path.h has the same in C.
 func (q *Queues) NextBody() []byte {
 	size := uint64(binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, lengthSize)))
+	if check.On {
+		check.That(lengthSize+size <= q.RxLeft, "a frame ends within its run")
+	}
 	at := unsafe.Add(unsafe.Pointer(q.RxPos), lengthSize)
 	q.RxPos, q.RxLeft = (*byte)(unsafe.Add(at, size)), q.RxLeft-lengthSize-size
 	return unsafe.Slice((*byte)(at), size)

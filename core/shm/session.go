@@ -5,6 +5,8 @@ package shm
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // NewSession returns a slot of the socket's, without an id and closed for
@@ -33,17 +35,31 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 }
 
 // Retain adds a reference to the slot.
-func (s *Session) Retain() { s.Refs.Add(1) }
+func (s *Session) Retain() {
+	refs := s.Refs.Add(1)
+	if check.On {
+		check.That(refs > 1, "a session is retained by one who has a reference")
+	}
+}
 
 // Release gives a reference back; the last one frees the slot. Any thread.
 func (s *Session) Release() {
-	if s.Refs.Add(-1) == 0 {
+	refs := s.Refs.Add(-1)
+	if check.On {
+		check.That(refs >= 0, "a session is released no more often than it is retained")
+	}
+	if refs == 0 {
 		FreeSession(s)
 	}
 }
 
 // FreeSession frees a slot whose last reference is gone. It is closed for senders.
 func FreeSession(s *Session) {
+	if check.On {
+		check.That(s.Refs.Load() == 0, "a free session has no references")
+		check.That(s.TxState == TxClosed, "a free session is closed for senders")
+		check.That(s.RxQueued.Load() == 0, "a free session has no messages in the socket")
+	}
 	s.dropReason()
 	if s.ID != nil && s.ID != &s.ID4[0] {
 		aliasSlots.put(unsafe.Pointer(s.ID))
@@ -79,7 +95,11 @@ func (s *Session) IDFrame() []byte { return unsafe.Slice(s.ID, s.IDLen) }
 // TakeMain removes and returns a session's main queue, which is held no longer;
 // TxLock is held. The next one starts with a chunk that this one would have fitted.
 func (s *Session) TakeMain() (head, tail *Chunk) {
+	s.mustHold()
 	head, tail = s.TxHead, s.TxTail
+	if check.On {
+		check.That((head == nil) == (tail == nil), "a main queue has both ends, or neither")
+	}
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty &^= DirtyHeld
 	if head != nil {

@@ -5,6 +5,8 @@ package shm
 import (
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // MaxViewSlabs is how many slabs may be in use while messages that are handed
@@ -43,6 +45,9 @@ func NewSlab(need uint64) *Slab {
 // when there is no memory, and the old one is as before.
 func GrowSlab(s *Slab, need uint64) *Slab {
 	size := roundUp(need+HeaderSize, PageSize)
+	if check.On {
+		check.That(s.Class == ClassDedicated && s.Refs.Load() == 1, "a slab that grows has a mapping and a user of its own")
+	}
 	grown := (*Slab)(growPages(unsafe.Pointer(s), uintptr(s.Size), uintptr(size)))
 	if grown != nil {
 		grown.Size = size
@@ -62,11 +67,20 @@ func (s *Slab) Bytes() []byte {
 }
 
 // Retain adds a reference. The caller holds one already.
-func (s *Slab) Retain() { s.Refs.Add(1) }
+func (s *Slab) Retain() {
+	refs := s.Refs.Add(1)
+	if check.On {
+		check.That(refs > 1, "a slab is retained by one who has a reference")
+	}
+}
 
 // Release gives a reference back; the last one frees the slab. Any thread.
 func (s *Slab) Release() {
-	if s.Refs.Add(-1) != 0 {
+	refs := s.Refs.Add(-1)
+	if check.On {
+		check.That(refs >= 0, "a slab is released no more often than it is retained")
+	}
+	if refs != 0 {
 		return
 	}
 	if s.Class == ClassDedicated {
@@ -74,7 +88,10 @@ func (s *Slab) Release() {
 		return
 	}
 	if s.Class == ClassSlab {
-		Pools[ClassSlab].Out.Add(-1)
+		out := Pools[ClassSlab].Out.Add(-1)
+		if check.On {
+			check.That(out >= 0, "no more slabs come back than went out")
+		}
 	}
 	give(s.Class, unsafe.Pointer(s))
 }

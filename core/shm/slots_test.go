@@ -73,16 +73,16 @@ func TestSession(t *testing.T) {
 		})
 		Convey("is free with the last reference, and comes back clean", func() {
 			s.Retain()
-			s.Rid, s.TxState, s.TxHwm, s.TxDirty = 7, TxOpen, 1, 1
-			s.TxQueued.Store(2)
-			s.TxDone.Store(1)
-			s.RxQueued.Store(5)
-			s.RxStalled.Store(1)
 			s.Release()
 			other := NewSession(k, sh)
 			So(other == s, ShouldBeFalse)
 			other.Release()
 			s.Release()
+			s.Rid, s.TxState, s.TxHwm, s.TxDirty = 7, TxOpen, 1, 1 // whatever a slot has
+			s.TxQueued.Store(2)
+			s.TxDone.Store(1)
+			s.RxQueued.Store(5)
+			s.RxStalled.Store(1)
 			again := NewSession(k, sh)
 			So(again == s, ShouldBeTrue)
 			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued.Load(), s.TxDone.Load(), uint32(s.TxDirty),
@@ -99,11 +99,11 @@ func TestSocketAndShardSlots(t *testing.T) {
 		k := NewQueues()
 		k.RxPhase, k.RxMore, k.TxPhase = PhaseBody, 1, PhaseRetry
 		k.Handle.Store(1)
-		k.RxWaiting.Store(5)
 		k.RxThrottled.Store(1)
 		k.InlineTable().Slot(1).Store((*Session)(unsafe.Pointer(k)))
 		k.CloseRuns()
 		FreeQueues(k)
+		k.RxWaiting.Store(5)
 		again := NewQueues()
 		So(again == k, ShouldBeTrue)
 		So(again.Handle.Load(), ShouldEqual, 0)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 // freeTables keeps tables that are no longer used, by size: like the slots,
@@ -18,6 +20,9 @@ var freeTables struct {
 // NewTable returns an empty routing table of size slots, a power of two, or
 // nil.
 func NewTable(size uint64) *Table {
+	if check.On {
+		check.That(size != 0 && size&(size-1) == 0, "a table's size is a power of two")
+	}
 	freeTables.Lock()
 	defer freeTables.Unlock()
 	if free := freeTables.bySize[size]; len(free) > 0 {
@@ -37,6 +42,9 @@ func NewTable(size uint64) *Table {
 
 // FreeTable gives a table of NewTable back.
 func FreeTable(t *Table) {
+	if check.On {
+		check.That(t.Mask+1 > inlineTable, "a table that a socket starts with is not freed")
+	}
 	freeTables.Lock()
 	defer freeTables.Unlock()
 	if freeTables.bySize == nil {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -22,7 +23,12 @@ func NewWakeup(wakeFd int) *Wakeup {
 }
 
 // FreeWakeup gives the shard's slot back.
-func FreeWakeup(w *Wakeup) { wakeupSlots.put(unsafe.Pointer(w)) }
+func FreeWakeup(w *Wakeup) {
+	if check.On {
+		check.That(w.Dirty.Empty(), "a shard that goes has written everything")
+	}
+	wakeupSlots.put(unsafe.Pointer(w))
+}
 
 // Wake ends the sleep of the shard's driver. The caller knows that the shard is
 // not stopped.

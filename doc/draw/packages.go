@@ -26,8 +26,9 @@ var house = [][]room{
 		{"core/endpoint", "driver", 210, 180, "texts of endpoints,", "and addresses"},
 		{"core/wait", "driver", 410, 180, "one thread waits", "for signals of others"},
 		{"core/shm", "shared", 610, 230, "what C and Go share:", "queues, pools, protocols"}},
-	{{"core/errno", "driver", 140, 210, "error numbers,", "with a sentence"},
-		{"core/sys", "driver", 430, 250, "all that the system is", "asked for: the port"}},
+	{{"core/errno", "driver", 120, 170, "error numbers,", "with a sentence"},
+		{"core/check", "driver", 310, 150, "assertions, in the", "builds that test"},
+		{"core/sys", "driver", 480, 230, "all that the system is", "asked for: the port"}},
 }
 
 // room is one package: its folder, its colour, its place on the floor, and what it is.

@@ -18,7 +18,7 @@ import (
 func listenPlain(t testing.TB) (l net.Listener, address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err, "listen")
+	must(t, err, "listen")
 	t.Cleanup(func() { _ = l.Close() })
 	return l, l.Addr().String()
 }
@@ -33,7 +33,7 @@ func acceptPlain(t testing.TB, l net.Listener) net.Conn {
 // connectAs connects with a name for the peer.
 func connectAs(t testing.TB, k *Socket, name, endpoint string) error {
 	t.Helper()
-	check(t, alias(k, name), "CONNECT_ROUTING_ID")
+	must(t, alias(k, name), "CONNECT_ROUTING_ID")
 	return k.Connect(endpoint)
 }
 
@@ -62,12 +62,12 @@ func TestAliasWaitsForAPeer(t *testing.T) {
 
 			Convey("is for the first peer, however many tries that takes", func() {
 				if !handshakes {
-					check(t, l.Close(), "close") // refused; else accepted, and closed in the handshake
+					must(t, l.Close(), "close") // refused; else accepted, and closed in the handshake
 				}
 				So(connectAs(t, client, "server", endpoint), ShouldBeNil)
 				for range 3 {
 					if handshakes {
-						check(t, acceptPlain(t, l).Close(), "close")
+						must(t, acceptPlain(t, l).Close(), "close")
 					}
 				}
 				So(nameIsFree(t, client, "server"), ShouldBeFalse)
@@ -87,11 +87,11 @@ func TestAliasWaitsForAPeer(t *testing.T) {
 			Convey("is free when no peer will come", func() {
 				set(t, client, sockets.OptReconnectIvl, -1)
 				if !handshakes {
-					check(t, l.Close(), "close")
+					must(t, l.Close(), "close")
 				}
 				So(connectAs(t, client, "server", endpoint), ShouldBeNil)
 				if handshakes {
-					check(t, acceptPlain(t, l).Close(), "close")
+					must(t, acceptPlain(t, l).Close(), "close")
 				}
 				eventually(t, "the name is free", func() bool { return nameIsFree(t, client, "server") })
 				So(client.Disconnect(endpoint), ShouldBeNil)
@@ -122,7 +122,7 @@ func TestAliasWaitsForAPeer(t *testing.T) {
 				defer client.mu.Unlock()
 				return client.parts == 2+len(client.dialers)
 			})
-			check(t, alias(client, "x"), "CONNECT_ROUTING_ID")
+			must(t, alias(client, "x"), "CONNECT_ROUTING_ID")
 			if err := client.Connect(dead); (err != nil) != reserved {
 				t.Fatalf("reserved: %v; another connect with that name: %v", reserved, err)
 			}
@@ -145,7 +145,7 @@ func TestDialersAreForgotten(t *testing.T) {
 
 		Convey("when its peer is closed, before the event tells", func() {
 			for range 20 {
-				check(t, client.Connect(endpoint), "Connect")
+				must(t, client.Connect(endpoint), "Connect")
 				mustSend(t, client, want(t, client, connected), disconnected)
 				want(t, client, disconnected)
 				So(dialers(client), ShouldEqual, 0)
@@ -156,7 +156,7 @@ func TestDialersAreForgotten(t *testing.T) {
 		Convey("when its only connection ends, before the event tells", func() {
 			set(t, client, sockets.OptReconnectIvl, -1)
 			for range 3 {
-				check(t, client.Connect(endpoint), "Connect")
+				must(t, client.Connect(endpoint), "Connect")
 				want(t, client, connected)
 				mustSend(t, server, want(t, server, connected), disconnected)
 				want(t, server, disconnected)
@@ -168,12 +168,12 @@ func TestDialersAreForgotten(t *testing.T) {
 		})
 		Convey("when its only try fails", func() {
 			set(t, client, sockets.OptReconnectIvl, -1)
-			check(t, client.Connect(deadEndpoint(t)), "Connect")
+			must(t, client.Connect(deadEndpoint(t)), "Connect")
 			eventually(t, "it is forgotten", func() bool { return dialers(client) == 0 })
 		})
 		Convey("but not while it will dial again", func() {
 			set(t, client, sockets.OptReconnectIvl, 1)
-			check(t, client.Connect(endpoint), "Connect")
+			must(t, client.Connect(endpoint), "Connect")
 			for range 3 {
 				want(t, client, connected)
 				mustSend(t, server, want(t, server, connected), disconnected)
@@ -188,7 +188,7 @@ func TestDialersAreForgotten(t *testing.T) {
 		Convey("and the endpoints of the last ones are remembered", func() {
 			set(t, client, sockets.OptReconnectIvl, -1)
 			for port := range maxOver + 5 {
-				check(t, client.Connect(fmt.Sprintf("tcp://127.0.0.1:%d", 1+port)), "Connect")
+				must(t, client.Connect(fmt.Sprintf("tcp://127.0.0.1:%d", 1+port)), "Connect")
 			}
 			eventually(t, "all are over", func() bool { return dialers(client) == 0 })
 			client.mu.Lock()

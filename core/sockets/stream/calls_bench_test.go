@@ -39,7 +39,7 @@ func newCalls(t testing.TB, size int) *calls {
 	set(t, k, sockets.OptSndHwm, 0)
 	dial(t, bind(t, k))
 	_, err := k.Recv(t.Context())
-	check(t, err, "the connect event")
+	must(t, err, "the connect event")
 	c := &calls{k: k, sh: k.soleShard(), s: connOf(k).Shared, size: callBatch * (lengthSize + size),
 		body: []byte(pattern(size, 1)), msgs: make([]Message, callBatch)}
 	busy, end := make(chan struct{}), make(chan struct{})
@@ -150,7 +150,7 @@ func BenchmarkCalls(b *testing.B) {
 				b.ResetTimer()
 				for n := 0; n < b.N; n += callBatch {
 					c.arrive()
-					check(b, form.call(c, ctx), "%s", form.name)
+					must(b, form.call(c, ctx), "%s", form.name)
 					c.leave()
 				}
 			})

@@ -125,7 +125,7 @@ func TestNamesOfCiphers(t *testing.T) {
 		k := newSocket(t, newContext(t))
 		newIdentity(t, "one").use(t, k)
 		for _, name := range []string{"DHE-RSA-AES128-SHA", "RC4-SHA", "TLS_AES_128_GCM_SHA256", "AES128-SHA:x"} {
-			check(t, k.Set(WithTLSCiphers(name)), "set")
+			must(t, k.Set(WithTLSCiphers(name)), "set")
 			for _, err := range []error{k.Bind("tls://127.0.0.1:*"), k.Connect("wss://127.0.0.1:1")} {
 				So(err, shouldBeErrno, errno.EINVAL)
 				So(errno.Detail(err), ShouldStartWith, "cannot use TLS_CIPHERS")

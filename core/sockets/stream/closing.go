@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -46,7 +47,10 @@ func (k *Socket) Close() error {
 	k.listeners, k.dialers = nil, nil
 	for _, sh := range k.shards {
 		sh.Post(func() { k.finishConns(sh, reason, now, deadline) })
-		sh.Users.Add(-1)
+		users := sh.Users.Add(-1)
+		if check.On {
+			check.That(users >= 0, "no more sockets leave a shard than use it")
+		}
 	}
 	return nil
 }
@@ -156,6 +160,11 @@ func (k *Socket) dropUnreceived() {
 
 // destroy ends the socket: no part is left, and no call is in progress.
 func (k *Socket) destroy() {
+	if check.On {
+		q := k.shared
+		check.That(q.RxRun == nil && q.RxList == nil, "the receiver of a socket that goes has nothing")
+		check.That(q.RxWaiting.Load() == 0 && q.RxEvents.Load() == 0, "nothing waits in a socket that goes")
+	}
 	k.mu.Lock()
 	tables := k.oldTables
 	if t := k.shared.Table.Load(); t != k.shared.InlineTable() {

@@ -34,9 +34,9 @@ func longNamed(t testing.TB, size int) tls.Certificate {
 	for i, template := range []*x509.Certificate{leaf, authority} {
 		var err error
 		keys[i], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		check(t, err, "make a key")
+		must(t, err, "make a key")
 		ders[i], err = x509.CreateCertificate(rand.Reader, template, authority, &keys[i].PublicKey, keys[i])
-		check(t, err, "make a certificate")
+		must(t, err, "make a certificate")
 	}
 	return tls.Certificate{Certificate: ders[:], PrivateKey: keys[0]}
 }
@@ -45,7 +45,7 @@ func longNamed(t testing.TB, size int) tls.Certificate {
 func refusedFor(t testing.TB, m *sockets.Monitor) engine.Event {
 	for {
 		e, err := m.Recv(false)
-		check(t, err, "the monitor")
+		must(t, err, "the monitor")
 		if e.Kind&(engine.EventHandshakeAuth|engine.EventHandshakeProtocol|engine.EventHandshakeFailed) != 0 {
 			return e
 		}
@@ -69,7 +69,7 @@ func TestDetailsAreShort(t *testing.T) {
 		})
 		Convey("of a server's answer", func() {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
-			check(t, err, "listen")
+			must(t, err, "listen")
 			defer func() { _ = l.Close() }()
 			go func() {
 				c, err := l.Accept()
@@ -80,9 +80,9 @@ func TestDetailsAreShort(t *testing.T) {
 			}()
 			k := newSocket(t, newContext(t))
 			m, err := k.Monitor(^engine.EventKind(0))
-			check(t, err, "Monitor")
+			must(t, err, "Monitor")
 			defer func() { _ = m.Close() }()
-			check(t, k.Connect("ws://"+l.Addr().String()), "Connect")
+			must(t, k.Connect("ws://"+l.Addr().String()), "Connect")
 			e := refusedFor(t, m)
 			So(e.Detail, ShouldContainSubstring, "404 nnn")
 			So(len(e.Detail), ShouldEqual, sockets.DetailMax)

@@ -51,22 +51,22 @@ func newLateReader(t *testing.T, endpoint, how string) *lateReader {
 	ctx := newContext(t)
 	server, client := newSocket(t, ctx), newSocket(t, ctx)
 	newIdentity(t, "one").use(t, server, client)
-	check(t, server.Set(WithMode(ModeFast)), "mode")
-	check(t, client.Set(WithMode(ModeFast), WithRecvHWM(1), WithRecvBuffer(8192)), "mode")
-	check(t, server.Bind(fresh(endpoint)), "Bind")
-	check(t, client.Connect(lastEndpoint(t, server)), "Connect")
+	must(t, server.Set(WithMode(ModeFast)), "mode")
+	must(t, client.Set(WithMode(ModeFast), WithRecvHWM(1), WithRecvBuffer(8192)), "mode")
+	must(t, server.Bind(fresh(endpoint)), "Bind")
+	must(t, client.Connect(lastEndpoint(t, server)), "Connect")
 	up, err := server.Recv(context.Background())
-	check(t, err, "Recv")
+	must(t, err, "Recv")
 	down, err := client.Recv(context.Background())
-	check(t, err, "Recv")
+	must(t, err, "Recv")
 	body := make([]byte, 10_000)
 	for range lateMessages {
-		check(t, server.Send(context.Background(), up.Peer, body), "Send")
+		must(t, server.Send(context.Background(), up.Peer, body), "Send")
 	}
 	if how == "Close" {
-		check(t, server.Close(), "Close")
+		must(t, server.Close(), "Close")
 	} else {
-		check(t, server.ClosePeer(up.Peer), "ClosePeer")
+		must(t, server.ClosePeer(up.Peer), "ClosePeer")
 	}
 	return &lateReader{endpoint, how, server, client, down.Peer}
 }
@@ -88,7 +88,7 @@ func (r *lateReader) read(t *testing.T) {
 func messagesToTheEnd(t *testing.T, k *Socket) (n int) {
 	for {
 		m, err := k.Recv(context.Background())
-		check(t, err, "Recv after %d messages", n)
+		must(t, err, "Recv after %d messages", n)
 		m.Release()
 		if m.Kind == Disconnected {
 			return n
@@ -108,19 +108,19 @@ func TestAbandoned(t *testing.T) {
 	} {
 		Convey("Messages "+name, t, func() {
 			k := newSocket(t, newContext(t))
-			check(t, k.Set(WithMode(ModeFast), WithCloseTimeout(300*time.Millisecond), WithSendBuffer(65536)), "Set")
+			must(t, k.Set(WithMode(ModeFast), WithCloseTimeout(300*time.Millisecond), WithSendBuffer(65536)), "Set")
 			p := dial(t, bind(t, k))
-			check(t, p.Conn.(*net.TCPConn).SetReadBuffer(65536), "SetReadBuffer")
+			must(t, p.Conn.(*net.TCPConn).SetReadBuffer(65536), "SetReadBuffer")
 			up, err := k.Recv(context.Background())
-			check(t, err, "Recv")
+			must(t, err, "Recv")
 			sent, ends := 0, []int{}
 			for i := range 400 {
 				body := make([]byte, size(i))
-				check(t, k.Send(context.Background(), up.Peer, body), "Send")
+				must(t, k.Send(context.Background(), up.Peer, body), "Send")
 				sent += 4 + len(body)
 				ends = append(ends, sent)
 			}
-			check(t, k.ClosePeer(up.Peer), "ClosePeer")
+			must(t, k.ClosePeer(up.Peer), "ClosePeer")
 			m, err := k.Recv(context.Background())
 			So(err, ShouldBeNil)
 			So(m.Kind, ShouldEqual, Disconnected)
@@ -147,17 +147,17 @@ func TestAbandoned(t *testing.T) {
 func TestAbortPeer(t *testing.T) {
 	Convey("A connection that is aborted", t, func() {
 		k := newSocket(t, newContext(t))
-		check(t, k.Set(WithMode(ModeFast), WithCloseTimeout(-1)), "Set")
+		must(t, k.Set(WithMode(ModeFast), WithCloseTimeout(-1)), "Set")
 		p := dial(t, bind(t, k))
 		up, err := k.Recv(context.Background())
-		check(t, err, "Recv")
+		must(t, err, "Recv")
 		for range 400 {
-			check(t, k.Send(context.Background(), up.Peer, make([]byte, 60_000)), "Send")
+			must(t, k.Send(context.Background(), up.Peer, make([]byte, 60_000)), "Send")
 		}
 		for _, closing := range []bool{false, true} {
 			Convey(fmt.Sprintf("is over at once, while it closes: %v", closing), func() {
 				if closing {
-					check(t, k.ClosePeer(up.Peer), "ClosePeer")
+					must(t, k.ClosePeer(up.Peer), "ClosePeer")
 				}
 				So(k.AbortPeer(up.Peer), ShouldBeNil)
 				m, err := k.Recv(context.Background())

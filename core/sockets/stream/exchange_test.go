@@ -72,7 +72,7 @@ func TestExchangeWithPlainClient(t *testing.T) {
 		Convey("delivers what came whole before the end, then the event", func() {
 			p.send("one", "two")
 			p.write([]byte{0, 0, 0, 9, 'x'})
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			So(want(t, k, "one"), ShouldEqual, id)
 			So(want(t, k, "two"), ShouldEqual, id)
 			So(want(t, k, disconnected), ShouldEqual, id)
@@ -81,7 +81,7 @@ func TestExchangeWithPlainClient(t *testing.T) {
 		Convey("hears of a half closed stream, whose peer still reads all that was queued", func() {
 			body := pattern(300_000, 1)
 			mustSend(t, k, id, body)
-			check(t, p.Conn.(interface{ CloseWrite() error }).CloseWrite(), "half close")
+			must(t, p.Conn.(interface{ CloseWrite() error }).CloseWrite(), "half close")
 			p.want(body)
 			So(want(t, k, disconnected), ShouldEqual, id)
 			p.wantEnd()
@@ -126,7 +126,7 @@ func TestSendErrors(t *testing.T) {
 		})
 		Convey("finds out at the body that the peer is gone, and then starts afresh", func() {
 			So(k.SendFrame([]byte(id), true, false), ShouldBeNil)
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			want(t, k, disconnected)
 			So(k.SendFrame([]byte("body"), false, false), shouldBeErrno, errno.EHOSTUNREACH)
 			So(k.SendFrame([]byte("body"), false, false), shouldBeErrno, errno.EINVAL)

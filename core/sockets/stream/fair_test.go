@@ -34,7 +34,7 @@ func speak(t testing.TB, endpoint string) speaker {
 		network = "unix"
 	}
 	conn, err := net.DialTimeout(network, address, patience)
-	check(t, err, "dial %s", endpoint)
+	must(t, err, "dial %s", endpoint)
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(4 * patience))
 	if kind == "tls" || kind == "wss" {
@@ -43,7 +43,7 @@ func speak(t testing.TB, endpoint string) speaker {
 	web := kind == "ws" || kind == "wss"
 	if web {
 		_, _, err = (ws.Dialer{}).Upgrade(conn, &url.URL{Scheme: "ws", Host: "x", Path: "/"})
-		check(t, err, "upgrade %s", endpoint)
+		must(t, err, "upgrade %s", endpoint)
 	}
 	return speaker{peer{conn, t}, web}
 }
@@ -144,7 +144,7 @@ func TestFlooders(t *testing.T) {
 				c.limit.Store(tooMuch)
 				set(t, c.k, sockets.OptRcvBuf, oneTurn/2) // the kernel doubles it
 				newIdentity(t, "server").use(t, c.k)
-				check(t, c.k.Bind(fresh(strings.TrimSuffix(endpoint, "/some/path"))), "Bind")
+				must(t, c.k.Bind(fresh(strings.TrimSuffix(endpoint, "/some/path"))), "Bind")
 				done := make(chan struct{})
 				go func() {
 					c.serve()

@@ -31,7 +31,7 @@ func fastPeer(t testing.TB, k *Socket, endpoint string) (peer, uint32) {
 	t.Helper()
 	p := dial(t, endpoint)
 	m, err := k.Recv(context.Background())
-	check(t, err, "Recv")
+	must(t, err, "Recv")
 	if m.Kind != Connected || m.Peer == 0 || len(m.Body) > 0 {
 		t.Fatalf("not a connect event: %+v", m)
 	}

@@ -53,7 +53,7 @@ func TestRecvInto(t *testing.T) {
 		for _, body := range []string{"a", "b", "c"} {
 			p.send(body)
 		}
-		check(t, p.Close(), "close")
+		must(t, p.Close(), "close")
 
 		var got []string
 		take := func(room, refused int) int {

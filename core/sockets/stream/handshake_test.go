@@ -21,7 +21,7 @@ func plain(t testing.TB, endpoint string) net.Conn {
 	t.Helper()
 	_, address, _ := strings.Cut(endpoint, "://")
 	c, err := net.Dial("tcp", address)
-	check(t, err, "dial %s", endpoint)
+	must(t, err, "dial %s", endpoint)
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
 	return c
@@ -32,12 +32,12 @@ func watched(t testing.TB, endpoint string, settings ...Setting) (*Socket, *sock
 	t.Helper()
 	k := newSocket(t, newContext(t))
 	newIdentity(t, "server").use(t, k)
-	check(t, k.Set(settings...), "settings")
+	must(t, k.Set(settings...), "settings")
 	m, err := k.Monitor(engine.EventAccepted | engine.EventReady | engine.EventDisconnected |
 		engine.EventHandshakeFailed | engine.EventHandshakeProtocol | engine.EventHandshakeAuth)
-	check(t, err, "Monitor")
+	must(t, err, "Monitor")
 	t.Cleanup(func() { _ = m.Close() })
-	check(t, k.Bind(endpoint), "Bind")
+	must(t, k.Bind(endpoint), "Bind")
 	return k, m
 }
 
@@ -120,8 +120,8 @@ func TestPendingHandshakes(t *testing.T) {
 			}
 			Convey("do not keep others from coming up", func() {
 				client := newSocket(t, k.ctx)
-				check(t, client.Set(WithTLSVerify(false, "")), "settings")
-				check(t, client.Connect(at), "Connect")
+				must(t, client.Set(WithTLSVerify(false, "")), "settings")
+				must(t, client.Connect(at), "Connect")
 				id := want(t, k, connected)
 				mustSend(t, k, id, "hello")
 				want(t, client, connected)
@@ -165,7 +165,7 @@ func TestCertificateReload(t *testing.T) {
 		at := lastEndpoint(t, k)
 		names := func() string {
 			c := tls.Client(plain(t, at), &tls.Config{InsecureSkipVerify: true})
-			check(t, c.Handshake(), "handshake")
+			must(t, c.Handshake(), "handshake")
 			return c.ConnectionState().PeerCertificates[0].Subject.CommonName
 		}
 		So(names(), ShouldEqual, "server")

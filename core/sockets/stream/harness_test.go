@@ -28,8 +28,8 @@ const (
 	disconnected = "\x00"
 )
 
-// check ends the test from any depth of helpers; So is for what a test is about.
-func check(t testing.TB, err error, what string, args ...any) {
+// must ends the test from any depth of helpers; So is for what a test is about.
+func must(t testing.TB, err error, what string, args ...any) {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %v", fmt.Sprintf(what, args...), err)
@@ -68,7 +68,7 @@ func newContext(t testing.TB, options ...int) *core.Context {
 	t.Helper()
 	ctx := core.NewContext()
 	for i := 0; i+1 < len(options); i += 2 {
-		check(t, ctx.Set(options[i], options[i+1]), "context option %d", options[i])
+		must(t, ctx.Set(options[i], options[i+1]), "context option %d", options[i])
 	}
 	t.Cleanup(func() { within(t, patience, "Term", func() { _ = ctx.Term() }) })
 	return ctx
@@ -78,7 +78,7 @@ func newContext(t testing.TB, options ...int) *core.Context {
 func newSocket(t testing.TB, ctx *core.Context) *Socket {
 	t.Helper()
 	k, err := New(ctx)
-	check(t, err, "New")
+	must(t, err, "New")
 	t.Cleanup(func() {
 		if !k.closed.Load() {
 			k.opt.setInt(sockets.OptLinger, 0)
@@ -92,19 +92,19 @@ func newSocket(t testing.TB, ctx *core.Context) *Socket {
 
 func set(t testing.TB, k *Socket, opt sockets.Option, v int) {
 	t.Helper()
-	check(t, k.SetOption(opt, cInt(int32(v))), "option %d = %d", opt, v)
+	must(t, k.SetOption(opt, cInt(int32(v))), "option %d = %d", opt, v)
 }
 
 func setInt64(t testing.TB, k *Socket, opt sockets.Option, v int64) {
 	t.Helper()
-	check(t, k.SetOption(opt, binary.NativeEndian.AppendUint64(nil, uint64(v))), "option %d = %d", opt, v)
+	must(t, k.SetOption(opt, binary.NativeEndian.AppendUint64(nil, uint64(v))), "option %d = %d", opt, v)
 }
 
 func getInt(t testing.TB, k *Socket, opt sockets.Option) int {
 	t.Helper()
 	var buf [4]byte
 	n, err := k.Option(opt, buf[:])
-	check(t, err, "option %d", opt)
+	must(t, err, "option %d", opt)
 	if n != 4 {
 		t.Fatalf("option %d has %d bytes", opt, n)
 	}
@@ -114,7 +114,7 @@ func getInt(t testing.TB, k *Socket, opt sockets.Option) int {
 // bind listens on a free port of the loopback and returns the endpoint.
 func bind(t testing.TB, k *Socket) string {
 	t.Helper()
-	check(t, k.Bind("tcp://127.0.0.1:*"), "Bind")
+	must(t, k.Bind("tcp://127.0.0.1:*"), "Bind")
 	return lastEndpoint(t, k)
 }
 
@@ -122,7 +122,7 @@ func lastEndpoint(t testing.TB, k *Socket) string {
 	t.Helper()
 	buf := make([]byte, 256)
 	n, err := k.Option(sockets.OptLastEndpoint, buf)
-	check(t, err, "LAST_ENDPOINT")
+	must(t, err, "LAST_ENDPOINT")
 	return strings.TrimSuffix(string(buf[:n]), "\x00")
 }
 
@@ -162,7 +162,7 @@ func receiveFrame(k *Socket) (string, bool, error) {
 func want(t testing.TB, k *Socket, body string) string {
 	t.Helper()
 	m, err := receive(k)
-	check(t, err, "receive, waiting for %.20q", body)
+	must(t, err, "receive, waiting for %.20q", body)
 	if m.body != body {
 		t.Fatalf("received %d bytes %.40q, not %d bytes %.40q", len(m.body), m.body, len(body), body)
 	}
@@ -178,7 +178,7 @@ func send(k *Socket, id, body string) error {
 
 func mustSend(t testing.TB, k *Socket, id, body string) {
 	t.Helper()
-	check(t, send(k, id, body), "send to %x", id)
+	must(t, send(k, id, body), "send to %x", id)
 }
 
 // pair returns two connected sockets, each with the id of the other.
@@ -189,7 +189,7 @@ func pair(t testing.TB, ctx *core.Context, prepare func(server, client *Socket))
 		prepare(server, client)
 	}
 	endpoint := bind(t, server)
-	check(t, client.Connect(endpoint), "Connect")
+	must(t, client.Connect(endpoint), "Connect")
 	return server, client, want(t, server, connected), want(t, client, connected)
 }
 
@@ -202,7 +202,7 @@ type peer struct {
 func dial(t testing.TB, endpoint string) peer {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", strings.TrimPrefix(endpoint, "tcp://"), patience)
-	check(t, err, "dial %s", endpoint)
+	must(t, err, "dial %s", endpoint)
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(2 * patience))
 	return peer{c, t}
@@ -224,7 +224,7 @@ func (p peer) send(bodies ...string) {
 func (p peer) write(raw []byte) {
 	p.t.Helper()
 	_, err := p.Write(raw)
-	check(p.t, err, "write %d bytes", len(raw))
+	must(p.t, err, "write %d bytes", len(raw))
 }
 
 // body reads one frame.
@@ -241,7 +241,7 @@ func (p peer) body() (string, error) {
 func (p peer) want(body string) {
 	p.t.Helper()
 	got, err := p.body()
-	check(p.t, err, "read a frame")
+	must(p.t, err, "read a frame")
 	if got != body {
 		p.t.Fatalf("read %d bytes %.40q, not %d bytes %.40q", len(got), got, len(body), body)
 	}

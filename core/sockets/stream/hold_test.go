@@ -45,7 +45,7 @@ func TestCallsHoldTheSocket(t *testing.T) {
 			k.soleShard().Wake()
 			So(ended, ShouldBeEmpty)
 			k.leave()
-			within(t, patience, "Term", func() { check(t, <-ended, "Term") })
+			within(t, patience, "Term", func() { must(t, <-ended, "Term") })
 		})
 		Convey("lets no other call in", func() {
 			So(k.enter(), ShouldEqual, errno.ENOTSOCK)
@@ -81,11 +81,11 @@ func TestSendersRaceTheEnd(t *testing.T) {
 		for round := range uint32(rounds) {
 			ctx := core.NewContext()
 			k, err := Listen("tcp://127.0.0.1:*", InContext(ctx), WithLinger(0), WithSendHWM(500))
-			check(t, err, "listen")
+			must(t, err, "listen")
 			conn, err := net.Dial("tcp", strings.TrimPrefix(k.Addr(), "tcp://"))
-			check(t, err, "dial")
+			must(t, err, "dial")
 			m, err := k.Recv(context.Background())
-			check(t, err, "receive")
+			must(t, err, "receive")
 
 			var running sync.WaitGroup
 			var taken atomic.Int64
@@ -93,14 +93,14 @@ func TestSendersRaceTheEnd(t *testing.T) {
 				running.Go(func() {
 					n, err := sendUntilGone(k, m.Peer, round)
 					taken.Add(int64(n))
-					check(t, err, "send")
+					must(t, err, "send")
 				})
 			}
 			got := make([]byte, 8)
 			for n := 0; ; n++ {
 				if n == 20 {
-					check(t, k.Close(), "close")
-					check(t, ctx.Term(), "term")
+					must(t, k.Close(), "close")
+					must(t, ctx.Term(), "term")
 				}
 				if _, err := io.ReadFull(conn, got); err != nil {
 					break

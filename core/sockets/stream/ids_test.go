@@ -46,7 +46,7 @@ func TestIDs(t *testing.T) {
 				p, got := accept(t, k, endpoint)
 				So(got, ShouldEqual, id(n+1))
 				if n%2 == 0 {
-					check(t, p.Close(), "close")
+					must(t, p.Close(), "close")
 					So(want(t, k, disconnected), ShouldEqual, got)
 				}
 			}
@@ -77,7 +77,7 @@ func TestIDs(t *testing.T) {
 		})
 		Convey("of ended connections reach nobody, also when their slot is taken again", func() {
 			p, old := accept(t, k, endpoint)
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			want(t, k, disconnected)
 			setNextID(k, 4)
 			_, got := accept(t, k, endpoint)
@@ -104,11 +104,11 @@ func TestTableGrowth(t *testing.T) {
 		}
 		for id, p := range peers {
 			p.want("to " + id)
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 		}
 		for range many {
 			m, err := receive(k)
-			check(t, err, "receive")
+			must(t, err, "receive")
 			if _, known := peers[m.id]; !known || m.body != disconnected {
 				t.Fatalf("%x: %q", m.id, m.body)
 			}
@@ -130,7 +130,7 @@ func TestAlias(t *testing.T) {
 		endpoint := bind(t, server)
 		connect := func(name string) error {
 			if name != "" {
-				check(t, alias(client, name), "CONNECT_ROUTING_ID")
+				must(t, alias(client, name), "CONNECT_ROUTING_ID")
 			}
 			return client.Connect(endpoint)
 		}
@@ -191,10 +191,10 @@ func TestAlias(t *testing.T) {
 			mustSend(t, server, id, disconnected) // the client dials again, without the name
 			want(t, client, disconnected)
 			dead := deadEndpoint(t)
-			check(t, alias(client, "x"), "alias")
+			must(t, alias(client, "x"), "alias")
 			So(client.Connect(dead), ShouldBeNil)
 			So(client.Disconnect(endpoint), ShouldBeNil)
-			check(t, alias(client, "x"), "alias")
+			must(t, alias(client, "x"), "alias")
 			So(client.Connect(dead), shouldBeErrno, errno.EINVAL)
 		})
 	})
@@ -205,6 +205,6 @@ func deadEndpoint(t testing.TB) string {
 	t.Helper()
 	k := newSocket(t, newContext(t))
 	endpoint := bind(t, k)
-	check(t, k.Unbind(endpoint), "Unbind")
+	must(t, k.Unbind(endpoint), "Unbind")
 	return endpoint
 }

@@ -25,7 +25,7 @@ func TestLinger(t *testing.T) {
 		k := newSocket(t, ctx)
 		set(t, k, sockets.OptSndBuf, 64<<10)
 		p, id := accept(t, k, bind(t, k))
-		check(t, p.Conn.(*net.TCPConn).SetReadBuffer(64<<10), "SO_RCVBUF")
+		must(t, p.Conn.(*net.TCPConn).SetReadBuffer(64<<10), "SO_RCVBUF")
 		for n := range messages {
 			mustSend(t, k, id, pattern(size, n))
 		}
@@ -82,7 +82,7 @@ func TestLinger(t *testing.T) {
 func TestShutdownWhileBlocked(t *testing.T) {
 	pipe := func() int {
 		var fds [2]int
-		check(t, unix.Pipe(fds[:]), "pipe")
+		must(t, unix.Pipe(fds[:]), "pipe")
 		t.Cleanup(func() { _, _ = unix.Close(fds[0]), unix.Close(fds[1]) })
 		return fds[0]
 	}
@@ -173,14 +173,14 @@ func TestReconnect(t *testing.T) {
 		set(t, client, sockets.OptReconnectIvl, 5)
 		server := newSocket(t, newContext(t))
 		endpoint := bind(t, server)
-		check(t, client.Connect(endpoint), "Connect")
+		must(t, client.Connect(endpoint), "Connect")
 		first := want(t, client, connected)
-		check(t, server.Close(), "Close")
+		must(t, server.Close(), "Close")
 		So(want(t, client, disconnected), ShouldEqual, first)
 		So(send(client, first, "x"), shouldBeErrno, errno.EHOSTUNREACH)
 
 		again := newSocket(t, newContext(t))
-		check(t, again.Bind(endpoint), "Bind")
+		must(t, again.Bind(endpoint), "Bind")
 		second := want(t, client, connected)
 		So(second, ShouldNotEqual, first)
 		toClient := want(t, again, connected)
@@ -192,9 +192,9 @@ func TestReconnect(t *testing.T) {
 		set(t, client, sockets.OptReconnectIvl, 1)
 		set(t, client, sockets.OptReconnectIvlMax, 20)
 		endpoint := deadEndpoint(t)
-		check(t, client.Connect(endpoint), "Connect")
+		must(t, client.Connect(endpoint), "Connect")
 		time.Sleep(30 * time.Millisecond) // several tries
-		check(t, server.Bind(endpoint), "Bind")
+		must(t, server.Bind(endpoint), "Bind")
 		want(t, client, connected)
 		want(t, server, connected)
 	})
@@ -257,7 +257,7 @@ func TestUnbindDisconnect(t *testing.T) {
 			SkipSo(err, ShouldBeNil) // no IPv6 here
 			return
 		}
-		check(t, client.Connect(lastEndpoint(t, server)), "Connect")
+		must(t, client.Connect(lastEndpoint(t, server)), "Connect")
 		want(t, server, connected)
 		mustSend(t, client, want(t, client, connected), "six")
 		want(t, server, "six")

@@ -23,7 +23,7 @@ func stuck(t testing.TB, hwm int, body func(n int) string) (k *Socket, p peer, i
 	set(t, k, sockets.OptSndHwm, hwm)
 	set(t, k, sockets.OptSndBuf, 64<<10)
 	p, id = accept(t, k, bind(t, k))
-	check(t, p.Conn.(*net.TCPConn).SetReadBuffer(16<<10), "SO_RCVBUF")
+	must(t, p.Conn.(*net.TCPConn).SetReadBuffer(16<<10), "SO_RCVBUF")
 	for full := 0; queued < 10_000; {
 		err := k.SendFrame([]byte(id), true, true)
 		if err == nil {
@@ -91,7 +91,7 @@ func TestSndHwm(t *testing.T) {
 			sent := make(chan error, 1)
 			go func() { sent <- send(k, id, "never") }()
 			eventually(t, "the sender waits", func() bool { return k.blocked.Load() == 1 })
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			So(<-sent, shouldBeErrno, errno.EHOSTUNREACH)
 		})
 		Convey("another peer is not affected", func() {
@@ -167,7 +167,7 @@ func TestThrottle(t *testing.T) {
 		next := map[string]int{}
 		for range 3 * messages {
 			m, err := receive(k)
-			check(t, err, "receive")
+			must(t, err, "receive")
 			if m.body != pattern(size, next[m.id]) {
 				t.Fatalf("peer %x: not message %d", m.id, next[m.id])
 			}
@@ -211,7 +211,7 @@ func TestMaxMsgSize(t *testing.T) {
 		p.write([]byte{255, 255, 255, 255, 1, 2, 3})
 		eventually(t, "the frame has begun", func() bool { return onDriver(t, k, func() bool { return bigSlab(k) > 0 }) })
 		So(onDriver(t, k, func() bool { return bigSlab(k) < 4<<20 }), ShouldBeTrue)
-		check(t, p.Close(), "close")
+		must(t, p.Close(), "close")
 		So(want(t, k, disconnected), ShouldEqual, id)
 	})
 }

@@ -41,23 +41,23 @@ func TestMonitor(t *testing.T) {
 		Convey("tells the life of a socket in the order it happens", func() {
 			endpoint := bind(t, k)
 			p, id := accept(t, k, endpoint)
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			So(want(t, k, disconnected), ShouldEqual, id)
 			eventually(t, "the connection is gone", func() bool { n, _ := k.PeerCount(); return n == 0 })
-			check(t, k.Unbind(endpoint), "Unbind")
+			must(t, k.Unbind(endpoint), "Unbind")
 			eventually(t, "everything is closed", func() bool {
 				k.mu.Lock()
 				defer k.mu.Unlock()
 				return k.parts == 2 // the open socket and its receiver
 			})
-			check(t, k.Close(), "Close")
+			must(t, k.Close(), "Close")
 			got := kinds(t, m, engine.EventStopped)
 			So(got[:3], ShouldResemble, []engine.EventKind{engine.EventListening, engine.EventAccepted, engine.EventReady})
 			So(slices.Contains(got, engine.EventDisconnected), ShouldBeTrue)
 			So(got[len(got)-1], ShouldEqual, engine.EventStopped)
 		})
 		Convey("gives the last event only once, then nothing", func() {
-			check(t, k.Close(), "Close")
+			must(t, k.Close(), "Close")
 			So(kinds(t, m, engine.EventStopped), ShouldResemble, []engine.EventKind{engine.EventStopped})
 			_, err := m.Recv(true)
 			So(err, shouldBeErrno, errno.EAGAIN)
@@ -65,7 +65,7 @@ func TestMonitor(t *testing.T) {
 		Convey("tells how the connections ended after the context's shutdown, then ETERM", func() {
 			accept(t, k, bind(t, k))
 			k.ctx.Shutdown()
-			check(t, k.Close(), "Close")
+			must(t, k.Close(), "Close")
 			var last engine.Event
 			for {
 				e, err := m.Recv(true)
@@ -86,7 +86,7 @@ func TestMonitor(t *testing.T) {
 			few, err := k.Monitor(engine.EventAccepted)
 			So(err, ShouldBeNil)
 			accept(t, k, bind(t, k))
-			check(t, k.Close(), "Close")
+			must(t, k.Close(), "Close")
 			So(kinds(t, few, engine.EventStopped), ShouldResemble,
 				[]engine.EventKind{engine.EventAccepted, engine.EventStopped})
 			So(few.Close(), ShouldBeNil)
@@ -108,7 +108,7 @@ func TestMonitor(t *testing.T) {
 		})
 		Convey("names the endpoint when a host's name leads to no address", func() {
 			endpoint := "tcp://" + strings.Repeat("x", 64) + ":5" // too long for a name
-			check(t, k.Connect(endpoint), "Connect")
+			must(t, k.Connect(endpoint), "Connect")
 			var e engine.Event
 			within(t, patience, "the event", func() { e, err = m.Recv(false) })
 			So(err, ShouldBeNil)
@@ -171,7 +171,7 @@ func TestPeers(t *testing.T) {
 		So(err, shouldBeErrno, errno.EHOSTUNREACH)
 		_, err = k.Peer(nil)
 		So(err, shouldBeErrno, errno.EINVAL)
-		check(t, p.Close(), "close")
+		must(t, p.Close(), "close")
 		want(t, k, disconnected)
 		n, _ = k.PeerCount()
 		So(n, ShouldEqual, 1)

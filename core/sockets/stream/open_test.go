@@ -104,7 +104,7 @@ func TestSettings(t *testing.T) {
 		So(err, ShouldBeNil)
 		_, err = Open(InContext(c))
 		So(err, shouldBeErrno, errno.EMFILE)
-		check(t, k.Close(), "Close")
+		must(t, k.Close(), "Close")
 		within(t, patience, "Term", func() { err = c.Term() })
 		So(err, ShouldBeNil)
 	})
@@ -158,7 +158,7 @@ func TestShutdown(t *testing.T) {
 		hello, err := server.Recv(ctx)
 		So(err, ShouldBeNil)
 		for range 200 {
-			check(t, server.Send(ctx, hello.Peer, make([]byte, 100_000)), "Send")
+			must(t, server.Send(ctx, hello.Peer, make([]byte, 100_000)), "Send")
 		}
 		Convey("Shutdown waits as long as its context allows", func() {
 			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
@@ -171,7 +171,7 @@ func TestShutdown(t *testing.T) {
 			go func() { done <- server.Shutdown(ctx) }()
 			time.Sleep(20 * time.Millisecond)
 			So(len(done), ShouldEqual, 0)
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			within(t, patience, "Shutdown", func() { err = <-done })
 			So(err, ShouldBeNil)
 		})

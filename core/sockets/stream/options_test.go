@@ -107,7 +107,7 @@ func TestIntOptions(t *testing.T) {
 func newSocketOnly(t testing.TB, ctx *core.Context) *Socket {
 	t.Helper()
 	k, err := New(ctx)
-	check(t, err, "New")
+	must(t, err, "New")
 	t.Cleanup(func() { _ = k.Close() })
 	return k
 }
@@ -132,7 +132,7 @@ func TestStringOptions(t *testing.T) {
 					So(k.SetOption(c.opt, []byte(v)), ShouldBeNil)
 					So(first(get(k, c.opt)), ShouldEqual, strings.TrimSuffix(v, "\x00")+"\x00")
 				}
-				check(t, k.SetOption(c.opt, []byte("kept")), "set")
+				must(t, k.SetOption(c.opt, []byte("kept")), "set")
 				So(k.SetOption(c.opt, []byte(long+"y")), shouldBeErrno, errno.EINVAL)
 				So(first(get(k, c.opt)), ShouldEqual, "kept\x00")
 				_, err := k.Option(c.opt, make([]byte, 4))
@@ -216,14 +216,14 @@ func TestUseFd(t *testing.T) {
 	Convey("USE_FD is taken by the next bind, once", t, func() {
 		k := newSocket(t, newContext(t))
 		l, err := net.Listen("tcp", "127.0.0.1:0")
-		check(t, err, "Listen")
+		must(t, err, "Listen")
 		file, err := l.(*net.TCPListener).File()
-		check(t, err, "File")
+		must(t, err, "File")
 		addr := l.Addr().String()
-		check(t, l.Close(), "Close")
+		must(t, l.Close(), "Close")
 		fd, err := unix.Dup(int(file.Fd())) // the socket's own from now on
-		check(t, err, "dup")
-		check(t, file.Close(), "Close")
+		must(t, err, "dup")
+		must(t, file.Close(), "Close")
 		set(t, k, sockets.OptUseFd, fd)
 		So(k.Bind("tcp://127.0.0.1:*"), ShouldBeNil)
 		So(lastEndpoint(t, k), ShouldEqual, "tcp://"+addr)

@@ -189,16 +189,16 @@ func TestDeadWhileParked(t *testing.T) {
 			k, client := newSocket(t, ctx), newSocket(t, ctx)
 			newIdentity(t, "one").use(t, k, client)
 			flooder := dial(t, bind(t, k))
-			check(t, k.Bind(scheme+"://127.0.0.1:*"), "Bind")
+			must(t, k.Bind(scheme+"://127.0.0.1:*"), "Bind")
 			for range dead {
-				check(t, client.Connect(lastEndpoint(t, k)), "Connect")
+				must(t, client.Connect(lastEndpoint(t, k)), "Connect")
 			}
 			eventually(t, "all are there", func() bool { return attached(k) == dead+1 })
 			go flooder.flood(3000, 1000) // more than may wait
 			eventually(t, "the socket is throttled", func() bool {
 				return k.shared.RxWaiting.Load() >= 1<<20
 			})
-			check(t, client.Disconnect(lastEndpoint(t, k)), "Disconnect")
+			must(t, client.Disconnect(lastEndpoint(t, k)), "Disconnect")
 			eventually(t, "their descriptors are closed", func() bool { return attached(k) == 1 })
 		})
 	}

@@ -18,7 +18,7 @@ func TestPoll(t *testing.T) {
 		ctx := newContext(t)
 		server, client, toClient, toServer := pair(t, ctx, nil)
 		var fds [2]int
-		check(t, unix.Pipe2(fds[:], unix.O_CLOEXEC), "pipe")
+		must(t, unix.Pipe2(fds[:], unix.O_CLOEXEC), "pipe")
 		Reset(func() { _, _ = unix.Close(fds[0]), unix.Close(fds[1]) })
 		items := []sockets.PollItem{
 			{Socket: server, Events: sockets.PollIn},
@@ -35,7 +35,7 @@ func TestPoll(t *testing.T) {
 		}
 		write := func() {
 			_, err := unix.Write(fds[1], []byte("x"))
-			check(t, err, "write")
+			must(t, err, "write")
 		}
 
 		Convey("finds nothing, at once or after its timeout", func() {
@@ -63,7 +63,7 @@ func TestPoll(t *testing.T) {
 		Convey("says a socket is readable between the two frames", func() {
 			mustSend(t, client, toServer, "x")
 			_, _, err := server.RecvFrame(nil, false)
-			check(t, err, "Recv")
+			must(t, err, "Recv")
 			_, revents := poll(0)
 			So(revents[0], ShouldEqual, sockets.PollIn)
 		})
@@ -103,7 +103,7 @@ func TestPoll(t *testing.T) {
 			So(n, ShouldEqual, 1)
 		})
 		Convey("refuses a closed socket", func() {
-			check(t, client.Close(), "Close")
+			must(t, client.Close(), "Close")
 			_, err := sockets.Poll(items, 0)
 			So(err, shouldBeErrno, errno.ENOTSOCK)
 		})
@@ -125,7 +125,7 @@ func TestPollManySockets(t *testing.T) {
 		toClient := make([]string, clients)
 		for i := range clients {
 			k := newSocket(t, ctx)
-			check(t, k.Connect(endpoint), "Connect")
+			must(t, k.Connect(endpoint), "Connect")
 			toClient[i] = want(t, server, connected)
 			want(t, k, connected)
 			items = append(items, sockets.PollItem{Socket: k, Events: sockets.PollIn})
@@ -184,7 +184,7 @@ func TestFd(t *testing.T) {
 			So(readable(getInt(t, client, sockets.OptFd), 0), ShouldBeTrue)
 		})
 		Convey("is closed with the socket", func() {
-			check(t, server.Close(), "Close")
+			must(t, server.Close(), "Close")
 			_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 			So(err, ShouldEqual, unix.EBADF)
 		})
@@ -225,10 +225,10 @@ func TestFdStress(t *testing.T) {
 		}
 		for getInt(t, k, sockets.OptEvents)&sockets.PollIn != 0 {
 			m, err := receive(k)
-			check(t, err, "receive")
+			must(t, err, "receive")
 			if !isEvent(m.body) {
 				got++
-				check(t, send(k, m.id, m.body), "send")
+				must(t, send(k, m.id, m.body), "send")
 			}
 		}
 	}

@@ -2,7 +2,10 @@
 
 package stream
 
-import "github.com/zlink/zlink/core/shm"
+import (
+	"github.com/zlink/zlink/core/check"
+	"github.com/zlink/zlink/core/shm"
+)
 
 // finishRun gives a run back and lets its shard read on if it waits for that.
 func (k *Socket) finishRun(r *shm.Run) {
@@ -26,7 +29,10 @@ func (k *Socket) eventTaken(s *shm.Session) {
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
 	if r.Kind != shm.RunData {
-		k.shared.RxEvents.Add(-1)
+		events := k.shared.RxEvents.Add(-1)
+		if check.On {
+			check.That(events >= 0, "no more events are taken than were pushed")
+		}
 		if r.Kind == shm.RunDisconnected {
 			s.Release()
 		}
@@ -35,6 +41,9 @@ func (k *Socket) release(r *shm.Run) bool {
 	slab := r.Slab
 	queued := s.RxQueued.Add(-int32(r.Msgs))
 	waiting := k.shared.RxWaiting.Add(-int64(r.Size))
+	if check.On {
+		check.That(queued >= 0 && waiting >= 0, "no more is taken than was pushed")
+	}
 	stalled := s.RxStalled.Load() != 0 && queued <= s.RxLow ||
 		k.shared.RxThrottled.Load() != 0 && waiting < int64(k.shared.RxLow.Load())
 	slab.Release() // r lies in it

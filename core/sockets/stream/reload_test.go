@@ -17,7 +17,7 @@ func TestReloadFromASlowDisk(t *testing.T) {
 		k := newSocket(t, newContext(t))
 		identity := newIdentity(t, "one")
 		identity.use(t, k)
-		check(t, k.Bind("tls://127.0.0.1:*"), "Bind")
+		must(t, k.Bind("tls://127.0.0.1:*"), "Bind")
 		endpoint := bind(t, k)
 		reads, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error)
 		readCertificate = func(path string) (tls.Certificate, error) {
@@ -34,7 +34,7 @@ func TestReloadFromASlowDisk(t *testing.T) {
 				id := want(t, k, connected)
 				mustSend(t, k, id, "hello")
 				p.want("hello")
-				check(t, p.Close(), "close")
+				must(t, p.Close(), "close")
 				want(t, k, disconnected)
 			})
 		}

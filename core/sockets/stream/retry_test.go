@@ -39,7 +39,7 @@ func TestRetry(t *testing.T) {
 		}
 
 		Convey("a frame with more that names no peer is an id", func() {
-			check(t, other.Close(), "close")
+			must(t, other.Close(), "close")
 			want(t, k, disconnected)
 			room()
 			for _, gone := range []string{otherID, "x", "nobody"} {

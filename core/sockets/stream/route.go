@@ -5,6 +5,7 @@ package stream
 import (
 	"encoding/binary"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -24,6 +25,9 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 		alias = nil // its endpoint was disconnected, and the name may be another's
 	}
 	rid := k.takeID()
+	if check.On {
+		check.That(k.table().Slot(rid).Load() == nil, "no two live peers share a slot")
+	}
 	if !c.Shared.SetID(rid, alias) {
 		return errno.ENOMEM
 	}
@@ -75,6 +79,9 @@ func (k *Socket) forgetConn(c *engine.Conn) {
 	delete(k.closing, c.Shared.Rid)
 	k.past.add(c)
 	k.keepFinal(c)
+	if check.On {
+		check.That(k.conns[c.Index] == c, "a connection knows its place")
+	}
 	last := len(k.conns) - 1
 	k.conns[c.Index] = k.conns[last]
 	k.conns[c.Index].Index = c.Index
@@ -89,6 +96,9 @@ func (k *Socket) partGone(part any) {
 		k.ended(d)
 	}
 	k.parts--
+	if check.On {
+		check.That(k.parts >= 0, "no more parts go than came")
+	}
 	over := k.parts == 0
 	k.mu.Unlock()
 	if over {

@@ -174,7 +174,7 @@ func TestSeveralSocketsOnAShard(t *testing.T) {
 			p.want("together")
 			mustSend(t, second, id, "back")
 			q.want("back")
-			check(t, second.Close(), "Close")
+			must(t, second.Close(), "Close")
 			p.send("alone again")
 			p.want("alone again")
 			q.wantEnd()

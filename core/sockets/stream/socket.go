@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -117,7 +118,11 @@ func (k *Socket) pin() bool {
 
 // leave ends a call, and the socket with the last one.
 func (k *Socket) leave() {
-	if k.pins.Add(-1) == 0 {
+	pins := k.pins.Add(-1)
+	if check.On {
+		check.That(pins >= 0, "no more calls end than began")
+	}
+	if pins == 0 {
 		k.destroy()
 	}
 }

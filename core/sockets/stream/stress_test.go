@@ -100,7 +100,7 @@ func TestEchoStress(t *testing.T) {
 	for _, threads := range []int{1, 4} {
 		const clients, batches = 8, 24
 		ctx := core.NewContext()
-		check(t, ctx.Set(core.OptIOThreads, threads), "IO_THREADS")
+		must(t, ctx.Set(core.OptIOThreads, threads), "IO_THREADS")
 		k := newSocket(t, ctx)
 		setInt64(t, k, sockets.OptAffinity, 1<<threads-1)
 		address := strings.TrimPrefix(bind(t, k), "tcp://")

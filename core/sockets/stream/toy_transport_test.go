@@ -135,7 +135,7 @@ func shakeLine(below engine.Level, g *engine.Greeting) (engine.Layer, error) {
 func TestScrambledFragments(t *testing.T) {
 	Convey("A layer gets the stream in pieces of any size", t, func() {
 		k := newSocket(t, newContext(t))
-		check(t, k.Bind("scrambled://127.0.0.1:*"), "Bind")
+		must(t, k.Bind("scrambled://127.0.0.1:*"), "Bind")
 		p := dial(t, "tcp"+strings.TrimPrefix(lastEndpoint(t, k), "scrambled"))
 		id := want(t, k, connected)
 		bodies, all := []string{"", "first", pattern(70_000, 1), "last"}, []byte(nil)
@@ -161,7 +161,7 @@ func TestLayerThatLeaves(t *testing.T) {
 		m, err := k.Monitor(0xFFFF)
 		So(err, ShouldBeNil)
 		Reset(func() { _ = m.Close() })
-		check(t, k.Bind("line://127.0.0.1:*"), "Bind")
+		must(t, k.Bind("line://127.0.0.1:*"), "Bind")
 		p := dial(t, "tcp"+strings.TrimPrefix(lastEndpoint(t, k), "line"))
 		all := slices.Concat([]byte("from "+told+"\n"), frame("first"), frame(""), frame(pattern(60, 1)))
 		event := func() string {
@@ -190,7 +190,7 @@ func TestLayerThatLeaves(t *testing.T) {
 		})
 		Convey("or in front of the end", func() {
 			p.write(all)
-			check(t, p.Close(), "close")
+			must(t, p.Close(), "close")
 			id := want(t, k, connected)
 			want(t, k, "first")
 			want(t, k, "")
@@ -199,7 +199,7 @@ func TestLayerThatLeaves(t *testing.T) {
 		})
 		Convey("or above RCVHWM, and ends like a connection of tcp", func() {
 			set(t, k, sockets.OptRcvHwm, 1)
-			check(t, k.Bind("line://127.0.0.1:*"), "Bind")
+			must(t, k.Bind("line://127.0.0.1:*"), "Bind")
 			p = dial(t, "tcp"+strings.TrimPrefix(lastEndpoint(t, k), "line"))
 			p.write(all)
 			receiveAll()

@@ -41,7 +41,7 @@ type identity struct{ cert, key string }
 func newIdentity(t testing.TB, name string) identity {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err, "make a key")
+	must(t, err, "make a key")
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -51,9 +51,9 @@ func newIdentity(t testing.TB, name string) identity {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	check(t, err, "make a certificate")
+	must(t, err, "make a certificate")
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	check(t, err, "marshal a key")
+	must(t, err, "marshal a key")
 	folder := t.TempDir()
 	id := identity{filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")}
 	writePEM(t, id.cert, "CERTIFICATE", der)
@@ -63,14 +63,14 @@ func newIdentity(t testing.TB, name string) identity {
 
 func writePEM(t testing.TB, file, kind string, der []byte) {
 	t.Helper()
-	check(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600), "write %s", file)
+	must(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600), "write %s", file)
 }
 
 // use makes the identity a socket's own, and trusted.
 func (id identity) use(t testing.TB, sockets ...*Socket) {
 	t.Helper()
 	for _, k := range sockets {
-		check(t, k.Set(WithTLSKeyPair(id.cert, id.key), WithTLSAuthorities(id.cert, false)), "set the TLS files")
+		must(t, k.Set(WithTLSKeyPair(id.cert, id.key), WithTLSAuthorities(id.cert, false)), "set the TLS files")
 	}
 }
 
@@ -89,8 +89,8 @@ func pairOver(t testing.TB, ctx *core.Context, endpoint string) (server, client 
 	t.Helper()
 	server, client = newSocket(t, ctx), newSocket(t, ctx)
 	newIdentity(t, "one").use(t, server, client)
-	check(t, server.Bind(fresh(endpoint)), "Bind %s", endpoint)
-	check(t, client.Connect(lastEndpoint(t, server)), "Connect %s", lastEndpoint(t, server))
+	must(t, server.Bind(fresh(endpoint)), "Bind %s", endpoint)
+	must(t, client.Connect(lastEndpoint(t, server)), "Connect %s", lastEndpoint(t, server))
 	return server, client, want(t, server, connected), want(t, client, connected)
 }
 
@@ -144,10 +144,10 @@ func TestExchangeOverEveryTransport(t *testing.T) {
 				strict := newSocket(t, server.ctx)
 				newIdentity(t, "two").use(t, strict)
 				setInt64(t, strict, sockets.OptMaxMsgSize, 100)
-				check(t, strict.Bind(fresh(endpoint)), "Bind")
+				must(t, strict.Bind(fresh(endpoint)), "Bind")
 				k := newSocket(t, server.ctx)
-				check(t, k.Set(WithTLSVerify(false, ""), WithReconnect(-1, 0)), "set")
-				check(t, k.Connect(lastEndpoint(t, strict)), "Connect")
+				must(t, k.Set(WithTLSVerify(false, ""), WithReconnect(-1, 0)), "set")
+				must(t, k.Connect(lastEndpoint(t, strict)), "Connect")
 				toClient, toServer := want(t, strict, connected), want(t, k, connected)
 				mustSend(t, k, toServer, pattern(100, 1))
 				mustSend(t, k, toServer, pattern(101, 2))

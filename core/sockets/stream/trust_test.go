@@ -16,9 +16,9 @@ import (
 func TestWhomAServerTrusts(t *testing.T) {
 	identity := newIdentity(t, "one")
 	text, err := os.ReadFile(identity.cert)
-	check(t, err, "read %s", identity.cert)
+	must(t, err, "read %s", identity.cert)
 	system, err := x509.SystemCertPool()
-	check(t, err, "read the system's authorities")
+	must(t, err, "read the system's authorities")
 	own, both := x509.NewCertPool(), system.Clone()
 	own.AppendCertsFromPEM(text)
 	both.AppendCertsFromPEM(text)
@@ -39,7 +39,7 @@ func TestWhomAServerTrusts(t *testing.T) {
 	} {
 		Convey("A server with "+r.what, t, func() {
 			k := newSocket(t, newContext(t))
-			check(t, k.Set(append(r.settings, WithTLSKeyPair(identity.cert, identity.key))...), "set")
+			must(t, k.Set(append(r.settings, WithTLSKeyPair(identity.cert, identity.key))...), "set")
 			config, err := k.opt.serverTLS()
 			So(err, ShouldBeNil)
 			if r.want == nil {
@@ -51,7 +51,7 @@ func TestWhomAServerTrusts(t *testing.T) {
 	}
 	Convey("The option is 1 until it is set, and a client goes by that", t, func() {
 		k := newSocket(t, newContext(t))
-		check(t, k.Set(ca), "set")
+		must(t, k.Set(ca), "set")
 		So(k.opt.int(sockets.OptTLSTrustSystem), ShouldEqual, 1)
 		ep, err := endpoint.Parse("tls://127.0.0.1:1")
 		So(err, ShouldBeNil)

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//go:build race || asan || zlink_check
+
+package check
+
+// On tells that assertions are compiled in.
+const On = true
+
+// That ends the process unless what is true. The sentence says what.
+func That(what bool, sentence string) {
+	if !what {
+		panic("zlink: this does not hold: " + sentence)
+	}
+}
