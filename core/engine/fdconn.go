@@ -64,7 +64,7 @@ func (c *fdConn) abort(err error) {
 }
 
 // endRefused ends a refused peer's stream and waits until it does the same, for up
-// to refusalTime: what tells it why would be lost if its bytes met a closed
+// to refusalTime, less when others wait for a place: what tells it why would be lost if its bytes met a closed
 // descriptor. The goroutine.
 func (c *fdConn) endRefused() {
 	c.refusing = true
@@ -72,6 +72,7 @@ func (c *fdConn) endRefused() {
 	if err != nil {
 		return
 	}
+	defer c.gate.gone(c.gate.lingers(c))
 	over := time.AfterFunc(refusalTime, func() { c.abort(os.ErrDeadlineExceeded) })
 	defer over.Stop()
 	_, _ = io.CopyN(io.Discard, c, refusalBytes)

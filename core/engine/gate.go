@@ -5,6 +5,7 @@ package engine
 import (
 	"cmp"
 	"container/list"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -45,6 +46,7 @@ type gate struct {
 	dialling list.List   // and that this side did
 	arrivals uint64      // ever
 	sweeps   *time.Timer // the next sweep; nil: none is planned
+	refused  list.List   // connections of begun that only wait for the peer's end, the first one first
 }
 
 // ticket is a handshake's place in the gate, or in front of it; guarded by the
@@ -74,8 +76,36 @@ func (g *gate) enter(h *handshake) bool {
 		return true
 	}
 	h.ticket.waits = queue.PushBack(h)
+	g.dismiss()
 	g.plan()
 	return false
+}
+
+// lingers notes that a refused connection only waits for the peer's end of the stream,
+// for which it may have its place while nobody else needs that. gone follows.
+func (g *gate) lingers(c *fdConn) *list.Element {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.refused.PushBack(c)
+	if g.accepted.Len()+g.dialling.Len() > 0 {
+		g.dismiss()
+	}
+	return e
+}
+
+func (g *gate) gone(e *list.Element) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused.Remove(e)
+}
+
+// dismiss ends the wait of the first one that lingers. Strangers who are refused and
+// stay would keep all others out for as long as they may.
+func (g *gate) dismiss() {
+	if first := g.refused.Front(); first != nil {
+		g.refused.Remove(first)
+		first.Value.(*fdConn).abort(os.ErrDeadlineExceeded)
+	}
 }
 
 // leave gives the handshake's place back, or takes it out of the queue. A second

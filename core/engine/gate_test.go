@@ -209,6 +209,32 @@ func TestGate(t *testing.T) {
 			}
 			So(len(gate.begun), ShouldEqual, 4)
 		})
+		Convey("keeps refused ones that wait for their peer's end as long as nobody waits for a place", func() {
+			lingering := func() (c *fdConn, over func() bool) {
+				c = newFdConn(-1)
+				e := gate.lingers(c)
+				Reset(func() {
+					gate.gone(e)
+					gate.gone(e)
+					So(gate.refused.Len(), ShouldEqual, 0)
+				})
+				return c, func() bool { return c.aborted != nil }
+			}
+			for range 4 {
+				enter(false)
+			}
+			_, first := lingering()
+			_, second := lingering()
+			So(first() || second(), ShouldBeFalse)
+			enter(false) // has to wait
+			So(first(), ShouldBeTrue)
+			So(second(), ShouldBeFalse)
+			enter(true)
+			So(second(), ShouldBeTrue)
+			_, third := lingering()
+			So(third(), ShouldBeTrue)
+			enter(false) // nobody lingers
+		})
 		Convey("knows whose peers are the slowest, of those that it accepted", func() {
 			var all []*handshake
 			for i := range 4 {
