@@ -14,8 +14,8 @@
                       && sizeof (((type *) 0)->field) == size,                           \
                     #type "." #field)
 
-/* DownReason is the bit of Down.Msgs that says that there is a reason; the code is
- * below it. */
+/* DownReason is the bit of Down.Msgs that says that there is a reason. The bits below
+ * it hold the code. */
 enum
 {
     ZL_DOWN_REASON = 1 << 16,
@@ -34,7 +34,8 @@ enum
     ZL_BIG_SLAB_SIZE = 1088 << 10, /* Slab of class ClassBigSlab: a frame of 1 MiB */
 };
 
-/* Classes of chunks and slabs. Those below ClassDedicated live in a Pool. */
+/* Classes of chunks and slabs. A Pool holds the free blocks of those below
+ * ClassDedicated. */
 enum
 {
     ZL_CLASS_TINY = 0,
@@ -43,7 +44,7 @@ enum
     ZL_CLASS_LARGE = 3,
     ZL_CLASS_SLAB = 4,
     ZL_CLASS_BIG_SLAB = 5,
-    ZL_CLASS_DEDICATED = 6, /* a mapping of its own, given back to the system when free */
+    ZL_CLASS_DEDICATED = 6, /* a mapping of its own, unmapped when it is free */
 };
 
 /* Kinds of a Run. */
@@ -59,14 +60,14 @@ enum
 {
     ZL_TX_CLOSED = 0, /* no peer: EHOSTUNREACH */
     ZL_TX_OPEN = 1,
-    ZL_TX_CLOSING = 2, /* told to close after what is queued: EHOSTUNREACH */
+    ZL_TX_CLOSING = 2, /* closes once the queue is written: EHOSTUNREACH */
 };
 
 /* Bits of TxDirty. */
 enum
 {
     ZL_DIRTY_LISTED = 1, /* on the shard's list of sessions to flush */
-    ZL_DIRTY_HELD = 2, /* the kernel takes nothing: the driver takes the queue when it does again */
+    ZL_DIRTY_HELD = 2, /* the kernel takes nothing; the driver takes the queue when the kernel does again */
 };
 
 /* Kinds of a peer's address. */
@@ -86,16 +87,16 @@ enum
     ZL_DRIVER_FLUSHER = 3, /* a sending thread writes what is queued, and leaves */
 };
 
-/* Phases of the two-frame mode, and the other mode. */
+/* Phases of the two-frame mode, and a value for the other mode. */
 enum
 {
     ZL_PHASE_ID = 0, /* the next frame is a routing id */
     ZL_PHASE_BODY = 1, /* the next frame is a body */
-    ZL_PHASE_RETRY = 2, /* sending: a body got EAGAIN or EINTR; without SNDMORE it comes again */
-    ZL_PHASE_FAST = 3, /* always, in the mode of one call for one message */
+    ZL_PHASE_RETRY = 2, /* sending: a body got EAGAIN or EINTR, and the caller repeats it without SNDMORE */
+    ZL_PHASE_FAST = 3, /* the only value in the mode of one call for one message */
 };
 
-/* What a contender does. */
+/* How a contender waits. */
 enum
 {
     ZL_LOCK_TRIES = 64,
@@ -110,9 +111,9 @@ enum
 };
 #define ZL_ADDR_MASK UINT64_C (0xfffffffffc00)
 
-/* MaxViewSlabs is how many slabs may be in use while messages that are handed to the
- * application still lie in them. Above it they are copied, so messages that are kept
- * for long pin at most this many slabs. */
+/* MaxViewSlabs is the number of slabs in use up to which messages stay in them while
+ * the application has them. Above it messages are copied: messages that an application
+ * keeps for long pin at most this many slabs. */
 enum
 {
     ZL_MAX_VIEW_SLABS = 32,
@@ -129,7 +130,7 @@ typedef struct zl_queues zl_queues;
 typedef struct zl_wakeup zl_wakeup;
 typedef struct zl_pool zl_pool;
 
-/* RunHead is the part of a run that events have too. */
+/* RunHead is the part of a run that an event has, too. */
 struct zl_run_head
 {
     _Atomic (void *) next; /* *Run, in the inbox or the receiver's list */
@@ -143,14 +144,14 @@ ZL_AT (zl_run_head, msgs, 16, 4);
 ZL_AT (zl_run_head, kind, 20, 4);
 _Static_assert (sizeof (zl_run_head) == 24 && _Alignof (zl_run_head) == 8, "zl_run_head");
 
-/* Run is what a shard hands to a socket: a piece of a slab that holds whole frames of
- * one session, or an event of that session. The header of a data run lies in the slab
- * in front of its frames; the two events of a connection lie in its Session. Once
- * pushed, a run belongs to the receiving thread. */
+/* Run is what a shard hands to a socket. It is either a piece of a slab that holds
+ * whole frames of one session, or an event of that session. The header of a data run
+ * lies in the slab in front of its frames. The two events of a connection lie in its
+ * Session. A pushed run belongs to the receiving thread. */
 struct zl_run
 {
     zl_run_head run_head;
-    /* Of RunData only: what follows does not exist for an event. */
+    /* Only RunData has the fields from here on; an event ends before them. */
     zl_slab *slab; /* the run holds one reference */
     uint8_t *data; /* the first frame's length field */
     uint64_t size; /* bytes of all frames, length fields included */
@@ -161,8 +162,8 @@ ZL_AT (zl_run, data, 32, 8);
 ZL_AT (zl_run, size, 40, 8);
 _Static_assert (sizeof (zl_run) == 48 && _Alignof (zl_run) == 8, "zl_run");
 
-/* Slab is a block that received bytes lie in. Refs counts the runs and the messages
- * that point into it, and the shard while it still fills it. */
+/* Slab is a block with received bytes. Refs counts the runs and messages that point
+ * into it, and also the shard while it still fills it. */
 struct zl_slab
 {
     _Atomic (void *) next; /* *Slab, in its pool */
@@ -170,8 +171,8 @@ struct zl_slab
     uint32_t class_;
     uint64_t size; /* header included */
     uint8_t pad0[8];
-    uint64_t have; /* of a single long frame, while it comes: bytes that are there */
-    uint64_t need; /* of that frame: all its bytes */
+    uint64_t have; /* bytes that are there of a single long frame that still comes */
+    uint64_t need; /* size of that frame in bytes */
     uint8_t pad1[16];
 };
 ZL_AT (zl_slab, next, 0, 8);
@@ -182,10 +183,10 @@ ZL_AT (zl_slab, have, 32, 8);
 ZL_AT (zl_slab, need, 40, 8);
 _Static_assert (sizeof (zl_slab) == 64 && _Alignof (zl_slab) == 8, "zl_slab");
 
-/* Chunk is a block of a session's send queue: bytes [Start, End) of its data, then Ext
- * when there is one. A chunk with Ext takes no more bytes. Ext and Owner may be in
- * Go's heap, where others keep them alive; they are numbers here, as the collector
- * must not meet a pointer that has become stale. */
+/* Chunk is a block of a session's send queue. It holds the bytes [Start, End) of its
+ * data, and behind them those of Ext if there are any. A chunk with Ext takes no more
+ * bytes. Ext and Owner may lie in Go's heap, where others keep them alive. They are
+ * numbers here, because the collector must not meet a stale pointer. */
 struct zl_chunk
 {
     _Atomic (void *) next; /* *Chunk, in the queue or in its pool */
@@ -194,12 +195,12 @@ struct zl_chunk
     uint32_t start; /* written up to here; moved by the shard only */
     uint32_t end;
     uint32_t msgs; /* frames that end in this chunk */
-    uint32_t open; /* of the last bytes: they begin a frame that ends in a later chunk */
-    uintptr_t ext; /* bytes that are sent from where they are */
-    uint32_t ext_len; /* of those, not yet written */
+    uint32_t open; /* length of the trailing bytes that begin a frame which ends in a later chunk */
+    uintptr_t ext; /* address of bytes that are sent from their own place */
+    uint32_t ext_len; /* bytes of Ext that are not yet written */
     uint32_t ext_all;
     uintptr_t owner; /* released when Ext is written or dropped */
-    uint64_t size; /* of the block, header included */
+    uint64_t size; /* size of the block in bytes, header included */
 };
 ZL_AT (zl_chunk, next, 0, 8);
 ZL_AT (zl_chunk, class_, 8, 4);
@@ -215,11 +216,11 @@ ZL_AT (zl_chunk, owner, 48, 8);
 ZL_AT (zl_chunk, size, 56, 8);
 _Static_assert (sizeof (zl_chunk) == 64 && _Alignof (zl_chunk) == 8, "zl_chunk");
 
-/* Session is the part of a connection that other threads see: three lines of the
- * cache, of which messages need two. */
+/* Session is the part of a connection that other threads see. It takes three cache
+ * lines; messages need two of them. */
 struct zl_session
 {
-    /* Senders. Guarded by TxLock, but for what is atomic. */
+    /* For senders. TxLock guards the fields that are not atomic. */
     uint32_t rid; /* routing id; 0: the slot is free */
     _Atomic uint32_t tx_lock; /* lock.go */
     _Atomic uint32_t tx_waiters; /* threads that wait for TxLock */
@@ -227,10 +228,10 @@ struct zl_session
     _Atomic uint32_t tx_queued; /* messages ever appended, modulo 2^32; stored under TxLock */
     _Atomic uint32_t tx_done; /* messages ever written; stored by the shard */
     uint8_t tx_state;
-    uint8_t tx_dirty; /* DirtyListed, DirtyHeld; 0: a sender has to put it on the list */
-    uint8_t tx_hint; /* class of the chunk that the last batch would have fitted */
+    uint8_t tx_dirty; /* DirtyListed, DirtyHeld; if 0, a sender has to put the session on the list */
+    uint8_t tx_hint; /* class of the chunk that would have fitted the last batch */
     uint8_t pad0;
-    uint32_t tx_room; /* bytes of blocks that a held queue may take on: held.go */
+    uint32_t tx_room; /* bytes of blocks that a held queue may add: held.go */
     zl_chunk *tx_head; /* the main queue */
     zl_chunk *tx_tail;
     zl_wakeup *shard;
@@ -239,7 +240,7 @@ struct zl_session
     uint64_t tx_bytes; /* bytes ever appended, length fields included; under TxLock */
     _Atomic int64_t memory; /* bytes of the blocks that the session has */
 
-    /* Receiver. */
+    /* For the receiver. */
     _Atomic int32_t rx_queued; /* messages pushed and not yet taken */
     _Atomic uint32_t rx_stalled; /* the shard waits for RxQueued <= RxLow */
     int32_t rx_low;
@@ -290,7 +291,8 @@ ZL_AT (zl_session, up, 144, 24);
 ZL_AT (zl_session, down, 168, 24);
 _Static_assert (sizeof (zl_session) == 192 && _Alignof (zl_session) == 8, "zl_session");
 
-/* Inbox is a stack that any thread pushes to and one takes whole; see inbox.go. */
+/* Inbox is a stack: any thread pushes one node, and one thread takes all of them
+ * (inbox.go). */
 struct zl_inbox
 {
     _Atomic (void *) head;
@@ -298,8 +300,8 @@ struct zl_inbox
 ZL_AT (zl_inbox, head, 0, 8);
 _Static_assert (sizeof (zl_inbox) == 8 && _Alignof (zl_inbox) == 8, "zl_inbox");
 
-/* Table finds a session by its routing id: slot id&Mask. Ids are given out so that no
- * two live ones share a slot. */
+/* Table finds a session by its routing id, in slot id&Mask. A socket never gives an id
+ * whose slot another live one has. */
 struct zl_table
 {
     uint64_t mask;
@@ -312,24 +314,24 @@ _Static_assert (offsetof (zl_table, slots) == 8, "zl_table.slots");
 struct zl_queues
 {
     /* Set by control calls. */
-    _Atomic uint64_t handle; /* what the caller holds; 0 once closed or shut down */
+    _Atomic uint64_t handle; /* the handle that the caller has; 0 once closed or shut down */
     _Atomic (zl_table *) table;
-    _Atomic (zl_wakeup *) shard; /* the one a receive call may drive, or nil */
-    uint64_t serial; /* names the socket as no other one: its handle, or of a Go program's a small number */
-    uint32_t last_id; /* the routing id given last, or that the first one follows */
+    _Atomic (zl_wakeup *) shard; /* the shard that a receive call may drive, or nil */
+    uint64_t serial; /* unique name of the socket: its handle, or a small number in a Go program */
+    uint32_t last_id; /* the last routing id given; at first the one before the first */
     uint8_t pad0[28];
 
     /* Private to the receiving thread. */
-    zl_run *rx_run; /* being read; nil: none */
+    zl_run *rx_run; /* the run being read, or nil */
     zl_run *rx_list; /* taken from RxInbox, oldest first */
     uint8_t *rx_pos; /* next frame of RxRun */
     uint64_t rx_left; /* bytes of RxRun from RxPos on */
     uint32_t rx_phase; /* PhaseID, PhaseBody or PhaseFast */
-    uint32_t rx_more; /* what RCVMORE says */
-    _Atomic uint32_t rx_hand; /* the receiver has a run, so it will be back; senders look */
+    uint32_t rx_more; /* the value of RCVMORE */
+    _Atomic uint32_t rx_hand; /* not 0: the receiver has a run, so it will be back; senders look */
     uint8_t pad1[20];
 
-    /* Private to the sending thread (COMPAT), which may be another one. */
+    /* Private to the sending thread (COMPAT), which may differ from the receiving one. */
     zl_session *tx_session;
     uint32_t tx_rid;
     uint32_t tx_phase;
@@ -343,7 +345,7 @@ struct zl_queues
     _Atomic int32_t rx_events; /* events pushed and not yet taken */
     uint8_t pad3[36];
 
-    uint64_t inline_mask; /* Mask of the table that small sockets start with */
+    uint64_t inline_mask; /* Mask of the table that a small socket starts with */
     _Atomic (zl_session *) inline_slots[4];
     uint8_t pad4[24];
 };

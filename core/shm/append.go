@@ -9,33 +9,34 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// AppendResult says what became of a message.
+// AppendResult is the outcome of an Append.
 type AppendResult int
 
 const (
 	Appended     AppendResult = iota
-	AppendedWake              // appended, and the shard, which slept, was woken
+	AppendedWake              // appended, and the sleeping shard was woken
 	AppendGone                // the peer is no longer there
 	AppendFull                // the peer's queue is at SNDHWM
 	AppendNoMemory
 
-	appendNeedsChunk // none is free: the system has to be asked, without the lock
+	appendNeedsChunk // no free chunk: ask the system, without the lock
 )
 
-// lengthSize is the length field in front of every body.
+// lengthSize is the size in bytes of the length field in front of every body.
 const lengthSize = 4
 
-// Senders hold a session's lock and no more. What they found before (socket,
-// table, session) may have been freed and become another's, so under the lock
-// they compare socket's serial and routing id, of which no two are ever the same. From there
-// until they give the lock back the connection is there, and so are its socket
-// and shard, as a connection ends (Detach) under this lock. So all that a send does
-// to a shard is done under the lock: what comes after it belongs to nobody.
+// A sender holds a session's lock and nothing else. The socket, table or session that
+// it found earlier may have been freed and reused. Under the lock it therefore compares
+// the socket's serial and the routing id: no two pairs are ever equal. If they match,
+// the connection, its socket and its shard exist until the sender unlocks, because
+// Detach ends a connection under the same lock. A send must not touch the shard after
+// it has unlocked.
 
-// Append queues one message to the peer that rid named in the socket with this
-// serial when the caller found s, and wakes the shard if it sleeps. With owner the
-// bytes at body are not copied: they stay until the host's ReleaseOwner gets owner. Any
-// thread. capi/path.h has the copying path once more in C.
+// Append queues one message for the peer rid of the socket with this serial, and wakes
+// the shard if it sleeps. s is the session that the caller found for rid; it may be stale
+// by now. If owner is not nil, Append does not copy body: the bytes must stay in place
+// until the host's ReleaseOwner gets owner. Any thread. capi/path.h has the copying path
+// in C.
 func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
 	need := uint64(lengthSize)
 	if owner == nil {
@@ -62,12 +63,12 @@ func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 		result = s.owe()
 	}
 	s.Unlock()
-	spare.free() // room came up meanwhile, or the peer went
+	spare.free() // not needed: room appeared, or the peer has gone
 	return result
 }
 
-// owe puts the session, whose main queue is not empty, on its shard's list, and
-// wakes the shard if it sleeps. TxLock is held, and the session is open.
+// owe puts the session on its shard's list and wakes the shard if it sleeps. The
+// session is open, its main queue is not empty, and the caller holds TxLock.
 func (s *Session) owe() AppendResult {
 	s.mustHold()
 	if check.On {
@@ -95,8 +96,8 @@ func (s *Session) judge(serial uint64, rid uint32) AppendResult {
 	return Appended
 }
 
-// nextClass is the class of the next chunk of a main queue that is not held, for
-// need bytes; TxLock is held.
+// nextClass returns the class of the next chunk of a main queue that is not held. The
+// chunk has to take need bytes. TxLock is held.
 func (s *Session) nextClass(need uint64) uint32 {
 	tail := s.TxTail
 	switch {
@@ -108,19 +109,19 @@ func (s *Session) nextClass(need uint64) uint32 {
 	return max(uint32(s.TxHint), fittingClass(uint32(need)))
 }
 
-// chunkFor returns the chunk that takes need more bytes of the main queue: the
-// last one, a spare, or a free one; nil: none of that class is at hand. TxLock is
-// held.
+// chunkFor returns the chunk that takes need more bytes of the main queue: the last
+// one, a spare, or a free one. It returns nil and the class to ask for if none is at
+// hand. TxLock is held.
 func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class uint32) {
 	tail := s.TxTail
 	if tail != nil && uint64(tail.room()) >= need {
 		return tail, 0
 	}
-	if class = ClassTiny; !owned { // else nothing goes behind the length
+	if class = ClassTiny; !owned { // an owned body adds nothing behind the length
 		class = s.nextClass(need)
 	}
 	if c = sp.take(); c != nil && uint64(c.Cap) < need {
-		FreeChunk(c) // of a time when the queue was held
+		FreeChunk(c) // got while the queue was held
 		c = nil
 	}
 	if c == nil {
@@ -132,7 +133,7 @@ func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class
 	return c, class
 }
 
-// link puts chunks of so many bytes behind the main queue. TxLock is held.
+// link puts chunks behind the main queue. Their blocks take so many bytes. TxLock is held.
 func (s *Session) link(head, tail *Chunk, blocks int64) {
 	s.mustHold()
 	if check.On {
@@ -167,8 +168,8 @@ func (s *Session) appended(c *Chunk, body int) {
 	s.TxBytes += lengthSize + uint64(body)
 }
 
-// appendLong is Append for a body that no single chunk can hold. It is copied
-// into chunks of its own without the lock.
+// appendLong is Append for a body that no single chunk can hold. It copies the body
+// into new chunks without the lock.
 func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResult {
 	s.Lock()
 	result := s.judge(serial, rid)
@@ -191,8 +192,8 @@ func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResul
 	return s.owe()
 }
 
-// newChain copies a frame into large chunks, but for what is left at its end; nil
-// when there is no memory. blocks is what they take.
+// newChain copies a frame into large chunks; the last one is only as large as it has to
+// be. blocks is the size of all of them. Without memory it returns nil.
 func newChain(body []byte) (head, tail *Chunk, blocks int64) {
 	var length [lengthSize]byte
 	binary.BigEndian.PutUint32(length[:], uint32(len(body)))
@@ -221,9 +222,9 @@ func newChain(body []byte) (head, tail *Chunk, blocks int64) {
 	return head, tail, blocks
 }
 
-// AppendMany queues the messages that next yields, under one lock and copied,
-// until it has no more (false) or one does not go in at once. It returns how
-// many it queued, and what Append would have. Any thread.
+// AppendMany takes the lock once and queues copies of the messages that next yields. It
+// ends when next returns false or a message cannot be queued at once. It returns the
+// number of queued messages, and the result that Append would have returned. Any thread.
 func (s *Session) AppendMany(serial uint64, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
 	var spare spares
 	defer func() { spare.free() }()
@@ -245,16 +246,16 @@ func (s *Session) AppendMany(serial uint64, rid uint32, next func(i int) (body [
 	return n, result
 }
 
-// Is reports whether s is now the session that the socket with this serial calls
-// rid, and open.
+// Is reports whether s is open and is the session that the socket with this serial
+// calls rid.
 func (s *Session) Is(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
 	return s.names(serial, rid)
 }
 
-// BeginClose ends what senders may queue for the session that the socket with
-// this serial calls rid. false: it is not open. Any thread.
+// BeginClose stops senders from queuing more for the session that the socket with this
+// serial calls rid. It returns false if that session is not open. Any thread.
 func (s *Session) BeginClose(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
@@ -272,7 +273,7 @@ func (s *Session) Open() bool {
 	return s.TxState == TxOpen
 }
 
-// BeginAbort is BeginClose, also for a session that is told to close.
+// BeginAbort is BeginClose that also accepts a session that is already closing.
 func (s *Session) BeginAbort(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
@@ -300,8 +301,8 @@ func (s *Session) HasRoom() bool {
 	return s.TxHwm == 0 || s.TxQueued.Load()-s.TxDone.Load() < s.TxHwm
 }
 
-// append is Append with the lock, and with the chunks that are at hand.
-// appendNeedsChunk: one of that class is missing.
+// append is Append under the lock, with the chunks at hand. It returns appendNeedsChunk
+// and a class if a chunk of that class is missing.
 func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer, need uint64, sp *spares) (AppendResult, uint32) {
 	if result := s.judge(serial, rid); result != Appended {
 		return result, 0
@@ -329,10 +330,10 @@ func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 	return Appended, 0
 }
 
-// own puts a body that is not copied behind what is in c, which is full then.
+// own puts a body that is not copied behind the data of c. c takes no more bytes then.
 func (s *Session) own(c *Chunk, body []byte, owner unsafe.Pointer) {
 	size := uint32(len(body))
-	if s.TxDirty&DirtyHeld != 0 { // its own memory, and twice that allowed
+	if s.TxDirty&DirtyHeld != 0 { // it counts its own memory, and allows twice that
 		s.allow(int64(s.TxRoom) + int64(size) - 2*int64(c.room()))
 	}
 	c.Ext, c.ExtLen, c.ExtAll, c.Owner = uintptr(unsafe.Pointer(&body[0])), size, size, uintptr(owner)

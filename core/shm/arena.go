@@ -21,11 +21,11 @@ func mapPages(size uintptr) unsafe.Pointer {
 	return p
 }
 
-// unmapPages gives a mapping of mapPages back.
+// unmapPages unmaps memory of mapPages.
 func unmapPages(p unsafe.Pointer, size uintptr) { sys.Unmap(p, size) }
 
-// growPages makes the mapping at p longer, moving it if need be; nil when the
-// system refuses, and the old mapping is as before.
+// growPages enlarges the mapping at p and may move it. It returns nil when the system
+// refuses; the old mapping is then unchanged.
 func growPages(p unsafe.Pointer, oldSize, newSize uintptr) unsafe.Pointer {
 	if newSize > oldSize && !Roomy() {
 		return nil
@@ -33,6 +33,6 @@ func growPages(p unsafe.Pointer, oldSize, newSize uintptr) unsafe.Pointer {
 	return sys.Remap(p, oldSize, newSize)
 }
 
-// dropPages tells the kernel that the content is not needed; the memory stays
-// mapped and reads as zero.
+// dropPages lets the kernel discard the content. The memory stays mapped and reads as
+// zero.
 func dropPages(p unsafe.Pointer, size uintptr) { sys.Discard(p, size) }

@@ -9,10 +9,10 @@ import (
 	"unsafe"
 )
 
-// The race detector sees only Go's heap, so race builds take the memory from
-// there. A block given back is kept for the next of its size: a stale pointer
-// in memory that is not scanned is harmless outside Go's heap, but must not be
-// met by the collector when the block is gone.
+// The race detector sees only Go's heap, so race builds take the memory from there. They
+// never free a block but keep it for the next request of its size. The reason are stale
+// pointers in memory that the collector does not scan. They are harmless outside Go's
+// heap, but the collector must not meet one after its block has been freed.
 var blocks struct {
 	sync.Mutex
 	all  map[unsafe.Pointer][]byte

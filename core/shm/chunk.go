@@ -17,7 +17,7 @@ func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
 	s.Class, s.Size = class, uint64(size)
 }
 
-// freeChunk is NewChunk from the pools only; nil: none is there.
+// freeChunk is NewChunk that uses only the pools. It returns nil if they have no chunk.
 func freeChunk(need uint64, class uint32) *Chunk {
 	for ; class <= ClassLarge; class++ {
 		if need <= uint64(blockSize[class]-HeaderSize) {
@@ -31,8 +31,8 @@ func freeChunk(need uint64, class uint32) *Chunk {
 	return nil
 }
 
-// NewChunk returns an empty chunk of at least this class and with room for need
-// bytes, or nil when there is no memory.
+// NewChunk returns an empty chunk of at least this class with room for need bytes, or
+// nil when there is no memory.
 func NewChunk(need uint64, class uint32) *Chunk {
 	for ; class <= ClassLarge; class++ {
 		if need <= uint64(blockSize[class]-HeaderSize) {
@@ -47,7 +47,7 @@ func NewChunk(need uint64, class uint32) *Chunk {
 	return c
 }
 
-// fittingClass is the smallest class of a chunk for size bytes.
+// fittingClass returns the smallest chunk class that holds size bytes.
 func fittingClass(size uint32) uint32 {
 	for class := uint32(ClassTiny); class < ClassLarge; class++ {
 		if uintptr(size) <= blockSize[class]-HeaderSize {
@@ -66,23 +66,23 @@ func resetChunk(c *Chunk) *Chunk {
 	return c
 }
 
-// pointer is the address of something that is alive.
+// pointer turns the address of a living object into a pointer.
 func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
 
-// ExtPointer returns where the bytes of Ext begin; ExtLen is not 0.
+// ExtPointer returns the address of the bytes of Ext. ExtLen must not be 0.
 func (c *Chunk) ExtPointer() unsafe.Pointer { return pointer(c.Ext) }
 
-// ExtBytes returns the bytes of Ext; ExtLen is not 0.
+// ExtBytes returns the bytes of Ext. ExtLen must not be 0.
 func (c *Chunk) ExtBytes() []byte { return unsafe.Slice((*byte)(c.ExtPointer()), c.ExtLen) }
 
 // OwnerPointer returns the owner of Ext, or nil.
 func (c *Chunk) OwnerPointer() unsafe.Pointer { return pointer(c.Owner) }
 
-// Link sets the chunk behind c. Atomic, as a thread that popped c late may still
-// read it, in vain.
+// Link sets the chunk behind c. The store is atomic because a thread that pops too late
+// may still read the word; its compare-and-swap then fails.
 func (c *Chunk) Link(next *Chunk) { atomic.StorePointer(&c.Next, unsafe.Pointer(next)) }
 
-// FreeChunk gives a chunk back; its Owner has been released.
+// FreeChunk frees a chunk. The caller has released its Owner.
 func FreeChunk(c *Chunk) {
 	if c.Class == ClassDedicated {
 		unmapPages(unsafe.Pointer(c), uintptr(c.Size))
@@ -96,7 +96,7 @@ func (c *Chunk) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(c), HeaderSize)), c.Cap)
 }
 
-// room is how many bytes the chunk still takes.
+// room returns the number of bytes that the chunk still takes.
 func (c *Chunk) room() uint32 {
 	if c.Ext != 0 {
 		return 0
@@ -104,8 +104,7 @@ func (c *Chunk) room() uint32 {
 	return c.Cap - c.End
 }
 
-// ChainLen returns how many bytes of data the chunks from c on hold, and ChainSize
-// what they take.
+// ChainLen returns the number of data bytes in c and the chunks behind it.
 func (c *Chunk) ChainLen() (n int) {
 	for ; c != nil; c = (*Chunk)(c.Next) {
 		n += int(c.End - c.Start)
@@ -113,7 +112,7 @@ func (c *Chunk) ChainLen() (n int) {
 	return n
 }
 
-// ChainSize is the memory of the chunks from c on.
+// ChainSize returns the memory that c and the chunks behind it take, in bytes.
 func (c *Chunk) ChainSize() (n int64) {
 	for ; c != nil; c = (*Chunk)(c.Next) {
 		n += int64(c.Size)
@@ -121,7 +120,7 @@ func (c *Chunk) ChainSize() (n int64) {
 	return n
 }
 
-// CopyChain copies the data of the chunks from c on, which fits.
+// CopyChain copies the data of c and of the chunks behind it. to must be large enough.
 func (c *Chunk) CopyChain(to []byte) (n int) {
 	for ; c != nil; c = (*Chunk)(c.Next) {
 		n += copy(to[n:], c.Bytes()[c.Start:c.End])
@@ -129,7 +128,7 @@ func (c *Chunk) CopyChain(to []byte) (n int) {
 	return n
 }
 
-// FreeChain gives the chunks from c on back.
+// FreeChain frees c and the chunks behind it.
 func FreeChain(c *Chunk) {
 	for c != nil {
 		next := (*Chunk)(c.Next)

@@ -10,7 +10,7 @@ import (
 // span is a range of addresses.
 type span struct{ from, to uintptr }
 
-// chain is a list of free blocks, linked as in a pool, with its end at hand.
+// chain is a list of free blocks, linked as in a pool, that also knows its last block.
 type chain struct{ first, last unsafe.Pointer }
 
 // push puts a block in front.
@@ -21,7 +21,7 @@ func (c *chain) push(block unsafe.Pointer) {
 	}
 }
 
-// before links list behind the chain and returns the whole.
+// before links list behind the chain and returns the first block of the whole.
 func (c *chain) before(list unsafe.Pointer) unsafe.Pointer {
 	if c.first == nil {
 		return list
@@ -30,7 +30,7 @@ func (c *chain) before(list unsafe.Pointer) unsafe.Pointer {
 	return c.first
 }
 
-// split takes the first n blocks of a list.
+// split cuts a list behind its first n blocks.
 func split(list unsafe.Pointer, n int) (first chain, rest unsafe.Pointer) {
 	if n == 0 || list == nil {
 		return chain{}, list
@@ -53,10 +53,10 @@ func (c *chain) pushAll(list unsafe.Pointer) {
 	}
 }
 
-// cool gives the memory of free blocks back, except for the first ones, which are the
-// newest. There may be hundreds of thousands of them, and whoever needs a block waits
-// for growMutex: while it is held nothing is done for each block, and for each span
-// only what it takes to join two sorted lists.
+// cool returns the memory of free blocks to the system. The first blocks, which are the
+// newest, keep theirs. The list may have hundreds of thousands of blocks, and every thread
+// that needs a block waits for growMutex. Under the mutex cool therefore does no work per
+// block, and per span only what it takes to join two sorted lists.
 func (c *class) cool(class uint32, list unsafe.Pointer) {
 	warm, rest := split(list, keepWarm[class])
 	spans := dropBlocks(class, rest, &warm)
@@ -73,8 +73,8 @@ func (c *class) cool(class uint32, list unsafe.Pointer) {
 	c.older = warm.before(c.older)
 }
 
-// roomFor is room for what is cold and spans. Its pages are there, as a page fault takes
-// longer than the joining of the spans in a page.
+// roomFor returns an empty list with room for the cold spans and for spans. Its pages
+// are touched beforehand: a page fault takes longer than joining the spans of a page.
 func (c *class) roomFor(spans []span) []span {
 	growMutex.Lock()
 	count := len(c.cold) + len(spans)
@@ -84,11 +84,11 @@ func (c *class) roomFor(spans []span) []span {
 	return room[:0]
 }
 
-// dropBlocks gives the memory of free blocks back and returns where they are. What
-// shares a page with others becomes part of warm.
+// dropBlocks returns the memory of free blocks to the system, and reports where they
+// are. A block that shares a page with others goes to warm instead.
 func dropBlocks(class uint32, list unsafe.Pointer, warm *chain) (spans []span) {
 	blocks := addressesOf(list)
-	if blocks == nil { // there is no memory for them: another tick tries again
+	if blocks == nil { // no memory for the addresses: another tick tries again
 		warm.pushAll(list)
 		return nil
 	}
@@ -110,9 +110,9 @@ func dropBlocks(class uint32, list unsafe.Pointer, warm *chain) (spans []span) {
 	return spans
 }
 
-// addressesOf returns the addresses of a list's blocks, in pages of their own, so that
-// Go's heap is not left larger by a flood of them. nil: the list is empty, or there is no
-// memory.
+// addressesOf returns the addresses of a list's blocks. They lie in pages of their own, so
+// that a flood of blocks does not enlarge Go's heap. It returns nil if the list is empty
+// or there is no memory.
 func addressesOf(list unsafe.Pointer) []uintptr {
 	n := 0
 	for block := list; block != nil; block = link(block) {

@@ -4,12 +4,12 @@ package shm
 
 import "sync"
 
-// What the peer of a WebSocket connection said at its end goes with the disconnect
-// event: its code in Down.Msgs, which no event needs, and its reason, which few have,
-// in a map, until the session's slot is free.
+// The disconnect event of a WebSocket connection carries what its peer said at the end.
+// The code lies in Down.Msgs, which no event uses otherwise. The reason is rare and lies in a
+// map until the session's slot is free.
 
-// DownReason is the bit of Down.Msgs that says that there is a reason; the code is
-// below it.
+// DownReason is the bit of Down.Msgs that says that there is a reason. The bits below it
+// hold the code.
 //
 //capi:const ZL
 const DownReason = 1 << 16
@@ -19,7 +19,7 @@ var reasons struct {
 	of map[*Session]string
 }
 
-// SetFarewell stores what the peer said: before Down is pushed, once.
+// SetFarewell stores what the peer said. It is called once, before Down is pushed.
 func (s *Session) SetFarewell(code uint16, reason string) {
 	s.Down.Msgs = uint32(code)
 	if reason == "" {
@@ -34,7 +34,8 @@ func (s *Session) SetFarewell(code uint16, reason string) {
 	reasons.of[s] = reason
 }
 
-// Farewell returns what the peer said, code 0: nothing. The receiver, which has Down.
+// Farewell returns what the peer said; code 0 means nothing. The receiver calls it while
+// it has Down.
 func (s *Session) Farewell() (code uint16, reason string) {
 	if s.Down.Msgs&DownReason != 0 {
 		reasons.Lock()
@@ -44,7 +45,7 @@ func (s *Session) Farewell() (code uint16, reason string) {
 	return uint16(s.Down.Msgs), reason
 }
 
-// dropReason forgets the reason; the slot becomes free.
+// dropReason forgets the reason when the slot becomes free.
 func (s *Session) dropReason() {
 	if s.Down.Msgs&DownReason == 0 {
 		return

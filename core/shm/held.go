@@ -10,22 +10,22 @@ import (
 
 // A held queue
 //
-// While the kernel takes nothing of a session, all that is queued lies in its
-// main queue, the driver leaves it there (DirtyHeld), and senders add to it
+// While the kernel takes nothing of a session, all queued bytes lie in its main
+// queue. The driver leaves them there (DirtyHeld), and senders add to them
 // sparingly. Invariant, for every size and pace of messages:
 //
 //	blocks <= 2*bytes + TinyChunkSize
 //
-// A body that is sent from where it is counts itself, whole until the driver gives it
-// back (core/engine/hold.go).
+// A body that is sent from its own place counts as a block, whole until the driver
+// releases it (core/engine/hold.go).
 //
-// TxRoom is then how many bytes of blocks the queue may take on, to the letter of
-// that, once its last chunk is full: a byte that is added allows two more, and the
-// room of the last chunk is counted as added. So it changes only with a chunk.
-// Messages are split where a chunk ends.
+// TxRoom says how many bytes of blocks the queue may add under this invariant once its
+// last chunk is full. Every added byte allows two more, and the room of the last chunk
+// counts as added already. TxRoom therefore changes only with a chunk. A message is
+// split where a chunk ends.
 
-// TakeBack begins to hold the main queue, of which the driver takes what is there,
-// to put it back with what it could not write. TxLock is held.
+// TakeBack begins to hold the main queue. It returns the queued chunks to the driver,
+// which puts them back together with what it could not write. TxLock is held.
 func (s *Session) TakeBack() (head, tail *Chunk) {
 	s.mustHold()
 	head, tail = s.TxHead, s.TxTail
@@ -35,11 +35,11 @@ func (s *Session) TakeBack() (head, tail *Chunk) {
 	return head, tail
 }
 
-// PutBack puts a queue in front of the held main queue. queued are the bytes of
-// both, blocks those of their blocks. TxLock is held.
+// PutBack puts a queue in front of the held main queue. queued is the number of bytes in
+// both, blocks the size of their blocks. TxLock is held.
 func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
 	for next := s.TxHead; next != nil && tail != nil && tail.takes(next); next = s.TxHead {
-		// Both are not full: what senders put there meanwhile is not much.
+		// Neither is full: senders have added little meanwhile.
 		tail.merge(next)
 		if s.TxHead = (*Chunk)(next.Next); s.TxHead == nil {
 			s.TxTail = nil
@@ -66,7 +66,7 @@ func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
 	s.allow(allowed)
 }
 
-// allow stores how many bytes of blocks a held queue may take on.
+// allow stores how many bytes of blocks a held queue may add.
 func (s *Session) allow(room int64) { s.TxRoom = uint32(min(max(room, 0), 1<<30)) }
 
 // spares are chunks that a sender got while it did not hold the lock.
@@ -91,8 +91,8 @@ func (sp *spares) free() {
 	sp.head = nil
 }
 
-// appendHeld is append for a held queue whose last chunk has not room for all of
-// the frame: it is filled, and the rest goes into others. TxLock is held.
+// appendHeld is append for a held queue whose last chunk is too small for the frame. It
+// fills that chunk and puts the rest into others. TxLock is held.
 func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, class uint32) {
 	tail := s.TxTail
 	part := uint64(0)
@@ -108,7 +108,7 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 			c = freeChunk(0, class)
 		}
 		if c == nil {
-			for chain != nil { // they are there for the next try
+			for chain != nil { // the next try uses them
 				next := (*Chunk)(chain.Next)
 				sp.add(chain)
 				chain = next
@@ -156,8 +156,8 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 	return Appended, 0
 }
 
-// sparing is the largest class of chunks that take at most room bytes, or the
-// smallest one.
+// sparing returns the largest class whose chunks take at most room bytes, or else the
+// smallest class.
 func sparing(room uint64) uint32 {
 	class := uint32(ClassLarge)
 	for class > ClassTiny && uint64(blockSize[class]) > room {
@@ -166,7 +166,7 @@ func sparing(room uint64) uint32 {
 	return class
 }
 
-// Sparse reports whether a queue takes more than a held one may.
+// Sparse reports whether a queue takes more memory than a held one may.
 func Sparse(queued, blocks int64, tail *Chunk) bool {
 	over := blocks - 2*queued
 	return over > TinyChunkSize || tail != nil && over > 2*int64(tail.room())

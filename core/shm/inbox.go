@@ -9,8 +9,8 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// An Inbox carries nodes from any number of pushing threads to one taking
-// thread, and says who must be woken. Its head is one word that is
+// An Inbox carries nodes from any number of pushing threads to one taking thread, and
+// says which push must wake the taker. Its head is one word:
 //
 //	nil      empty, the taker is awake
 //	asleep   empty, the taker sleeps or is about to (the inbox's own address)
@@ -28,7 +28,7 @@ import (
 func (in *Inbox) asleep() unsafe.Pointer { return unsafe.Pointer(in) }
 func (in *Inbox) closed() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(in), 1) }
 
-// PushResult says what a push found.
+// PushResult is the state that a push found.
 type PushResult int
 
 const (
@@ -64,22 +64,22 @@ func (in *Inbox) take() unsafe.Pointer {
 	return atomic.SwapPointer(&in.head, nil)
 }
 
-// Empty reports whether a take would find nothing. Any thread; a hint unless the
-// taker asks.
+// Empty reports whether a take would find nothing. Any thread; for others than the
+// taker the answer is a hint.
 func (in *Inbox) Empty() bool {
 	old := atomic.LoadPointer(&in.head)
 	return old == nil || old == in.asleep() || old == in.closed()
 }
 
-// MarkAsleep marks the taker as asleep and reports whether it may sleep: false
+// MarkAsleep marks the taker as asleep. It reports whether the taker may sleep: false
 // means that a node is there. Marking twice is harmless.
 func (in *Inbox) MarkAsleep() bool {
 	return atomic.CompareAndSwapPointer(&in.head, nil, in.asleep()) ||
 		atomic.LoadPointer(&in.head) == in.asleep()
 }
 
-// Rouse takes the mark back. The taker, or a waker that stands for a push.
-// It reports whether the mark was there.
+// Rouse removes the mark and reports whether it was there. Only the taker calls it, or a
+// waker in place of a push.
 func (in *Inbox) Rouse() bool {
 	return atomic.CompareAndSwapPointer(&in.head, in.asleep(), nil)
 }
@@ -87,7 +87,7 @@ func (in *Inbox) Rouse() bool {
 // Asleep reports whether the taker is marked asleep. Any thread.
 func (in *Inbox) Asleep() bool { return atomic.LoadPointer(&in.head) == in.asleep() }
 
-// closeInbox refuses all later pushes and returns what was there. The taker.
+// closeInbox makes every later push fail and returns what was there. The taker.
 func (in *Inbox) closeInbox() unsafe.Pointer {
 	old := atomic.SwapPointer(&in.head, in.closed())
 	if old == in.asleep() || old == in.closed() {
@@ -105,7 +105,7 @@ func (q *Queues) PushRun(r *Run) PushResult {
 // linked by Next. The receiving thread.
 func (q *Queues) TakeRuns() *Run { return oldestRun(q.RxInbox.take()) }
 
-// CloseRuns makes PushRun refuse from now on and returns what was left.
+// CloseRuns makes every later PushRun fail and returns the runs that were left.
 func (q *Queues) CloseRuns() *Run { return oldestRun(q.RxInbox.closeInbox()) }
 
 func oldestRun(newest unsafe.Pointer) *Run {

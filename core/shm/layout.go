@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package shm holds the structures that the io shards, Go callers and the C
-// layer of libzlink.so all see: their layout in memory, the pools they come
-// from, and the small lock-free protocols between the threads.
+// Package shm holds the structures that io shards, Go callers and the C layer of
+// libzlink.so share: their layout in memory, the pools they come from, and the
+// small lock-free protocols between the threads.
 //
 // The memory is mapped outside Go's heap, so that C may keep pointers into it.
 // Sockets, sessions, chunks and slabs are type-stable: their memory is never
-// unmapped or used for something else, so a stale pointer always finds a
-// struct of its kind and can see that it is stale. capi/layout.h is printed from what is marked
-// here (core/shm/print).
+// unmapped or used for something else. A stale pointer therefore always finds a
+// struct of its kind and can see that it is stale. core/shm/print prints capi/layout.h
+// from what is marked here.
 //
 // The package knows nothing of connections' descriptors, transports or socket
-// options. The one descriptor that it writes to is the eventfd of a shard that sleeps.
+// options. It writes to one descriptor only: the eventfd of a sleeping shard.
 package shm
 
 import (
@@ -35,7 +35,7 @@ const (
 	BigSlabSize    = 1088 << 10 // Slab of class ClassBigSlab: a frame of 1 MiB
 )
 
-// Classes of chunks and slabs. Those below ClassDedicated live in a Pool.
+// Classes of chunks and slabs. A Pool holds the free blocks of those below ClassDedicated.
 //
 //capi:const ZL
 const (
@@ -45,7 +45,7 @@ const (
 	ClassLarge
 	ClassSlab
 	ClassBigSlab
-	ClassDedicated // a mapping of its own, given back to the system when free
+	ClassDedicated // a mapping of its own, unmapped when it is free
 )
 
 // Kinds of a Run.
@@ -63,7 +63,7 @@ const (
 const (
 	TxClosed  = 0 // no peer: EHOSTUNREACH
 	TxOpen    = 1
-	TxClosing = 2 // told to close after what is queued: EHOSTUNREACH
+	TxClosing = 2 // closes once the queue is written: EHOSTUNREACH
 )
 
 // Bits of TxDirty.
@@ -71,7 +71,7 @@ const (
 //capi:const ZL
 const (
 	DirtyListed = 1 // on the shard's list of sessions to flush
-	DirtyHeld   = 2 // the kernel takes nothing: the driver takes the queue when it does again
+	DirtyHeld   = 2 // the kernel takes nothing; the driver takes the queue when the kernel does again
 )
 
 // Kinds of a peer's address.
@@ -93,21 +93,21 @@ const (
 	DriverFlusher = 3 // a sending thread writes what is queued, and leaves
 )
 
-// Run is what a shard hands to a socket: a piece of a slab that holds whole
+// Run is what a shard hands to a socket. It is either a piece of a slab that holds whole
 // frames of one session, or an event of that session. The header of a data run
-// lies in the slab in front of its frames; the two events of a connection lie
-// in its Session. Once pushed, a run belongs to the receiving thread.
+// lies in the slab in front of its frames. The two events of a connection lie
+// in its Session. A pushed run belongs to the receiving thread.
 //
 //capi:struct zl_run
 type Run struct {
 	RunHead
-	// Of RunData only: what follows does not exist for an event.
+	// Only RunData has the fields from here on; an event ends before them.
 	Slab *Slab  // the run holds one reference
 	Data *byte  // the first frame's length field
 	Size uint64 // bytes of all frames, length fields included
 }
 
-// RunHead is the part of a run that events have too.
+// RunHead is the part of a run that an event has, too.
 //
 //capi:struct zl_run_head
 type RunHead struct {
@@ -117,11 +117,11 @@ type RunHead struct {
 	Kind    uint32
 }
 
-// Run is the event as it is pushed.
+// Run returns the event as the run that is pushed.
 func (e *RunHead) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
 
-// Slab is a block that received bytes lie in. Refs counts the runs and the
-// messages that point into it, and the shard while it still fills it.
+// Slab is a block with received bytes. Refs counts the runs and messages that point
+// into it, and also the shard while it still fills it.
 //
 //capi:struct zl_slab
 type Slab struct {
@@ -130,15 +130,15 @@ type Slab struct {
 	Class uint32
 	Size  uint64 // header included
 	_     [8]byte
-	Have  uint64 // of a single long frame, while it comes: bytes that are there
-	Need  uint64 // of that frame: all its bytes
+	Have  uint64 // bytes that are there of a single long frame that still comes
+	Need  uint64 // size of that frame in bytes
 	_     [16]byte
 }
 
-// Chunk is a block of a session's send queue: bytes [Start, End) of its data,
-// then Ext when there is one. A chunk with Ext takes no more bytes. Ext and Owner
-// may be in Go's heap, where others keep them alive; they are numbers here, as the
-// collector must not meet a pointer that has become stale.
+// Chunk is a block of a session's send queue. It holds the bytes [Start, End) of its data,
+// and behind them those of Ext if there are any. A chunk with Ext takes no more bytes.
+// Ext and Owner may lie in Go's heap, where others keep them alive. They are numbers here,
+// because the collector must not meet a stale pointer.
 //
 //capi:struct zl_chunk
 type Chunk struct {
@@ -148,20 +148,20 @@ type Chunk struct {
 	Start  uint32 // written up to here; moved by the shard only
 	End    uint32
 	Msgs   uint32  // frames that end in this chunk
-	Open   uint32  // of the last bytes: they begin a frame that ends in a later chunk
-	Ext    uintptr // bytes that are sent from where they are
-	ExtLen uint32  // of those, not yet written
+	Open   uint32  // length of the trailing bytes that begin a frame which ends in a later chunk
+	Ext    uintptr // address of bytes that are sent from their own place
+	ExtLen uint32  // bytes of Ext that are not yet written
 	ExtAll uint32
 	Owner  uintptr // released when Ext is written or dropped
-	Size   uint64  // of the block, header included
+	Size   uint64  // size of the block in bytes, header included
 }
 
-// Session is the part of a connection that other threads see: three lines of the
-// cache, of which messages need two.
+// Session is the part of a connection that other threads see. It takes three cache lines;
+// messages need two of them.
 //
 //capi:struct zl_session
 type Session struct {
-	// Senders. Guarded by TxLock, but for what is atomic.
+	// For senders. TxLock guards the fields that are not atomic.
 	Rid       uint32        // routing id; 0: the slot is free
 	TxLock    atomic.Uint32 // lock.go
 	TxWaiters atomic.Uint32 // threads that wait for TxLock
@@ -169,10 +169,10 @@ type Session struct {
 	TxQueued  atomic.Uint32 // messages ever appended, modulo 2^32; stored under TxLock
 	TxDone    atomic.Uint32 // messages ever written; stored by the shard
 	TxState   uint8
-	TxDirty   uint8 // DirtyListed, DirtyHeld; 0: a sender has to put it on the list
-	TxHint    uint8 // class of the chunk that the last batch would have fitted
+	TxDirty   uint8 // DirtyListed, DirtyHeld; if 0, a sender has to put the session on the list
+	TxHint    uint8 // class of the chunk that would have fitted the last batch
 	_         uint8
-	TxRoom    uint32 // bytes of blocks that a held queue may take on: held.go
+	TxRoom    uint32 // bytes of blocks that a held queue may add: held.go
 	TxHead    *Chunk // the main queue
 	TxTail    *Chunk
 	Shard     *Wakeup
@@ -181,7 +181,7 @@ type Session struct {
 	TxBytes uint64       // bytes ever appended, length fields included; under TxLock
 	Memory  atomic.Int64 // bytes of the blocks that the session has
 
-	// Receiver.
+	// For the receiver.
 	RxQueued  atomic.Int32  // messages pushed and not yet taken
 	RxStalled atomic.Uint32 // the shard waits for RxQueued <= RxLow
 	RxLow     int32
@@ -200,13 +200,13 @@ type Session struct {
 	Down RunHead // it ended
 }
 
-// Inbox is a stack that any thread pushes to and one takes whole; see inbox.go.
+// Inbox is a stack: any thread pushes one node, and one thread takes all of them (inbox.go).
 //
 //capi:struct zl_inbox
 type Inbox struct{ head unsafe.Pointer }
 
-// Table finds a session by its routing id: slot id&Mask. Ids are given out so
-// that no two live ones share a slot.
+// Table finds a session by its routing id, in slot id&Mask. A socket never gives an id
+// whose slot another live one has.
 //
 //capi:struct zl_table
 type Table struct {
@@ -219,24 +219,24 @@ type Table struct {
 //capi:struct zl_queues
 type Queues struct {
 	// Set by control calls.
-	Handle atomic.Uint64 // what the caller holds; 0 once closed or shut down
+	Handle atomic.Uint64 // the handle that the caller has; 0 once closed or shut down
 	Table  atomic.Pointer[Table]
-	Shard  atomic.Pointer[Wakeup] // the one a receive call may drive, or nil
-	Serial uint64                 // names the socket as no other one: its handle, or of a Go program's a small number
-	LastID uint32                 // the routing id given last, or that the first one follows
+	Shard  atomic.Pointer[Wakeup] // the shard that a receive call may drive, or nil
+	Serial uint64                 // unique name of the socket: its handle, or a small number in a Go program
+	LastID uint32                 // the last routing id given; at first the one before the first
 	_      [28]byte
 
 	// Private to the receiving thread.
-	RxRun   *Run          // being read; nil: none
+	RxRun   *Run          // the run being read, or nil
 	RxList  *Run          // taken from RxInbox, oldest first
 	RxPos   *byte         // next frame of RxRun
 	RxLeft  uint64        // bytes of RxRun from RxPos on
 	RxPhase uint32        // PhaseID, PhaseBody or PhaseFast
-	RxMore  uint32        // what RCVMORE says
-	RxHand  atomic.Uint32 // the receiver has a run, so it will be back; senders look
+	RxMore  uint32        // the value of RCVMORE
+	RxHand  atomic.Uint32 // not 0: the receiver has a run, so it will be back; senders look
 	_       [20]byte
 
-	// Private to the sending thread (COMPAT), which may be another one.
+	// Private to the sending thread (COMPAT), which may differ from the receiving one.
 	TxSession *Session
 	TxRid     uint32
 	TxPhase   uint32
@@ -250,7 +250,7 @@ type Queues struct {
 	RxEvents    atomic.Int32 // events pushed and not yet taken
 	_           [36]byte
 
-	InlineMask  uint64 // Mask of the table that small sockets start with
+	InlineMask  uint64 // Mask of the table that a small socket starts with
 	InlineSlots [inlineTable]atomic.Pointer[Session]
 	_           [24]byte
 }
@@ -258,14 +258,14 @@ type Queues struct {
 // inlineTable is the number of slots of a socket's first routing table.
 const inlineTable = 4
 
-// Phases of the two-frame mode, and the other mode.
+// Phases of the two-frame mode, and a value for the other mode.
 //
 //capi:const ZL
 const (
 	PhaseID    = 0 // the next frame is a routing id
 	PhaseBody  = 1 // the next frame is a body
-	PhaseRetry = 2 // sending: a body got EAGAIN or EINTR; without SNDMORE it comes again
-	PhaseFast  = 3 // always, in the mode of one call for one message
+	PhaseRetry = 2 // sending: a body got EAGAIN or EINTR, and the caller repeats it without SNDMORE
+	PhaseFast  = 3 // the only value in the mode of one call for one message
 )
 
 // Wakeup is the part of a shard that its callers see.

@@ -10,25 +10,25 @@ import (
 )
 
 // A session's TxLock guards its main queue between the sending thread and the
-// shard. It is held for the copy of one message or the swap of the queue, and
-// while a shard that sleeps is woken. A contender tries a few times, and then sleeps in the kernel
-// until the holder wakes it: to yield would not let a holder run that has a lower
-// priority.
+// shard. A holder copies one message, swaps the queue, or wakes a shard that sleeps.
+// A contender tries a few times and then sleeps in the kernel until the holder wakes
+// it. Yielding instead would not let a holder of lower priority run.
 //
 // TxLock is 1 while the lock is held. TxWaiters counts the threads that sleep, or
-// are about to. C gives the lock back with a plain store and then looks at
-// TxWaiters, without a fence between, as one would cost a tenth of a send. The
-// waiter pays for it:
+// are about to. C unlocks with a plain store and then reads TxWaiters, without a
+// fence between the two: a fence would cost a tenth of a send. The contender makes
+// up for it:
 //
 //	holder      TxLock = 0; if TxWaiters != 0 { wake one }
 //	contender   TxWaiters++; barrier in all threads; if TxLock == 1 { sleep while it is 1 }
 //
-// Invariant: after the barrier (membarrier(2)) either the holder's store is seen,
-// and the contender does not sleep, or the holder has yet to look at TxWaiters,
-// and sees the contender. Where the system has no membarrier the contender sleeps
-// for lockNap at most. Checked by tests/model/lock.pml; capi/path.h has the same in C.
+// Invariant: after the barrier (membarrier(2)) one of two things holds. Either the
+// contender sees the holder's store and does not sleep, or the holder has yet to read
+// TxWaiters and will see the contender. On a system without membarrier the contender
+// sleeps for lockNap at most. Checked by tests/model/lock.pml; capi/path.h has the same
+// in C.
 
-// What a contender does.
+// How a contender waits.
 //
 //capi:const ZL
 const (
@@ -54,10 +54,10 @@ func (s *Session) Lock() {
 func (s *Session) lockSlow() {
 	s.TxWaiters.Add(1)
 	defer s.TxWaiters.Add(^uint32(0))
-	nap := barrier() // whoever takes the lock from here on sees TxWaiters when it gives it back
+	nap := barrier() // from here on, whoever holds the lock sees TxWaiters when it unlocks
 	for !s.TryLock() {
-		// The scheduler must know: the holder may have been stopped for the garbage
-		// collector, which waits for this thread as well.
+		// Go's scheduler must know of this wait. The garbage collector may have stopped the
+		// holder, and the collector waits for this thread as well.
 		_ = sys.FutexWait(&s.TxLock, 1, nap)
 	}
 }
@@ -69,7 +69,7 @@ func (s *Session) mustHold() {
 	}
 }
 
-// Unlock gives the lock back.
+// Unlock releases the lock.
 func (s *Session) Unlock() {
 	s.mustHold()
 	s.TxLock.Store(0)
@@ -78,8 +78,8 @@ func (s *Session) Unlock() {
 	}
 }
 
-// barrier has every running thread of the process pass a memory barrier. It
-// returns how long a wait may last: without end (-1), unless the system refused.
+// barrier makes every running thread of the process pass a memory barrier. It returns
+// the longest time to sleep afterwards: -1 for no limit, or lockNap if the system refused.
 func barrier() time.Duration {
 	if sys.Barrier() {
 		return -1

@@ -4,9 +4,8 @@ package shm
 
 import "github.com/zlink/zlink/core/check"
 
-// Pack copies what lies in chunks that are less than three quarters full together,
-// and returns the new queue and how many bytes of blocks more it takes. The queue
-// is the caller's own.
+// Pack joins the data of chunks that are less than three quarters full. It returns the
+// new queue, and by how many bytes its blocks have grown. The caller must own the queue.
 func Pack(head *Chunk) (first, last *Chunk, more int64) {
 	var q packed
 	for c := head; c != nil; {
@@ -24,7 +23,7 @@ func Pack(head *Chunk) (first, last *Chunk, more int64) {
 	return q.head, q.tail, q.more
 }
 
-// packed is a queue that Pack makes.
+// packed is a queue that Pack builds.
 type packed struct {
 	head, tail *Chunk
 	more       int64
@@ -40,8 +39,8 @@ func (q *packed) link(c *Chunk) {
 	q.tail = c
 }
 
-// add copies what is in c to the end of the queue; false: there is no memory, and
-// the queue is as before.
+// add copies the content of c to the end of the queue. Without memory it returns false
+// and leaves the queue as before.
 func (q *packed) add(c *Chunk) bool {
 	data := c.Bytes()[c.Start:c.End]
 	if q.tail != nil && q.tail.takes(c) {
@@ -73,8 +72,8 @@ func (q *packed) add(c *Chunk) bool {
 	return true
 }
 
-// NewPacked returns a copy of data in chunks that take at most twice its bytes
-// and TinyChunkSize; nil: no data, or no memory.
+// NewPacked returns a copy of data in chunks. They take at most twice the bytes of data
+// plus TinyChunkSize. It returns nil if data is empty or there is no memory.
 func NewPacked(data []byte) *Chunk {
 	var head, tail *Chunk
 	for len(data) > 0 {
@@ -100,7 +99,7 @@ func (c *Chunk) takes(next *Chunk) bool {
 	return c.Ext == 0 && next.End-next.Start <= c.Cap-c.End
 }
 
-// merge moves what is in next, which fits, to the end of c.
+// merge moves the content of next, which must fit, to the end of c.
 func (c *Chunk) merge(next *Chunk) {
 	data := next.Bytes()[next.Start:next.End]
 	c.End += uint32(copy(c.Bytes()[c.End:], data))
@@ -110,7 +109,7 @@ func (c *Chunk) merge(next *Chunk) {
 	c.finish(next, uint32(len(data)))
 }
 
-// finish gives c what belongs to the end of from, whose last bytes c has got.
+// finish moves to c what goes with the end of from. c has already got the last bytes of from.
 func (c *Chunk) finish(from *Chunk, bytes uint32) {
 	if from.Msgs > 0 {
 		c.Open = from.Open

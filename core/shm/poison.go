@@ -4,12 +4,12 @@ package shm
 
 import "unsafe"
 
-// Poison and Unpoison tell a memory checker that bytes must not, or may again, be
-// touched. A build with one sets both before any block is taken.
+// Poison tells a memory checker that nobody may touch these bytes, and Unpoison that they
+// may be touched again. A build with a checker sets both before any block is taken.
 var Poison, Unpoison func(p unsafe.Pointer, size uintptr)
 
-// linkSize is what stays readable of a free block: the word that links it, which a
-// thread that pops may read late.
+// linkSize is the size of the part of a free block that stays readable: a thread that pops
+// late may still read the link word.
 const linkSize = 8
 
 func poison(p unsafe.Pointer, size uintptr) {

@@ -41,7 +41,7 @@ func unpack(head uint64) unsafe.Pointer {
 	return *(*unsafe.Pointer)(unsafe.Pointer(&addr))
 }
 
-// repack returns head with another address and the next tag.
+// repack returns a head with p as its address and the next tag.
 func repack(head uint64, p unsafe.Pointer) uint64 {
 	tag := (head&lowTag | head>>48<<lowBits) + 1
 	return uint64(uintptr(p)) | tag&lowTag | tag>>lowBits<<48
@@ -57,7 +57,7 @@ func (p *Pool) pop() unsafe.Pointer {
 	}
 }
 
-// takeAll empties the pool and returns its newest block, which leads to the others.
+// takeAll empties the pool and returns its newest block, which links to the others.
 func (p *Pool) takeAll() unsafe.Pointer {
 	for {
 		head := p.head.Load()
@@ -67,7 +67,7 @@ func (p *Pool) takeAll() unsafe.Pointer {
 	}
 }
 
-// push gives a block back.
+// push puts a block on top of the pool.
 func (p *Pool) push(block unsafe.Pointer) {
 	for {
 		head := p.head.Load()
@@ -78,8 +78,8 @@ func (p *Pool) push(block unsafe.Pointer) {
 	}
 }
 
-// look returns the head and what follows its block. Until replace, which tests
-// put other operations in front of, others may take both away.
+// look returns the head and the block behind it. Other threads may take both before
+// replace runs; tests put such operations in between.
 func (p *Pool) look() (head uint64, next unsafe.Pointer) {
 	head = p.head.Load()
 	if block := unpack(head); block != nil {
@@ -88,13 +88,13 @@ func (p *Pool) look() (head uint64, next unsafe.Pointer) {
 	return head, next
 }
 
-// replace makes block the first one if head is still what the pool has.
+// replace makes block the first one if the pool's head still equals head.
 func (p *Pool) replace(head uint64, block unsafe.Pointer) bool {
 	return p.head.CompareAndSwap(head, repack(head, block))
 }
 
-// Pools are the process's free blocks, by class. They are in mapped memory
-// because C pops and pushes as well.
+// Pools are the process's free blocks, by class. They lie in mapped memory because C pops
+// and pushes, too.
 var Pools = (*[ClassDedicated]Pool)(mapPages(PageSize))
 
 var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, MidChunkSize,

@@ -10,14 +10,14 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// serials counts the sockets of Go programs. Handles of C have bits above.
+// serials counts the sockets of Go programs. The handles of C programs use higher bits.
 var serials atomic.Uint64
 
-// newestID is the routing id that is farthest of those given in the process. New
-// sockets count on from it: an id that a caller kept for too long names nobody.
+// newestID is the furthest routing id that any socket of the process has given. A new
+// socket counts on from it, so that an id kept for too long names nobody.
 var newestID atomic.Uint32
 
-// GaveID notes that a socket has given an id.
+// GaveID records that a socket has given an id.
 func GaveID(id uint32) {
 	for {
 		newest := newestID.Load()
@@ -52,11 +52,11 @@ func NewQueues() *Queues {
 	return q
 }
 
-// FreeQueues gives the socket's slot back.
+// FreeQueues frees the socket's slot.
 func FreeQueues(q *Queues) { queuesSlots.put(unsafe.Pointer(q)) }
 
-// NextRun makes the oldest run the one being read; false: there is none. The
-// receiving thread, when RxRun is nil.
+// NextRun makes the oldest run the one being read, or returns false if there is none. Only
+// the receiving thread calls it, when RxRun is nil.
 func (q *Queues) NextRun() bool {
 	if check.On {
 		check.That(q.RxRun == nil, "a run is read to its end before the next one")
@@ -77,13 +77,12 @@ func (q *Queues) NextRun() bool {
 	return true
 }
 
-// Answerable reports whether a run is the end of a peer that may still be sent to
-// until the receiver has it. A batch ends before such a run, so that its messages
-// can be answered.
+// Answerable reports whether r ends a peer that may still be sent to until the receiver
+// takes r. A batch ends before such a run, so that the program can answer its messages.
 func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.Open() }
 
-// EndRun takes the run that was read away from the receiver. The receiving
-// thread, which then releases it.
+// EndRun takes the finished run away from the receiver. Only the receiving thread calls
+// it, and releases the run afterwards.
 func (q *Queues) EndRun() {
 	if check.On {
 		check.That(q.RxRun != nil && (q.RxRun.Kind != RunData || q.RxLeft == 0), "a run ends when all of it was read")
@@ -94,8 +93,8 @@ func (q *Queues) EndRun() {
 	}
 }
 
-// NextBody returns the body at the receiver's place, in the run of data being read, and
-// moves on. The receiving thread. capi/path.h has the same in C.
+// NextBody returns the next body of the data run being read and moves on. Only the
+// receiving thread calls it. capi/path.h has the same in C.
 func (q *Queues) NextBody() []byte {
 	size := uint64(binary.BigEndian.Uint32(unsafe.Slice(q.RxPos, lengthSize)))
 	if check.On {
@@ -106,5 +105,5 @@ func (q *Queues) NextBody() []byte {
 	return unsafe.Slice((*byte)(at), size)
 }
 
-// Waiting reports whether something waits for the receiver. Any thread.
+// Waiting reports whether the receiver has anything to take. Any thread.
 func (q *Queues) Waiting() bool { return q.RxHand.Load() != 0 || !q.RxInbox.Empty() }

@@ -8,37 +8,36 @@ import (
 	"unsafe"
 )
 
-// What becomes of free blocks
+// The places of free blocks
 //
 // A free block is in one of four places. From the newest to the oldest:
 //
-//	pool      whoever needs one pops it, without a lock
-//	recent    what was free in the pool at the last tick; refills it
-//	older     what a tick later was still left of that; refills it then
-//	cold      what nobody needed for another tick: the system has the memory back,
-//	          only the addresses are kept, and are used before new ones are mapped
+//	pool      any thread may pop it, without a lock
+//	recent    it was in the pool at the last tick; refills take it back
+//	older     it was still in recent one tick later; refills take it then
+//	cold      nobody needed it for another tick: the system has the memory back.
+//	          Only the addresses are kept, and are used before new ones are mapped
 //
-// So memory that was free all the time for two to three ticks goes back, however busy
-// the others are, and memory that is needed now and then stays: no page goes back
-// and forth. keepWarm of each class stay in any case. When ticks come: tidy.go; how
-// memory goes back: cool.go.
+// Memory that was free for two to three ticks thus goes back, however busy the other
+// blocks are. Memory that is needed now and then stays, and no page goes back and forth.
+// keepWarm blocks of each class always keep their memory. tidy.go says when ticks come,
+// cool.go how memory goes back.
 //
-// Invariant: a block is in one place only. A pop takes it from the pool by the
-// exchange of its head, and so does the tick, which takes all of them; the others
-// are guarded by growMutex. A thread that looked at a head before reads the first
-// word of a block late, wherever the block is by then: that reads as anything, or
-// as zero when the pages are gone, and its own exchange then fails by the tag. So
-// the addresses of a class are never unmapped nor used for another class, and
-// headers are written anew when a block gets memory again.
+// Invariant: a block is in one place only. A pop and a tick both take blocks from the pool
+// by an exchange of its head; growMutex guards the other places. A thread that pops late
+// may read the first word of a block wherever the block is by then. It reads anything, or
+// zero when the pages are gone, and then its own exchange fails by the tag. For this
+// reason the addresses of a class are never unmapped or used for another class, and a
+// block gets a new header when it gets memory again.
 
-// keepWarm is how many free blocks of a class keep their memory: about 1 MiB in all.
+// keepWarm is the number of free blocks of each class that keep their memory: about 1 MiB in all.
 var keepWarm = [ClassDedicated]int{64, 32, 8, 4, 2, 0}
 
-// class is what there is of a class outside its pool. Guarded by growMutex.
+// class holds the blocks of a class that are not in its pool. growMutex guards it.
 type class struct {
 	recent, older unsafe.Pointer // lists, newest first, linked as in the pool
 	cold          []span
-	warm          uintptr // bytes that have memory, used or free
+	warm          uintptr // bytes of blocks with memory, used or free
 }
 
 var (
@@ -85,7 +84,7 @@ func refill(class uint32) unsafe.Pointer {
 	return some[0]
 }
 
-// warmUp makes blocks of addresses without memory, of new ones if need be.
+// warmUp makes blocks from addresses without memory, or else from new addresses.
 func (c *class) warmUp(class uint32) unsafe.Pointer {
 	step, size := growStep[class], blockSize[class]
 	var region unsafe.Pointer
@@ -111,7 +110,7 @@ func (c *class) warmUp(class uint32) unsafe.Pointer {
 	return region
 }
 
-// Tick moves free blocks on by one place. Any thread.
+// Tick moves every free block one place on. Any thread.
 func Tick() {
 	var left [ClassDedicated]unsafe.Pointer
 	growMutex.Lock()
@@ -127,14 +126,14 @@ func Tick() {
 	}
 }
 
-// Trim gives the memory of all free blocks back, but for those that keep it.
+// Trim returns the memory of all free blocks to the system, except for those of keepWarm.
 func Trim() {
 	for range 3 {
 		Tick()
 	}
 }
 
-// link is the block behind a free one. Atomic, as others read it late.
+// link returns the block behind a free one. It is atomic because others read the word late.
 func link(block unsafe.Pointer) unsafe.Pointer {
 	return atomic.LoadPointer((*unsafe.Pointer)(block))
 }

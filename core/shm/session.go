@@ -9,8 +9,8 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// NewSession returns a slot of the socket's, without an id and closed for
-// senders, with one reference; nil when there is no memory.
+// NewSession returns a new slot for a session of q, with one reference. It has no id yet
+// and is closed for senders. NewSession returns nil when there is no memory.
 func NewSession(q *Queues, w *Wakeup) *Session {
 	s := (*Session)(sessionSlots.get())
 	if s == nil {
@@ -42,7 +42,7 @@ func (s *Session) Retain() {
 	}
 }
 
-// Release gives a reference back; the last one frees the slot. Any thread.
+// Release drops a reference; the last one frees the slot. Any thread.
 func (s *Session) Release() {
 	refs := s.Refs.Add(-1)
 	if check.On {
@@ -70,8 +70,8 @@ func FreeSession(s *Session) {
 // MaxID is the longest id frame in bytes.
 const MaxID = 255
 
-// SetID sets the id frame: a copy of the alias, or the four bytes of rid.
-// false: no memory.
+// SetID sets the id frame: a copy of the alias, or the four bytes of rid if there is no
+// alias. It returns false when there is no memory.
 func (s *Session) SetID(rid uint32, alias []byte) bool {
 	s.ID4 = [4]byte{byte(rid >> 24), byte(rid >> 16), byte(rid >> 8), byte(rid)}
 	s.ID, s.IDLen = &s.ID4[0], 4
@@ -85,15 +85,15 @@ func (s *Session) SetID(rid uint32, alias []byte) bool {
 	return true
 }
 
-// Rid4 returns the routing id as it was when the connection came up, also after
-// its end.
+// Rid4 returns the routing id that the connection had when it came up. It stays valid
+// after the connection's end.
 func (s *Session) Rid4() uint32 { return binary.BigEndian.Uint32(s.ID4[:]) }
 
 // IDFrame returns the id frame. It must not be kept or changed.
 func (s *Session) IDFrame() []byte { return unsafe.Slice(s.ID, s.IDLen) }
 
-// TakeMain removes and returns a session's main queue, which is held no longer;
-// TxLock is held. The next one starts with a chunk that this one would have fitted.
+// TakeMain removes and returns a session's main queue and ends its hold. The next queue
+// starts with a chunk that would have fitted this one. TxLock is held.
 func (s *Session) TakeMain() (head, tail *Chunk) {
 	s.mustHold()
 	head, tail = s.TxHead, s.TxTail

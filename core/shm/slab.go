@@ -9,15 +9,15 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// MaxViewSlabs is how many slabs may be in use while messages that are handed
-// to the application still lie in them. Above it they are copied, so messages
-// that are kept for long pin at most this many slabs.
+// MaxViewSlabs is the number of slabs in use up to which messages stay in them while the
+// application has them. Above it messages are copied: messages that an application keeps
+// for long pin at most this many slabs.
 //
 //capi:const ZL
 const MaxViewSlabs = 32
 
 // NewSlab returns a slab with one reference and at least need bytes behind its
-// header, or nil. Above the largest class it is a mapping of its own.
+// header, or nil. A slab above the largest class has a mapping of its own.
 func NewSlab(need uint64) *Slab {
 	var s *Slab
 	switch {
@@ -41,8 +41,8 @@ func NewSlab(need uint64) *Slab {
 	return s
 }
 
-// GrowSlab makes a dedicated slab with one reference longer, moving it; nil
-// when there is no memory, and the old one is as before.
+// GrowSlab enlarges a dedicated slab with one reference, and may move it. Without memory
+// it returns nil and leaves the slab as before.
 func GrowSlab(s *Slab, need uint64) *Slab {
 	size := roundUp(need+HeaderSize, PageSize)
 	if check.On {
@@ -74,7 +74,7 @@ func (s *Slab) Retain() {
 	}
 }
 
-// Release gives a reference back; the last one frees the slab. Any thread.
+// Release drops a reference; the last one frees the slab. Any thread.
 func (s *Slab) Release() {
 	refs := s.Refs.Add(-1)
 	if check.On {

@@ -7,12 +7,12 @@ import (
 	"unsafe"
 )
 
-// slots hands out structs of one size and takes them back; the memory stays
-// theirs for ever, so stale pointers find a struct of the same kind.
+// slots hands out structs of one size and takes them back. It never returns the memory to
+// the system, so a stale pointer finds a struct of the same kind.
 type slots struct {
 	mu    sync.Mutex
 	size  uintptr
-	stale uintptr // what is behind this many bytes is nobody's while the slot is free; 0: size
+	stale uintptr // nobody may touch a free slot's bytes from this offset on; 0: all may be read
 	free  []unsafe.Pointer
 }
 

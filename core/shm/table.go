@@ -10,15 +10,14 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// freeTables keeps tables that are no longer used, by size: like the slots,
-// their memory stays what it is.
+// freeTables keeps unused tables by size. Like that of slots, their memory is never used
+// for anything else.
 var freeTables struct {
 	sync.Mutex
 	bySize map[uint64][]*Table
 }
 
-// NewTable returns an empty routing table of size slots, a power of two, or
-// nil.
+// NewTable returns an empty routing table of size slots, or nil. size is a power of two.
 func NewTable(size uint64) *Table {
 	if check.On {
 		check.That(size != 0 && size&(size-1) == 0, "a table's size is a power of two")
@@ -40,7 +39,7 @@ func NewTable(size uint64) *Table {
 	return t
 }
 
-// FreeTable gives a table of NewTable back.
+// FreeTable takes back a table of NewTable.
 func FreeTable(t *Table) {
 	if check.On {
 		check.That(t.Mask+1 > inlineTable, "a table that a socket starts with is not freed")
@@ -56,8 +55,8 @@ func FreeTable(t *Table) {
 // InlineTable returns the table that a socket starts with.
 func (q *Queues) InlineTable() *Table { return (*Table)(unsafe.Pointer(&q.InlineMask)) }
 
-// Find returns the session that rid names now, or nil. It may be stale at
-// once: Append compares the id under the session's lock. Any thread.
+// Find returns the session that rid names now, or nil. The session may become stale at
+// any time: Append compares the id under the session's lock. Any thread.
 func (q *Queues) Find(rid uint32) *Session {
 	s := q.Table.Load().Slot(rid).Load()
 	if s == nil || s.Rid != rid {
@@ -66,7 +65,7 @@ func (q *Queues) Find(rid uint32) *Session {
 	return s
 }
 
-// Slot returns the place where rid's session would be.
+// Slot returns the slot of rid's session.
 func (t *Table) Slot(rid uint32) *atomic.Pointer[Session] {
 	return (*atomic.Pointer[Session])(unsafe.Add(unsafe.Pointer(t), 8+8*(uint64(rid)&t.Mask)))
 }

@@ -6,22 +6,22 @@ import "time"
 
 // When free memory goes back
 //
-// A tick moves free blocks on by one place (reserve.go). Ticks come as long as more
-// blocks have memory than may keep it when they are free.
+// A tick moves free blocks on by one place (reserve.go). Ticks come while more blocks have
+// memory than keepWarm lets free blocks keep.
 
 const (
-	// tidyTick is how long a free block stays in each place: after two to three of them
-	// its memory goes back.
+	// tidyTick is the time that a free block stays in each place. Its memory goes back after
+	// two to three ticks.
 	tidyTick = 750 * time.Millisecond
-	// tidiedWorth is how many bytes that went back make a flood, and stillFlood the
-	// share of them that makes it go on, when it went back in the last tick.
+	// tidiedWorth is the number of returned bytes that makes a flood. A flood goes on while
+	// the last tick returned more than 1/stillFlood of all that it has returned.
 	tidiedWorth = 16 << 20
 	stillFlood  = 16
 )
 
-// Tidied, if it is set, is called on a goroutine when a flood is over, which is when
-// its memory has gone back: what it left elsewhere may go, too. What goes back later,
-// until the next flood, is called for as well, once.
+// Tidied, if set, runs on a goroutine when a flood is over: its memory has gone back, and
+// what it left elsewhere may go, too. It runs once more for memory that goes back later,
+// before the next flood.
 var Tidied func()
 
 // Guarded by growMutex.
@@ -34,7 +34,7 @@ var (
 // tickLater calls tidy after tidyTick. Tests make ticks of their own.
 var tickLater = func(tidy func()) { time.AfterFunc(tidyTick, tidy) }
 
-// keepTidy begins ticks if it takes them. growMutex is held.
+// keepTidy starts ticks if they are needed. growMutex is held.
 func keepTidy() {
 	if !tidying && excess() {
 		tidying = true
@@ -42,7 +42,7 @@ func keepTidy() {
 	}
 }
 
-// excess reports whether more blocks have memory than keep it when they are free.
+// excess reports whether more blocks have memory than may keep it when they are free.
 func excess() bool {
 	for i := range classes {
 		if classes[i].warm > uintptr(keepWarm[i])*blockSize[i]+growStep[i]-blockSize[i] {
@@ -52,8 +52,7 @@ func excess() bool {
 	return false
 }
 
-// tidy makes a tick, and has another one come as long as there may be something to
-// give back.
+// tidy makes a tick, and schedules another one while there may be memory to return.
 func tidy() {
 	growMutex.Lock()
 	before := dropped
@@ -74,8 +73,8 @@ func tidy() {
 	flooded, dropped = false, 0
 }
 
-// floodIsOver reports whether enough memory has gone back, and little of it, now bytes,
-// in the last tick. growMutex is held.
+// floodIsOver reports whether enough memory has gone back, and little of it in the last
+// tick. now is the number of bytes that went back in that tick. growMutex is held.
 func floodIsOver(now uintptr) bool {
 	if !excess() {
 		return dropped >= tidiedWorth || flooded && dropped > 0

@@ -10,8 +10,8 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// NewWakeup returns a cleared shard whose driver a write to the eventfd wakeFd
-// wakes, or nil.
+// NewWakeup returns a cleared shard, or nil. A write to the eventfd wakeFd wakes its
+// driver.
 func NewWakeup(wakeFd int) *Wakeup {
 	w := (*Wakeup)(wakeupSlots.get())
 	if w != nil {
@@ -22,7 +22,7 @@ func NewWakeup(wakeFd int) *Wakeup {
 	return w
 }
 
-// FreeWakeup gives the shard's slot back.
+// FreeWakeup frees the shard's slot.
 func FreeWakeup(w *Wakeup) {
 	if check.On {
 		check.That(w.Dirty.Empty(), "a shard that goes has written everything")
@@ -30,6 +30,6 @@ func FreeWakeup(w *Wakeup) {
 	wakeupSlots.put(unsafe.Pointer(w))
 }
 
-// Wake ends the sleep of the shard's driver. The caller knows that the shard is
-// not stopped.
+// Wake ends the sleep of the shard's driver. The caller must know that the shard is not
+// stopped.
 func (w *Wakeup) Wake() { sys.SetEvent(int(w.WakeFd)) }

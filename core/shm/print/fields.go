@@ -11,19 +11,19 @@ import (
 	"unicode"
 )
 
-// field is one of a marked struct's.
+// field is a field of a marked struct.
 type field struct {
 	goName string // "_" for padding
 	cName  string
 	decl   string // in C, without the semicolon
 	offset int64
-	size   int64 // 0: an array of no length, which goes on behind the struct
+	size   int64 // 0: an array without a length, which reaches beyond the struct
 	doc    *ast.CommentGroup
 	note   *ast.CommentGroup
-	apart  bool // an empty line is before it
+	apart  bool // an empty line precedes it
 }
 
-// measure finds out about the fields of all structs.
+// measure finds the fields of all structs, with their types, offsets and sizes.
 func (s *source) measure() error {
 	for _, m := range s.structs {
 		if err := s.measureStruct(m); err != nil {
@@ -66,7 +66,7 @@ func (s *source) measureStruct(m *mirror) error {
 	return nil
 }
 
-// known reports whether all of a type could be resolved.
+// known reports whether every part of a type could be resolved.
 func known(t types.Type) bool {
 	switch t := t.(type) {
 	case *types.Basic:
@@ -79,7 +79,7 @@ func known(t types.Type) bool {
 	return true
 }
 
-// apart reports whether an empty line, or none, is between a field that ends at end and f.
+// apart reports whether an empty line separates f from the field that ends at end.
 func (s *source) apart(end token.Pos, f *ast.Field) bool {
 	start := f.Pos()
 	if f.Doc != nil {
@@ -101,10 +101,10 @@ func (s *source) fieldName(v *types.Var, pads *int) string {
 	return name
 }
 
-// reserved are words of C and C++ that are names of fields in Go.
+// reserved are words of C and C++ that Go uses as names of fields.
 var reserved = map[string]bool{"class": true, "inline": true}
 
-// snake turns TxHwm into tx_hwm; capitals and digits in a row stay together.
+// snake turns TxHwm into tx_hwm. Consecutive capitals and digits stay together.
 func snake(name string) string {
 	var b strings.Builder
 	runes := []rune(name)
@@ -118,19 +118,19 @@ func snake(name string) string {
 	return b.String()
 }
 
-// basics are the types of C for those of Go. A word of type unsafe.Pointer leads from
-// one node of a list to the next, and other threads may look at it at any time; what
-// belongs to one thread has a type in Go.
+// basics maps Go's basic types to those of C. A word of type unsafe.Pointer links the
+// nodes of a list, and other threads may read it at any time. A pointer that belongs to
+// one thread has a type in Go.
 var basics = map[types.BasicKind]string{
 	types.Bool: "bool", types.Int8: "int8_t", types.Int16: "int16_t", types.Int32: "int32_t", types.Int64: "int64_t",
 	types.Uint8: "uint8_t", types.Uint16: "uint16_t", types.Uint32: "uint32_t", types.Uint64: "uint64_t",
 	types.Uintptr: "uintptr_t", types.UnsafePointer: "_Atomic (void *)",
 }
 
-// atomics are those of sync/atomic.
+// atomics maps the types of sync/atomic to those of C.
 var atomics = map[string]string{"Int32": "int32_t", "Int64": "int64_t", "Uint32": "uint32_t", "Uint64": "uint64_t"}
 
-// declare declares name in C as what t is in Go.
+// declare returns the C declaration of name for Go's type t.
 func (s *source) declare(t types.Type, name string) (string, error) {
 	switch t := t.(type) {
 	case *types.Basic:

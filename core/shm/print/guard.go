@@ -29,7 +29,7 @@ func guard(all []*source) ([]byte, error) {
 	return format.Source(b.Bytes())
 }
 
-// guard writes the comparisons of what other packages can name, and reports whether there are any.
+// guard writes the comparisons of exported things, and reports whether there are any.
 func (s *source) guard(b *bytes.Buffer) bool {
 	before := b.Len()
 	same := func(what string, value int64) { fmt.Fprintf(b, "\t_ = [1]struct{}{}[%s-%d]\n", what, value) }

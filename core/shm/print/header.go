@@ -48,7 +48,7 @@ func (h header) print(sources []*source) ([]byte, error) {
 	return p.Bytes(), nil
 }
 
-// all writes what a package has marked.
+// all writes everything that a package has marked.
 func (p *printer) all() error {
 	for _, c := range p.consts {
 		if err := p.constants(c); err != nil {
@@ -88,7 +88,7 @@ func (p *printer) comment(c *ast.CommentGroup, indent string) {
 	p.printf("%s */\n", line)
 }
 
-// note is a comment behind what it is about.
+// note returns a comment that stands behind a declaration.
 func note(c *ast.CommentGroup) string {
 	if c == nil || c.Text() == "" {
 		return ""
@@ -100,7 +100,7 @@ func (p *printer) constants(c *constants) error {
 	p.printf("\n")
 	p.comment(c.doc, "")
 	p.printf("enum\n{\n")
-	var large strings.Builder // than what an enum has in C
+	var large strings.Builder // what does not fit into an enum in C
 	for _, spec := range c.specs {
 		p.comment(spec.Doc, "    ")
 		for _, ident := range spec.Names {
@@ -123,7 +123,7 @@ func (c *constants) name(ident *ast.Ident) string {
 	return c.prefix + "_" + strings.ToUpper(snake(ident.Name))
 }
 
-// expression is a constant as Go's source has it, where that is made of numbers alone.
+// expression returns a constant's expression in Go if that consists of numbers alone.
 func (s *source) expression(spec *ast.ValueSpec, value uint64) string {
 	plain := len(spec.Values) == 1
 	for _, v := range spec.Values {
@@ -140,7 +140,7 @@ func (s *source) expression(spec *ast.ValueSpec, value uint64) string {
 	return b.String()
 }
 
-// value is that of a constant, which no C copy needs to be negative.
+// value returns the value of a constant. No C copy needs a negative one.
 func (s *source) value(ident *ast.Ident) (uint64, error) {
 	if c, ok := s.info.Defs[ident].(*types.Const); ok {
 		if value, exact := constant.Uint64Val(constant.ToInt(c.Val())); exact {
@@ -150,7 +150,7 @@ func (s *source) value(ident *ast.Ident) (uint64, error) {
 	return 0, fmt.Errorf("%s is no number that C can have", ident.Name)
 }
 
-// definition writes a struct behind those that it contains.
+// definition writes a struct, and before it the structs that it contains.
 func (p *printer) definition(m *mirror) {
 	if p.done[m] {
 		return
@@ -176,7 +176,7 @@ func (p *printer) definition(m *mirror) {
 	p.assertions(m)
 }
 
-// assertion is the macro that a field's assertion is written with.
+// assertion defines the macro of a field's assertion.
 const assertion = `
 #define ZL_AT(type, field, place, size)                                                  \
     _Static_assert (offsetof (type, field) == place                                      \
@@ -184,8 +184,8 @@ const assertion = `
                     #type "." #field)
 `
 
-// assertions are what a compiler has to find true of a struct. One that ends with an
-// array of no length has no size that Go and C agree about.
+// assertions writes what the C compiler checks of a struct. Go and C do not agree about the
+// size of a struct that ends with an array without a length.
 func (p *printer) assertions(m *mirror) {
 	for _, f := range m.fields {
 		switch {
@@ -202,7 +202,7 @@ func (p *printer) assertions(m *mirror) {
 	p.public(m)
 }
 
-// public asserts that a struct is the end of one of zlink.h, field by field.
+// public asserts, field by field, that a struct is the end of a struct of zlink.h.
 func (p *printer) public(m *mirror) {
 	whole, start, ok := strings.Cut(marked(m.doc, "//capi:ends "), " ")
 	if !ok {

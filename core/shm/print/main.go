@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Command print writes what capi's C half has to know of Go: the structs and
+// Command print writes what capi's C half has to know about Go: the structs and
 // constants that Go's sources mark for it. `go generate ./...` runs it.
 //
 // A struct is marked by a line of its comment, and a group of constants by one of
@@ -9,14 +9,14 @@
 //	//capi:struct zl_slab
 //	//capi:const ZL
 //
-// The name is the struct's in C, or what the constants' names begin with there. A
-// struct that is the end of one of zlink.h, from byte 8 on, has a line more:
+// The name is that of the struct in C, or the prefix of the constants there. A struct that
+// is the end of a struct of zlink.h, from byte 8 on, has one more line:
 //
 //	//capi:ends zlink_x_t 8
 //
-// Comments come along. What is printed checks itself: the C files assert every
-// size and offset, and the Go file stops a build of capi whose C files are older
-// than the sources that they were printed from.
+// Comments are printed, too. The printed files check themselves: the C files assert every
+// size and offset, and the Go file stops a build of capi whose C files are older than
+// their sources.
 package main
 
 import (
@@ -25,10 +25,10 @@ import (
 	"path/filepath"
 )
 
-// module is the import path of what is printed from.
+// module is the import path of the module whose sources are printed.
 const module = "github.com/zlink/zlink/"
 
-// header is a C file, and the folders of the packages that it is printed from.
+// header is a C file, with the folders of the packages that it is printed from.
 type header struct {
 	file     string
 	from     []string
@@ -40,7 +40,7 @@ var headers = []header{
 	{file: "capi/types.h", from: []string{"core/engine", "core/sockets/stream"}, includes: []string{"<stddef.h>", "<stdint.h>", "\"zlink.h\""}},
 }
 
-// guardFile is the Go file, for all of them.
+// guardFile is the Go file that guards all headers.
 const guardFile = "capi/layout.go"
 
 // render returns the printed files by their paths in the module.

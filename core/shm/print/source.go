@@ -16,10 +16,10 @@ import (
 	"strings"
 )
 
-// sizes are those of the systems that the library is for: all are alike.
+// sizes are those of all systems that the library supports: they are alike.
 var sizes = types.SizesFor("gc", "amd64")
 
-// source is a package, and what it has marked.
+// source is a package, with everything that it has marked.
 type source struct {
 	dir     string // in the module
 	fset    *token.FileSet
@@ -29,7 +29,7 @@ type source struct {
 	consts  []*constants
 }
 
-// mirror is a struct with a name in C.
+// mirror is a struct that has a name in C.
 type mirror struct {
 	cName  string
 	doc    *ast.CommentGroup
@@ -38,15 +38,15 @@ type mirror struct {
 	fields []*field
 }
 
-// constants are a group of constants with a prefix in C.
+// constants is a group of constants with their prefix in C.
 type constants struct {
 	prefix string
 	doc    *ast.CommentGroup
 	specs  []*ast.ValueSpec
 }
 
-// elsewhere imports what layouts may consist of. Other packages appear to be empty: a
-// struct or constant that refers to one is refused when it is printed.
+// elsewhere imports the packages that layouts may refer to. Any other package appears to be
+// empty, so a struct or constant that refers to one is refused when it is printed.
 type elsewhere struct{ std types.Importer }
 
 func (e elsewhere) Import(name string) (*types.Package, error) {
@@ -93,7 +93,7 @@ func load(root, dir string) (*source, error) {
 	return s, s.measure()
 }
 
-// collect keeps what is marked of a declaration.
+// collect keeps the marked parts of a declaration.
 func (s *source) collect(d ast.Decl) error {
 	decl, ok := d.(*ast.GenDecl)
 	if !ok {
@@ -128,7 +128,7 @@ func (s *source) collect(d ast.Decl) error {
 	return nil
 }
 
-// marked returns what follows the mark in a comment, or "".
+// marked returns the text behind the mark in a comment, or "".
 func marked(doc *ast.CommentGroup, mark string) string {
 	if doc != nil {
 		for _, line := range doc.List {
@@ -140,7 +140,7 @@ func marked(doc *ast.CommentGroup, mark string) string {
 	return ""
 }
 
-// of returns the marked struct that a type is, or nil.
+// of returns the marked struct that t is, or nil.
 func (s *source) of(t types.Type) *mirror {
 	i := slices.IndexFunc(s.structs, func(m *mirror) bool { return types.Identical(m.named, t) })
 	if i < 0 {
