@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package core is the context: io threads, limits, and the life of sockets
-// from their creation to the end of their linger. It knows what a socket must
-// be able to do, and no socket type.
+// from their creation to the end of their linger. It knows what every socket must
+// do, but no socket type.
 package core
 
 import (
@@ -24,7 +24,7 @@ import (
 const (
 	OptIOThreads            = 1
 	OptMaxSockets           = 2
-	OptSocketLimit          = 3 // read; written it is OptThreadPriority
+	OptSocketLimit          = 3 // for reading; the same number is OptThreadPriority for writing
 	OptThreadPriority       = 3
 	OptThreadSchedPolicy    = 4
 	OptMaxMsgSize           = 5
@@ -37,20 +37,20 @@ const (
 )
 
 const (
-	socketLimit    = 65535 // most sockets that MAX_SOCKETS can allow
+	socketLimit    = 65535 // the highest value of MAX_SOCKETS
 	msgSize        = 64    // sizeof (zlink_msg_t)
 	ioThreadsDflt  = 2
 	maxSocketsDflt = 1023
 	maxIOThreads   = 64   // AFFINITY has a bit for each
-	maxCPUs        = 1024 // that the kernel's set of processors can name
+	maxCPUs        = 1024 // the highest number in the kernel's set of processors
 )
 
-// testThreads is for builds that test the library ("-X …/core.testThreads=4"): so
-// many io threads has a context whose IO_THREADS was not set, and every context
-// spreads connections over all that it has, however few processors there are.
+// testThreads is for builds that test the library ("-X …/core.testThreads=4"). It sets the
+// number of io threads of a context whose IO_THREADS was not set. It also makes every
+// context spread connections over all its threads, however few processors there are.
 var testThreads string
 
-// Socket is what the context asks of a socket.
+// Socket is what the context needs from a socket.
 type Socket interface {
 	// Terminate makes every blocked and later call fail with ETERM.
 	Terminate()
@@ -67,14 +67,14 @@ type Context struct {
 	blocky     bool
 	ipv6       bool
 	namePrefix int // -1: none
-	policy     int // of the io threads; -1: as the process
+	policy     int // of the io threads; -1: that of the process
 	priority   int
 	cpus       []int
 
 	shards     []*engine.Shard // made on first use; nil until then
 	sockets    map[Socket]struct{}
 	monitors   map[Socket]struct{}
-	lingering  int // sockets closed whose linger is not over
+	lingering  int // closed sockets whose linger is not over
 	terminated bool
 	idle       wait.List // Term waits until no socket is left
 }
@@ -87,9 +87,9 @@ func NewContext() *Context {
 		sockets: map[Socket]struct{}{}, monitors: map[Socket]struct{}{}}
 }
 
-// Default returns the context of sockets that are not put into another one: with
-// the default options, but as many sockets as there may be. It is made when it
-// is first asked for and lasts as long as the process.
+// Default returns the context of sockets that have no other one. It has the default
+// options, but the highest limit of sockets. The first call creates it, and it lasts as
+// long as the process.
 var Default = sync.OnceValue(func() *Context {
 	c := NewContext()
 	c.maxSockets = socketLimit
@@ -136,7 +136,7 @@ func (c *Context) Set(option, value int) error {
 	return nil
 }
 
-// setThread sets an option of the io threads that start from now on.
+// setThread sets an option of io threads that start later.
 func (c *Context) setThread(option, value int) bool {
 	switch option {
 	case OptThreadPriority:
@@ -190,7 +190,7 @@ func (c *Context) Get(option int) (int, error) {
 	return 0, errno.New(errno.EINVAL, "unknown context option %d", option)
 }
 
-// Add makes a new socket known. EMFILE: MAX_SOCKETS are open. ETERM.
+// Add registers a new socket. EMFILE: MAX_SOCKETS are open. ETERM: the context is shut down.
 func (c *Context) Add(s Socket) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,8 +214,8 @@ func (c *Context) State() error {
 	return nil
 }
 
-// AddMonitor has Shutdown terminate m too, also when its socket is closed by
-// then. Neither MAX_SOCKETS nor Term counts it. ETERM.
+// AddMonitor lets Shutdown also terminate m, even if its socket is closed by then. Neither
+// MAX_SOCKETS nor Term counts monitors. ETERM: the context is shut down.
 func (c *Context) AddMonitor(m Socket) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -233,7 +233,7 @@ func (c *Context) RemoveMonitor(m Socket) {
 	delete(c.monitors, m)
 }
 
-// Closed says that a socket was closed; Done follows when its linger is over.
+// Closed records that a socket was closed. Done follows when its linger is over.
 func (c *Context) Closed(s Socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,7 +241,7 @@ func (c *Context) Closed(s Socket) {
 	c.lingering++
 }
 
-// Done says that nothing of a closed socket is left.
+// Done records that a closed socket is gone completely.
 func (c *Context) Done() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -261,8 +261,8 @@ func (c *Context) Shutdown() {
 	}
 }
 
-// Term shuts down, waits until the sockets are closed and their linger is over,
-// and stops the io threads. EINTR: a signal handler ran; call again.
+// Term shuts the context down, waits until all sockets are closed and their linger is
+// over, and stops the io threads. EINTR: a signal handler ran; call again.
 func (c *Context) Term() error {
 	c.Shutdown()
 	w := wait.New()
@@ -292,7 +292,7 @@ func (c *Context) empty() bool {
 	return len(c.sockets) == 0 && c.lingering == 0
 }
 
-// DefaultLinger is the LINGER that a new socket starts with, in ms.
+// DefaultLinger returns the LINGER of a new socket, in ms.
 func (c *Context) DefaultLinger() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -302,16 +302,16 @@ func (c *Context) DefaultLinger() int {
 	return 0
 }
 
-// DefaultIPv6 is the IPV6 option that a new socket starts with.
+// DefaultIPv6 returns the IPV6 option of a new socket.
 func (c *Context) DefaultIPv6() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ipv6
 }
 
-// spread is how many shards connections are spread over when AFFINITY does not
-// name them: half of the processors, as the application needs the others. More
-// shards than that only take turns with each other and with the caller;
+// spread returns the number of shards that connections are spread over when AFFINITY does
+// not name them. It is half the number of processors, because the application needs the
+// others. More shards would only take turns with each other and with the caller.
 // doc/performance.md has the numbers.
 func (c *Context) spread() int {
 	if testThreads != "" {
@@ -320,7 +320,7 @@ func (c *Context) spread() int {
 	return min(c.threads(), max(1, runtime.NumCPU()/2))
 }
 
-// threads is how many io threads there may be.
+// threads returns the highest number of io threads.
 func (c *Context) threads() int {
 	count := c.ioThreads
 	if n, err := strconv.Atoi(testThreads); err == nil && !c.threadsSet {
@@ -351,8 +351,8 @@ func (c *Context) Shard(affinity uint64) (*engine.Shard, error) {
 		return nil, errno.New(errno.EMTHREAD, "AFFINITY %#x names no io thread", affinity)
 	}
 	if c.shards[best] == nil {
-		// Every shard needs a processor of Go's scheduler at once when it wakes,
-		// whatever the machine has, and so do callers.
+		// A waking shard needs a processor of Go's scheduler at once, however many the
+		// machine has. A caller needs one, too.
 		if err := engine.Reserve(count+2, 1); err != nil {
 			return nil, err
 		}
@@ -373,7 +373,7 @@ func load(sh *engine.Shard) int {
 	return sh.Connections()
 }
 
-// threadName is at most 15 bytes, the kernel's limit.
+// threadName returns an io thread's name, cut to the kernel's limit of 15 bytes.
 func (c *Context) threadName(i int) string {
 	name := fmt.Sprintf("ZLINKbg/IO/%d", i)
 	if c.namePrefix >= 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Authorities are whom a side trusts to tell who its peers are.
+// Authorities are the certificates that a side trusts to identify its peers.
 type Authorities struct {
 	Pool *x509.CertPool // nil: the system's
 
@@ -16,10 +16,10 @@ type Authorities struct {
 	lists map[string][]*revoked // by the issuer's name
 }
 
-// ReadAuthorities returns those of a PEM file, with its revocation lists, and, with
-// system, those that the system trusts. EINVAL as with KeyPair. Of several
-// certificates in the file, those that cannot be parsed are left out; a revocation
-// list never is.
+// ReadAuthorities reads the authorities of a PEM file with their revocation lists. With
+// system it adds the authorities that the system trusts. EINVAL as with KeyPair. If a
+// file has several certificates, those that cannot be parsed are skipped; a revocation
+// list is never skipped.
 func ReadAuthorities(file string, system bool) (*Authorities, error) {
 	a := &Authorities{Pool: x509.NewCertPool(), own: map[string]bool{}, lists: map[string][]*revoked{}}
 	if system {
@@ -46,7 +46,7 @@ func ReadAuthorities(file string, system bool) (*Authorities, error) {
 	return a, nil
 }
 
-// add takes the blocks of a file.
+// add reads the blocks of a file's text.
 func (a *Authorities) add(text []byte) error {
 	broken := errNoCertificate
 	for block := range blocks(text) {
@@ -73,11 +73,11 @@ func (a *Authorities) add(text []byte) error {
 	return nil
 }
 
-// Revokes reports whether there is a revocation list.
+// Revokes reports whether there is any revocation list.
 func (a *Authorities) Revokes() bool { return len(a.lists) > 0 }
 
-// Check returns nil when no certificate of one of the chains, which were verified, is
-// revoked, and else why the last one cannot be taken.
+// Check returns nil if at least one of the verified chains has no revoked certificate.
+// Else it returns why the last chain is refused.
 func (a *Authorities) Check(chains [][]*x509.Certificate, now time.Time) error {
 	err := errors.New("no chain of certificates was verified")
 	for _, chain := range chains {
@@ -88,9 +88,9 @@ func (a *Authorities) Check(chains [][]*x509.Certificate, now time.Time) error {
 	return err
 }
 
-// checkChain asks the lists about every certificate of a chain but the last one, which
-// is trusted as it is. The first one, when it comes from an authority of the file, has
-// to be in the reach of a list.
+// checkChain looks up every certificate of a chain in the lists. It skips the last one,
+// which is trusted as it is. If the chain ends with an authority of the file, a list must
+// cover the first certificate.
 func (a *Authorities) checkChain(chain []*x509.Certificate, now time.Time) error {
 	own := a.own[string(chain[len(chain)-1].Raw)]
 	for i, cert := range chain[:len(chain)-1] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package certs reads the files that TLS needs: certificates, private keys,
-// encrypted or not, and authorities. It knows nothing of sockets.
+// Package certs reads the files that TLS needs: certificates, authorities, and private
+// keys, encrypted or not. It knows nothing of sockets.
 package certs
 
 import (
@@ -16,12 +16,12 @@ import (
 	"github.com/zlink/zlink/core/errno"
 )
 
-// longestFile bounds what is read of a file, in bytes.
+// longestFile limits how many bytes of a file are read.
 const longestFile = 16 << 20
 
-// KeyPair reads a certificate and its private key. EINVAL: a file cannot be read
-// or used, or the two do not belong together; the sentence names the option, the
-// file and why.
+// KeyPair reads a certificate and its private key. EINVAL: a file cannot be read or used,
+// or the two do not belong together. The sentence names the option, the file and the
+// reason.
 func KeyPair(certFile, keyFile, password string) (tls.Certificate, error) {
 	pair, err := Certificate(certFile)
 	if err != nil {
@@ -36,8 +36,8 @@ func KeyPair(certFile, keyFile, password string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-// Certificate reads a certificate, with what chains it to its authority behind
-// it, from a PEM file; it has no key yet. EINVAL as with KeyPair.
+// Certificate reads a certificate from a PEM file, together with the chain to its
+// authority. The result has no key yet. EINVAL as with KeyPair.
 func Certificate(file string) (cert tls.Certificate, err error) {
 	text, err := read("TLS_CERT", file)
 	if err != nil {
@@ -92,7 +92,7 @@ func read(option, file string) ([]byte, error) {
 	}
 	var path *fs.PathError
 	switch number := errno.Of(err); {
-	case number != errno.EFAULT: // of an error that carries a number
+	case number != errno.EFAULT: // the error carries a number
 		err = number
 	case errors.As(err, &path):
 		err = path.Err
@@ -100,8 +100,8 @@ func read(option, file string) ([]byte, error) {
 	return nil, errno.New(errno.EINVAL, "cannot read %s %s: %v", option, file, err)
 }
 
-// putFirst makes the certificate of the key the first one, as it has to be in a
-// handshake, and reports whether there is one.
+// putFirst moves the key's certificate to the front, where a handshake needs it, and
+// reports whether there is such a certificate.
 func putFirst(pair *tls.Certificate) bool {
 	if belongs(pair.PrivateKey, pair.Leaf) {
 		return true
@@ -153,8 +153,8 @@ func privateKey(text []byte, password string) (crypto.PrivateKey, error) {
 
 var errEncrypted = errors.New("it is encrypted and TLS_PASSWORD is not set")
 
-// decrypt undoes the encryption of PEM itself (RFC 1423), which is weak, but
-// which keys still have.
+// decrypt removes the encryption of PEM itself (RFC 1423). It is weak, but existing keys
+// use it.
 func decrypt(block *pem.Block, password string) ([]byte, error) {
 	//lint:ignore SA1019 such keys are there, and who can read the file has the key either way
 	if !x509.IsEncryptedPEMBlock(block) {
@@ -188,7 +188,7 @@ func parse(kind string, der []byte) (key crypto.PrivateKey, err error) {
 	return key, err
 }
 
-// belongs reports whether a key is the one of a certificate.
+// belongs reports whether a key belongs to a certificate.
 func belongs(key crypto.PrivateKey, cert *x509.Certificate) bool {
 	signer, ok := key.(crypto.Signer)
 	if !ok {

@@ -10,11 +10,11 @@ import (
 	"crypto/x509"
 )
 
-// ParseLeniently parses a certificate that nobody verifies. Of one that
-// x509.ParseCertificate refuses, for a negative serial number, a character that its
-// kind of text does not have, an extension that is wrong or there twice and the like,
-// it returns what a handshake needs: the key, and the names as bytes. The error is
-// that of x509.ParseCertificate.
+// ParseLeniently parses a certificate that nobody verifies. x509.ParseCertificate refuses
+// some certificates, for example for a negative serial number, a character that its
+// kind of text does not allow, or an extension that is wrong or occurs twice. For those
+// ParseLeniently returns what a handshake needs: the key, and the names as bytes. If that
+// fails, too, the error is that of x509.ParseCertificate.
 func ParseLeniently(der []byte) (*x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err == nil {
@@ -26,7 +26,7 @@ func ParseLeniently(der []byte) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// element is one of ASN.1: its tag, what is in it, and the whole of it.
+// element is an element of ASN.1: its tag, its content, and all of its bytes.
 type element struct {
 	tag           byte
 	inside, whole []byte
@@ -45,8 +45,8 @@ const (
 	lengthOfLength = 4
 )
 
-// readElement returns the first element of data. Lengths may have more bytes than
-// they need.
+// readElement returns the first element of data. It accepts lengths that have more bytes
+// than necessary.
 func readElement(data []byte) (e element, ok bool) {
 	if len(data) < 2 || data[0]&0x1F == 0x1F {
 		return e, false
@@ -68,7 +68,7 @@ func readElement(data []byte) (e element, ok bool) {
 	return element{data[0], data[from : from+size], data[:from+size]}, true
 }
 
-// elements returns all elements of data, or what comes before one that is none.
+// elements returns the elements of data up to the first that cannot be read.
 func elements(data []byte) (all []element) {
 	for len(data) > 0 {
 		e, ok := readElement(data)
@@ -81,7 +81,8 @@ func elements(data []byte) (all []element) {
 	return all
 }
 
-// outline finds the parts of a certificate (RFC 5280, 4.1) by their places, or nil.
+// outline finds the parts of a certificate by their positions (RFC 5280, 4.1). It returns
+// nil if they are not there.
 func outline(der []byte) *x509.Certificate {
 	outer, ok := readElement(der)
 	if !ok || outer.tag != tagSequence {
@@ -114,7 +115,7 @@ var (
 	oidEC  = []byte{0x2A, 0x86, 0x48, 0xCE, 0x3D, 2, 1}
 )
 
-// publicKey parses a SubjectPublicKeyInfo; nil: no key that TLS can use here.
+// publicKey parses a SubjectPublicKeyInfo. It returns nil for a key that TLS cannot use here.
 func publicKey(info element) (x509.PublicKeyAlgorithm, crypto.PublicKey) {
 	key, err := x509.ParsePKIXPublicKey(info.whole)
 	if err != nil {
@@ -132,8 +133,8 @@ func publicKey(info element) (x509.PublicKeyAlgorithm, crypto.PublicKey) {
 	return x509.UnknownPublicKeyAlgorithm, key
 }
 
-// oddKey parses keys that crypto/x509 does not: RSA without its parameters, and EC
-// with a curve that is spelt out.
+// oddKey parses keys that crypto/x509 does not accept: RSA without parameters, and EC with
+// explicit curve parameters.
 func oddKey(info element) crypto.PublicKey {
 	parts := elements(info.inside)
 	if len(parts) < 2 || parts[1].tag != tagBits || len(parts[1].inside) < 2 {
@@ -167,8 +168,8 @@ var curves = []struct {
 	{elliptic.P521(), []byte{0x2B, 0x81, 4, 0, 35}},
 }
 
-// curveOf returns the curve of parameters (RFC 5480, 2.1.1; SEC 1, C.2), named or
-// spelt out; nil: none that TLS can use here.
+// curveOf returns the curve of named or explicit parameters (RFC 5480, 2.1.1; SEC 1, C.2).
+// It returns nil for a curve that TLS cannot use here.
 func curveOf(parameters element) elliptic.Curve {
 	spelt := elements(parameters.inside)
 	for _, c := range curves {
@@ -182,7 +183,7 @@ func curveOf(parameters element) elliptic.Curve {
 	return nil
 }
 
-// isSpelt reports whether field, generator and order are those of the curve.
+// isSpelt reports whether the explicit field, generator and order are those of the curve.
 func isSpelt(c *elliptic.CurveParams, parts []element) bool {
 	field, base := elements(parts[1].inside), parts[3].inside
 	size := (c.BitSize + 7) / 8
@@ -192,8 +193,8 @@ func isSpelt(c *elliptic.CurveParams, parts []element) bool {
 		bytes.Equal(bytes.TrimLeft(parts[4].inside, "\x00"), c.N.Bytes())
 }
 
-// ecKey parses a key of RFC 5915 whose curve is spelt out there, or by its PKCS#8
-// envelope; nil: it is none.
+// ecKey parses a key of RFC 5915 whose explicit curve stands in the key or in its PKCS#8
+// envelope. It returns nil if der is no such key.
 func ecKey(der []byte) crypto.PrivateKey {
 	outer, ok := readElement(der)
 	if !ok || outer.tag != tagSequence {

@@ -21,8 +21,8 @@ import (
 	"github.com/youmark/pkcs8"
 )
 
-// Keys of PKCS#8 are opened by a library, but for what it does not have: the longer
-// hashes below a password (RFC 8018, B.1.2), and the way of PKCS#12 (RFC 7292, B and C).
+// A library opens keys of PKCS#8. This file adds what the library lacks: the longer hashes
+// for PBKDF2 (RFC 8018, B.1.2), and the encryption of PKCS#12 (RFC 7292, B and C).
 
 func init() {
 	pkcs8.RegisterKDF(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}, func() pkcs8.KDFParameters { return new(stretch) })
@@ -36,11 +36,11 @@ type stretch struct {
 	PRF       pkix.AlgorithmIdentifier `asn1:"optional"`
 }
 
-// hashesOfHMAC are by the last number of their name, which is 1.2.840.113549.2.n.
+// hashesOfHMAC maps the last number of an identifier 1.2.840.113549.2.n to its hash.
 var hashesOfHMAC = map[int]func() hash.Hash{7: sha1.New, 8: sha256.New224, 9: sha256.New, 10: sha512.New384,
 	11: sha512.New, 12: sha512.New512_224, 13: sha512.New512_256}
 
-// DeriveKey makes a key of a password.
+// DeriveKey derives a key from a password.
 func (s *stretch) DeriveKey(password []byte, size int) ([]byte, error) {
 	oid, algorithm := s.PRF.Algorithm, sha1.New
 	if len(oid) > 0 {
@@ -95,8 +95,8 @@ func openSealed(der []byte, password string) (crypto.PrivateKey, error) {
 	return parse("PRIVATE KEY", plain[:len(plain)-pad])
 }
 
-// pkcs12Key derives key material (RFC 7292, B.2) with SHA-1; purpose 1 is a key, 2 an
-// initial vector.
+// pkcs12Key derives key material with SHA-1 (RFC 7292, B.2). Purpose 1 asks for a key, 2
+// for an initial vector.
 func pkcs12Key(purpose byte, password string, salt []byte, rounds, size int) []byte {
 	const block = sha1.BlockSize
 	fill := func(data []byte) []byte { // repeated to whole blocks

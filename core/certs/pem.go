@@ -10,7 +10,7 @@ import (
 	"unicode/utf16"
 )
 
-// blocks are the PEM blocks of a text, whatever stands between them.
+// blocks returns the PEM blocks of a text and skips anything between them.
 func blocks(text []byte) iter.Seq[*pem.Block] {
 	text = plain(text)
 	return func(yield func(*pem.Block) bool) {
@@ -32,9 +32,9 @@ var (
 	newline   = []byte("-----\n-----BEGIN ")
 )
 
-// plain takes off what editors and shells put around PEM: byte-order marks, also
-// where files were joined, UTF-16, and a last line without an end before the next
-// block. encoding/pem wants a block to begin a line.
+// plain undoes what editors and shells do to PEM: UTF-16, byte-order marks, also in the
+// middle of joined files, and a missing line end in front of the next block. encoding/pem
+// needs every block to begin a line.
 func plain(text []byte) []byte {
 	switch {
 	case bytes.HasPrefix(text, markLow):
@@ -54,7 +54,7 @@ func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// isCertificate reports whether a block is one, by the names that it has had.
+// isCertificate reports whether a block is a certificate, under any of the names in use.
 func isCertificate(block *pem.Block) bool {
 	switch block.Type {
 	case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE":
@@ -63,8 +63,8 @@ func isCertificate(block *pem.Block) bool {
 	return false
 }
 
-// certificateOf returns the certificate of a block; behind that of a TRUSTED
-// CERTIFICATE stands what OpenSSL trusts it for.
+// certificateOf returns the certificate of a block. In a TRUSTED CERTIFICATE, OpenSSL's
+// list of trusted purposes follows it.
 func certificateOf(block *pem.Block) []byte {
 	if first, ok := readElement(block.Bytes); ok && block.Type == "TRUSTED CERTIFICATE" {
 		return first.whole

@@ -20,14 +20,13 @@ type revoked struct {
 
 	// x509.RevocationList has no place for lists of version 1, which OpenSSL makes when nothing else is said
 	list *pkix.CertificateList
-	// signers are the keys (SubjectPublicKeyInfo) by which isFrom knows the answer.
-	// They are those of verified authorities of one name, so they are few.
+	// signers remembers the answers of isFrom by key (SubjectPublicKeyInfo). The keys are
+	// those of verified authorities of one name, so they are few.
 	signers sync.Map
 }
 
-// parseRevoked parses a list. One that means something else than "these certificates
-// of its issuer are revoked" is refused: parts of lists, changes to lists, and lists for
-// other issuers.
+// parseRevoked parses a list. It refuses a list that does not simply revoke certificates
+// of its issuer: partial lists, changes to lists, and lists for other issuers.
 func parseRevoked(der []byte) (*revoked, error) {
 	//lint:ignore SA1019 as above
 	list, err := x509.ParseDERCRL(der)
@@ -49,12 +48,12 @@ func parseRevoked(der []byte) (*revoked, error) {
 		}
 		r.serials[entry.SerialNumber.String()] = entry.RevocationTime
 	}
-	tbs.RevokedCertificates = nil // what is signed is in Raw
+	tbs.RevokedCertificates = nil // Raw has the signed bytes
 	return r, nil
 }
 
-// issuerOf returns the name as it stands in a list, to compare it with those of
-// certificates.
+// issuerOf returns the issuer's name as a list encodes it, to compare it with the names
+// in certificates.
 func issuerOf(tbs []byte) (string, error) {
 	outer, _ := readElement(tbs)
 	parts := elements(outer.inside)
@@ -77,7 +76,7 @@ func noneCritical(extensions []pkix.Extension) error {
 	return nil
 }
 
-// isFrom reports whether the issuer has signed the list, and may.
+// isFrom reports whether the issuer has signed the list, and is allowed to.
 func (r *revoked) isFrom(issuer *x509.Certificate) bool {
 	if known, ok := r.signers.Load(string(issuer.RawSubjectPublicKeyInfo)); ok {
 		return known.(bool)

@@ -13,13 +13,13 @@ import (
 	"github.com/zlink/zlink/core/errno"
 )
 
-// AddressKind is what kind of address follows "://".
+// AddressKind is a kind of address behind "://".
 type AddressKind interface {
 	// parse reads the text of an address.
 	parse(text string) (Endpoint, error)
-	// text is the address as endpoints are written.
+	// text returns the address in the form that endpoints have.
 	text(e Endpoint) string
-	// with returns the endpoint in another place.
+	// with returns the endpoint with another address or path.
 	with(e Endpoint, addr netip.AddrPort, path string) Endpoint
 	// checkDial and bind are those of Endpoint.
 	checkDial(e Endpoint, ipv6 bool) error
@@ -28,8 +28,8 @@ type AddressKind interface {
 
 // The kinds of addresses.
 var (
-	HostPort AddressKind = hostPort{} // host:port, or to dial host:port;host:port
-	Resource AddressKind = resource{} // the same, and a path and query of HTTP
+	HostPort AddressKind = hostPort{} // host:port, or host:port;host:port to dial from an address
+	Resource AddressKind = resource{} // the same with a path and query of HTTP
 	File     AddressKind = file{}     // a path of the local system, "@name" or "*"
 )
 
@@ -73,8 +73,8 @@ func splitPort(address string) (Endpoint, error) {
 	return Endpoint{Host: host, Port: uint16(port)}, nil
 }
 
-// possibleHost reports whether host is "*", a literal, or may be a name. Digits
-// and dots alone are no name but a misspelt address.
+// possibleHost reports whether host is "*", a literal, or possibly a name. A host of digits
+// and dots alone is a misspelt address, not a name.
 func possibleHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || host == "*" {
 		return true
@@ -109,7 +109,7 @@ func (hostPort) bind(e Endpoint, ipv6 bool) (netip.AddrPort, string, error) {
 	return addr, "", err
 }
 
-// listenAddress is the address of IP that the host and port stand for.
+// listenAddress returns the IP address that the host and port stand for.
 func (e Endpoint) listenAddress(ipv6 bool) (netip.AddrPort, error) {
 	if e.Source != nil {
 		return netip.AddrPort{}, errno.New(errno.EINVAL, "only connect takes a source address (%q)", e.Source.Host)
@@ -152,7 +152,7 @@ func (resource) parse(text string) (Endpoint, error) {
 	return ep, err
 }
 
-// notInPath reports whether a character cannot be in a URL's path and query as it is.
+// notInPath reports whether a URL's path and query cannot hold a character unescaped.
 func notInPath(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`#"<>\^`+"`{|}", r) }
 
 // text leaves out the path "/".

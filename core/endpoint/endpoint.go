@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package endpoint reads texts such as "tcp://127.0.0.1:5555" and finds the
+// Package endpoint parses texts such as "tcp://127.0.0.1:5555" and finds the
 // addresses they stand for. It opens nothing.
 package endpoint
 
@@ -27,20 +27,19 @@ type Endpoint struct {
 	Host string // literal without brackets, DNS name, interface name or "*"; ipc: ""
 	Port uint16 // 0: any; ipc: 0
 
-	// Path is of ipc the file, "@name" or "*"; of ws and wss the resource, which
+	// Path is the file, "@name" or "*" of ipc. For ws and wss it is the resource, which
 	// begins with "/".
 	Path string
 
-	// Source is what the own end of a dialled connection is bound to: literal,
-	// interface name or "*". nil: the system's choice.
+	// Source is the address that a dialled connection is bound to: a literal, an interface
+	// name or "*". If it is nil, the system chooses.
 	Source *Endpoint
 }
 
-// Parse reads text: transport://host:port, ws://host:port/path, ipc://path or,
-// to dial from an address of its own, transport://host:port;host:port. EINVAL:
-// not of that form. EPROTONOSUPPORT: a transport that is not there.
-// ENOCOMPATPROTO: one that STREAM sockets do not have. ENAMETOOLONG: a path that
-// the system cannot have.
+// Parse parses text: transport://host:port, ws://host:port/path, ipc://path or, to dial
+// from a given address, transport://host:port;host:port. EINVAL: text has another form.
+// EPROTONOSUPPORT: the transport does not exist. ENOCOMPATPROTO: STREAM sockets do not
+// have the transport. ENAMETOOLONG: the path is too long for the system.
 func Parse(text string) (Endpoint, error) {
 	name, address, found := strings.Cut(text, "://")
 	scheme := schemeOf(name)
@@ -63,7 +62,7 @@ func Parse(text string) (Endpoint, error) {
 	return ep, nil
 }
 
-// short cuts a text for a sentence, which would lose its end otherwise.
+// short cuts a text for a sentence, so that the end of the sentence is not lost.
 func short(text string) string {
 	if len(text) > longestText {
 		return text[:longestText] + "..."
@@ -71,8 +70,8 @@ func short(text string) string {
 	return text
 }
 
-// Dial returns the addresses to connect to, the one to try first in front; a DNS
-// name is looked up, which can take seconds unless ctx ends it.
+// Dial returns the addresses to connect to, in the order in which to try them. It looks
+// up a DNS name, which can take seconds unless ctx ends it.
 func (e Endpoint) Dial(ctx context.Context, ipv6 bool) ([]netip.AddrPort, error) {
 	if addr, err := netip.ParseAddr(e.Host); err == nil {
 		to, err := e.literal(addr, ipv6)
@@ -95,9 +94,9 @@ func (e Endpoint) Dial(ctx context.Context, ipv6 bool) ([]netip.AddrPort, error)
 	return to, nil
 }
 
-// From returns the address that the own end of a connection to an address is
-// bound to, for an endpoint with a source. It looks no name up. ENODEV: no such
-// interface, or it has no address of that family. EINVAL: another family.
+// From returns the local address for a connection to an address, if the endpoint has a
+// source. It looks up no name. ENODEV: the interface does not exist, or has no address of
+// that family. EINVAL: the source has another family.
 func (e Endpoint) From(to netip.Addr) (netip.AddrPort, error) {
 	host, port := e.Source.Host, e.Source.Port
 	if host == "*" {
@@ -134,7 +133,7 @@ func (e Endpoint) literal(addr netip.Addr, ipv6 bool) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, e.Port), checkZone(addr)
 }
 
-// checkZone: the zone of a link-local address is an interface, by name or number.
+// checkZone checks that the zone of a link-local address is an interface, by name or number.
 func checkZone(addr netip.Addr) error {
 	zone := addr.Zone()
 	if zone == "" {
@@ -152,23 +151,21 @@ func checkZone(addr netip.Addr) error {
 	return nil
 }
 
-// CheckDial says whether the endpoint can be dialled: EINVAL when it has no
-// definite host or port, or is an IPv6 address without ipv6. ENODEV: no such
-// interface.
+// CheckDial returns nil if the endpoint can be dialled. EINVAL: it has no definite host or
+// port, or is an IPv6 address without ipv6. ENODEV: the interface does not exist.
 func (e Endpoint) CheckDial(ipv6 bool) error { return e.Scheme.Address.checkDial(e, ipv6) }
 
 // Bind returns the address to listen on, or the path; ipv6 also allows IPv6. ENODEV: the
-// host is neither an address nor the name of an interface or host. EINVAL: an
-// IPv6 address without ipv6, or a source.
+// host is neither an address nor the name of an interface or host. EINVAL: the endpoint
+// is an IPv6 address without ipv6, or has a source.
 func (e Endpoint) Bind(ipv6 bool) (addr netip.AddrPort, path string, err error) {
 	return e.Scheme.Address.bind(e, ipv6)
 }
 
-// String returns the endpoint's text; a port of 0 is any.
+// String returns the endpoint's text. Port 0 means any port.
 func (e Endpoint) String() string { return e.Scheme.Name + "://" + e.Scheme.Address.text(e) }
 
-// With returns the endpoint in another place: at a path of the local system, or at an
-// address.
+// With returns the endpoint with another path of the local system, or another address.
 func (e Endpoint) With(addr netip.AddrPort, path string) Endpoint {
 	return e.Scheme.Address.with(e, addr, path)
 }

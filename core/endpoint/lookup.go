@@ -18,8 +18,8 @@ func unspecified(four bool) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// interfaceAddrs returns the first IPv4 and IPv6 address of an interface, a
-// link-local one last; they are invalid where it has none.
+// interfaceAddrs returns an interface's first IPv4 and first IPv6 address. It returns a
+// link-local address only if there is no other, and an invalid one if there is none.
 func interfaceAddrs(name string) (four, six netip.Addr) {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {
@@ -48,7 +48,7 @@ func interfaceAddrs(name string) (four, six netip.Addr) {
 	return
 }
 
-// network is the kind of addresses that a name may stand for.
+// network returns the kind of addresses that a name may stand for.
 func network(ipv6 bool) string {
 	if ipv6 {
 		return "ip"
@@ -69,8 +69,8 @@ func lookup(ctx context.Context, host, network string) ([]netip.Addr, error) {
 	return addrs, err
 }
 
-// interleave has IPv4 and IPv6 addresses take turns, beginning with the family of
-// the first one (RFC 8305, 4).
+// interleave alternates IPv4 and IPv6 addresses, and begins with the family of the first
+// address (RFC 8305, 4).
 func interleave(addrs []netip.Addr) []netip.Addr {
 	var first, other []netip.Addr
 	for _, a := range addrs {
@@ -92,8 +92,8 @@ func interleave(addrs []netip.Addr) []netip.Addr {
 	return turns
 }
 
-// dialServer connects to a name server until ctx ends; a Resolver itself would
-// keep the connection until its own time-out.
+// dialServer connects to a name server, and closes the connection when ctx ends. A
+// Resolver by itself would keep the connection until its own time-out.
 func dialServer(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err == nil {

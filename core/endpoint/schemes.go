@@ -11,13 +11,13 @@ type Scheme struct {
 	Address AddressKind // what is behind it
 	Layers  []Layer     // between the descriptor and the frames, the lowest one first
 
-	// DefaultPort is the port that a URL of this scheme and the Host field of HTTP
-	// leave out; 0: none. Endpoints always name their port.
+	// DefaultPort is the port that a URL of this scheme and the Host field of HTTP leave
+	// out; 0: none. An endpoint always contains its port.
 	DefaultPort uint16
 }
 
-// Layer names a protocol that turns the bytes of a descriptor into those of the stream.
-// The engine knows how (core/engine/transports.go).
+// Layer names a protocol between the bytes of a descriptor and those of the stream.
+// core/engine/transports.go implements it.
 type Layer string
 
 // The layers.
@@ -35,17 +35,17 @@ var (
 	WSS = &Scheme{Name: "wss", Address: Resource, Layers: []Layer{LayerTLS, LayerWeb}, DefaultPort: 443}
 )
 
-// schemes is the table. It changes before the first endpoint is read only.
+// schemes is the table. It does not change once the first endpoint has been parsed.
 var schemes = []*Scheme{TCP, IPC, TLS, WS, WSS}
 
 // Schemes returns the transports.
 func Schemes() []*Scheme { return schemes }
 
-// Register adds a transport to the table. It belongs into an init function, before any
+// Register adds a transport to the table. Call it from an init function, before any
 // other goroutine reads the table.
 func Register(s *Scheme) { schemes = append(schemes, s) }
 
-// schemeOf returns the transport of a name, or nil.
+// schemeOf returns the transport with a name, or nil.
 func schemeOf(name string) *Scheme {
 	for _, s := range schemes {
 		if s.Name == name {

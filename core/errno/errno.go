@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package errno gives every failure of zlink the number that its C callers
-// see in errno, and a sentence that says what was wrong. It knows nothing of
-// the rest of the core.
+// Package errno gives every failure of zlink the number that C callers see in errno,
+// and a sentence about what was wrong. It knows nothing of the rest of the core.
 package errno
 
 import (
@@ -69,7 +68,7 @@ func (e Errno) Is(target error) bool {
 	return ok && e == Errno(sys)
 }
 
-// Error is an Errno with one sentence about its cause.
+// Error is an Errno with a sentence about its cause.
 type Error struct {
 	Errno  Errno
 	Detail string
@@ -81,7 +80,7 @@ func (e *Error) Error() string { return e.Detail + ": " + e.Errno.Error() }
 // Unwrap makes errors.Is(err, errno.EINVAL) work.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// New returns an Error whose sentence is made as by fmt.Sprintf.
+// New returns an Error. Its sentence is formatted like fmt.Sprintf.
 func New(e Errno, format string, args ...any) error {
 	return &Error{Errno: e, Detail: fmt.Sprintf(format, args...)}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package sockets is what a socket of any type has: the numbers of its options, how
-// long its calls wait, Poll, and monitors of its events. A socket type is a package
-// below this one. The package knows nothing of routing ids, frames, or C.
+// Package sockets holds what sockets of every type share: option numbers, how long calls
+// wait, Poll, and monitors of events. Each socket type is a package below this one. The
+// package knows nothing of routing ids, frames, or C.
 package sockets

@@ -14,16 +14,16 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// MonitorEvents is how many events a monitor keeps for a reader that is slow.
+// MonitorEvents is the number of events that a monitor keeps for a slow reader.
 const MonitorEvents = 4096
 
-// EventLost is the kind of the event that says, in its value, how many events
-// before it were lost because the reader was slow.
+// EventLost is the kind of an event whose value counts the events before it that were
+// lost because the reader was slow.
 const EventLost engine.EventKind = 0
 
-// Monitor is the events of a socket, for one reading thread. It belongs to its
-// reader and outlives the socket, whose last event is EventStopped, and the
-// context, whose Term does not wait for it.
+// Monitor delivers the events of a socket to one reading thread. It belongs to its reader
+// and outlives the socket, whose last event is EventStopped. It also outlives the context:
+// Term does not wait for monitors.
 type Monitor struct {
 	group *Monitors
 	ctx   *core.Context
@@ -34,22 +34,22 @@ type Monitor struct {
 	mu         sync.Mutex
 	events     []engine.Event // oldest first
 	lost       uint64
-	stopped    bool // EventStopped is queued: no other follows
+	stopped    bool // EventStopped is queued; no other event follows
 	over       bool // the context was shut down
 	closed     bool
 	rcvTimeout int32        // ms; -1: no limit
 	linger     int32        // stored
-	fd         *wait.Waiter // for others' event loops; nil: not asked for
+	fd         *wait.Waiter // for other event loops; nil until somebody asks for it
 }
 
-// Monitors are who watches a socket. The zero value is nobody.
+// Monitors are the monitors of one socket. The zero value has none.
 type Monitors struct {
 	mu      sync.Mutex
 	list    []*Monitor
 	watched atomic.Bool
 }
 
-// Open returns a new monitor of the events whose bit is in kinds, and EventStopped.
+// Open returns a new monitor of EventStopped and the events whose bit is in kinds.
 func (s *Monitors) Open(ctx *core.Context, kinds engine.EventKind) (*Monitor, error) {
 	m := &Monitor{group: s, ctx: ctx, kinds: kinds | engine.EventStopped, rcvTimeout: -1, linger: -1}
 	if err := ctx.AddMonitor((*terminated)(m)); err != nil {
@@ -62,15 +62,15 @@ func (s *Monitors) Open(ctx *core.Context, kinds engine.EventKind) (*Monitor, er
 	return m, nil
 }
 
-// Watched reports whether there is a monitor.
+// Watched reports whether there is any monitor.
 func (s *Monitors) Watched() bool { return s.watched.Load() }
 
-// DetailMax is how long an event's Detail may be, in bytes. Strangers have a part in it,
-// by the names in their certificates and the answers of their servers, and monitors keep
-// thousands.
+// DetailMax is the longest Detail of an event, in bytes. Strangers can influence it, by
+// names in their certificates and by answers of their servers, and a monitor keeps
+// thousands of events.
 const DetailMax = 508
 
-// shortened is a detail of which no more is kept than what it shows.
+// shortened returns a detail cut to DetailMax.
 func shortened(detail string) string {
 	if len(detail) <= DetailMax {
 		return detail
@@ -82,7 +82,7 @@ func shortened(detail string) string {
 	return detail[:end] + "..."
 }
 
-// Observe gives an event to the monitors.
+// Observe passes an event to the monitors.
 func (s *Monitors) Observe(e engine.Event) {
 	e.Detail = shortened(e.Detail)
 	s.mu.Lock()
@@ -92,7 +92,7 @@ func (s *Monitors) Observe(e engine.Event) {
 	}
 }
 
-// Stop ends the monitors with their last event.
+// Stop queues the last event in every monitor.
 func (s *Monitors) Stop() {
 	s.mu.Lock()
 	list := s.list
@@ -113,11 +113,11 @@ func (s *Monitors) remove(m *Monitor) {
 	s.watched.Store(len(s.list) > 0)
 }
 
-// terminated is a monitor as its context sees it.
+// terminated is a monitor as the context sees it.
 type terminated Monitor
 
-// Terminate makes blocked receives, and later ones that find no event, fail with
-// ETERM. Any thread.
+// Terminate makes receives fail with ETERM: those that are blocked, and later ones that
+// find no event. Any thread.
 func (t *terminated) Terminate() {
 	t.mu.Lock()
 	t.over = true
@@ -142,9 +142,9 @@ func (m *Monitor) put(e engine.Event) {
 	m.readers.Signal()
 }
 
-// take returns the next event, or says why there is none: EAGAIN, ENOTSOCK
-// after Close, ETERM after the context's shutdown. What is queued comes first,
-// so that the reader learns how the connections ended.
+// take returns the next event or why there is none: EAGAIN, ENOTSOCK after Close, ETERM
+// after the context's shutdown. Queued events come first, so that the reader learns how
+// the connections ended.
 func (m *Monitor) take() (engine.Event, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -169,10 +169,10 @@ func (m *Monitor) take() (engine.Event, error) {
 	return e, nil
 }
 
-// Recv returns the next event, waiting for it unless dontWait is set or
-// OptRcvTimeo is over (EAGAIN).
-// After EventStopped only the context's end ends the wait. EINTR: a signal
-// handler ran. ETERM: the context was shut down and no event is left.
+// Recv returns the next event. It waits for one unless dontWait is set, and for
+// OptRcvTimeo at most (EAGAIN). After EventStopped only the end of the context ends the
+// wait. EINTR: a signal handler ran. ETERM: the context was shut down and no event is
+// left.
 func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	w := wait.Get()
 	defer wait.Put(w)
@@ -191,7 +191,7 @@ func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 	}
 }
 
-// Close ends the monitor. A second Close gives ENOTSOCK.
+// Close closes the monitor. A second Close returns ENOTSOCK.
 func (m *Monitor) Close() error {
 	m.mu.Lock()
 	if m.closed {
@@ -214,24 +214,24 @@ func (m *Monitor) Close() error {
 // polledMonitor is a monitor as Poll sees it.
 type polledMonitor Monitor
 
-// ForPoll is for Poll alone.
+// ForPoll is for Poll only.
 func (m *Monitor) ForPoll() Polled { return (*polledMonitor)(m) }
 
-// Pin and Unpin: nothing of a monitor is used again.
+// Pin always succeeds: a monitor's memory is never reused.
 func (p *polledMonitor) Pin() bool { return true }
 func (p *polledMonitor) Unpin()    {}
 
 func (p *polledMonitor) Readers() *wait.List { return &p.readers }
 func (p *polledMonitor) State() error        { return (*Monitor)(p).state() }
 
-// Readable needs no mark: every event signals the readers.
+// Readable ignores mark: every event signals the readers anyway.
 func (p *polledMonitor) Readable(bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lost > 0 || len(p.events) > 0
 }
 
-// Writable: a monitor is only read.
+// Writable is always false: a monitor is only read.
 func (p *polledMonitor) Writable() bool { return false }
 
 func (m *Monitor) state() error {

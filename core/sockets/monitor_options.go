@@ -10,11 +10,11 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// monitorType is what OptType says of a monitor: elsewhere it is a PAIR socket.
+// monitorType is the OptType of a monitor. Elsewhere, the number means a PAIR socket.
 const monitorType = 0
 
-// SetOption sets one of the options that a monitor has: OptRcvTimeo, and
-// OptLinger, which has no effect. EINVAL: another option, wrong size or value.
+// SetOption sets OptRcvTimeo, or OptLinger, which has no effect. EINVAL: a monitor does
+// not have the option, or its size or value is wrong.
 func (m *Monitor) SetOption(opt Option, value []byte) error {
 	if opt != OptRcvTimeo && opt != OptLinger {
 		return badMonitorOption(opt)
@@ -40,8 +40,8 @@ func badMonitorOption(opt Option) error {
 	return errno.New(errno.EINVAL, "a monitor has no socket option %s", opt)
 }
 
-// Option stores an option's value in C's form at the start of buf and returns
-// its length: those of SetOption, OptType, OptFd, OptEvents, OptRcvMore.
+// Option stores an option's value in C's form at the start of buf and returns its length.
+// It knows the options of SetOption and OptType, OptFd, OptEvents and OptRcvMore.
 // EINVAL: another option, or buf is too small.
 func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
 	if err := m.state(); err != nil {
@@ -78,7 +78,7 @@ func (m *Monitor) Option(opt Option, buf []byte) (int, error) {
 	return n, nil
 }
 
-// openFd is as that of a socket.
+// openFd does the same as that of a socket.
 func (m *Monitor) openFd() (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,13 +89,13 @@ func (m *Monitor) openFd() (int, error) {
 		}
 		m.fd = w
 		m.readers.Add(w)
-		w.Signal() // for what came before
+		w.Signal() // for earlier events
 	}
 	return m.fd.Fd(), nil
 }
 
-// pendingEvents says whether an event waits, and, when none does, has the
-// descriptor become readable at the next one.
+// pendingEvents reports whether an event waits. If none does, it makes sure that the next
+// event makes the descriptor readable.
 func (m *Monitor) pendingEvents() int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,13 +103,12 @@ func (m *Monitor) pendingEvents() int32 {
 		return PollIn
 	}
 	if m.fd != nil {
-		m.fd.Reset() // put signals after it has added an event under the lock
+		m.fd.Reset() // safe: put adds an event under the lock and signals afterwards
 	}
 	return 0
 }
 
-// deadline is when a receive that begins now has waited long enough; the zero
-// time: never.
+// deadline returns the end of a receive that begins now; the zero time means no end.
 func (m *Monitor) deadline() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()

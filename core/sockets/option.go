@@ -70,7 +70,7 @@ const (
 	OptTLSCiphers       Option = 303
 )
 
-// optionNames are the options as C and the documents call them, without ZLINK_.
+// optionNames are the names of the options in C and in the documents, without ZLINK_.
 var optionNames = map[Option]string{
 	OptAffinity:         "AFFINITY",
 	OptRoutingID:        "ROUTING_ID",
@@ -137,7 +137,7 @@ func (opt Option) String() string {
 	return strconv.Itoa(int(opt))
 }
 
-// BadOption is the error of an option that a socket does not have or take.
+// BadOption returns the error of an option that a socket does not have or accept.
 func BadOption(opt Option, format string, args ...any) error {
 	return errno.New(errno.EINVAL, "socket option %s "+format, append([]any{opt}, args...)...)
 }

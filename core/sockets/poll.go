@@ -18,31 +18,31 @@ const (
 	PollPri = 8
 )
 
-// Pollable is what Poll waits for: a socket of any type, or a *Monitor.
+// Pollable is what Poll can wait for: a socket of any type, or a *Monitor.
 type Pollable interface {
-	// ForPoll is for Poll alone.
+	// ForPoll is for Poll only.
 	ForPoll() Polled
 }
 
 // Polled is a socket or monitor as Poll sees it.
 type Polled interface {
-	// Pin keeps what the other calls use until Unpin; false: it is closed.
+	// Pin keeps the object usable until Unpin. It returns false if the object is closed.
 	Pin() bool
 	Unpin()
-	// Readers are those to be signalled when a receive may find something, or State
-	// changes.
+	// Readers returns the list of waiters to signal when a receive may find something, or
+	// when State changes.
 	Readers() *wait.List
-	// State is why no call may go on (ETERM, ENOTSOCK), or nil.
+	// State returns why calls must fail (ETERM, ENOTSOCK), or nil.
 	State() error
-	// Readable reports whether a receive would not block. With mark it also sees to it
-	// that the readers are signalled when that changes.
+	// Readable reports whether a receive would not block. With mark it also makes sure
+	// that a change signals the readers.
 	Readable(mark bool) bool
 	// Writable reports whether a send would not block.
 	Writable() bool
 }
 
-// PollItem is a socket or monitor, or, when Socket is nil, a descriptor, and
-// what to wait for: PollIn, PollOut, PollErr, PollPri.
+// PollItem is a socket, a monitor, or, if Socket is nil, a descriptor. Events says what to
+// wait for: PollIn, PollOut, PollErr, PollPri.
 type PollItem struct {
 	Socket  Pollable
 	Fd      int
@@ -50,10 +50,10 @@ type PollItem struct {
 	Revents int16 // what is ready
 }
 
-// Poll waits until an item is ready or the timeout is over (negative: none),
-// stores Revents, and returns the number of ready items. A socket is readable
-// when a receive would not block, and always writable. In a C program EINTR: a
-// signal handler ran. ETERM, ENOTSOCK: a socket's context was shut down, or it is closed.
+// Poll waits until an item is ready or the timeout is over (negative: no timeout). It
+// stores Revents and returns the number of ready items. A socket is readable when a
+// receive would not block, and always writable. EINTR, in a C program: a signal handler
+// ran. ETERM: a socket's context was shut down. ENOTSOCK: a socket is closed.
 func Poll(items []PollItem, timeout time.Duration) (int, error) {
 	p := poll{items: items, w: wait.New()}
 	defer p.close()
@@ -92,11 +92,11 @@ type poll struct {
 	items  []PollItem
 	w      *wait.Waiter
 	fds    []sys.PollFd // of the items that are descriptors, then the waiter's
-	pinned int          // items whose sockets are pinned, or that are descriptors
+	pinned int          // number of items that are pinned sockets or descriptors
 	added  bool         // w is in the sockets' lists
 }
 
-// collect prepares the descriptors, and pins the sockets.
+// collect gathers the descriptors, and pins the sockets.
 func (p *poll) collect() error {
 	for i := range p.items {
 		item := &p.items[i]
@@ -110,8 +110,8 @@ func (p *poll) collect() error {
 	return nil
 }
 
-// fdsReady looks at the descriptors before arm opens one more, which may get the
-// number of one that was closed: that is to be told, not waited for.
+// fdsReady checks the descriptors before arm opens one more. The new one may get the number
+// of a descriptor that was closed; Poll must report the closed one and not wait for it.
 func (p *poll) fdsReady() bool {
 	if p.fds == nil {
 		return false
@@ -120,7 +120,7 @@ func (p *poll) fdsReady() bool {
 	return ready > 0 || err != nil
 }
 
-// arm sees to it that the waiter is signalled.
+// arm adds the waiter to every socket's list, and its descriptor to the descriptors.
 func (p *poll) arm() error {
 	if p.fds != nil {
 		fd, err := p.w.OpenFd()
@@ -155,7 +155,7 @@ func (p *poll) close() {
 }
 
 // look stores what is ready. With mark it also marks the sockets' inboxes, so
-// that what comes from now on wakes the waiter.
+// that whatever arrives from now on wakes the waiter.
 func (p *poll) look(mark bool) (ready int, err error) {
 	if p.fds != nil {
 		if _, err := pollFds(p.fds, time.Now()); err != nil {
@@ -204,7 +204,7 @@ func (p *poll) sleep(deadline time.Time) error {
 	return err
 }
 
-// pollFds is ppoll until the deadline (zero: none).
+// pollFds calls ppoll until the deadline (zero: none).
 func pollFds(fds []sys.PollFd, deadline time.Time) (int, error) {
 	for {
 		limit := time.Duration(-1)

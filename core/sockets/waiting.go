@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Waiting says how long a call may wait, besides the socket's time-out.
+// Waiting limits how long a call may wait, besides the socket's time-out.
 type Waiting struct {
 	Not bool            // not at all
 	Ctx context.Context // nil: no context
 }
 
-// Cause is why the context ended the wait, or nil.
+// Cause returns why the context ended the wait, or nil.
 func (w Waiting) Cause() error {
 	if w.Ctx == nil || w.Ctx.Done() == nil {
 		return nil
@@ -27,7 +27,7 @@ func (w Waiting) Cause() error {
 	}
 }
 
-// OnEnd has call run when the context ends; stop takes that back.
+// OnEnd calls call when the context ends; stop cancels that.
 func (w Waiting) OnEnd(call func()) (stop func()) {
 	if w.Ctx == nil || w.Ctx.Done() == nil {
 		return func() {}
@@ -36,8 +36,8 @@ func (w Waiting) OnEnd(call func()) (stop func()) {
 	return func() { cancel() }
 }
 
-// Deadline is when a wait that begins now is over, with the socket's time-out
-// in ms (-1: none); the zero time: never.
+// Deadline returns the end of a wait that begins now and has the socket's time-out in ms
+// (-1: none). The zero time means no end.
 func (w Waiting) Deadline(timeoutMs int32) time.Time {
 	switch {
 	case w.Not || timeoutMs == 0:
@@ -51,24 +51,24 @@ func (w Waiting) Deadline(timeoutMs int32) time.Time {
 // LongAgo is a deadline that allows no wait.
 var LongAgo = time.Unix(1, 0)
 
-// CtxWatch has wake called when the context ends that a socket's receive calls
-// wait with. To register that makes garbage, for each batch that is received, so
-// from the second call in a row with the same context on it stays from one call to
-// the next.
+// CtxWatch calls wake when the context of a socket's receive calls ends. Registering with a
+// context allocates, which would cost something for every received batch. From the second
+// consecutive call with the same context on, the registration therefore stays from one
+// call to the next.
 type CtxWatch struct {
 	wake func()
 
 	mu     sync.Mutex
 	done   <-chan struct{} // of the last call's context
-	stop   func() bool     // what is registered for that; nil: nothing
+	stop   func() bool     // undoes the registration; nil: nothing is registered
 	stays  bool
 	closed bool
 }
 
-// NewCtxWatch returns one that watches no context.
+// NewCtxWatch returns a CtxWatch that watches no context yet.
 func NewCtxWatch(wake func()) *CtxWatch { return &CtxWatch{wake: wake} }
 
-// Begin is for a call that may wait; End follows. The receiving thread.
+// Begin starts watching for a call that may wait; End must follow. The receiving thread.
 func (c *CtxWatch) Begin(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,7 +84,7 @@ func (c *CtxWatch) Begin(ctx context.Context) {
 	}
 }
 
-// End is the end of that call.
+// End follows the call that Begin was for.
 func (c *CtxWatch) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,14 +93,14 @@ func (c *CtxWatch) End() {
 	}
 }
 
-// Watching reports whether the end of a context would be heard.
+// Watching reports whether the end of a context would be noticed.
 func (c *CtxWatch) Watching() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stop != nil
 }
 
-// Close forgets the context. Any thread.
+// Close stops watching for good. Any thread.
 func (c *CtxWatch) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// Address is one end of a connection: of IP, or with a Path of the local system.
+// Address is one end of a connection: an IP address, or a Path of the local system.
 type Address struct {
 	netip.AddrPort
-	Path string // "@name": not a file
+	Path string // "@name" is not a file
 }
 
-// Family is what kind of address a socket has: Local, IPv4 or IPv6.
+// Family is the kind of a socket's address: Local, IPv4 or IPv6.
 type Family int
 
 // Family returns the family of the address.
@@ -28,7 +28,7 @@ func (a Address) Family() Family {
 	return IPv6
 }
 
-// FamilyOf returns the family of an address of IP.
+// FamilyOf returns the family of an IP address.
 func FamilyOf(ip netip.Addr) Family {
 	if ip.Is4() {
 		return IPv4
@@ -36,7 +36,7 @@ func FamilyOf(ip netip.Addr) Family {
 	return IPv6
 }
 
-// InZone gives a link-local address its zone, by the number of the interface; 0: none.
+// InZone sets the zone of a link-local address to an interface's number; 0: none.
 func InZone(addr netip.Addr, zone uint32) netip.Addr {
 	if zone == 0 || !addr.Is6() {
 		return addr
@@ -60,8 +60,8 @@ func ipAddress(addr netip.Addr, port uint16) Address {
 	return Address{AddrPort: netip.AddrPortFrom(addr, port)}
 }
 
-// mapped is an address of IPv6 as callers know it: one of IPv4 that came to a
-// descriptor of both families is one of IPv4.
+// mapped returns an IPv6 address in the form that callers know. A descriptor of both
+// families gives an IPv4 peer an IPv6 address; mapped turns it back into IPv4.
 func mapped(ip [16]byte, zone uint32, port uint16) Address {
 	return ipAddress(InZone(netip.AddrFrom16(ip).Unmap(), zone), port)
 }

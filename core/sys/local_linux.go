@@ -4,10 +4,10 @@ package sys
 
 import "golang.org/x/sys/unix"
 
-// What local addresses need of the file system. A folder is named by a descriptor,
-// as it may move while a socket's file lies in it.
+// What local addresses need from the file system. A descriptor names a folder, because the
+// folder may move while a socket's file lies in it.
 
-// OpenFolder opens a folder. One that cannot be read can be opened, but not locked.
+// OpenFolder opens a folder. A folder without read permission can be opened, but not locked.
 func OpenFolder(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == EACCES {
@@ -16,31 +16,31 @@ func OpenFolder(path string) (int, error) {
 	return fd, err
 }
 
-// LockFolder locks a folder against others that do so. EAGAIN: one of them has it.
+// LockFolder locks a folder against other callers of LockFolder. EAGAIN: another has the lock.
 func LockFolder(folder int) error { return unix.Flock(folder, unix.LOCK_EX|unix.LOCK_NB) }
 
-// UnlockFolder ends a LockFolder.
+// UnlockFolder unlocks a folder.
 func UnlockFolder(folder int) { _ = unix.Flock(folder, unix.LOCK_UN) }
 
-// FileID is what tells a file from every other that exists at the same time.
+// FileID distinguishes a file from every other file that exists at the same time.
 type FileID struct{ Device, Number uint64 }
 
-// FileAt returns the id of the file that has a name in a folder; a link is not followed.
+// FileAt returns the id of a named file in a folder. It does not follow links.
 func FileAt(folder int, name string) (FileID, error) {
 	var stat unix.Stat_t
 	err := unix.Fstatat(folder, name, &stat, unix.AT_SYMLINK_NOFOLLOW)
 	return FileID{stat.Dev, stat.Ino}, err
 }
 
-// RemoveAt removes a file of a folder.
+// RemoveAt removes a file from a folder.
 func RemoveAt(folder int, name string) error { return unix.Unlinkat(folder, name, 0) }
 
-// WorkingFolder returns where the process is, whatever its environment says.
+// WorkingFolder returns the folder of the process and ignores the environment.
 func WorkingFolder() (string, error) { return unix.Getwd() }
 
-// Deserted reports whether the socket at a path is no process's. It asks with a
-// datagram socket: a server's own kind answers that with EPROTOTYPE, whether it
-// listens yet or not, and does not notice.
+// Deserted reports whether no process has the socket at a path. It asks with a datagram
+// socket. A live stream socket answers that with EPROTOTYPE, whether it listens yet or
+// not, and its server does not notice.
 func Deserted(path string) bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -50,8 +50,9 @@ func Deserted(path string) bool {
 	return Connect(fd, Address{Path: path}) == ECONNREFUSED
 }
 
-// FreeName frees the local name of a descriptor: it puts another socket in its place.
-// The number stays taken until it is closed. Where that fails, the name is free then.
+// FreeName frees the local name of a descriptor by putting another socket in its place. The
+// descriptor's number stays in use until it is closed. If FreeName fails, closing frees
+// the name.
 func FreeName(fd int) {
 	other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -21,11 +21,11 @@ func mapAnonymous(size uintptr, protection int) unsafe.Pointer {
 	return p
 }
 
-// Unmap gives a mapping back.
+// Unmap unmaps a mapping.
 func Unmap(p unsafe.Pointer, size uintptr) { _ = unix.MunmapPtr(p, size) }
 
-// Remap makes the mapping at p longer, moving it if need be; nil when the system
-// refuses, and the old mapping is as before. Prompt.
+// Remap enlarges the mapping at p and may move it. It returns nil when the system refuses;
+// the old mapping is then unchanged. Prompt.
 func Remap(p unsafe.Pointer, oldSize, newSize uintptr) unsafe.Pointer {
 	addr, _, e := unix.RawSyscall6(unix.SYS_MREMAP, uintptr(p), oldSize, newSize,
 		unix.MREMAP_MAYMOVE, 0, 0)
@@ -35,14 +35,14 @@ func Remap(p unsafe.Pointer, oldSize, newSize uintptr) unsafe.Pointer {
 	return *(*unsafe.Pointer)(unsafe.Pointer(&addr))
 }
 
-// Discard tells the kernel that the content is not needed; the memory stays mapped
-// and reads as zero. Prompt.
+// Discard lets the kernel drop the content. The memory stays mapped and reads as zero.
+// Prompt.
 func Discard(p unsafe.Pointer, size uintptr) {
 	_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, uintptr(p), size, unix.MADV_DONTNEED)
 }
 
-// HasRoom reports whether the address space of the process is unbounded, or has size
-// bytes in one piece left.
+// HasRoom reports whether the address space of the process is unbounded, or has a free
+// range of size bytes.
 func HasRoom(size uintptr) bool {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil || limit.Cur == unix.RLIM_INFINITY {

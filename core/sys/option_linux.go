@@ -4,12 +4,12 @@ package sys
 
 import "golang.org/x/sys/unix"
 
-// Option is an option of a descriptor whose value is a number: its level and its name.
+// Option is a descriptor's option with a numeric value: its level and its name.
 type Option uint32
 
 const level = 1 << 16
 
-// The options. Accepted descriptors have those of the listening one.
+// The options. An accepted descriptor inherits those of its listener.
 const (
 	SendBuffer    = Option(unix.SOL_SOCKET*level | unix.SO_SNDBUF) // bytes
 	ReceiveBuffer = Option(unix.SOL_SOCKET*level | unix.SO_RCVBUF) // bytes
@@ -23,7 +23,7 @@ const (
 	UserTimeout       = Option(unix.IPPROTO_TCP*level | unix.TCP_USER_TIMEOUT)
 
 	TypeOfService = Option(unix.IPPROTO_IP*level | unix.IP_TOS)
-	TrafficClass  = Option(unix.IPPROTO_IPV6*level | unix.IPV6_TCLASS) // the same of IPv6
+	TrafficClass  = Option(unix.IPPROTO_IPV6*level | unix.IPV6_TCLASS) // the same for IPv6
 	IPv6Only      = Option(unix.IPPROTO_IPV6*level | unix.IPV6_V6ONLY) // no peers of IPv4
 	BindNoPort    = Option(unix.IPPROTO_IP*level | unix.IP_BIND_ADDRESS_NO_PORT)
 )
@@ -33,12 +33,11 @@ func SetOption(fd int, o Option, value int) error {
 	return unix.SetsockoptInt(fd, int(o/level), int(o%level), value)
 }
 
-// MaxDevice is the longest name of an interface. The kernel cuts a longer one, and
-// would find another interface.
+// MaxDevice is the length of the longest interface name. The kernel cuts a longer name,
+// and would find another interface.
 const MaxDevice = unix.IFNAMSIZ - 1
 
-// BindToDevice has a descriptor use one interface only. ENODEV: there is none of this
-// name.
+// BindToDevice restricts a descriptor to one interface. ENODEV: no interface has this name.
 func BindToDevice(fd int, device string) error {
 	if len(device) > MaxDevice {
 		return ENODEV

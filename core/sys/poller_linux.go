@@ -9,39 +9,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a report says.
+// The bits of a report.
 const (
-	Readable = Readiness(unix.EPOLLIN)    // something came, or the end, or somebody to accept
+	Readable = Readiness(unix.EPOLLIN)    // bytes or the end arrived, or somebody waits to be accepted
 	Writable = Readiness(unix.EPOLLOUT)   // the kernel takes bytes; a connection is up
 	Ended    = Readiness(unix.EPOLLRDHUP) // the peer sends no more
 	Gone     = Readiness(unix.EPOLLHUP)   // both directions are over
-	Failed   = Readiness(unix.EPOLLERR)   // the next call says why
+	Failed   = Readiness(unix.EPOLLERR)   // the next call returns the reason
 )
 
-// Report is one entry that Wait stores.
+// Report is an entry that Wait stores.
 type Report struct{ event unix.EpollEvent }
 
-// Fd is the descriptor.
+// Fd returns the descriptor.
 func (r *Report) Fd() int { return int(r.event.Fd) }
 
-// Tag is what the descriptor was added with.
+// Tag returns the tag that the descriptor was added with.
 func (r *Report) Tag() int32 { return r.event.Pad }
 
-// Ready is what is reported of it.
+// Ready returns the reported bits.
 func (r *Report) Ready() Readiness { return Readiness(r.event.Events) }
 
-// Poller is one epoll instance with an eventfd to wake it. Any thread may call its
-// methods, but Wait one at a time.
+// Poller is an epoll instance with an eventfd to wake it. Any thread may call its
+// methods, but only one thread at a time may call Wait.
 type Poller struct {
 	epfd   int
 	wakeFd int
 }
 
-// edge asks for one report per change, in both directions, for the life of a
-// descriptor: no further epoll_ctl is needed.
+// edge asks for one report per change in both directions. It holds for the life of a
+// descriptor, which needs no further epoll_ctl.
 const edge = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
-// OpenPoller makes a poller.
+// OpenPoller opens a poller.
 func OpenPoller() (*Poller, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -60,7 +60,7 @@ func OpenPoller() (*Poller, error) {
 	return p, nil
 }
 
-// WakeFd is the descriptor that Wake writes to.
+// WakeFd returns the descriptor that Wake writes to.
 func (p *Poller) WakeFd() int { return p.wakeFd }
 
 // Close closes the poller's descriptors.
@@ -69,18 +69,18 @@ func (p *Poller) Close() {
 	Close(p.epfd)
 }
 
-// AddEdge reports every change of a stream descriptor once, from now on and with what
-// is so already. tag is not NoTag.
+// AddEdge reports every change of a stream descriptor once, beginning with its present
+// state. tag must not be NoTag.
 func (p *Poller) AddEdge(fd int, tag int32) error {
 	return p.ctl(unix.EPOLL_CTL_ADD, fd, edge, tag)
 }
 
-// Reserve takes what the kernel needs to report a listening descriptor, which is
-// all that can fail: ENOSPC, ENOMEM.
+// Reserve allocates what the kernel needs to report a listening descriptor. Only this step
+// can fail: ENOSPC, ENOMEM.
 func (p *Poller) Reserve(fd int) error { return p.ctl(unix.EPOLL_CTL_ADD, fd, 0, NoTag) }
 
-// Level reports a reserved descriptor as long as it has connections, or, when off,
-// not at all.
+// Level reports a reserved descriptor as long as connections wait there. When off, it
+// reports nothing.
 func (p *Poller) Level(fd int, tag int32, on bool) {
 	events := uint32(0)
 	if on {
@@ -89,11 +89,11 @@ func (p *Poller) Level(fd int, tag int32, on bool) {
 	_ = p.ctl(unix.EPOLL_CTL_MOD, fd, events, tag)
 }
 
-// NoTag is that of a descriptor which is only reserved; the kernel may report
-// its end.
+// NoTag is the tag of a descriptor that is only reserved. The kernel may still report its
+// end.
 const NoTag = -1
 
-// Remove forgets a descriptor that stays open.
+// Remove stops the reports of a descriptor that stays open.
 func (p *Poller) Remove(fd int) { _ = p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
 func (p *Poller) ctl(op, fd int, events uint32, tag int32) error {
@@ -106,9 +106,9 @@ func (p *Poller) ctl(op, fd int, events uint32, tag int32) error {
 	return nil
 }
 
-// Wait stores reports and returns their number: at once when timeoutMs is 0, else
-// after the first report or timeoutMs (-1: no limit). A wake-up is a report that is
-// left out, so none does not mean that the time is over. EINTR is its only error.
+// Wait stores reports and returns their number. It returns at once when timeoutMs is 0,
+// else after the first report or timeoutMs (-1: no limit). Wait leaves out the report of a
+// wake-up, so 0 reports do not mean that the time is over. EINTR is its only error.
 // Waits, but is prompt when timeoutMs is 0.
 func (p *Poller) Wait(reports []Report, timeoutMs int) (int, error) {
 	var n uintptr
@@ -134,6 +134,6 @@ func (p *Poller) Wait(reports []Report, timeoutMs int) (int, error) {
 	return int(n), nil
 }
 
-// Wake ends the present or next Wait. The eventfd is edge triggered and never
-// read: every write is a new edge. Prompt.
+// Wake ends the current or next Wait. The eventfd is edge-triggered and never read: every
+// write is a new edge. Prompt.
 func (p *Poller) Wake() { SetEvent(p.wakeFd) }

@@ -20,13 +20,13 @@ const (
 // MaxPath is the longest path of a local address, in bytes.
 const MaxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-// Sockname returns the address of the descriptor's own end.
+// Sockname returns the address of a descriptor's own end.
 func Sockname(fd int) (Address, error) {
 	sa, err := unix.Getsockname(fd)
 	return addressOf(sa), err
 }
 
-// Peername returns the address of the other end.
+// Peername returns the address of a descriptor's other end.
 func Peername(fd int) (Address, error) {
 	sa, err := unix.Getpeername(fd)
 	return addressOf(sa), err
@@ -54,7 +54,7 @@ func addressOf(sa unix.Sockaddr) Address {
 	return Address{}
 }
 
-// addressOfRaw is addressOf for what the kernel wrote; a local peer has no address.
+// addressOfRaw is addressOf for the kernel's format. A local peer has no address.
 func addressOfRaw(raw *unix.RawSockaddrAny) Address {
 	switch raw.Addr.Family {
 	case unix.AF_INET:
@@ -67,7 +67,7 @@ func addressOfRaw(raw *unix.RawSockaddrAny) Address {
 	return Address{}
 }
 
-// swap16 reads a port in network order.
+// swap16 swaps the bytes of a port in network order.
 func swap16(port uint16) uint16 {
 	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&port))[:])
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Socket opens a stream descriptor that never blocks.
+// Socket opens a non-blocking stream descriptor.
 func Socket(family Family) (int, error) {
 	protocol := unix.IPPROTO_TCP
 	if family == Local {
@@ -20,8 +20,8 @@ func Socket(family Family) (int, error) {
 // Close closes a descriptor.
 func Close(fd int) { _ = unix.Close(fd) }
 
-// Bind gives a descriptor its own address. EADDRINUSE: it is another's;
-// ENAMETOOLONG: a path above MaxPath.
+// Bind sets a descriptor's own address. EADDRINUSE: another descriptor has the address.
+// ENAMETOOLONG: the path is longer than MaxPath.
 func Bind(fd int, a Address) error {
 	if len(a.Path) > MaxPath {
 		return ENAMETOOLONG
@@ -29,26 +29,26 @@ func Bind(fd int, a Address) error {
 	return unix.Bind(fd, a.sockaddr())
 }
 
-// Listen begins to let connections in, or changes how many may wait to be accepted.
+// Listen starts listening, or changes how many connections may wait to be accepted.
 func Listen(fd, backlog int) error { return unix.Listen(fd, backlog) }
 
-// Listening reports whether a descriptor listens. ENOTSOCK: it is no socket.
+// Listening reports whether a descriptor listens. ENOTSOCK: it is not a socket.
 func Listening(fd int) (bool, error) {
 	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	return listens != 0, err
 }
 
-// SetNonblock has a descriptor that the application opened never block.
+// SetNonblock makes a descriptor that the application opened non-blocking.
 func SetNonblock(fd int) error { return unix.SetNonblock(fd, true) }
 
-// CloseOnExec keeps the descriptor from programs that this one starts.
+// CloseOnExec hides the descriptor from programs that this one starts.
 func CloseOnExec(fd int) { unix.CloseOnExec(fd) }
 
-// Accept takes one connection, and returns the address of its peer, which is empty in
-// the local system. EAGAIN: nobody waits. EINVAL: the descriptor was ended. EMFILE,
-// ENFILE, ENOBUFS, ENOMEM: there is somebody, and the system has no room.
-// ECONNABORTED: it has gone. Waits: the kernel sleeps while it grows the process's
-// table of descriptors.
+// Accept accepts one connection and returns it with its peer's address, which is empty in
+// the local system. EAGAIN: no connection waits. EINVAL: EndListening has ended the
+// descriptor. EMFILE, ENFILE, ENOBUFS, ENOMEM: a connection waits, but the system has no
+// room for it. ECONNABORTED: the connection has gone. Waits: the kernel sleeps while it
+// grows the process's table of descriptors.
 func Accept(fd int) (int, Address, Errno) {
 	var peer unix.RawSockaddrAny
 	size := uint32(unix.SizeofSockaddrAny)
@@ -60,10 +60,10 @@ func Accept(fd int) (int, Address, Errno) {
 	return int(accepted), addressOfRaw(&peer), 0
 }
 
-// Connect begins to connect. EINPROGRESS: the poller reports the end of it.
+// Connect starts connecting. EINPROGRESS: the poller reports the outcome.
 func Connect(fd int, to Address) error { return unix.Connect(fd, to.sockaddr()) }
 
-// ConnectError returns why a Connect that has ended failed, or nil.
+// ConnectError returns why a finished Connect failed, or nil.
 func ConnectError(fd int) error {
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
@@ -72,19 +72,19 @@ func ConnectError(fd int) error {
 	return err
 }
 
-// EndStream sends the end of the stream behind what was written. Reads go on.
+// EndStream sends the end of the stream after all written bytes. Reading goes on.
 func EndStream(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 
-// EndListening has the kernel refuse connections from now on; the descriptor stays open.
+// EndListening makes the kernel refuse connections from now on. The descriptor stays open.
 func EndListening(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) }
 
-// ResetOnClose has Close take back what is not delivered, and tell the peer so.
+// ResetOnClose makes Close discard undelivered bytes, and reset the connection.
 func ResetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// GrowTable makes the process's table of descriptors large enough for size of them,
-// or for as many as the process may have. fd is any open one.
+// GrowTable enlarges the process's table of descriptors for size of them, or for as many
+// as the process may have. fd is any open descriptor.
 func GrowTable(fd, size int) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur == 0 {

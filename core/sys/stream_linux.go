@@ -8,30 +8,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Recv reads into buf, which is not empty; 0 bytes without an error are the end of the
-// stream. Prompt.
-func Recv(fd int, buf []byte) (n int, e Errno) { // named, as that lets it be inlined
+// Recv reads into buf, which must not be empty. 0 bytes without an error mean the end of
+// the stream. Prompt.
+func Recv(fd int, buf []byte) (n int, e Errno) { // named results let it be inlined
 	r, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), 0, 0, 0)
 	return int(r), e
 }
 
-// RecvVectors reads into parts in their order; there is at least one. Prompt.
+// RecvVectors reads into parts in their order; at least one is needed. Prompt.
 func RecvVectors(fd int, parts []Vector) (int, Errno) {
 	n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(parts))), uintptr(len(parts)))
 	return int(n), e
 }
 
-// Send writes data, which is not empty, as far as the kernel has room. It raises no
-// SIGPIPE, which is the host's. Prompt.
-func Send(fd int, data []byte) (n int, e Errno) { // named, as in Recv
+// Send writes data, which must not be empty, as far as the kernel has room. It raises no
+// SIGPIPE, because that signal belongs to the host. Prompt.
+func Send(fd int, data []byte) (n int, e Errno) { // named results, as in Recv
 	r, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data)), unix.MSG_NOSIGNAL, 0, 0)
 	return int(r), e
 }
 
-// SendVectors is Send for parts in their order; there is at least one. Prompt.
+// SendVectors is Send for parts in their order; at least one is needed. Prompt.
 func SendVectors(fd int, parts []Vector) (int, Errno) {
 	msg := unix.Msghdr{Iov: &parts[0].iov}
 	msg.SetIovlen(len(parts))
@@ -39,22 +39,21 @@ func SendVectors(fd int, parts []Vector) (int, Errno) {
 	return int(n), e
 }
 
-// Vector is one part of a gathered call: memory that stays where it is until the call
-// is over.
+// Vector is one part of a vectored call. Its memory must not move until the call is over.
 type Vector struct{ iov unix.Iovec }
 
-// Set makes the part size bytes from first on.
+// Set makes the part the size bytes that begin at first.
 func (v *Vector) Set(first *byte, size int) {
 	v.iov.Base = first
 	v.iov.SetLen(size)
 }
 
-// Unread returns how many bytes of the peer wait in the kernel. Prompt.
+// Unread returns the number of received bytes that wait in the kernel. Prompt.
 func Unread(fd int) (int, Errno) { return queued(fd, unix.SIOCINQ) }
 
-// Unsent returns how many bytes that were written the peer's system has not
-// acknowledged; the end of a stream counts as one. In the local system it is the
-// memory that holds what the peer has not read. Prompt.
+// Unsent returns the number of written bytes that the peer's system has not acknowledged.
+// The end of a stream counts as one byte. In the local system it is the size of the memory
+// that holds what the peer has not read. Prompt.
 func Unsent(fd int) (int, Errno) { return queued(fd, unix.SIOCOUTQ) }
 
 func queued(fd int, which uintptr) (int, Errno) {

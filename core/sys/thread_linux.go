@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NameThread gives the calling thread a name, of which the kernel keeps 15 bytes.
+// NameThread names the calling thread; the kernel keeps 15 bytes of the name.
 func NameThread(name string) {
 	text := append([]byte(name), 0)
 	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&text[0])), 0, 0, 0)
 }
 
-// SetTimerSlack has the calling thread's waits end at most this much late.
+// SetTimerSlack limits how late the calling thread's waits may end.
 func SetTimerSlack(slack time.Duration) {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0)
 }
 
-// PinThread has the calling thread run on these processors only.
+// PinThread restricts the calling thread to these processors.
 func PinThread(cpus []int) {
 	var set unix.CPUSet
 	for _, cpu := range cpus {
@@ -29,8 +29,8 @@ func PinThread(cpus []int) {
 	_ = unix.SchedSetaffinity(0, &set)
 }
 
-// SetPriority gives the calling thread a scheduling policy (SCHED_OTHER …) and a
-// priority of it.
+// SetPriority sets the calling thread's scheduling policy (SCHED_OTHER …) and the
+// priority within it.
 func SetPriority(policy, priority int) {
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr,
 		Policy: uint32(policy), Priority: uint32(priority)}, 0)

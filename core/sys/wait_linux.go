@@ -19,13 +19,13 @@ func SetEvent(fd int) {
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&one)), 8)
 }
 
-// ClearEvent ends SetEvent. Prompt.
+// ClearEvent makes an event unreadable again. Prompt.
 func ClearEvent(fd int) {
 	var n uint64
 	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&n)), 8)
 }
 
-// Of linux/futex.h and linux/membarrier.h.
+// Constants of linux/futex.h and linux/membarrier.h.
 const (
 	futexWaitPrivate = 0 | 128
 	futexWakePrivate = 1 | 128
@@ -34,9 +34,9 @@ const (
 	membarrierRegister  = 1 << 4
 )
 
-// FutexWait sleeps while the word has a value, until a FutexWake, or for limit
-// (negative: without end). It returns why the sleep ended: 0 for a wake, EAGAIN when
-// the word had another value, ETIMEDOUT, or EINTR. Waits.
+// FutexWait sleeps while the word has a value, until a FutexWake or for limit at most
+// (negative: no limit). It returns the reason of its end: 0 for a wake-up, EAGAIN if the
+// word had another value, ETIMEDOUT, or EINTR. Waits.
 func FutexWait(word *atomic.Uint32, value uint32, limit time.Duration) Errno {
 	var span *unix.Timespec
 	if limit >= 0 {
@@ -48,13 +48,13 @@ func FutexWait(word *atomic.Uint32, value uint32, limit time.Duration) Errno {
 	return e
 }
 
-// FutexWake ends the sleep of one thread at the word, if there is one. Prompt.
+// FutexWake wakes one thread that sleeps at the word, if there is one. Prompt.
 func FutexWake(word *atomic.Uint32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, 1)
 }
 
-// Barrier has every running thread of the process pass a memory barrier; false: the
-// system cannot. Prompt, but for the first call of a process.
+// Barrier makes every running thread of the process pass a memory barrier. It returns
+// false if the system cannot. Prompt, except for the first call of a process.
 func Barrier() bool {
 	for range 2 {
 		_, _, e := unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierExpedited, 0, 0)
@@ -69,18 +69,18 @@ func Barrier() bool {
 	return false
 }
 
-// PollFd is a descriptor for Poll: what is waited for, and what was found.
+// PollFd is a descriptor for Poll, with the wanted and the found conditions.
 type PollFd = unix.PollFd
 
-// What Poll waits for; it reports other bits for descriptors that fail or are over.
+// The conditions that Poll waits for. It also reports descriptors that fail or are over.
 const (
 	PollIn  = unix.POLLIN
 	PollOut = unix.POLLOUT
 	PollPri = unix.POLLPRI
 )
 
-// Poll waits until one of the descriptors has what is waited for, or for limit
-// (negative: without end), and returns how many have. Waits.
+// Poll waits until a descriptor is ready or limit is over (negative: no limit), and returns
+// the number of ready descriptors. Waits.
 func Poll(fds []PollFd, limit time.Duration) (int, error) {
 	if limit < 0 {
 		return unix.Ppoll(fds, nil, nil)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package wait blocks one thread until others signal it. A Waiter is a futex
-// word, and, when the thread also waits for descriptors, an eventfd. The
+// word, plus an eventfd when the thread also waits for descriptors. The
 // package knows nothing of sockets.
 package wait
 
@@ -14,30 +14,30 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// ReportSignals makes waits end with EINTR when a signal handler ran, as C
-// callers expect. Go's scheduler interrupts threads with signals of its own, so
-// a Go program leaves it off; the C library, built without them, sets it at start
+// ReportSignals makes a wait end with EINTR when a signal handler ran, as C callers
+// expect. Go's scheduler interrupts threads with signals of its own, so a Go program
+// leaves it off. The C library is built without those signals and sets it at start
 // (engine.Host).
 var ReportSignals bool
 
-// Invariant: Signal stores 1 before it wakes, and Wait sleeps in the kernel
-// only while the word is 0, so a signal before, during or after the start of a
-// Wait ends it. Signals do not add up.
+// Invariant: Signal stores 1 before it wakes, and Wait sleeps in the kernel only while
+// the word is 0. A signal before, during or after the start of a Wait therefore ends it.
+// Several signals count as one.
 
-// Waiter lets one thread wait for signals of any others. Create it with New;
+// Waiter lets one thread wait for signals from any other threads. Create it with New;
 // it must not move in memory.
 type Waiter struct {
 	word    atomic.Uint32
 	eventFd int // -1: none
 }
 
-// New returns a waiter without a signal.
+// New returns a waiter that has no signal yet.
 func New() *Waiter { return &Waiter{eventFd: -1} }
 
 var pool = sync.Pool{New: func() any { return New() }}
 
-// Get returns a waiter without a signal for one wait; Put takes it back, once
-// it is in no List any more.
+// Get returns a waiter without a signal, for one wait. Put takes it back once no List
+// has it any more.
 func Get() *Waiter {
 	w := pool.Get().(*Waiter)
 	w.Reset()
@@ -47,7 +47,7 @@ func Get() *Waiter {
 // Put ends the use of a waiter of Get.
 func Put(w *Waiter) { pool.Put(w) }
 
-// OpenFd gives the waiter a descriptor that is readable after a signal.
+// OpenFd gives the waiter a descriptor that becomes readable with a signal.
 func (w *Waiter) OpenFd() (int, error) {
 	fd, err := sys.OpenEvent()
 	if err != nil {
@@ -68,7 +68,7 @@ func (w *Waiter) CloseFd() {
 	}
 }
 
-// Signal ends the present or next Wait. Any thread.
+// Signal ends the current Wait, or else the next one. Any thread.
 func (w *Waiter) Signal() {
 	w.word.Store(1)
 	sys.FutexWake(&w.word)
@@ -77,7 +77,7 @@ func (w *Waiter) Signal() {
 	}
 }
 
-// Reset forgets signals that came before. The waiting thread.
+// Reset forgets earlier signals. Only the waiting thread calls it.
 func (w *Waiter) Reset() {
 	w.word.Store(0)
 	if w.eventFd >= 0 {
@@ -88,8 +88,8 @@ func (w *Waiter) Reset() {
 // Signalled reports whether a signal came since the last Reset.
 func (w *Waiter) Signalled() bool { return w.word.Load() != 0 }
 
-// Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time: none)
-// or a signal handler of the process (EINTR, with ReportSignals).
+// Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time means none) or,
+// with ReportSignals, a signal handler of the process (EINTR).
 func (w *Waiter) Wait(deadline time.Time) error {
 	for !w.Signalled() {
 		left := longWait
@@ -106,12 +106,11 @@ func (w *Waiter) Wait(deadline time.Time) error {
 	return nil
 }
 
-// longWait limits a wait without a deadline. The kernel starts a wait without
-// any limit again after a handler that was installed with SA_RESTART.
+// longWait limits a wait that has no deadline. After a handler that was installed with
+// SA_RESTART, the kernel would restart a wait without any limit.
 const longWait = 24 * time.Hour
 
-// List is a set of waiters that are signalled together. Its zero value is
-// empty.
+// List is a set of waiters that are signalled together. Its zero value is empty.
 type List struct {
 	mu      sync.Mutex
 	waiters []*Waiter
@@ -124,7 +123,7 @@ func (l *List) Add(w *Waiter) {
 	l.waiters = append(l.waiters, w)
 }
 
-// Remove takes w out. No Signal of this list reaches w afterwards.
+// Remove takes w out. Once it returns, no Signal of this list reaches w.
 func (l *List) Remove(w *Waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,7 +137,7 @@ func (l *List) Remove(w *Waiter) {
 	}
 }
 
-// Signal signals all of them.
+// Signal signals every waiter in the list.
 func (l *List) Signal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
