@@ -90,7 +90,7 @@ func zgo_recv_batch(handle C.uintptr_t, first unsafe.Pointer, room C.size_t, fla
 		return fillMessage(&msgs[n], p)
 	})
 	if err == nil && n == 0 {
-		err = errno.New(errno.EFAULT, "there is no message to receive into")
+		err = errno.EFAULT // the first one is no message
 	}
 	if err != nil {
 		return result(err)

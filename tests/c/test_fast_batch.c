@@ -171,6 +171,7 @@ static void uninitialised_messages (void)
     zt_write (f.fd, frames, sizeof frames);
     ZT_UNTIL (zt_get_int (f.s, ZLINK_EVENTS) & ZLINK_POLLIN);
     CHECK_FAIL (zlink_stream_recv_batch (f.s, msgs + 2, 1, 0), EFAULT);
+    CHECK_STR (zlink_error_detail (), "");
     recv_all (f.s, msgs, 2);
     CHECK_FAIL (zlink_stream_recv_batch (f.s, msgs + 2, 1, 0), EFAULT);
     zt_fast_is (&msgs[0], f.peer, "a", 1);

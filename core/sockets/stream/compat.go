@@ -110,7 +110,7 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 	}
 	s, rid := k.find(id)
 	if s == nil {
-		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %x", id)
+		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %.32x", id) // the start: a frame can be long
 	}
 	if dontWait && !s.HasRoom() {
 		k.flush(s, true)

@@ -59,6 +59,11 @@ func TestRetry(t *testing.T) {
 			So(k.SendFrame([]byte("hello"), false, false), ShouldBeNil)
 			other.want("hello")
 		})
+		Convey("a long frame that names no peer makes no long sentence", func() {
+			err := k.SendFrame(make([]byte, 64<<20), true, false)
+			So(err, shouldBeErrno, errno.EHOSTUNREACH)
+			So(len(errno.Detail(err)), ShouldBeLessThan, 256)
+		})
 		Convey("an owned frame with more is an id and stays the caller's", func() {
 			room()
 			var owner byte
