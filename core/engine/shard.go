@@ -109,7 +109,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 		handshakes: map[*handshake]struct{}{}, gate: theGate}
 	sh.thread.waiter = wait.New()
 	sh.thread.done = make(chan struct{})
-	go sh.runThread(config)
+	go onOwnThread(func() { sh.runThread(config) })
 	return sh, nil
 }
 

@@ -22,9 +22,29 @@ type thread struct {
 	done     chan struct{}
 }
 
+// firstThread is the one that Go begins with, and that initialises packages.
+var firstThread = sys.ThreadID()
+
+// onOwnThread runs a function on a thread that ends with it. Go's first thread does not
+// end: it would keep its new name and priority, which in a Go program are the process's.
+func onOwnThread(run func()) {
+	runtime.LockOSThread() // and never unlocked: so the thread ends with the goroutine
+	if sys.ThreadID() != firstThread {
+		run()
+		return
+	}
+	taken := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // another one, as the first is taken
+		close(taken)
+		run()
+	}()
+	<-taken
+	runtime.UnlockOSThread()
+}
+
 func (sh *Shard) runThread(config ThreadConfig) {
 	defer close(sh.thread.done)
-	runtime.LockOSThread()
 	config.apply()
 	for !sh.stopping.Load() {
 		if sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverThread) {

@@ -95,6 +95,7 @@
 // [NameThread], [SetTimerSlack], [PinThread] and [SetPriority] change the calling
 // thread, which must be locked to its goroutine. They are wishes: if the system
 // refuses, nothing changes. [Yield] lets other threads of the processor run.
+// [ThreadID] is the number of the calling thread.
 package sys
 
 import "syscall"

@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ThreadID returns the number of the calling thread.
+func ThreadID() int { return unix.Gettid() }
+
 // NameThread names the calling thread; the kernel keeps 15 bytes of the name.
 func NameThread(name string) {
 	text := append([]byte(name), 0)
