@@ -21,7 +21,7 @@ enum
     ZL_CLOSE_REASON_MAX = 125 - 2,
 };
 
-/* ownedMin is the shortest received body that is sent on without a copy. */
+/* ownedMin is the length from which on a received body is sent on without a copy. */
 enum
 {
     ZL_OWNED_MIN = 32 << 10,
@@ -32,23 +32,23 @@ typedef struct zl_stats zl_stats;
 /* Stats are a socket's counters. Bytes include the length fields. */
 struct zl_stats
 {
-    uint64_t connections; /* there now, with those that are closed when what is queued has arrived */
+    uint64_t connections; /* at present, with those that close once their queue is sent */
     uint64_t accepted; /* ever */
     uint64_t dialled; /* ever */
     uint64_t closed; /* ever */
 
-    uint64_t msgs_in; /* arrived whole, read by the application or not */
+    uint64_t msgs_in; /* arrived completely, read by the application or not */
     uint64_t msgs_out; /* accepted from the application */
     uint64_t bytes_in; /* of MsgsIn */
     uint64_t bytes_out; /* of MsgsOut */
-    uint64_t msgs_queued; /* of MsgsOut, not yet given to the kernel */
+    uint64_t msgs_queued; /* of MsgsOut, not yet passed to the kernel */
     uint64_t bytes_queued; /* of MsgsQueued */
 
     uint64_t refused; /* sends that ended with EAGAIN */
     uint64_t oversize; /* connections cut for a message above MAXMSGSIZE */
     uint64_t memory; /* bytes of the socket's queues, buffers and tables */
 
-    uint64_t abandoned; /* messages accepted, and not acknowledged by the peer's system at the connection's end */
+    uint64_t abandoned; /* messages accepted, but not acknowledged by the peer's system when the connection ended */
 };
 ZL_AT (zl_stats, connections, 0, 8);
 ZL_AT (zl_stats, accepted, 8, 8);

@@ -11,8 +11,8 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// awaitRun makes a run the one being read, in the mode that the call is for, and waits for
-// one as long as w allows.
+// awaitRun makes a run the one being read, waiting for one as long as w allows. fast is
+// the mode that the call is for.
 func (k *Socket) awaitRun(w sockets.Waiting, fast bool) error {
 	for {
 		if err := k.receives(fast); err != nil {
@@ -27,8 +27,8 @@ func (k *Socket) awaitRun(w sockets.Waiting, fast bool) error {
 	}
 }
 
-// receives returns why the socket has nothing for a receive call of the mode FAST, or of
-// the mode COMPAT.
+// receives returns why the socket has nothing for a receive call of the mode FAST (fast)
+// or COMPAT.
 func (k *Socket) receives(fast bool) error {
 	switch is := k.shared.RxPhase == shm.PhaseFast; {
 	case is && !fast:
@@ -63,20 +63,20 @@ func (k *Socket) await(w sockets.Waiting) error {
 	}
 }
 
-// ctxWatch returns the socket's, which begins.
+// ctxWatch returns the socket's CtxWatch and creates it on the first call.
 func (k *Socket) ctxWatch() *sockets.CtxWatch {
 	if watch := k.watch.Load(); watch != nil {
 		return watch
 	}
 	watch := sockets.NewCtxWatch(k.wakeReceiver)
 	k.watch.Store(watch)
-	if k.closed.Load() { // Close may have looked before
+	if k.closed.Load() { // Close may have looked for a watch before
 		watch.Close()
 	}
 	return watch
 }
 
-// wakeReceiver makes a receive call look again why it waits.
+// wakeReceiver makes a waiting receive call check again whether it must wait.
 func (k *Socket) wakeReceiver() {
 	if !k.pin() {
 		return
@@ -88,7 +88,7 @@ func (k *Socket) wakeReceiver() {
 	}
 }
 
-// driveOrSleep runs the shard's loop when this call may, else it sleeps.
+// driveOrSleep runs the shard's loop if this call may do that, and else sleeps.
 func (k *Socket) driveOrSleep(deadline time.Time, w sockets.Waiting) error {
 	if sh := k.soleShard(); sh != nil && sh.Users.Load() == 1 && sh.TryDrive() {
 		defer sh.Leave()
@@ -100,7 +100,7 @@ func (k *Socket) driveOrSleep(deadline time.Time, w sockets.Waiting) error {
 	return k.sleep(deadline, w)
 }
 
-// sleep waits until a shard pushes a run, after it has marked itself and looked
+// sleep waits until a shard pushes a run. Before it sleeps it marks the inbox and checks
 // once more.
 func (k *Socket) sleep(deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
@@ -114,21 +114,21 @@ func (k *Socket) sleep(deadline time.Time, limit sockets.Waiting) error {
 	}
 	if sh := k.soleShard(); sh != nil && sh.Want() {
 		if sh.Users.Load() == 1 {
-			return nil // the role was given up meanwhile: drive
+			return nil // nobody drives any more: drive
 		}
 		sh.Summon()
 	}
 	return w.Wait(deadline)
 }
 
-// wakeReaders wakes whoever waits for the inbox.
+// wakeReaders wakes everyone who waits for the inbox.
 func (k *Socket) wakeReaders() bool {
 	receiving := k.receiving.Load()
 	k.readers.Signal()
 	return receiving
 }
 
-// awaitRoom waits until the session's queue has room or the session ended.
+// awaitRoom waits until the session's queue has room or the session has ended.
 func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
@@ -157,7 +157,7 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit
 	return k.state()
 }
 
-// wakeSenders wakes who waits for room.
+// wakeSenders wakes everyone who waits for room.
 func (k *Socket) wakeSenders() {
 	if k.blocked.Load() > 0 {
 		k.senders.Signal()

@@ -10,10 +10,10 @@ import (
 	"github.com/zlink/zlink/core/errno"
 )
 
-// defaultCiphers are the suites of TLS 1.2 that a socket speaks unless it is told
-// otherwise: fresh keys for each connection, and encryption that authenticates. What
-// crypto/tls has beside them, with CBC, is open to attacks by time in other hands than its
-// own, and no client of the last ten years needs it.
+// defaultCiphers are the suites of TLS 1.2 that a socket uses by default: they make fresh
+// keys for each connection and authenticate what they encrypt. The other suites of
+// crypto/tls use CBC, which timing attacks break in other implementations than its own.
+// No client of the last ten years needs them.
 var defaultCiphers = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -23,9 +23,9 @@ var defaultCiphers = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// ciphersNamed returns the suites of TLS 1.2 of a list with colons, commas or blanks
-// between: names of RFCs or of OpenSSL, or DEFAULT. "" is DEFAULT. The order does not
-// matter: crypto/tls has its own. EINVAL: there is no such suite.
+// ciphersNamed parses a list of suites of TLS 1.2, separated by colons, commas or blanks:
+// names of RFCs or of OpenSSL, or DEFAULT. "" means DEFAULT. The order does not matter,
+// because crypto/tls has its own. EINVAL: a suite does not exist.
 func ciphersNamed(list string) ([]uint16, error) {
 	names := strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(":, ", r) })
 	if len(names) == 0 {
@@ -49,7 +49,7 @@ func ciphersNamed(list string) ([]uint16, error) {
 	return ids, nil
 }
 
-// everyCipher returns what crypto/tls has, but for RC4, which RFC 7465 forbids.
+// everyCipher returns all suites of crypto/tls except RC4, which RFC 7465 forbids.
 func everyCipher() []*tls.CipherSuite {
 	return slices.DeleteFunc(append(tls.CipherSuites(), tls.InsecureCipherSuites()...), func(s *tls.CipherSuite) bool {
 		return strings.Contains(s.Name, "_RC4_")
@@ -69,8 +69,8 @@ var opensslWords = strings.NewReplacer("AES_128_CBC", "AES128", "AES_256_CBC", "
 	"AES_256", "AES256", "3DES_EDE_CBC", "DES-CBC3",
 	"CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305", "_", "-")
 
-// opensslName is the name that OpenSSL has for a suite of TLS 1.2:
-// TLS_RSA_WITH_AES_128_CBC_SHA is AES128-SHA.
+// opensslName returns OpenSSL's name of a suite of TLS 1.2: AES128-SHA for
+// TLS_RSA_WITH_AES_128_CBC_SHA.
 func opensslName(name string) string {
 	exchange, cipher, found := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")
 	if !found {

@@ -10,18 +10,17 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Codes that end a WebSocket connection (RFC 6455, 7.4). 3000 to 4999 are those of
-// applications.
+// Codes that end a WebSocket connection (RFC 6455, 7.4). Applications may use 3000 to
+// 4999 for their own purposes.
 const (
-	CloseNormal    = 1000 // what ClosePeer says
-	CloseGoingAway = 1001 // what Close says
+	CloseNormal    = 1000 // sent by ClosePeer
+	CloseGoingAway = 1001 // sent by Close
 	CloseNoCode    = 1005 // received only: the peer gave no code
-	CloseAbnormal  = 1006 // received only: the connection ended without a word of the peer
+	CloseAbnormal  = 1006 // received only: the connection ended without a close frame of the peer
 )
 
-// setFarewell makes the message, of Disconnected, carry what the peer said. Messages
-// are copied often, so they are not longer for that: the reason lies in the room that
-// the empty Body has.
+// setFarewell puts what the peer said into a Disconnected message. The reason uses the
+// room of the empty Body: messages are copied often and must not grow for it.
 func (m *Message) setFarewell(s *shm.Session) {
 	code, reason := s.Farewell()
 	m.code = code
@@ -30,9 +29,9 @@ func (m *Message) setFarewell(s *shm.Session) {
 	}
 }
 
-// CloseCode returns, of Disconnected of ws and wss, the code and the reason that the
-// peer gave; without one CloseNoCode or CloseAbnormal. 0: of anything else. The reason
-// goes with Release.
+// CloseCode returns the code and the reason that a peer of ws or wss gave, from its
+// Disconnected message. If the peer gave no code, CloseCode returns CloseNoCode or
+// CloseAbnormal. For any other message the code is 0. The reason is valid until Release.
 func (m *Message) CloseCode() (code int, reason string) {
 	if m.code == 0 {
 		return 0, ""
@@ -40,10 +39,10 @@ func (m *Message) CloseCode() (code int, reason string) {
 	return int(m.code), string(m.Body[:cap(m.Body)])
 }
 
-// ClosePeerWith is ClosePeer that tells a peer of ws or wss a code and a reason; to
-// others it is ClosePeer. In both modes. EINVAL: peer is 0, the code is not one that
-// may be sent (1000 to 1003, 1007 to 1014, 3000 to 4999), or the reason is no UTF-8
-// or longer than 123 bytes. EHOSTUNREACH: there is no such peer.
+// ClosePeerWith is ClosePeer that sends a code and a reason to a peer of ws or wss. For
+// other peers it is the same as ClosePeer. It works in both modes. EINVAL: peer is 0, the
+// code may not be sent (only 1000 to 1003, 1007 to 1014, 3000 to 4999 may), or the reason
+// is not UTF-8 or is longer than 123 bytes. EHOSTUNREACH: the peer does not exist.
 func (k *Socket) ClosePeerWith(peer uint32, code int, reason string) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -66,9 +65,10 @@ func (k *Socket) ClosePeerWith(peer uint32, code int, reason string) error {
 	return k.closePeerWith(s, peer, uint16(code), reason)
 }
 
-// ClosePeer ends the connection to a peer after what is queued for it. Any
-// goroutine, as Send. What was received before is still delivered, and then
-// Disconnected; a dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer.
+// ClosePeer ends the connection to a peer once everything queued for it is written. Any
+// goroutine may call it, as Send. Messages received before are still delivered, followed by
+// Disconnected. A dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: the
+// peer does not exist.
 func (k *Socket) ClosePeer(peer uint32) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -81,11 +81,11 @@ func (k *Socket) ClosePeer(peer uint32) error {
 	return k.closePeer(s, peer)
 }
 
-// AbortPeer ends the connection to a peer at once: what is queued for it is
-// discarded, and the connection reset. It also ends one that ClosePeer, or the end
-// of the peer's side, has left behind. Any goroutine, in both modes. What was
-// received before is still delivered, and then Disconnected; a dialled peer is not
-// dialled again. EINVAL: peer is 0. EHOSTUNREACH: there is no such connection.
+// AbortPeer ends the connection to a peer at once: it discards what is queued for the peer
+// and resets the connection. It also ends a connection that is still closing after
+// ClosePeer or after the peer ended its side. Any goroutine may call it, in both modes.
+// Messages received before are still delivered, followed by Disconnected. A dialled peer
+// is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: the connection does not exist.
 func (k *Socket) AbortPeer(peer uint32) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -116,19 +116,19 @@ func (k *Socket) AbortPeer(peer uint32) error {
 	return nil
 }
 
-// closingPeer returns the connection that rid named and senders no longer find.
+// closingPeer returns the connection called rid that senders no longer find.
 func (k *Socket) closingPeer(rid uint32) *engine.Conn {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.closing[rid]
 }
 
-// closePeer ends a connection after what is queued for it.
+// closePeer ends a connection once everything queued for it is written.
 func (k *Socket) closePeer(s *shm.Session, rid uint32) error {
 	return k.closePeerWith(s, rid, CloseNormal, "")
 }
 
-// closePeerWith is closePeer with what a peer of WebSocket is told.
+// closePeerWith is closePeer with a code and a reason for a peer of WebSocket.
 func (k *Socket) closePeerWith(s *shm.Session, rid uint32, code uint16, reason string) error {
 	if !s.BeginClose(k.serial, rid) {
 		return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)

@@ -12,9 +12,9 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Close closes the socket at once; what is queued goes out for up to LINGER, in
-// the background (Shutdown waits for that). It may be called while other
-// goroutines send and receive; they get ENOTSOCK, and so does a second Close.
+// Close closes the socket at once. Queued messages are still sent in the background, for
+// up to LINGER (Shutdown waits for that). It may be called while other goroutines send
+// and receive: their calls return ENOTSOCK, and so does a second Close.
 func (k *Socket) Close() error {
 	if k.closed.Swap(true) {
 		return errno.ENOTSOCK
@@ -30,7 +30,7 @@ func (k *Socket) Close() error {
 		k.dropOnce()
 	}
 	k.closeFd()
-	defer k.partGone(nil) // after the lock: the open socket is a part
+	defer k.partGone(nil) // after unlocking: the open socket counts as a part
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
@@ -55,8 +55,8 @@ func (k *Socket) Close() error {
 	return nil
 }
 
-// lingerEnd says when unsent messages are given up: now, at deadline, or,
-// with the zero deadline, never.
+// lingerEnd returns when unsent messages are discarded: now, at the deadline, or, with
+// the zero deadline, never.
 func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
 	linger := k.opt.linger.Load()
 	if linger > 0 {
@@ -65,7 +65,7 @@ func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
 	return linger == 0, deadline
 }
 
-// finishConns ends the socket's connections of a shard, on its driver.
+// finishConns ends the connections that the socket has on a shard. The shard's driver runs it.
 func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, deadline time.Time) {
 	k.mu.Lock()
 	var mine []*engine.Conn
@@ -85,10 +85,10 @@ func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, d
 	sh.EndHandshakes(k.owner(), reason)
 }
 
-// enterRecv and leaveRecv are around a receive of Go's. Close leaves to one that
-// runs what it must not touch meanwhile: it stores closed and then looks for a
-// receive; leaveRecv takes the mark off and then looks at closed, so one of the
-// two drops what was received.
+// enterRecv and leaveRecv surround a receive call of Go. Close must not touch what a
+// running receive uses. It stores closed and then checks whether a receive runs.
+// leaveRecv clears the mark of the receive and then checks closed. So at least one of the
+// two sees the other and drops what was received.
 func (k *Socket) enterRecv() error {
 	if k.inRecv.Swap(true) {
 		return errno.New(errno.EFSM, "another goroutine is receiving from the socket")
@@ -110,12 +110,12 @@ func (k *Socket) dropOnce() {
 	}
 }
 
-// dropReceived releases what the application did not read, and makes the
-// shards drop what follows.
+// dropReceived releases everything that the application has not read, and makes
+// the shards drop what follows.
 func (k *Socket) dropReceived() {
 	q := k.shared
-	// From where the inbox is closed on a shard drops the disconnect events, and with
-	// them the sessions, in which runs of this list lie.
+	// Once the inbox is closed, shards drop disconnect events together with their sessions.
+	// Runs of this list lie in those sessions.
 	k.mu.Lock()
 	k.dropping = true
 	k.mu.Unlock()
@@ -134,7 +134,7 @@ func (k *Socket) dropReceived() {
 	k.resume()
 }
 
-// releaseUnreceived keeps a session until dropReceived is done with its runs.
+// releaseUnreceived keeps a session until dropReceived has finished with its runs.
 func (k *Socket) releaseUnreceived(s *shm.Session) {
 	k.mu.Lock()
 	if k.dropping {
@@ -158,7 +158,7 @@ func (k *Socket) dropUnreceived() {
 	}
 }
 
-// destroy ends the socket: no part is left, and no call is in progress.
+// destroy frees the socket. No part is left, and no call is in progress.
 func (k *Socket) destroy() {
 	if check.On {
 		q := k.shared
@@ -182,8 +182,9 @@ func (k *Socket) destroy() {
 	k.ctx.Done()
 }
 
-// Shutdown closes the socket and waits until what was queued is written, LINGER
-// is over, or ctx is done (its cause; the rest goes on in the background).
+// Shutdown closes the socket and waits until everything queued is written, LINGER is
+// over, or ctx is done. Then it returns the cause of ctx, and the rest goes on in the
+// background.
 func (k *Socket) Shutdown(ctx context.Context) error {
 	k.mu.Lock()
 	if k.gone == nil {

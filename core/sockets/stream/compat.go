@@ -10,13 +10,13 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// Bodies of the two events.
+// eventBody holds the bodies of the two events.
 var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
 
-// RecvFrame receives one frame into buf and returns the frame's full size; more
-// tells that the body follows. dontWait, or RCVTIMEO, ends the wait with
-// EAGAIN. In a C program EINTR: a signal handler ran. ETERM, ENOTSOCK. ENOTSUP:
-// the socket is in the mode FAST.
+// RecvFrame receives one frame into buf and returns the frame's full size. more means
+// that the frame is a routing id, and its body follows. EAGAIN: nothing came, and dontWait
+// or RCVTIMEO ended the wait. EINTR, in a C program: a signal handler ran. ETERM, ENOTSOCK.
+// ENOTSUP: the socket is in the mode FAST.
 func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err error) {
 	if err := k.enter(); err != nil {
 		return 0, false, err
@@ -33,7 +33,7 @@ func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err 
 	return len(frame), more, nil
 }
 
-// next returns the next frame; done is the run to finish after its use.
+// next returns the next frame. The caller finishes the run done after it used the frame.
 func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, err error) {
 	q := k.shared
 	if q.RxPhase == shm.PhaseBody {
@@ -48,7 +48,7 @@ func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, er
 	return q.RxRun.Session.IDFrame(), true, nil, nil
 }
 
-// body returns the body at the receiver's place and moves on.
+// body returns the body at the receiver's position and moves on.
 func (k *Socket) body() (body []byte, done *shm.Run) {
 	q := k.shared
 	r := q.RxRun
@@ -64,15 +64,16 @@ func (k *Socket) body() (body []byte, done *shm.Run) {
 	return body, r
 }
 
-// SendFrame sends one frame: a routing id with more set, then the body, whose more
-// is ignored unless it comes again. The body {0} closes the connection after what is queued.
+// SendFrame sends one frame: a routing id with more set, then the body. For the body, more
+// only matters if it is repeated. The body {0} closes the connection once everything
+// queued is written.
 //
-// EINVAL: a first frame without more, or empty. EHOSTUNREACH: no such peer, on
-// whichever of the two calls finds out; the next SendFrame starts afresh. EAGAIN:
-// the peer's queue is full, and dontWait or SNDTIMEO ends the wait; at a body the
-// next SendFrame without more is that body again, one with more a new id; EINTR,
-// in a C program, likewise.
-// ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode FAST.
+// EINVAL: a first frame without more, or empty. EHOSTUNREACH: the peer does not exist;
+// either of the two calls may find out, and the next SendFrame starts afresh. EAGAIN: the
+// peer's queue is full, and dontWait or SNDTIMEO ended the wait. If that happens at a
+// body, the next SendFrame without more repeats that body, and one with more starts with
+// a new id. EINTR, in a C program: likewise. ETERM, ENOTSOCK. ENOTSUP: the socket is in
+// the mode FAST.
 func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -81,9 +82,9 @@ func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 	return k.sendFrame(frame, nil, more, dontWait)
 }
 
-// expectsBody reports whether the frame is a body: the second of a message, or,
-// without more, one that comes again after EAGAIN or EINTR. The frame's bytes do
-// not count: one with more is an id even if nobody has it.
+// expectsBody reports whether the next frame is a body: the second frame of a message, or,
+// without more, a body repeated after EAGAIN or EINTR. The frame's bytes do not matter:
+// a frame with more is an id even if no peer has it.
 func (k *Socket) expectsBody(more bool) bool {
 	phase := k.shared.TxPhase
 	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more

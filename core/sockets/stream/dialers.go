@@ -9,7 +9,7 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// maxOver is how many endpoints a socket remembers whose dialers are over.
+// maxOver is the number of endpoints of ended dialers that a socket remembers.
 const maxOver = 1000
 
 // dialing is a dialer of the socket.
@@ -19,14 +19,14 @@ type dialing struct {
 	alias string
 }
 
-// aliasUse is who has a name: the dialer whose first peer will get it, or that
+// aliasUse is the holder of a name: the dialer whose first peer will get it, or that
 // peer's connection.
 type aliasUse struct {
 	dialer  *engine.Dialer
 	session *shm.Session
 }
 
-// addDialer counts a dialer as a part that Close ends. false: the socket is closed.
+// addDialer counts a dialer as a part that Close ends. It returns false if the socket is closed.
 func (k *Socket) addDialer(d *dialing) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -39,7 +39,7 @@ func (k *Socket) addDialer(d *dialing) bool {
 	return true
 }
 
-// forget takes a dialer off the list, and gives a name back that no peer has got.
+// forget removes a dialer from the list, and frees its name if no peer has got it.
 // mu is held.
 func (k *Socket) forget(d *dialing) {
 	last := len(k.dialers) - 1
@@ -52,8 +52,8 @@ func (k *Socket) forget(d *dialing) {
 	}
 }
 
-// ended forgets a dialer that makes no more connections. Its endpoint is
-// remembered, as disconnecting it is no mistake. mu is held.
+// ended forgets a dialer that makes no more connections. It remembers the endpoint,
+// because disconnecting it is not an error. mu is held.
 func (k *Socket) ended(dialer *engine.Dialer) {
 	at := int(dialer.Index)
 	if at >= len(k.dialers) || k.dialers[at].Dialer != dialer {
@@ -70,8 +70,8 @@ func (k *Socket) ended(dialer *engine.Dialer) {
 	k.over = append(k.over, d.text)
 }
 
-// forgetOver reports whether an endpoint was one whose dialer is over, and forgets
-// it. mu is held.
+// forgetOver reports whether the dialer of an endpoint has ended, and forgets the
+// endpoint. mu is held.
 func (k *Socket) forgetOver(text string) bool {
 	at := slices.Index(k.over, text)
 	if at >= 0 {

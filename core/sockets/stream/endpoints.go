@@ -43,7 +43,7 @@ func (k *Socket) bind(text string) error {
 	if err != nil {
 		return err
 	}
-	if !k.addPart() { // Close came in between: nobody would end the listener
+	if !k.addPart() { // Close came in between and would not end the listener
 		return errno.ENOTSOCK
 	}
 	l, err := k.listen(sh, transport, addr)
@@ -68,7 +68,7 @@ func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
 	return engine.Address{AddrPort: addr, Path: path}, err
 }
 
-// listen opens the endpoint's descriptor, or takes the one of USE_FD, once.
+// listen opens the endpoint's descriptor, or uses that of USE_FD, once.
 func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address) (*engine.Listener, error) {
 	fd := int(k.opt.int(sockets.OptUseFd))
 	if fd < 0 {
@@ -81,8 +81,8 @@ func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engi
 	return l, err
 }
 
-// Unbind stops listening on an endpoint, named as in Bind or by LAST_ENDPOINT.
-// Accepted connections stay. ENOENT: there is no such one.
+// Unbind stops listening on an endpoint, which is named as in Bind or by LAST_ENDPOINT.
+// Accepted connections stay. ENOENT: the socket does not listen there.
 func (k *Socket) Unbind(text string) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -95,11 +95,11 @@ func (k *Socket) Unbind(text string) error {
 	if l == nil {
 		return errno.New(errno.ENOENT, "the socket does not listen on %q", text)
 	}
-	l.Unbind() // not under the lock: connections of others go on
+	l.Unbind() // without the lock: other connections go on meanwhile
 	return nil
 }
 
-// takeListener takes the oldest listener of a text off the list; nil: there is none.
+// takeListener removes the oldest listener of a text from the list and returns it, or nil.
 func (k *Socket) takeListener(text string) *listening {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -155,8 +155,9 @@ func (k *Socket) connect(text string) error {
 	return nil
 }
 
-// Disconnect ends a dialled endpoint and its connection, after what is queued
-// for it. For one that is over it does nothing, once. ENOENT: there is no such one.
+// Disconnect ends a dialled endpoint, and its connection once everything queued for it is
+// written. For an endpoint whose dialer has ended it does nothing, once. ENOENT: the socket
+// has no such endpoint.
 func (k *Socket) Disconnect(text string) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -169,7 +170,7 @@ func (k *Socket) Disconnect(text string) error {
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
 	found := k.forgetOver(text)
-	for i := len(k.dialers) - 1; i >= 0; i-- { // down, as forget moves the last one
+	for i := len(k.dialers) - 1; i >= 0; i-- { // downwards, because forget moves the last one
 		if d := k.dialers[i]; d.text == text {
 			k.forget(d)
 			d.Close(engine.ReasonLocal, now, deadline)
@@ -203,8 +204,8 @@ func (k *Socket) reserve(alias []byte, d *dialing) error {
 	return nil
 }
 
-// addPart counts a part that begins: a listener, or a connection with a handshake.
-// false: the socket is closed.
+// addPart counts a new part: a listener, or a connection in its handshake. It returns
+// false if the socket is closed.
 func (k *Socket) addPart() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

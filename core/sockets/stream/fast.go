@@ -13,50 +13,50 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// ownedMin is the shortest received body that is sent on without a copy.
+// ownedMin is the length from which on a received body is sent on without a copy.
 //
 //capi:const ZL
 const ownedMin = 32 << 10
 
-// viewMin is the shortest body that is not copied out of the slab.
+// viewMin is the length from which on a body stays in the slab instead of being copied.
 const viewMin = 64
 
-// Recv returns the next message, to be released; if there is none, it waits until
-// ctx is done (its cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving.
-// ETERM: the context was shut down. ENOTSOCK: the socket is closed, perhaps by
-// another goroutine meanwhile. ENOTSUP: it is in the mode COMPAT.
+// Recv returns the next message, which the caller must release. It waits until ctx is done
+// (its cause) or RCVTIMEO is over (EAGAIN). EFSM: another goroutine is receiving. ETERM:
+// the context was shut down. ENOTSOCK: the socket is closed, possibly by another
+// goroutine meanwhile. ENOTSUP: it is in the mode COMPAT.
 func (k *Socket) Recv(ctx context.Context) (Message, error) {
 	var one [1]Message
 	_, err := k.recvBatch(sockets.Waiting{Ctx: ctx}, one[:])
 	return one[0], err
 }
 
-// TryRecv is Recv that does not wait: EAGAIN.
+// TryRecv is Recv without waiting: it returns EAGAIN instead.
 func (k *Socket) TryRecv() (Message, error) {
 	var one [1]Message
 	_, err := k.recvBatch(sockets.Waiting{Not: true}, one[:])
 	return one[0], err
 }
 
-// RecvBatch stores up to len(msgs) messages, waiting for the first as Recv
-// does, and returns how many. What msgs held is overwritten, not released: that
-// is the caller's to do. EINVAL: msgs is empty.
+// RecvBatch stores up to len(msgs) messages and returns their number. It waits for the
+// first as Recv does. It overwrites the old content of msgs; the caller must have released
+// it. EINVAL: msgs is empty.
 func (k *Socket) RecvBatch(ctx context.Context, msgs []Message) (int, error) {
 	return k.recvBatch(sockets.Waiting{Ctx: ctx}, msgs)
 }
 
-// TryRecvBatch is RecvBatch that does not wait: EAGAIN.
+// TryRecvBatch is RecvBatch without waiting: it returns EAGAIN instead.
 func (k *Socket) TryRecvBatch(msgs []Message) (int, error) {
 	return k.recvBatch(sockets.Waiting{Not: true}, msgs)
 }
 
-// cancelEvery is how many messages a loop over Messages gets at most after its
-// context has ended.
+// cancelEvery is the highest number of messages that a loop over Messages still gets after
+// its context has ended.
 const cancelEvery = 64
 
-// Messages returns the messages as they come, until ctx is done or the socket
-// ends; the next Recv says why. RCVTIMEO ends it, too. A message is released when
-// the loop's body is done with it: to keep Body, copy it.
+// Messages yields messages as they come. It ends when ctx is done, RCVTIMEO is over, or
+// the socket ends; the next Recv returns the reason. Each message is released when the
+// loop's body has finished with it: copy Body to keep it.
 func (k *Socket) Messages(ctx context.Context) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		w := sockets.Waiting{Ctx: ctx}
@@ -84,9 +84,9 @@ func (k *Socket) recvBatch(w sockets.Waiting, msgs []Message) (int, error) {
 	return k.receive(w, len(msgs), func(n int) int { return k.takeMessages(msgs[n:]) })
 }
 
-// receive waits for a run and has take store messages of it, and of those that follow,
-// until there are as many as there is room for. take gets the number of those before, and
-// returns how many it stored; 0 ends the call.
+// receive waits for a run and lets take store messages of it, and of the runs behind it,
+// until room messages are stored. take gets the number of messages stored so far, and
+// returns how many it added; 0 ends the call.
 func (k *Socket) receive(w sockets.Waiting, room int, take func(n int) int) (int, error) {
 	if err := k.enter(); err != nil {
 		return 0, err
@@ -96,7 +96,7 @@ func (k *Socket) receive(w sockets.Waiting, room int, take func(n int) int) (int
 		return 0, err
 	}
 	defer k.leaveRecv()
-	if err := k.state(); err != nil { // Close may have looked for a receive before
+	if err := k.state(); err != nil { // Close may have checked for a receive before
 		return 0, err
 	}
 	if err := k.awaitRun(w, true); err != nil {
@@ -106,7 +106,7 @@ func (k *Socket) receive(w sockets.Waiting, room int, take func(n int) int) (int
 	for n := 0; ; {
 		more := take(n)
 		n += more
-		// A batch ends before the end of a peer that it may be answered to.
+		// A batch ends before the end of a peer that can still be answered.
 		if more == 0 || n == room || q.RxRun == nil && !q.NextRun() || q.RxRun.Answerable() {
 			return n, nil
 		}
@@ -148,27 +148,26 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	return n
 }
 
-// Send queues a message for a peer, which goes out by itself; body may be used
-// again at once. When the peer's queue is full (SNDHWM) it waits for room until ctx is done (its cause)
-// or SNDTIMEO is over (EAGAIN). Any number of goroutines may send, also while
-// another one receives. EINVAL: peer is 0. EHOSTUNREACH: there is no such peer,
-// or it went. EMSGSIZE: body is longer than 4 GiB. ENOMEM, ETERM, ENOTSOCK.
-// ENOTSUP: the socket is in the mode COMPAT.
+// Send queues a message for a peer and returns; body may be reused at once. If the peer's
+// queue is full (SNDHWM), it waits for room until ctx is done (its cause) or SNDTIMEO is
+// over (EAGAIN). Any number of goroutines may send, also while another one receives.
+// EINVAL: peer is 0. EHOSTUNREACH: the peer does not exist, or has gone. EMSGSIZE: body is
+// longer than 4 GiB. ENOMEM, ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode COMPAT.
 func (k *Socket) Send(ctx context.Context, peer uint32, body []byte) error {
 	return k.sendTo(peer, body, nil, sockets.Waiting{Ctx: ctx})
 }
 
-// TrySend is Send that does not wait: EAGAIN.
+// TrySend is Send without waiting: it returns EAGAIN instead.
 func (k *Socket) TrySend(peer uint32, body []byte) error {
 	return k.sendTo(peer, body, nil, sockets.Waiting{Not: true})
 }
 
-// SendOwned is Send without a copy, which pays from about 32 KiB on. When it
-// returns nil the bytes are the socket's, and must not change, until it calls
-// done, once, when the kernel has them or they are dropped with the connection.
-// That may be on any goroutine, also within this call, and holds up the socket's
-// other connections: done must neither block nor call methods of sockets. On an
-// error the bytes stay the caller's, and done is not called.
+// SendOwned is Send without a copy, which pays from about 32 KiB on. If it returns nil, the
+// bytes belong to the socket and must not change until it calls done. It calls done once,
+// when the kernel has the bytes or they are dropped with the connection. done may run on
+// any goroutine, also within this call, and delays the socket's other connections: it must
+// neither block nor call methods of sockets. If SendOwned returns an error, the bytes stay
+// the caller's, and done is not called.
 func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done func()) error {
 	if len(body) == 0 {
 		err := k.Send(ctx, peer, body)
@@ -197,7 +196,7 @@ func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w socket
 	return k.queue(s, peer, body, owner, w)
 }
 
-// findPeer returns the session that a routing id names in the mode FAST.
+// findPeer returns the session of a routing id in the mode FAST.
 func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
 	if err := k.state(); err != nil { // it may have changed since the call began
 		return nil, err
@@ -215,16 +214,15 @@ func (k *Socket) findPeer(peer uint32) (*shm.Session, error) {
 	return s, nil
 }
 
-// SendBatch queues messages in order, waiting for room as Send does, and
-// returns how many it took. It releases those; the others stay the caller's. An
-// error is about the first that it did not take. A received message may be sent as
-// it is, on any socket; an event goes out as an empty message. EINVAL also: msgs is
-// empty.
+// SendBatch queues messages in order, waiting for room as Send does, and returns the
+// number that it took. It releases those; the others stay the caller's. An error concerns
+// the first message that it did not take. A received message may be sent on as it is, on
+// any socket; an event is sent as an empty message. EINVAL also: msgs is empty.
 func (k *Socket) SendBatch(ctx context.Context, msgs []Message) (int, error) {
 	return k.sendBatch(msgs, sockets.Waiting{Ctx: ctx})
 }
 
-// TrySendBatch is SendBatch that does not wait.
+// TrySendBatch is SendBatch without waiting.
 func (k *Socket) TrySendBatch(msgs []Message) (int, error) {
 	return k.sendBatch(msgs, sockets.Waiting{Not: true})
 }
@@ -251,8 +249,9 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 	return sent, nil
 }
 
-// sendSome queues the messages at the start of msgs that are for the peer of
-// the first, found to be s; all that its queue has room for, but at least one.
+// sendSome queues the messages at the start of msgs that are for the peer of the first
+// one; s is that peer's session. It queues as many as there is room for, and waits for
+// room for at least one.
 func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (int, error) {
 	peer := msgs[0].Peer
 	n, result := s.AppendMany(k.serial, peer, func(i int) ([]byte, bool) {
@@ -271,7 +270,7 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (in
 		return n, nil
 	}
 	m := &msgs[0]
-	if m.slab != nil && len(m.Body) >= ownedMin { // goes on from where it was received
+	if m.slab != nil && len(m.Body) >= ownedMin { // sent on from where it was received
 		owner := engine.OwnBody(m.Body, m.slab.Release)
 		if err := k.queue(s, peer, m.Body, owner, w); err != nil {
 			engine.DisownBody(owner)

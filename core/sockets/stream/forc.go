@@ -10,15 +10,16 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// forC is a socket as the C layer sees it. It answers the ordinary calls of the data
-// path itself, from the socket's queues, and leaves to these what needs the rules.
+// forC is a socket as the C layer sees it. The C layer does the ordinary calls of the data
+// path itself, on the socket's queues. Calls that need Go's rules come here.
 type forC Socket
 
-// ForC is for the C layer alone. Go programs have no use for it.
+// ForC is for the C layer only. Go programs have no use for it.
 func (k *Socket) ForC() *forC { return (*forC)(k) }
 
-// AwaitRun blocks until there may be a run for a receive call of the mode FAST, or of the mode
-// COMPAT; see RecvFrame for the errors. The receiving thread, when it has nothing of its own left.
+// AwaitRun blocks until there may be a run for a receive call of the mode FAST (fast) or
+// COMPAT. RecvFrame describes the errors. The receiving thread calls it when it has no
+// received runs left.
 func (c *forC) AwaitRun(fast, dontWait bool) error {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
@@ -31,8 +32,8 @@ func (c *forC) AwaitRun(fast, dontWait bool) error {
 	return k.await(sockets.Waiting{Not: dontWait})
 }
 
-// Resume lets the shards read on after the C layer gave a run back. The
-// receiving thread.
+// Resume lets the shards continue reading after the C layer has finished a run. Only the
+// receiving thread calls it.
 func (c *forC) Resume() {
 	k := (*Socket)(c)
 	if k.pin() {
@@ -41,8 +42,8 @@ func (c *forC) Resume() {
 	}
 }
 
-// EventTaken ends what senders may queue for a peer whose disconnect event the
-// receiving thread has.
+// EventTaken stops senders from queuing more for a peer, because the receiving thread has
+// the peer's disconnect event.
 func (c *forC) EventTaken(s *shm.Session) {
 	k := (*Socket)(c)
 	if k.pin() {
@@ -51,8 +52,8 @@ func (c *forC) EventTaken(s *shm.Session) {
 	}
 }
 
-// Flush writes what is queued when the shard of this socket has no driver. It is for
-// after a send that found nothing more to receive.
+// Flush writes what is queued if the shard of this socket has no driver. It follows a send
+// when there was nothing more to receive.
 func (c *forC) Flush() {
 	k := (*Socket)(c)
 	if !k.pin() {
@@ -64,10 +65,10 @@ func (c *forC) Flush() {
 	}
 }
 
-// SendMessage sends a message of the mode FAST to a peer, or a frame of the mode COMPAT, as the
-// socket's mode is. With owner a body is not copied: when SendMessage says that it took owner,
-// the host's ReleaseOwner gets it once the bytes are in the kernel or dropped; else it stays the
-// caller's, as with an error and with a routing id.
+// SendMessage sends a message in the mode FAST, or a frame in the mode COMPAT, as the mode
+// of the socket is. With owner it does not copy a body. If SendMessage reports that it took
+// owner, the host's ReleaseOwner gets owner once the bytes are in the kernel or dropped.
+// Otherwise owner stays the caller's, as after an error or for a routing id.
 func (c *forC) SendMessage(peer uint32, data []byte, owner unsafe.Pointer, more, dontWait bool) (took bool, err error) {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
@@ -89,14 +90,14 @@ func (c *forC) SendMany(msgs []Message, dontWait bool) (int, error) {
 	return (*Socket)(c).sendBatch(msgs, sockets.Waiting{Not: dontWait})
 }
 
-// SendTo is Send, or TrySend with dontWait: with owner the body is not copied, and the
-// host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an
-// error they stay the caller's.
+// SendTo is Send, or TrySend with dontWait. With owner it does not copy the body, and the
+// host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an error
+// the bytes stay the caller's.
 func (c *forC) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
 	return (*Socket)(c).sendTo(peer, body, owner, sockets.Waiting{Not: dontWait})
 }
 
-// Open lets the C layer take its short ways for the handle, unless the context was
+// Open lets the C layer use its short ways for the handle, unless the context was
 // shut down since New.
 func (c *forC) Open(handle uint64) {
 	k := (*Socket)(c)
@@ -111,8 +112,8 @@ func (c *forC) Open(handle uint64) {
 // Queues returns what the C layer shares with the socket.
 func (c *forC) Queues() *shm.Queues { return c.shared }
 
-// PeerID returns the routing id of the peer at index of Peers. EINVAL: there
-// is no such index.
+// PeerID returns the routing id of the peer at this index of Peers. EINVAL: the index is
+// too large.
 func (c *forC) PeerID(index int) ([]byte, error) {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
@@ -127,8 +128,8 @@ func (c *forC) PeerID(index int) ([]byte, error) {
 	return nil, errno.New(errno.EINVAL, "there is no peer with index %d", index)
 }
 
-// StopMonitors ends the socket's monitors with EventStopped; they are still to be
-// closed, and new ones may be made.
+// StopMonitors sends EventStopped to the socket's monitors. They must still be closed. New
+// monitors may be opened.
 func (c *forC) StopMonitors() error {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {

@@ -4,14 +4,14 @@ package stream
 
 import "github.com/zlink/zlink/core/shm"
 
-// Kind says what a Message is.
+// Kind is the kind of a Message.
 type Kind int
 
 // The kinds of messages.
 const (
-	Data         Kind = 0 // a message of the peer
-	Connected    Kind = 1 // the peer came; the first of its messages
-	Disconnected Kind = 2 // the peer went; the last one
+	Data         Kind = 0 // a message from the peer
+	Connected    Kind = 1 // the peer has come; its first message
+	Disconnected Kind = 2 // the peer has gone; its last message
 )
 
 // Message is one message, or an event, of a peer.
@@ -21,15 +21,14 @@ type Message struct {
 	Kind Kind
 	Body []byte // of Data; in a received message valid until Release
 
-	slab *shm.Slab // what Body lies in; nil: Go's own memory
+	slab *shm.Slab // the slab that Body lies in; nil: Go's own memory
 }
 
-// Release gives the memory of a received message back; Body must not be used
-// afterwards. The garbage collector does not do that: a message that is never
-// released keeps the read buffer that it lies in, 256 KiB or, of a longer body,
-// all of it. With 32 such buffers in use in the process, bodies of ordinary
-// length are copied into Go's memory. More than one Release does no harm to the
-// same variable; a copy of it must not be released as well.
+// Release frees the memory of a received message; Body must not be used afterwards. The
+// garbage collector does not do that. A message that is never released keeps the read
+// buffer that it lies in: 256 KiB, or all of a longer body. While 32 such buffers are in
+// use in the process, bodies of ordinary length are copied into Go's memory. Releasing
+// the same variable twice is harmless, but a copy of it must not be released as well.
 func (m *Message) Release() {
 	if m.slab != nil {
 		m.slab.Release()

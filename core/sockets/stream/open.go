@@ -14,9 +14,9 @@ func Listen(endpoint string, settings ...Setting) (*Socket, error) {
 	return openAt((*Socket).Bind, endpoint, settings)
 }
 
-// Dial returns a socket in the mode FAST that connects to an endpoint now and
-// whenever the connection is lost. It does not wait: a Connected message says
-// when the peer is there, and what it is called.
+// Dial returns a socket in the mode FAST that connects to an endpoint now, and again
+// whenever the connection is lost. It does not wait: a Connected message reports the peer
+// and its routing id.
 func Dial(endpoint string, settings ...Setting) (*Socket, error) {
 	return openAt((*Socket).Connect, endpoint, settings)
 }
@@ -33,8 +33,8 @@ func openAt(attach func(*Socket, string) error, endpoint string, settings []Sett
 	return k, nil
 }
 
-// Open returns a socket in the mode FAST without an endpoint; Bind and Connect
-// give it any number of them.
+// Open returns a socket in the mode FAST without an endpoint. Bind and Connect add any
+// number of endpoints.
 func Open(settings ...Setting) (*Socket, error) {
 	of := core.Default
 	for _, s := range settings {
@@ -56,8 +56,8 @@ func Open(settings ...Setting) (*Socket, error) {
 	return k, nil
 }
 
-// Set changes settings for later calls of Bind and Connect; linger and
-// time-outs apply at once. EINVAL: a bad value; those before it are set.
+// Set changes settings for later calls of Bind and Connect. Linger and time-outs apply at
+// once. EINVAL: a value is bad; the settings before it are in effect.
 func (k *Socket) Set(settings ...Setting) error {
 	for _, s := range settings {
 		if s.apply == nil {
@@ -71,12 +71,11 @@ func (k *Socket) Set(settings ...Setting) error {
 }
 
 // Addr returns the endpoint of the last Bind or Connect, with the port that the
-// system chose; "" before the first.
+// system chose. Before the first one it returns "".
 func (k *Socket) Addr() string { return k.opt.lastEndpoint }
 
-// Monitor returns a new monitor of the socket's events whose bit is in kinds,
-// to be ended with Close. EventStopped always comes. Any number of monitors may
-// watch a socket.
+// Monitor returns a new monitor of the events whose bit is in kinds, and of EventStopped.
+// The caller must Close it. A socket may have any number of monitors.
 func (k *Socket) Monitor(kinds engine.EventKind) (*sockets.Monitor, error) {
 	if err := k.enter(); err != nil {
 		return nil, err

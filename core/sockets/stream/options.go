@@ -35,7 +35,7 @@ type options struct {
 	routingID    []byte
 	connectID    []byte
 	lastEndpoint string
-	used         bool // there was a bind or connect
+	used         bool // Bind or Connect was called
 }
 
 func (o *options) setDefaults(ctx *core.Context) {
@@ -49,7 +49,7 @@ func (o *options) setDefaults(ctx *core.Context) {
 	}
 }
 
-// atOnce returns the place of an int option that takes effect at once, or nil.
+// atOnce returns the variable of an int option that takes effect at once, or nil.
 func (o *options) atOnce(opt sockets.Option) *atomic.Int32 {
 	switch opt {
 	case sockets.OptLinger:
@@ -90,7 +90,7 @@ func (o *options) setInt(opt sockets.Option, v int32) {
 }
 
 // SetOption sets an option to a value in C's form: an int of 4 bytes, an int64
-// or uint64 of 8, or bytes. EINVAL: unknown option, wrong size or value;
+// or uint64 of 8, or bytes. EINVAL: the option is unknown, or the size or value is wrong;
 // nothing changes.
 func (k *Socket) SetOption(opt sockets.Option, value []byte) error {
 	if err := k.enter(); err != nil {
@@ -113,7 +113,7 @@ func (k *Socket) SetOption(opt sockets.Option, value []byte) error {
 		if size := len(bytes.TrimSuffix(value, []byte{0})); size > longest {
 			return sockets.BadOption(opt, "takes at most %d bytes, not %d", longest, size)
 		}
-		text, _, _ := strings.Cut(string(value), "\x00") // what follows in an array of C
+		text, _, _ := strings.Cut(string(value), "\x00") // an array of C may have more bytes behind the text
 		if o.strings == nil {
 			o.strings = map[sockets.Option]string{}
 		}
@@ -153,7 +153,7 @@ func (k *Socket) SetOption(opt sockets.Option, value []byte) error {
 }
 
 func (k *Socket) mode() int32 {
-	if k.fast.Load() { // the phases are the receiver's and the sender's
+	if k.fast.Load() { // the phases belong to the receiver and the sender
 		return ModeFast
 	}
 	return ModeCompat
@@ -179,8 +179,8 @@ func (k *Socket) setMode(value []byte) error {
 	return nil
 }
 
-// Option stores an option's value in C's form at the start of buf and returns
-// its length; behind an int it fills buf with zeros. EINVAL: unknown option, or buf is too small.
+// Option stores an option's value in C's form at the start of buf and returns its length.
+// Behind an int it fills buf with zeros. EINVAL: the option is unknown, or buf is too small.
 func (k *Socket) Option(opt sockets.Option, buf []byte) (int, error) {
 	if err := k.enter(); err != nil {
 		return 0, err

@@ -9,12 +9,12 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// intOption is an option of C type int.
+// intOption is the default and the range of an option of C type int.
 type intOption struct{ dflt, min, max int32 }
 
 const most = math.MaxInt32
 
-// intOptions are the options of C type int and what they take.
+// intOptions are the options of C type int.
 var intOptions = map[sockets.Option]intOption{
 	sockets.OptSndBuf:          {-1, -1, most}, // bytes
 	sockets.OptRcvBuf:          {-1, -1, most}, // bytes
@@ -47,8 +47,8 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
 	sockets.OptHeartbeatTimeout: {0, 0, most},                    // ms; not set: as sockets.OptHeartbeatIvl
 
-	// These mean something to other socket types. Here they are kept, so that a
-	// set-up for all types does not fail.
+	// Only other socket types use the following options. A STREAM socket stores them, so
+	// that setting them on sockets of all types does not fail.
 	sockets.OptRate:             {100, 1, most},   // kbit/s
 	sockets.OptRecoveryIvl:      {10000, 0, most}, // ms
 	sockets.OptMulticastHops:    {1, 1, most},
@@ -60,7 +60,7 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptZMPMetadata:      {0, 0, 1},
 }
 
-// stringOptions are the options of text and their longest value in bytes.
+// stringOptions are the options of text, with the length of their longest value in bytes.
 var stringOptions = map[sockets.Option]int{
 	sockets.OptBindToDevice: 16,
 	sockets.OptTLSCert:      256,

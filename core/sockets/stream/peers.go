@@ -11,13 +11,13 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Peer is what the socket knows of a connected peer.
+// Peer describes a connected peer.
 type Peer struct {
 	RoutingID []byte // 4 bytes, big endian, or its name (WithPeerName)
 	Remote    string // endpoint
 	Connected time.Time
-	Sent      uint64 // messages taken for it
-	Received  uint64 // messages that came from it, read by the application or not
+	Sent      uint64 // messages accepted for it
+	Received  uint64 // messages that it sent, read by the application or not
 }
 
 func peerOf(c *engine.Conn) Peer {
@@ -26,8 +26,8 @@ func peerOf(c *engine.Conn) Peer {
 		Connected: c.Since(), Sent: traffic.MsgsOut, Received: traffic.MsgsIn}
 }
 
-// PeerCount returns how many peers there are: a connection that is closed when what
-// is queued has arrived counts until then, here and below.
+// PeerCount returns the number of peers. A connection that closes once its queue is sent
+// counts until then, here and in the methods below.
 func (k *Socket) PeerCount() (int, error) {
 	if err := k.enter(); err != nil {
 		return 0, err
@@ -38,9 +38,9 @@ func (k *Socket) PeerCount() (int, error) {
 	return len(k.conns), nil
 }
 
-// Peers returns up to limit connected peers (negative: all), in no special
-// order; the order is stable as long as no peer comes or goes. They are those of one
-// moment, without any that went while they were looked at.
+// Peers returns up to limit connected peers (negative: all), in no special order. The order
+// is stable as long as no peer comes or goes. The list shows one moment, without peers that
+// left while it was made.
 func (k *Socket) Peers(limit int) ([]Peer, error) {
 	if err := k.enter(); err != nil {
 		return nil, err
@@ -54,8 +54,8 @@ func (k *Socket) Peers(limit int) ([]Peer, error) {
 	return peers, nil
 }
 
-// Peer returns the peer with a routing id: of a Message's peer its 4 bytes, big
-// endian, or its name. EHOSTUNREACH: none has it.
+// Peer returns the peer with a routing id: the 4 bytes of Message.Peer, big endian, or the
+// peer's name. EHOSTUNREACH: no peer has it.
 func (k *Socket) Peer(id []byte) (Peer, error) {
 	if err := k.enter(); err != nil {
 		return Peer{}, err
@@ -68,7 +68,7 @@ func (k *Socket) Peer(id []byte) (Peer, error) {
 	k.walk(-1, func(int) {}, func(c *engine.Conn) bool {
 		if bytes.Equal(c.Shared.IDFrame(), id) {
 			found = peerOf(c)
-			return !c.Connected() // a name may be in use again
+			return !c.Connected() // the name may be in use again
 		}
 		return true
 	}, func(final) {})

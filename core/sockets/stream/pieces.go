@@ -7,17 +7,17 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// Piece is what a receive call of the C layer gets: an event or a frame, and where it lies. Who
-// wants Data to stay for longer than the call takes a reference to Slab, or copies.
+// Piece is what a receive call of the C layer gets: an event or a frame, and where it lies. To
+// keep Data for longer than the call, take a reference to Slab or copy Data.
 type Piece struct {
-	Run  *shm.Run  // which the piece is of
-	Data []byte    // the frame; in the mode COMPAT also of an event
-	Slab *shm.Slab // which Data lies in; nil: it lies elsewhere
-	More bool      // Data is a routing id: its body follows
+	Run  *shm.Run  // the run that the piece belongs to
+	Data []byte    // the frame; in the mode COMPAT also the body of an event
+	Slab *shm.Slab // the slab that Data lies in; nil: it lies elsewhere
+	More bool      // Data is a routing id, and its body follows
 }
 
-// RecvFrameInto is RecvFrame that hands the frame to put. Where put returns false the next call
-// gets the frame again; it must be a routing id.
+// RecvFrameInto is RecvFrame that passes the frame to put. put may return false only for a
+// routing id; the next call then gets the frame again.
 func (c *forC) RecvFrameInto(dontWait bool, put func(Piece) bool) error {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
@@ -37,7 +37,7 @@ func (c *forC) RecvFrameInto(dontWait bool, put func(Piece) bool) error {
 	return nil
 }
 
-// frame describes what next has returned.
+// frame describes the result of next.
 func (k *Socket) frame(data []byte, more bool, done *shm.Run) Piece {
 	p := Piece{Run: done, Data: data, More: more}
 	if done == nil {
@@ -49,8 +49,8 @@ func (k *Socket) frame(data []byte, more bool, done *shm.Run) Piece {
 	return p
 }
 
-// RecvInto is RecvBatch for up to room messages that hands them to put, with their numbers. Where
-// put returns false the next call gets the message again, and this one ends.
+// RecvInto is RecvBatch for up to room messages. It passes each message to put, with its
+// number. If put returns false, RecvInto ends, and the next call gets that message again.
 func (c *forC) RecvInto(room int, dontWait bool, put func(n int, p Piece) bool) (int, error) {
 	k := (*Socket)(c)
 	return k.receive(sockets.Waiting{Not: dontWait}, room, func(n int) int {

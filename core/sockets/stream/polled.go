@@ -11,7 +11,7 @@ import (
 // polled is a socket as sockets.Poll sees it.
 type polled Socket
 
-// ForPoll is for sockets.Poll alone.
+// ForPoll is for sockets.Poll only.
 func (k *Socket) ForPoll() sockets.Polled { return (*polled)(k) }
 
 func (p *polled) socket() *Socket { return (*Socket)(p) }
@@ -34,15 +34,15 @@ func (p *polled) Readable(mark bool) bool {
 	return false
 }
 
-// summon sees to it that somebody drives while this thread sleeps.
+// summon makes sure that somebody drives while this thread sleeps.
 func (k *Socket) summon() {
 	if sh := k.soleShard(); sh != nil && sh.Want() {
 		sh.Summon()
 	}
 }
 
-// look runs one round of the shard's loop if nobody drives it, so that a look
-// at the inbox tells what the kernel has.
+// look runs one round of the shard's loop if nobody drives it, so that the inbox then
+// shows what the kernel has.
 func (k *Socket) look() {
 	if k.readable() {
 		return
@@ -53,8 +53,8 @@ func (k *Socket) look() {
 	}
 }
 
-// openFd returns the socket's descriptor for somebody else's event loop, made
-// on first request: it becomes readable when sockets.OptEvents may have changed.
+// openFd returns the socket's descriptor for another event loop, and opens it on the first
+// call. It becomes readable when sockets.OptEvents may have changed.
 func (k *Socket) openFd() (int, error) {
 	if k.fd == nil {
 		w := wait.New()
@@ -78,12 +78,12 @@ func (k *Socket) closeFd() {
 	}
 }
 
-// events says what would not block now, and, when that is not a receive, has
-// the descriptor become readable at the next message.
+// events returns which calls would not block now. If a receive would block, it also makes
+// sure that the next message makes the descriptor readable.
 //
-// Invariant: while the descriptor is not readable, the inbox is empty and
-// marked, so that an event loop may take one message for each time it wakes, or
-// all of them, with level or edge triggering.
+// Invariant: while the descriptor is not readable, the inbox is empty and marked. An event
+// loop may therefore take one message or all of them each time it wakes, with level or
+// edge triggering.
 func (k *Socket) events() int32 {
 	k.look()
 	if k.readable() {

@@ -7,7 +7,7 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// finishRun gives a run back and lets its shard read on if it waits for that.
+// finishRun releases a run, and lets its shard read on if it waits for that.
 func (k *Socket) finishRun(r *shm.Run) {
 	if r.Kind == shm.RunDisconnected {
 		k.eventTaken(r.Session)
@@ -17,15 +17,15 @@ func (k *Socket) finishRun(r *shm.Run) {
 	}
 }
 
-// eventTaken ends what senders may queue for a peer that had ended its side: the
-// application knows now. The receiving thread, which still has the event.
+// eventTaken stops senders from queuing more for a peer that had ended its side, because
+// the application knows now. The receiving thread calls it while it has the event.
 func (k *Socket) eventTaken(s *shm.Session) {
 	if s.Open() {
 		_ = k.closePeer(s, s.Rid4())
 	}
 }
 
-// release gives a run back and reports whether a shard waits for that.
+// release frees a run and reports whether a shard waits for that.
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Session
 	if r.Kind != shm.RunData {
@@ -50,7 +50,7 @@ func (k *Socket) release(r *shm.Run) bool {
 	return stalled
 }
 
-// resume lets the shards read on.
+// resume lets the shards continue reading.
 func (k *Socket) resume() {
 	k.shared.RxThrottled.Store(0)
 	k.mu.Lock()
@@ -60,8 +60,8 @@ func (k *Socket) resume() {
 	}
 }
 
-// readable reports whether a receive finds something that was taken in before. It
-// does not look at the kernel; Poll does.
+// readable reports whether a receive would find something that a shard has read before. It
+// does not ask the kernel; Poll does.
 func (k *Socket) readable() bool {
 	q := k.shared
 	return q.RxRun != nil || q.RxList != nil || !q.RxInbox.Empty()

@@ -22,7 +22,7 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 		return err
 	}
 	if len(alias) > 0 && k.aliases[string(alias)].dialer != c.Dialer() {
-		alias = nil // its endpoint was disconnected, and the name may be another's
+		alias = nil // its endpoint was disconnected, and another may have the name
 	}
 	rid := k.takeID()
 	if check.On {
@@ -51,7 +51,7 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	return nil
 }
 
-// detach takes an ended connection out of the table.
+// detach removes an ended connection from the table.
 func (k *Socket) detach(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -72,7 +72,7 @@ func (k *Socket) detach(c *engine.Conn) {
 	k.closing[c.Shared.Rid] = c
 }
 
-// forgetConn takes a connection out of the lists, and keeps what it counted.
+// forgetConn removes a connection from the lists, and keeps its counters.
 func (k *Socket) forgetConn(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -89,7 +89,7 @@ func (k *Socket) forgetConn(c *engine.Conn) {
 	k.conns = k.conns[:last]
 }
 
-// partGone takes back a part, and ends the socket with its last one.
+// partGone removes a part; the last one ends the socket.
 func (k *Socket) partGone(part any) {
 	k.mu.Lock()
 	if d, ok := part.(*engine.Dialer); ok {
@@ -108,8 +108,8 @@ func (k *Socket) partGone(part any) {
 
 func (k *Socket) table() *shm.Table { return k.shared.Table.Load() }
 
-// takeID counts to the next id whose slot is free, so that an id finds its
-// session without a search, and that no alias of four bytes equals it.
+// takeID counts on to the next id whose slot is free and that no alias of four bytes
+// equals. An id thus finds its session without a search.
 func (k *Socket) takeID() uint32 {
 	for {
 		k.shared.LastID++
@@ -127,8 +127,8 @@ func (k *Socket) takeID() uint32 {
 	}
 }
 
-// growTable keeps the table at most half full, so that a free slot is near. Ids
-// that differ in the low bits of a small table differ in those of a large one.
+// growTable keeps the table at most half full, so that a free slot is always near. Ids
+// that differ in the low bits of a small table also differ in those of a large one.
 func (k *Socket) growTable() error {
 	old := k.table()
 	size := old.Mask + 1
@@ -151,7 +151,7 @@ func (k *Socket) growTable() error {
 	return nil
 }
 
-// find returns the live session that an id frame names, and its number, or nil.
+// find returns the live session that an id frame names, with its number, or nil.
 func (k *Socket) find(id []byte) (*shm.Session, uint32) {
 	if len(id) == 4 {
 		rid := binary.BigEndian.Uint32(id)
@@ -161,7 +161,7 @@ func (k *Socket) find(id []byte) (*shm.Session, uint32) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if s := k.aliases[string(id)].session; s != nil { // nil too while the alias is only reserved
+	if s := k.aliases[string(id)].session; s != nil { // also nil while the alias is only reserved
 		return s, s.Rid
 	}
 	return nil, 0

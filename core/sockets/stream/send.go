@@ -16,8 +16,8 @@ func (k *Socket) errFull(rid uint32) error {
 	return errno.New(errno.EAGAIN, "the send queue of peer %d is full (SNDHWM)", rid)
 }
 
-// queue appends a message to the queue of the peer that rid names, which was
-// found to be s, and waits for room as long as it may. Any thread.
+// queue appends a message to the queue of the peer rid, and waits for room as long as it
+// may. s is the session found for rid. Any thread.
 func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
 	if uint64(len(body)) > maxBody {
 		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
@@ -56,11 +56,11 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 }
 
 const (
-	maxBody    = 1<<32 - 1 // the longest body that the length field can tell
+	maxBody    = 1<<32 - 1 // the longest body that the length field can express
 	lengthSize = 4         // of that field
 )
 
-// flush writes at once when nobody drives the session's shard: its driver was
-// this thread, and will be again when it receives. With look it also learns
-// what the kernel takes again.
+// flush writes at once when nobody drives the session's shard. This thread drives it while
+// it receives, and will do so again. With look, flush also asks the kernel which sessions
+// can be written again.
 func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }

@@ -17,9 +17,9 @@ type Setting struct {
 	context *core.Context
 }
 
-// InContext puts the socket into a context of the caller's, with its own io
-// threads and limits, which the caller ends with Term. Without it sockets share
-// core.Default. It has no effect in Set.
+// InContext puts the socket into a context of its caller, which has its own io threads and
+// limits and which the caller ends with Term. Without it sockets share core.Default. It
+// has no effect in Set.
 func InContext(c *core.Context) Setting { return Setting{context: c} }
 
 func intSetting(opt sockets.Option, v int) Setting {
@@ -56,9 +56,9 @@ func msSetting(opt sockets.Option, d time.Duration) Setting {
 	return intSetting(opt, int((d+time.Millisecond-1)/time.Millisecond))
 }
 
-// WithMode chooses between ModeFast (Recv, Send …), which sockets of Listen, Dial
-// and Open are in without it, and ModeCompat (RecvFrame, SendFrame). EINVAL after
-// the first Bind or Connect.
+// WithMode chooses between ModeFast (Recv, Send …) and ModeCompat (RecvFrame, SendFrame).
+// Sockets of Listen, Dial and Open are in ModeFast without it. EINVAL after the first Bind
+// or Connect.
 func WithMode(mode int) Setting { return intSetting(sockets.OptMode, mode) }
 
 // WithSendHWM limits the messages queued for one peer; 0: no limit.
@@ -67,16 +67,16 @@ func WithSendHWM(messages int) Setting { return intSetting(sockets.OptSndHwm, me
 // WithRecvHWM limits the messages queued from one peer; 0: no limit.
 func WithRecvHWM(messages int) Setting { return intSetting(sockets.OptRcvHwm, messages) }
 
-// WithLinger limits how long unsent messages go out after Close; negative: no
+// WithLinger limits how long unsent messages are still sent after Close; negative: no
 // limit.
 func WithLinger(d time.Duration) Setting { return msSetting(sockets.OptLinger, d) }
 
-// WithCloseTimeout limits how long a peer may take nothing of what is queued for a
-// connection that ends, before it is reset; 0: it is at once; negative: no limit.
+// WithCloseTimeout limits how long a closing connection waits for a peer that takes none of
+// its queued bytes. Then the connection is reset. 0: it is reset at once; negative: no limit.
 func WithCloseTimeout(d time.Duration) Setting { return msSetting(sockets.OptCloseTimeout, d) }
 
-// WithHeaderMax limits the bytes of a request or answer of HTTP that a handshake of
-// ws or wss takes, 1,024 to 65,536.
+// WithHeaderMax limits the size of an HTTP request or answer in a handshake of ws or wss,
+// in bytes: 1,024 to 65,536.
 func WithHeaderMax(bytes int) Setting { return intSetting(sockets.OptHeaderMax, bytes) }
 
 // WithRecvTimeout limits how long a receive waits (EAGAIN); negative: no limit.
@@ -86,8 +86,8 @@ func WithRecvTimeout(d time.Duration) Setting { return msSetting(sockets.OptRcvT
 // limit.
 func WithSendTimeout(d time.Duration) Setting { return msSetting(sockets.OptSndTimeo, d) }
 
-// WithMaxMessageSize cuts the connection of a peer that announces a longer body;
-// negative: no limit.
+// WithMaxMessageSize limits the length of a received body. A peer that announces a longer
+// one loses its connection. Negative: no limit.
 func WithMaxMessageSize(bytes int64) Setting {
 	return longSetting(sockets.OptMaxMsgSize, uint64(bytes))
 }
@@ -101,31 +101,31 @@ func WithRecvBuffer(bytes int) Setting { return intSetting(sockets.OptRcvBuf, by
 // WithBacklog sets the length of the queue of a listening descriptor.
 func WithBacklog(connections int) Setting { return intSetting(sockets.OptBacklog, connections) }
 
-// WithReconnect sets the pause before a lost connection is dialled again, and
-// up to what it doubles; a negative first: never again.
+// WithReconnect sets the first pause before a lost connection is dialled again, and the
+// longest pause, up to which it doubles. A negative first pause means never.
 func WithReconnect(first, most time.Duration) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(msSetting(sockets.OptReconnectIvl, first), msSetting(sockets.OptReconnectIvlMax, most))
 	}}
 }
 
-// WithConnectTimeout limits one try to connect; 0: the system's limit.
+// WithConnectTimeout limits one attempt to connect; 0: the system's limit.
 func WithConnectTimeout(d time.Duration) Setting { return msSetting(sockets.OptConnectTimeout, d) }
 
 // WithHandshakeTimeout limits the TLS and WebSocket handshake of a connection; 0:
 // no limit.
 func WithHandshakeTimeout(d time.Duration) Setting { return msSetting(sockets.OptHandshakeIvl, d) }
 
-// WithHeartbeat has a server of ws or wss ping each peer at an interval (0: never), and
-// give up one that takes longer to answer than the timeout (0: never).
+// WithHeartbeat makes a server of ws or wss ping each peer at an interval (0: never), and
+// end the connection of a peer that takes longer to answer than the timeout (0: never).
 func WithHeartbeat(interval, timeout time.Duration) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(msSetting(sockets.OptHeartbeatIvl, interval), msSetting(sockets.OptHeartbeatTimeout, timeout))
 	}}
 }
 
-// WithKeepAlive switches TCP keep-alive on, with the idle time, the interval (in
-// whole seconds, rounded up) and the count of its probes; 0: the system's.
+// WithKeepAlive turns TCP keep-alive on and sets the idle time, the interval (both in
+// whole seconds, rounded up) and the number of probes; 0: the system's value.
 func WithKeepAlive(idle, interval time.Duration, probes int) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(intSetting(sockets.OptKeepAlive, 1), intSetting(sockets.OptKeepAliveIdle, seconds(idle)),
@@ -135,7 +135,7 @@ func WithKeepAlive(idle, interval time.Duration, probes int) Setting {
 
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// WithUserTimeout sets TCP_USER_TIMEOUT; 0: the system's.
+// WithUserTimeout sets TCP_USER_TIMEOUT; 0: the system's value.
 func WithUserTimeout(d time.Duration) Setting { return msSetting(sockets.OptMaxRT, d) }
 
 // WithTOS sets the type of service of outgoing packets.
@@ -144,22 +144,22 @@ func WithTOS(value int) Setting { return intSetting(sockets.OptTOS, value) }
 // WithIPv6 also allows IPv6 addresses.
 func WithIPv6(on bool) Setting { return boolSetting(sockets.OptIPv6, on) }
 
-// WithListener has the next Bind take a listening descriptor, which is the
-// socket's from then on.
+// WithListener lets the next Bind use a listening descriptor, which then belongs to the
+// socket.
 func WithListener(fd int) Setting { return intSetting(sockets.OptUseFd, fd) }
 
 // WithDevice binds descriptors to a network device.
 func WithDevice(name string) Setting { return textSetting(sockets.OptBindToDevice, name) }
 
-// WithAffinity says which io threads may serve the socket, bit by bit; 0: all.
+// WithAffinity selects the io threads that may serve the socket, one bit each; 0: all.
 func WithAffinity(threads uint64) Setting { return longSetting(sockets.OptAffinity, threads) }
 
-// WithPeerName names the peer of the next Connect, once: in Peer and Peers, in
-// monitors' events, and, in the mode COMPAT, in frames.
+// WithPeerName names the peer of the next Connect, once. The name appears in Peer and
+// Peers, in monitors' events, and, in the mode COMPAT, in frames.
 func WithPeerName(name string) Setting { return textSetting(sockets.OptConnectRoutingID, name) }
 
-// WithTLSKeyPair sets the files of the own certificate and its key. On a socket that
-// listens it takes effect with the next connection.
+// WithTLSKeyPair sets the files of the socket's own certificate and key. On a listening
+// socket it takes effect with the next connection.
 func WithTLSKeyPair(certFile, keyFile string) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(textSetting(sockets.OptTLSCert, certFile), textSetting(sockets.OptTLSKey, keyFile))
@@ -169,26 +169,26 @@ func WithTLSKeyPair(certFile, keyFile string) Setting {
 // WithTLSPassword sets the password of an encrypted key.
 func WithTLSPassword(password string) Setting { return textSetting(sockets.OptTLSPassword, password) }
 
-// WithTLSCiphers names the suites of TLS 1.2, with colons between; DEFAULT among them
-// means those that are there without it.
+// WithTLSCiphers sets the suites of TLS 1.2 by name, separated by colons. The name DEFAULT
+// stands for the suites that are used without this setting.
 func WithTLSCiphers(names string) Setting { return textSetting(sockets.OptTLSCiphers, names) }
 
-// WithTLSAuthorities sets the file of the authorities that peers are verified
-// against, with their revocation lists, and whether the system's are trusted as well. On
-// a socket that listens and verifies its clients it takes effect with the next connection.
+// WithTLSAuthorities sets the file of the authorities that verify peers, with their
+// revocation lists, and whether the system's authorities are trusted as well. On a
+// listening socket that verifies its clients it takes effect with the next connection.
 func WithTLSAuthorities(file string, systemToo bool) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(textSetting(sockets.OptTLSCA, file), boolSetting(sockets.OptTLSTrustSystem, systemToo))
 	}}
 }
 
-// WithTLSVerify says whether the peer's certificate is verified, and against
-// which name; "": the endpoint's.
+// WithTLSVerify sets whether the peer's certificate is verified, and against
+// which name; "" means the endpoint's.
 func WithTLSVerify(on bool, hostname string) Setting {
 	return Setting{apply: func(k *Socket) error {
 		return k.Set(boolSetting(sockets.OptTLSVerify, on), textSetting(sockets.OptTLSHostname, hostname))
 	}}
 }
 
-// WithTLSClientCert says whether clients have to show a certificate.
+// WithTLSClientCert sets whether clients must show a certificate.
 func WithTLSClientCert(required bool) Setting { return boolSetting(sockets.OptTLSClientCert, required) }

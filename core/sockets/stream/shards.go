@@ -28,7 +28,7 @@ func (k *Socket) useShard(sh *engine.Shard) {
 	}
 	k.shards = append(k.shards, sh)
 	if sh.Users.Add(1) > 1 {
-		sh.Wake() // a receive call that drives must leave
+		sh.Wake() // a receive call that drives must stop doing so
 	}
 	if len(k.shards) == 1 {
 		k.shared.Shard.Store(sh.Shared)
@@ -38,11 +38,11 @@ func (k *Socket) useShard(sh *engine.Shard) {
 	k.shared.Shard.Store(nil)
 	k.sole.Store(nil)
 	for _, other := range k.shards {
-		other.Wake() // so must one of this socket: runs come from elsewhere too
+		other.Wake() // and so must one of this socket: runs now come from elsewhere, too
 	}
 }
 
-// placer picks the shards of a listener's connections.
+// placer returns a function that picks the shard of each accepted connection.
 func (k *Socket) placer(home *engine.Shard) func() *engine.Shard {
 	affinity := k.opt.affinity
 	return func() *engine.Shard {
@@ -58,11 +58,11 @@ func (k *Socket) placer(home *engine.Shard) func() *engine.Shard {
 // soleShard returns the socket's only shard, or nil.
 func (k *Socket) soleShard() *engine.Shard { return k.sole.Load() }
 
-// mayDrive reports whether a call of this socket may go on driving the shard.
+// mayDrive reports whether a call of this socket may continue to drive the shard.
 func (k *Socket) mayDrive(sh *engine.Shard) bool { return k.state() == nil && k.soleShard() == sh }
 
-// shard returns the one that serves a session, which some call of this socket
-// found. Of a session that is another socket's by now it is any of this one's.
+// shard returns the shard that serves s, which a call of this socket found. If s belongs to
+// another socket by now, it returns any shard of this socket.
 func (k *Socket) shard(s *shm.Session) *engine.Shard {
 	if sole := k.soleShard(); sole != nil {
 		return sole

@@ -15,62 +15,62 @@ import (
 	"github.com/zlink/zlink/core/wait"
 )
 
-// Socket is a STREAM socket, made by Listen, Dial, Open or New. Any number of
-// goroutines may call its methods to send and to close a peer in the mode FAST,
-// while one receives, and Close. In the mode COMPAT one goroutine may receive while
-// one other sends. All else is for one goroutine at a time.
+// Socket is a STREAM socket, created by Listen, Dial, Open or New. In the mode FAST any
+// number of goroutines may send and close peers while one receives, and any may call
+// Close. In the mode COMPAT one goroutine may receive while another one sends. All other
+// methods are for one goroutine at a time.
 type Socket struct {
 	ctx    *core.Context
 	shared *shm.Queues
-	serial uint64       // of shared; what sessions are compared with
-	pins   atomic.Int64 // calls in progress, and one for all parts; 0: shared may be another socket's
+	serial uint64       // of shared; sessions are compared with it
+	pins   atomic.Int64 // calls in progress, plus one for all parts; at 0, shared may become another socket's
 
-	readers wait.List // who waits for RxInbox
-	senders wait.List // who waits for room in a send queue
+	readers wait.List // wait for RxInbox
+	senders wait.List // wait for room in a send queue
 
 	monitors sockets.Monitors
 	fast     atomic.Bool // the mode FAST
 
 	receiving  atomic.Bool                      // a receive call that could drive is among the readers
 	refused    atomic.Uint64                    // sends that found a queue full
-	handshakes atomic.Int64                     // bytes that connections hold whose handshake is not over
+	handshakes atomic.Int64                     // bytes held by connections whose handshake is not over
 	blocked    atomic.Int32                     // senders waiting
 	sole       atomic.Pointer[engine.Shard]     // the only one of shards, or nil
-	watch      atomic.Pointer[sockets.CtxWatch] // of receive calls; nil: none had a context
+	watch      atomic.Pointer[sockets.CtxWatch] // of receive calls; nil: none has had a context
 	terminated atomic.Bool
 	closed     atomic.Bool
-	inRecv     atomic.Bool // a receive call of the mode FAST, of Go, runs
-	dropped    atomic.Bool // what was received is dropped, or about to be
+	inRecv     atomic.Bool // a Go receive call of the mode FAST is running
+	dropped    atomic.Bool // received runs are dropped, or will be at once
 
-	// The calling thread's.
+	// Belongs to the calling thread.
 	opt options
-	fd  *wait.Waiter // with a descriptor for others' event loops; nil: not asked for
+	fd  *wait.Waiter // its descriptor is for other event loops; nil: not asked for
 
 	mu         sync.Mutex
 	shards     []*engine.Shard
 	listeners  []*listening
-	dialers    []*dialing             // that may dial again, or have a connection; a dialer knows its index
+	dialers    []*dialing             // they may dial again or have a connection; each knows its index
 	over       []string               // endpoints of dialers that ended by themselves, oldest first
-	parts      int                    // the open socket, its receiver, and listeners, dialers and connections not yet gone
+	parts      int                    // the open socket, its receiver, and listeners, dialers and connections that still exist
 	conns      []*engine.Conn         // attached; each knows its index
-	walks      int                    // that look at conns now
-	finals     map[*engine.Conn]final // of those that were forgotten since one began
+	walks      int                    // walks that look at conns now
+	finals     map[*engine.Conn]final // last counters of connections forgotten since a walk began
 	aliases    map[string]aliasUse
-	closing    map[uint32]*engine.Conn // of conns: those that senders no longer find
+	closing    map[uint32]*engine.Conn // those of conns that senders no longer find
 	oldTables  []*shm.Table            // replaced by a larger one; a sender may still look
 	past       past
 	dropping   bool           // dropReceived is at work
-	unreceived []*shm.Session // whose disconnect event was dropped meanwhile
-	gone       chan struct{}  // closed when nothing of the socket is left; nil: nobody waits for that
+	unreceived []*shm.Session // their disconnect events were dropped meanwhile
+	gone       chan struct{}  // closed when nothing of the socket is left; nil: nobody waits
 }
 
 type listening struct {
 	*engine.Listener
-	texts [2]string // what unbind may say: as given, and as LAST_ENDPOINT
+	texts [2]string // names that Unbind accepts: the given text, and LAST_ENDPOINT
 }
 
-// New returns a socket of the context in the mode COMPAT, to be ended with
-// Close. Go programs use Listen, Dial or Open. EMFILE, ETERM, ENOMEM.
+// New returns a socket of the context in the mode COMPAT. The caller must Close it. Go
+// programs use Listen, Dial or Open. EMFILE, ETERM, ENOMEM.
 func New(ctx *core.Context) (*Socket, error) {
 	shared := shm.NewQueues()
 	if shared == nil {
@@ -86,12 +86,12 @@ func New(ctx *core.Context) (*Socket, error) {
 	return k, nil
 }
 
-// Every call pins the socket from its start to its end: what a call uses
-// (queues, shards, their pollers) stays the socket's until the last one has left,
-// also when another thread closes the socket and ends its context meanwhile.
-// Senders of the C layer do without; see shm.Session.Append.
+// Every call pins the socket from its start to its end. Whatever a call uses (queues,
+// shards, their pollers) stays the socket's until the last call has left, even if another
+// thread closes the socket and ends its context meanwhile. Senders of the C layer need no
+// pin; see shm.Session.Append.
 
-// enter begins a call: ENOTSOCK, ETERM. leave follows when it succeeds.
+// enter begins a call, or returns ENOTSOCK or ETERM. After a success, leave must follow.
 func (k *Socket) enter() error {
 	if !k.pin() {
 		return errno.ENOTSOCK
@@ -103,7 +103,7 @@ func (k *Socket) enter() error {
 	return err
 }
 
-// pin is enter in any state of the socket; false: nothing of it is left.
+// pin is enter in any state of the socket. It returns false if nothing of the socket is left.
 func (k *Socket) pin() bool {
 	for {
 		n := k.pins.Load()
@@ -116,7 +116,7 @@ func (k *Socket) pin() bool {
 	}
 }
 
-// leave ends a call, and the socket with the last one.
+// leave ends a call; the last one ends the socket.
 func (k *Socket) leave() {
 	pins := k.pins.Add(-1)
 	if check.On {
@@ -127,8 +127,8 @@ func (k *Socket) leave() {
 	}
 }
 
-// terminate makes blocked and later calls fail with ETERM; the context's Shutdown
-// calls it. Any thread.
+// terminate makes blocked and later calls fail with ETERM. The context's Shutdown calls
+// it. Any thread.
 func (k *Socket) terminate() {
 	if !k.pin() {
 		return
@@ -145,7 +145,7 @@ func (k *Socket) terminate() {
 	}
 }
 
-// state returns ETERM or ENOTSOCK when no call may go on.
+// state returns ETERM or ENOTSOCK if calls must end, or nil.
 func (k *Socket) state() error {
 	if k.closed.Load() {
 		return errno.ENOTSOCK

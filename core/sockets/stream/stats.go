@@ -14,26 +14,26 @@ import (
 //capi:struct zl_stats
 //capi:ends zlink_stream_stats_t 8
 type Stats struct {
-	Connections uint64 // there now, with those that are closed when what is queued has arrived
+	Connections uint64 // at present, with those that close once their queue is sent
 	Accepted    uint64 // ever
 	Dialled     uint64 // ever
 	Closed      uint64 // ever
 
-	MsgsIn      uint64 // arrived whole, read by the application or not
+	MsgsIn      uint64 // arrived completely, read by the application or not
 	MsgsOut     uint64 // accepted from the application
 	BytesIn     uint64 // of MsgsIn
 	BytesOut    uint64 // of MsgsOut
-	MsgsQueued  uint64 // of MsgsOut, not yet given to the kernel
+	MsgsQueued  uint64 // of MsgsOut, not yet passed to the kernel
 	BytesQueued uint64 // of MsgsQueued
 
 	Refused  uint64 // sends that ended with EAGAIN
 	Oversize uint64 // connections cut for a message above MAXMSGSIZE
 	Memory   uint64 // bytes of the socket's queues, buffers and tables
 
-	Abandoned uint64 // messages accepted, and not acknowledged by the peer's system at the connection's end
+	Abandoned uint64 // messages accepted, but not acknowledged by the peer's system when the connection ended
 }
 
-// past counts what connections did that are gone, and all that ever came. Guarded by the socket's mu.
+// past holds the counters of connections that have gone, and of all connections ever. mu guards it.
 type past struct {
 	accepted, dialled, oversize uint64
 	abandoned                   uint64 // messages
@@ -49,15 +49,15 @@ func (p *past) add(c *engine.Conn) {
 	p.abandoned += c.Abandoned()
 }
 
-// connSize is what a connection costs without anything queued: its two structs
-// and its places in tables. eventSize is what an event that waits keeps of one that
-// has gone.
+// connSize is the memory of a connection that has nothing queued: its two structs and its
+// entries in tables. eventSize is the part that a waiting event keeps of a connection
+// that has gone.
 const (
 	connSize  = uint64(unsafe.Sizeof(shm.Session{})+unsafe.Sizeof(engine.Conn{})) + 160
 	eventSize = uint64(unsafe.Sizeof(shm.Session{})) / 2
 )
 
-// Stats returns the counters. It looks at every connection.
+// Stats returns the counters. It visits every connection.
 func (k *Socket) Stats() (Stats, error) {
 	if err := k.enter(); err != nil {
 		return Stats{}, err
@@ -82,7 +82,7 @@ func (k *Socket) Stats() (Stats, error) {
 	return stats, nil
 }
 
-// pastStats is what does not depend on the connections that are there. mu is held.
+// pastStats returns the counters that do not depend on present connections. mu is held.
 func (k *Socket) pastStats() Stats {
 	p := &k.past
 	return Stats{Accepted: p.accepted, Dialled: p.dialled, Oversize: p.oversize,

@@ -14,15 +14,15 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// layerOptions set what the options of a socket mean to a layer of a transport; listens:
-// on the accepting side. A layer without options has no row.
+// layerOptions apply a socket's options to a layer of a transport; listens means the
+// accepting side. A layer without options has no row.
 var layerOptions = map[endpoint.Layer]func(o *options, t *engine.Transport, listens bool) error{
 	endpoint.LayerTLS: (*options).setTLS,
 	endpoint.LayerWeb: (*options).setWeb,
 }
 
-// transport returns what the connections of an endpoint are made with. EINVAL: a
-// file that TLS needs is missing or bad.
+// transport returns the transport of an endpoint's connections. EINVAL: a file that TLS
+// needs is missing or bad.
 func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transport, error) {
 	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(sockets.OptHandshakeIvl)}
 	for _, layer := range ep.Scheme.Layers {
@@ -62,7 +62,7 @@ func baseTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true, CipherSuites: defaultCiphers}
 }
 
-// serverTLS is the configuration of an accepting side.
+// serverTLS returns the configuration of an accepting side.
 func (o *options) serverTLS() (*tls.Config, error) {
 	pair, err := o.keyPair()
 	if err != nil {
@@ -79,7 +79,7 @@ func (o *options) serverTLS() (*tls.Config, error) {
 	return config, o.checkClients(config)
 }
 
-// checkClients has a configuration of an accepting side verify clients.
+// checkClients makes the configuration of an accepting side verify clients.
 func (o *options) checkClients(config *tls.Config) error {
 	trusted, err := certs.ReadAuthorities(o.strings[sockets.OptTLSCA], o.serverTrustsSystem())
 	if err != nil {
@@ -91,8 +91,9 @@ func (o *options) checkClients(config *tls.Config) error {
 	return nil
 }
 
-// serverTrustsSystem: with authorities of its own a server takes no clients of the
-// system's, which are everybody's, unless it was told to.
+// serverTrustsSystem reports whether a server accepts clients of the system's authorities.
+// Those certify everybody, so a server with authorities of its own does not accept them
+// unless an option says so.
 func (o *options) serverTrustsSystem() bool {
 	if _, set := o.ints[sockets.OptTLSTrustSystem]; !set && o.strings[sockets.OptTLSCA] != "" {
 		return false
@@ -100,18 +101,18 @@ func (o *options) serverTrustsSystem() bool {
 	return o.int(sockets.OptTLSTrustSystem) == 1
 }
 
-// clients is what a server asks of its clients.
+// clients is what a server requires of its clients.
 type clients struct {
 	trusted *certs.Authorities
 	needed  bool // a certificate
 }
 
-// verify is what tls.Config.VerifyConnection is for: crypto/tls has verified the chains
-// of a new session, and calls this for one that is resumed, too. Such a one is verified
-// again, as the authorities may be others than when it began.
+// verify is for tls.Config.VerifyConnection. crypto/tls has verified the chains of a new
+// session, but it also calls verify for a resumed one. verify checks that one again,
+// because the authorities may have changed since the session began.
 func (c clients) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
-		if c.needed { // crypto/tls has a mode for that, whose error cannot be told from others
+		if c.needed { // the mode of crypto/tls for that has an error that cannot be recognized
 			return engine.ErrNoCertificate
 		}
 		return nil
@@ -135,7 +136,7 @@ func verifyClient(shown []*x509.Certificate, roots *x509.CertPool) ([][]*x509.Ce
 	return shown[0].Verify(opts)
 }
 
-// refusal makes an error what crypto/tls makes of one of its own about a certificate.
+// refusal wraps an error as crypto/tls wraps its own errors about a certificate.
 func refusal(state tls.ConnectionState, err error) error {
 	if err == nil {
 		return nil
@@ -143,7 +144,7 @@ func refusal(state tls.ConnectionState, err error) error {
 	return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 }
 
-// clientTLS is the configuration of a dialling side.
+// clientTLS returns the configuration of a dialling side.
 func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error) {
 	config = baseTLS()
 	if config.CipherSuites, err = ciphersNamed(o.strings[sockets.OptTLSCiphers]); err != nil {
@@ -169,8 +170,8 @@ func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error
 	}
 	pair, err := o.keyPair()
 	config.Certificates = []tls.Certificate{pair}
-	// crypto/tls would keep back a certificate that is not from an authority that the
-	// server names, which may only lack what lies between; and nobody would learn of it.
+	// crypto/tls would withhold a certificate that no authority named by the server has
+	// signed, and nobody would notice. The certificate may only lack an intermediate one.
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return config, err
 }
@@ -179,12 +180,12 @@ func (o *options) keyPair() (tls.Certificate, error) {
 	return certs.KeyPair(o.strings[sockets.OptTLSCert], o.strings[sockets.OptTLSKey], o.strings[sockets.OptTLSPassword])
 }
 
-// readCertificate is certs.Certificate; a test makes it slow.
+// readCertificate is certs.Certificate; a test slows it down.
 var readCertificate = certs.Certificate
 
-// reloadTLS gives listeners that are there a new certificate, once certificate
-// and key fit, until when the old one stays, or new authorities, if they have some.
-// EINVAL: the file of opt cannot be used.
+// reloadTLS gives existing listeners a new certificate or new authorities. The old
+// certificate stays until the new certificate and the new key fit together. Only listeners
+// with authorities get new ones. EINVAL: the file of opt cannot be used.
 func (k *Socket) reloadTLS(opt sockets.Option) error {
 	if opt != sockets.OptTLSCert && opt != sockets.OptTLSKey && opt != sockets.OptTLSCA {
 		return nil
@@ -193,7 +194,7 @@ func (k *Socket) reloadTLS(opt sockets.Option) error {
 	if len(secure) == 0 {
 		return nil
 	}
-	// Without the lock: a disk that is slow must not stop the io threads.
+	// Without the lock, because a slow disk must not stop the io threads.
 	if opt == sockets.OptTLSCA {
 		return k.opt.reloadAuthorities(secure)
 	}
@@ -208,7 +209,7 @@ func (k *Socket) reloadTLS(opt sockets.Option) error {
 	}
 	pair, err := k.opt.keyPair()
 	if err != nil {
-		return nil // the other one follows
+		return nil // the other file follows
 	}
 	for _, t := range secure {
 		config := t.TLS.Load().Clone()
@@ -218,8 +219,8 @@ func (k *Socket) reloadTLS(opt sockets.Option) error {
 	return nil
 }
 
-// reloadAuthorities gives new authorities to the listeners that verify clients; "" takes
-// from none what it has.
+// reloadAuthorities gives new authorities to the listeners that verify clients. ""
+// leaves all listeners as they are.
 func (o *options) reloadAuthorities(secure []*engine.Transport) error {
 	verify := slices.DeleteFunc(secure, func(t *engine.Transport) bool {
 		return t.TLS.Load().ClientAuth == tls.NoClientCert

@@ -4,24 +4,23 @@ package stream
 
 import "github.com/zlink/zlink/core/engine"
 
-// walkSlice is how many connections are looked at under one hold of the socket's
-// lock: the io threads wait for that, and there may be a million connections.
+// walkSlice is the number of connections visited during one hold of the socket's lock. The
+// io threads wait for that lock, and there may be a million connections.
 const walkSlice = 256
 
-// betweenSlices is called by a test between two of them.
+// betweenSlices runs between two slices; a test sets it.
 var betweenSlices = func() {}
 
-// final is what a connection counted that was forgotten during a walk.
+// final holds the last counters of a connection that was forgotten during a walk.
 type final struct {
 	traffic   engine.Traffic
 	abandoned uint64
 }
 
-// walk looks at up to limit of the socket's connections (negative: all) that are
-// there now, in their order, some at a time. begin is called under the same lock
-// that the list is copied under; look, under the lock, for each that is still there;
-// forgotten for each that went meanwhile, with the last it counted. look ends the
-// walk with false.
+// walk visits up to limit of the socket's present connections (negative: all), in order and
+// in slices. It calls begin under the lock under which it copies the list. It calls look,
+// under the lock, for each connection that still exists, and forgotten for each that has
+// gone meanwhile, with its last counters. If look returns false, the walk ends.
 func (k *Socket) walk(limit int, begin func(connections int), look func(*engine.Conn) bool, forgotten func(final)) {
 	list := k.beginWalk(limit, begin)
 	defer k.endWalk()
@@ -34,7 +33,7 @@ func (k *Socket) walk(limit int, begin func(connections int), look func(*engine.
 	}
 }
 
-// beginWalk copies the list of connections. Room for it is made without the lock.
+// beginWalk copies the list of connections. It allocates room for them without the lock.
 func (k *Socket) beginWalk(limit int, begin func(connections int)) []*engine.Conn {
 	var list []*engine.Conn
 	for {
@@ -76,8 +75,8 @@ func (k *Socket) walkSome(list []*engine.Conn, look func(*engine.Conn) bool, for
 	return true
 }
 
-// keepFinal keeps what a connection counted for the walks that have it on their
-// list. mu is held.
+// keepFinal keeps the counters of a connection for walks that have it on their list. mu is
+// held.
 func (k *Socket) keepFinal(c *engine.Conn) {
 	if k.walks == 0 {
 		return
