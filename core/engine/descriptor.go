@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/zlink/zlink/core/sys"
 )
@@ -14,11 +15,12 @@ import (
 // over. Driver only.
 type descriptor struct {
 	fd      int
-	turn    int  // bytes that may still be read before others have their turn, prices included
-	drained bool // the last read took all there was, and no report came since
-	ending  bool // the kernel has reported the end: a read says whether it is there
-	heard   bool // something came since that was last looked at
-	short   bool // the kernel had no memory for the last call
+	turn    int           // bytes that may still be read before others have their turn, prices included
+	drained bool          // the last read took all there was, and no report came since
+	ending  bool          // the kernel has reported the end: a read says whether it is there
+	heard   bool          // something came since that was last looked at
+	short   bool          // the kernel had no memory for the last call
+	rest    time.Duration // for which a layer wants nothing to be read; 0: none does
 }
 
 // errAgain says that the kernel has nothing now. It is temporary, so crypto/tls

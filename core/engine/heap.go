@@ -32,10 +32,6 @@ const (
 	leftConn      = 512
 	leftLink      = 16 << 10
 	leftHandshake = 32 << 10
-
-	// leftPerAnswer is the same for each byte that TLS answers of its own: a change of
-	// keys is a record of 27 bytes.
-	leftPerAnswer = 100
 )
 
 // left is the bytes that ended connections left in Go's heap since the last Host.Compact.

@@ -7,32 +7,56 @@ import (
 	"math/bits"
 )
 
-// intake reckons what crypto/tls keeps of the bytes of a handshake that has not been
-// answered: the messages of all whole records, in a buffer that doubles. The buffer
-// of the record that comes is counted where it is read to. The goroutine.
-type intake struct {
+// recordCount counts the whole records of TLS among the bytes of a connection.
+type recordCount struct {
 	header [5]byte // of the next record: type, version and length
 	have   int     // bytes of header
 	left   int     // bytes of the record that are still to come
 	size   int     // of the record
-	whole  int     // bytes of all whole records
+	whole  int     // records that have come
+}
+
+// next takes bytes up to the end of a record, and returns the others. whole: the end was
+// there; size is that of the record.
+func (r *recordCount) next(data []byte) (rest []byte, whole bool) {
+	if r.left == 0 {
+		n := copy(r.header[r.have:], data)
+		if r.have, data = r.have+n, data[n:]; r.have < len(r.header) {
+			return data, false
+		}
+		r.size = int(binary.BigEndian.Uint16(r.header[3:]))
+		r.have, r.left = 0, r.size
+	}
+	n := min(r.left, len(data))
+	if r.left -= n; r.left > 0 {
+		return data[n:], false
+	}
+	r.whole++
+	return data[n:], true
+}
+
+// came takes bytes.
+func (r *recordCount) came(data []byte) {
+	for len(data) > 0 {
+		data, _ = r.next(data)
+	}
+}
+
+// intake reckons what crypto/tls keeps of the bytes of a handshake that has not been
+// answered: the messages of all whole records, in a buffer that doubles. The buffer
+// of the record that comes is counted where it is read to. The goroutine.
+type intake struct {
+	records recordCount
+	whole   int // bytes of all whole records
 }
 
 // came takes bytes of the connection, and returns how much more is kept for them.
 func (r *intake) came(data []byte) int64 {
 	before := doubled(r.whole)
 	for len(data) > 0 {
-		if r.left > 0 {
-			n := min(r.left, len(data))
-			if r.left, data = r.left-n, data[n:]; r.left == 0 {
-				r.whole += r.size
-			}
-			continue
-		}
-		n := copy(r.header[r.have:], data)
-		if r.have, data = r.have+n, data[n:]; r.have == len(r.header) {
-			r.size = int(binary.BigEndian.Uint16(r.header[3:]))
-			r.have, r.left = 0, r.size
+		var whole bool
+		if data, whole = r.records.next(data); whole {
+			r.whole += r.records.size
 		}
 	}
 	return doubled(r.whole) - before

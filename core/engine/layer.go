@@ -5,6 +5,7 @@ package engine
 import (
 	"io"
 	"slices"
+	"time"
 )
 
 // Layers
@@ -141,6 +142,10 @@ func (l Level) Write(data []byte) (int, error) {
 // Charge has the connection's turn pay for bytes beside those that were read: what
 // costs more than its bytes has a price (turn.go).
 func (l Level) Charge(bytes int) { l.link.wire.turn -= bytes }
+
+// Rest has nothing be read for a time, once Decode has returned: the peer has asked for
+// more than it may. Not during the handshake.
+func (l Level) Rest(time time.Duration) { l.link.wire.rest = time }
 
 // Source is what a layer seals: what the layer above has sealed, or the frames of the
 // connection's queue.

@@ -23,6 +23,7 @@ type tlsLayer struct {
 	below  Level
 	out    []byte // written by crypto/tls, and not yet taken by Seal
 	shaken bool   // the handshake is over: from here on writes wait in out
+	rekeys rekeys // of the peer
 	alert  uint8  // number of the alert in the clear that the last read of the handshake brought; 0: none
 }
 
@@ -55,6 +56,9 @@ func (t *tlsLayer) Decode(_ Level, buf []byte) (int, error) {
 	owed := len(t.out)
 	n, err := t.secure.Read(buf)
 	t.below.Charge(max(0, recordPrice-n))
+	if n > 0 {
+		t.rekeys.data(n)
+	}
 	if answers := len(t.out) - owed; answers > 0 {
 		leaves(int64(answers) * leftPerAnswer)
 	}
@@ -106,7 +110,15 @@ type tlsBelow tlsLayer
 
 // Read reads what is still encrypted.
 func (t *tlsBelow) Read(buf []byte) (int, error) {
+	if !t.shaken {
+		t.rekeys.shaking()
+	} else if err := (*tlsLayer)(t).payChanges(); err != nil {
+		return 0, err
+	} else if t.rekeys.some {
+		buf = buf[:min(len(buf), rekeyRead)]
+	}
 	n, err := t.below.Read(buf)
+	t.rekeys.records.came(buf[:n])
 	if !t.shaken && n > 0 {
 		t.alert = clearAlert(buf[:n])
 	}

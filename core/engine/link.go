@@ -34,6 +34,7 @@ type link struct {
 	err     error      // nothing more is read
 	ended   bool       // the end of the stream is sealed: nothing follows
 	paused  bool       // not read until the peer takes what it is owed
+	resting bool       // not read for a time, as the peer has asked for more than it may
 	counted int64      // bytes of memory that are counted for it
 	sent    uint64     // bytes ever given to the kernel, as they go over the wire
 }
@@ -81,7 +82,10 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		c.linkEnded(l.err)
 		return 0, false, false
 	}
-	if c.owesTooMuch() {
+	if c.owesTooMuch() || l.resting {
+		if c.hangup && !c.watched() { // it has ended its side, and that might never be read
+			c.watch(c.owner.CloseTimeout())
+		}
 		return 0, false, false
 	}
 	if c.hangup {
@@ -103,6 +107,7 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		l.wire.short = false
 		c.readAgain()
 	}
+	c.rest()
 	turnOver := l.wire.turn <= 0
 	if turnOver { // it may have taken long for its bytes
 		c.shard.rounds = pollEvery
@@ -129,9 +134,6 @@ func (c *Conn) owesTooMuch() bool {
 		return false
 	}
 	l.paused = true
-	if c.hangup && !c.watched() { // it has ended its side, and that would never be read
-		c.watch(c.owner.CloseTimeout())
-	}
 	return true
 }
 

@@ -257,6 +257,7 @@ func TestKeyUpdates(t *testing.T) {
 				So(beside(g, c, f), ShouldBeLessThanOrEqualTo, pollTurns*readTurn)
 
 				for i := 0; i < 3000 && !c.link.paused && (answer || i < 100); i++ { // the peer takes nothing from here on
+					g.paid(c)
 					g.step()
 					f.offer()
 					So(c.link.owes(), ShouldBeLessThanOrEqualTo, answersMax+each*(readTurn/recordPrice+17))
@@ -269,15 +270,18 @@ func TestKeyUpdates(t *testing.T) {
 				So(c.blocked, ShouldBeTrue)
 				So(c.link.paused, ShouldBeTrue)
 				So(c.Traffic().Memory, ShouldBeGreaterThanOrEqualTo, uint64(c.link.owes()))
+				g.paid(c)
 				had := unread(int(c.fd))
 				_ = g.sh.poll()
 				c.wantRead()
 				g.step()
 				So(unread(int(c.fd)), ShouldEqual, had) // nothing more is read
 				for swallow(fd) > 0 {
+					g.paid(c)
 					g.step()
 				}
 				for range 100 {
+					g.paid(c)
 					g.step()
 					swallow(fd)
 				}

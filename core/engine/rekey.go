@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"errors"
+	"time"
+)
+
+// Changes of keys
+//
+// A record of 27 bytes changes the keys of TLS, and may ask this side to do the same.
+// Each change is two hash computations and a key schedule, and leaves 3 KB of garbage.
+// Peers need one every few gigabytes, so a connection has some to begin with and earns
+// more with data and with time. Whoever makes more is not read until they are paid for.
+//
+// crypto/tls does not report changes, but it reads only when it has no whole record. At
+// that moment all records that have come are used up, and those that brought no data
+// are changes, or as useless.
+
+const (
+	// rekeyMost is how many changes a connection has in advance, at the most; a change
+	// is earned by rekeyWorth bytes of data, or by rekeyTime.
+	rekeyMost  = 64
+	rekeyWorth = 64 << 10
+	rekeyTime  = 100 * time.Millisecond
+
+	// leftPerChange is what a change leaves in Go's heap, in bytes, and leftPerAnswer
+	// what the answer does, for each of its bytes, which are 27.
+	leftPerChange = 3200
+	leftPerAnswer = 120
+
+	// rekeyRead is how many bytes are read at a time where the last ones brought changes.
+	rekeyRead = 2 << 10
+)
+
+// errRekeys ends a handshake above TLS whose peer changes keys all the time.
+var errRekeys = errors.New("too many changes of keys within a handshake")
+
+// rekeys counts changes of the peer's keys.
+type rekeys struct {
+	records recordCount
+	used    int           // whole records that are accounted for
+	spent   time.Duration // of rekeyMost * rekeyTime
+	earned  time.Time     // time was earned up to here
+	some    bool          // there were changes among the last records
+}
+
+// shaking accounts for records of the handshake.
+func (r *rekeys) shaking() { r.used = r.records.whole }
+
+// data accounts for a record with data, of which n bytes are there now.
+func (r *rekeys) data(n int) {
+	r.used++
+	r.spent = max(0, r.spent-time.Duration(n)*rekeyTime/rekeyWorth)
+}
+
+// changes returns how many changes there were since the last call, and accounts for
+// them. crypto/tls has used all whole records up.
+func (r *rekeys) changes() int {
+	n := r.records.whole - r.used
+	r.used = r.records.whole // data in parts was counted more than once
+	r.some = n > 0
+	return max(0, n)
+}
+
+// pay pays for changes, and returns how long it takes to earn what is missing.
+func (r *rekeys) pay(changes int) time.Duration {
+	const most = rekeyMost * rekeyTime
+	r.spent += time.Duration(changes) * rekeyTime
+	if r.spent <= most {
+		return 0
+	}
+	now := time.Now()
+	if !r.earned.IsZero() {
+		r.spent = max(0, r.spent-now.Sub(r.earned))
+	}
+	r.earned = now
+	return max(0, r.spent-most)
+}
+
+// payChanges has the connection pay for the changes that came. It returns an error when
+// nothing is to be read now.
+func (t *tlsLayer) payChanges() error {
+	changes := t.rekeys.changes()
+	if changes == 0 && t.rekeys.spent <= rekeyMost*rekeyTime {
+		return nil
+	}
+	leaves(int64(changes) * leftPerChange)
+	t.below.Charge(changes * recordPrice)
+	missing := t.rekeys.pay(changes)
+	switch {
+	case missing == 0:
+		return nil
+	case t.below.link.shaking != nil:
+		return errRekeys
+	}
+	t.below.Rest(missing)
+	return errAgain
+}
+
+// rest has the connection not read for as long as a layer asked for.
+func (c *Conn) rest() {
+	l := c.link
+	if l.wire.rest > 0 && !l.resting {
+		l.resting = true
+		c.shard.timers.after(l.wire.rest, func() {
+			l.resting = false
+			c.wantRead()
+		})
+	}
+	l.wire.rest = 0
+}
