@@ -21,7 +21,7 @@ import (
 const (
 	// rekeyMost is how many changes a connection has in advance, at the most; a change
 	// is earned by rekeyWorth bytes of data, or by rekeyTime.
-	rekeyMost  = 64
+	rekeyMost  = 16
 	rekeyWorth = 64 << 10
 	rekeyTime  = 100 * time.Millisecond
 

@@ -11,15 +11,8 @@ enum
     SLACK_KIB = 2 << 10
 };
 
-static inline long resident_kib (void)
-{
-    long pages = 0;
-    FILE *f = fopen ("/proc/self/statm", "re");
-    CHECK (f != NULL);
-    CHECK_EQ (fscanf (f, "%*d %ld", &pages), 1);
-    fclose (f);
-    return pages * (sysconf (_SC_PAGESIZE) / 1024);
-}
+/* Without the pages of files, which come and go by themselves. */
+static inline long resident_kib (void) { return (long) zt_rss_kb (); }
 
 static inline zlink_stream_stats_t stats_of (void *s)
 {
