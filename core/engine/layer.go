@@ -25,7 +25,8 @@ type Layer interface {
 	// be some. io.EOF is the end of the stream.
 	Decode(below Level, buf []byte) (int, error)
 	// Seal appends to dst what goes below: first what the layer has to say of its own,
-	// then the next part of what lies above. It appends nothing when there is nothing.
+	// then the next part of what lies above, of which it keeps nothing for later. It
+	// appends nothing when there is nothing.
 	Seal(dst []byte, above Source) []byte
 	// Close appends what tells the peer that nothing follows.
 	Close(dst []byte) []byte
@@ -133,10 +134,13 @@ func (l Level) Write(data []byte) (int, error) {
 	if l.at < 0 {
 		return l.link.shaking.Write(data)
 	}
-	given := data
-	sealed := l.link.layers[l.at].Seal(nil, Source{given: &given})
-	_, err := Level{l.link, l.at - 1}.Write(sealed)
-	return len(data), err
+	for given := data; len(given) > 0; {
+		sealed := l.link.layers[l.at].Seal(nil, Source{given: &given})
+		if _, err := (Level{l.link, l.at - 1}).Write(sealed); err != nil {
+			return len(data) - len(given), err
+		}
+	}
+	return len(data), nil
 }
 
 // Charge has the connection's turn pay for bytes beside those that were read: what

@@ -61,19 +61,19 @@ type Shard struct {
 	caughtUpSpare []*shm.Queues
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
-	gate       *gate              // of the handshakes
-	scratch    [layersMost][]byte // what layers seal, and below them what that became
-	slab       *shm.Slab          // being filled
-	slabPos    uint64             // next free byte of slab
-	parts      [64]sys.Vector     // of one gathered write, or read
-	compacted  int32              // connections when Compact was last called
-	warm       bool               // buffers were used, or connections came, since the last trim
-	rounds     int                // since the last look at the kernel
-	roundRead  int                // bytes read from the wire in this round, and prices
-	roundLeft  int                // bytes that may still be written in this round, prices included
-	calls      []func()           // taken out of the mail and not yet run
-	blocked    int                // connections that are blocked
-	accepted   time.Time          // when connections were last accepted
+	gate       *gate                  // of the handshakes
+	scratch    [layersMost + 1][]byte // what layers seal, and below them what that became
+	slab       *shm.Slab              // being filled
+	slabPos    uint64                 // next free byte of slab
+	parts      [64]sys.Vector         // of one gathered write, or read
+	compacted  int32                  // connections when Compact was last called
+	warm       bool                   // buffers were used, or connections came, since the last trim
+	rounds     int                    // since the last look at the kernel
+	roundRead  int                    // bytes read from the wire in this round, and prices
+	roundLeft  int                    // bytes that may still be written in this round, prices included
+	calls      []func()               // taken out of the mail and not yet run
+	blocked    int                    // connections that are blocked
+	accepted   time.Time              // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can drive.
 	handOver *shm.Queues
 

@@ -73,7 +73,7 @@ const DefaultHeaderMax = 16 << 10
 // Transport is how the connections of one listener or dialer carry bytes.
 type Transport struct {
 	Endpoint      endpoint.Endpoint
-	HandshakeTime time.Duration // of TLS and WebSocket together; 0: no limit
+	HandshakeTime time.Duration // of all layers together; 0: no limit
 	Heartbeat     Heartbeat     // of accepted WebSocket connections
 	HeaderMax     int           // longest head of HTTP in bytes; 0: DefaultHeaderMax
 
