@@ -111,8 +111,17 @@ go_tests_twice() {
     return "$rc"
 }
 
+# Each fuzz test for a few seconds, a minute in all; its seeds are run with the tests.
+go_fuzz() {
+    local file name
+    while IFS=: read -r file name; do
+        CGO_ENABLED=0 go test "./$(dirname "$file")" -run '^$' -fuzz "^${name#func }\$" -fuzztime 7s -fuzzminimizetime 1s
+    done < <(grep -roE --include='*_test.go' '^func Fuzz[A-Za-z]+' core | sort)
+}
+
 stages_go() {
     stage "go test" "Go tests, without a C compiler and with the race detector; layouts of Go and C" go_tests_twice
+    stage "go fuzz" "every fuzz test for seven seconds" go_fuzz
 }
 
 stages_c() {

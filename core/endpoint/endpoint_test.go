@@ -124,7 +124,8 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"tcp://1.2.3.4:5", "tcp://[::1]:*", "tcp://", "a://b:c", "tcp://x]:[:1"} {
+	for _, seed := range []string{"tcp://1.2.3.4:5", "tcp://[::1]:*", "tcp://", "a://b:c", "tcp://x]:[:1",
+		"ipc:///tmp/x", "ipc://@name", "ws://[::1%lo]:80/a?b", "wss://lo:443/", "tls://*:1", "tcp://a:1;b:2"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -135,8 +136,12 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if ep.Host == "" || !strings.HasPrefix(text, "tcp://") {
+		if !strings.HasPrefix(text, ep.Scheme.Name+"://") || (ep.Scheme.Address != File && ep.Host == "") {
 			t.Fatalf("%q was read as %+v", text, ep)
+		}
+		again, err := Parse(ep.String())
+		if err != nil || again.String() != ep.String() {
+			t.Fatalf("%q was read as %+v, and that as %+v, %v", text, ep, again, err)
 		}
 	})
 }
