@@ -21,8 +21,10 @@ const (
 	// computePerCPU is how many of them compute at once, for each processor.
 	computePerCPU = 4
 	// peerTime is how long a handshake may wait for its peer, in all, before it has
-	// to go when others wait for a place.
-	peerTime = time.Second
+	// to go when others wait for a place; less when they are many, but never less than
+	// leastPeerTime, in which an answer comes round the world.
+	peerTime      = time.Second
+	leastPeerTime = 300 * time.Millisecond
 	// sweepEvery is how often that is looked at while others wait.
 	sweepEvery = 200 * time.Millisecond
 )
@@ -195,16 +197,25 @@ func (g *gate) sweep() {
 	}
 }
 
+// patience is how long a handshake may wait for its peer while others wait for a place:
+// the shorter, the more there are, so that a queue of strangers who never go on does not
+// grow without end.
+func (g *gate) patience(waiting int) time.Duration {
+	return max(leastPeerTime, peerTime*time.Duration(g.most)/time.Duration(g.most+waiting))
+}
+
 // slowest returns up to n accepted handshakes that have waited too long for their
-// peers, the one first that has waited longest. mu is held.
+// peers while as many wait for a place, the one first that has waited longest. mu is
+// held.
 func (g *gate) slowest(n int) (first []*handshake) {
+	patience := g.patience(n)
 	type slow struct {
 		h      *handshake
 		waited time.Duration // of one look, as it goes on
 	}
 	var all []slow
 	for h := range g.begun {
-		if waited := h.conn.waited(); waited >= peerTime && !h.dialled() {
+		if waited := h.conn.waited(); waited >= patience && !h.dialled() {
 			all = append(all, slow{h, waited})
 		}
 	}

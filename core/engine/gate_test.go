@@ -209,6 +209,11 @@ func TestGate(t *testing.T) {
 			}
 			So(len(gate.begun), ShouldEqual, 4)
 		})
+		Convey("has the less patience with slow peers, the more others wait", func() {
+			So(gate.patience(0), ShouldEqual, peerTime)
+			So(gate.patience(4), ShouldEqual, peerTime/2)
+			So(gate.patience(1_000_000), ShouldEqual, leastPeerTime)
+		})
 		Convey("keeps refused ones that wait for their peer's end as long as nobody waits for a place", func() {
 			lingering := func() (c *fdConn, over func() bool) {
 				c = newFdConn(-1)
@@ -245,8 +250,11 @@ func TestGate(t *testing.T) {
 			}
 			So(gate.slowest(2), ShouldResemble, []*handshake{all[2], all[3]})
 			So(gate.slowest(9), ShouldResemble, []*handshake{all[2], all[3], all[1]})
+			all[1].conn.waitedNs.Store(int64(gate.patience(9)))
+			So(len(gate.slowest(9)), ShouldEqual, 3)
 			all[1].conn.waitedNs.Add(-1)
 			So(len(gate.slowest(9)), ShouldEqual, 2)
+			So(len(gate.slowest(8)), ShouldEqual, 2)
 		})
 	})
 }
