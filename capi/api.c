@@ -86,6 +86,13 @@ int zlink_has (const char *capability)
 
     if (!capability)
         return 0;
+#ifdef ZLINK_CHECK /* tests ask when they wait in vain */
+    if (strcmp (capability, "transitions") == 0) {
+        ZL_ENTER (0);
+        ZL_GO (print_transitions) ();
+        return 1;
+    }
+#endif
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         if (strcmp (capability, capabilities[i]) == 0)
             return 1;

@@ -12,7 +12,9 @@
 
 void zl_slab_release (zl_slab *slab, int32_t refs)
 {
-    if (atomic_fetch_sub (&slab->refs, refs) != refs)
+    int32_t had = atomic_fetch_sub (&slab->refs, refs);
+    ZL_CHECK (had >= refs, "a slab is released no more often than it is retained");
+    if (had != refs)
         return;
     if (slab->class_ == ZL_CLASS_DEDICATED) {
         munmap (slab, slab->size);
@@ -84,11 +86,13 @@ void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
 {
     zl_session *s = r->run_head.session;
     if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
+        ZL_CHECK (atomic_load (&k->rx_events) > 0, "no more events are taken than were pushed");
         atomic_fetch_sub (&k->rx_events, 1);
         if (r->run_head.kind != ZL_RUN_DISCONNECTED)
             return;
         if (answerable (r))
             ZL_GO (event_taken) ((uintptr_t) handle, s);
+        ZL_CHECK (atomic_load (&s->refs) > 0, "a session is released no more often than it is retained");
         if (atomic_fetch_sub (&s->refs, 1) == 1)
             ZL_GO (free_session) (s);
         return;
@@ -98,6 +102,7 @@ void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
     int64_t size = (int64_t) r->size;
     int32_t queued = atomic_fetch_sub (&s->rx_queued, msgs) - msgs;
     int64_t waiting = atomic_fetch_sub (&k->rx_waiting, size) - size;
+    ZL_CHECK (queued >= 0 && waiting >= 0, "no more is taken than was pushed");
     bool stalled =
       (atomic_load (&s->rx_stalled) && queued <= s->rx_low)
       || (atomic_load (&k->rx_throttled) && waiting < (int64_t) k->rx_low);

@@ -16,7 +16,9 @@
 
 static void content_release (content *c)
 {
-    if (atomic_fetch_sub (&c->refs, 1) != 1)
+    int32_t had = atomic_fetch_sub (&c->refs, 1);
+    ZL_CHECK (had > 0, "a content is released no more often than it is retained");
+    if (had != 1)
         return;
     if (c->ffn)
         c->ffn (c->data, c->hint);

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "check.h"
 #include "internal.h"
 #include "_cgo_export.h"
 
@@ -93,6 +94,8 @@ static inline bool inbox_empty (zl_inbox *inbox)
 static inline bool push_dirty (zl_session *s)
 {
     zl_inbox *inbox = &s->shard->dirty;
+    ZL_CHECK_LOCKED (s);
+    ZL_CHECK (s->tx_dirty & ZL_DIRTY_LISTED, "a session on the list is marked so");
     void *old = atomic_load_explicit (&inbox->head, memory_order_relaxed);
     bool asleep;
     do {
@@ -112,6 +115,7 @@ static inline zl_run *next_of (zl_run *r)
 static inline bool next_run (zl_queues *k)
 {
     zl_run *r = k->rx_list;
+    ZL_CHECK (!k->rx_run, "a run is read to its end before the next one");
     if (!r) {
         if (inbox_empty (&k->rx_inbox))
             return false;
@@ -196,6 +200,8 @@ static inline void *pool_pop (zl_pool *pool)
 
 static inline void pool_push (zl_pool *pool, void *block)
 {
+    ZL_CHECK (((uintptr_t) block & ~ZL_ADDR_MASK) == 0,
+              "a block of a pool lies where its head can tell");
     POISON (pool, block);
     uint64_t head = atomic_load (&pool->head);
     do
@@ -210,6 +216,7 @@ static inline void pool_push (zl_pool *pool, void *block)
 /* Queues.EndRun: takes the run that was read away from the receiver. */
 static inline void end_run (zl_queues *k)
 {
+    ZL_CHECK (k->rx_run, "a run that ends was being read");
     k->rx_run = NULL;
     if (!k->rx_list)
         atomic_store_explicit (&k->rx_hand, 0, memory_order_relaxed);
@@ -221,6 +228,7 @@ static inline uint8_t *next_body (uint8_t **pos, uint64_t *left, size_t *size)
 {
     uint8_t *body = *pos + 4;
     *size = load_be32 (*pos);
+    ZL_CHECK (4 + *size <= *left, "a frame ends within its run");
     *pos = body + *size;
     *left -= 4 + *size;
     return body;
@@ -264,6 +272,7 @@ static inline void lock_session (zl_session *s)
  * one after it has counted itself. The compiler must keep the order. */
 static inline void unlock_session (zl_session *s)
 {
+    ZL_CHECK_LOCKED (s);
     atomic_store_explicit (&s->tx_lock, 0, memory_order_release);
     atomic_signal_fence (memory_order_seq_cst);
     if (ZL_UNLIKELY (
@@ -336,12 +345,17 @@ static inline bool put_message (zl_session *s, const void *buf, size_t len)
     c->msgs++;
     atomic_store_explicit (&s->tx_queued, queued + 1, memory_order_relaxed);
     s->tx_bytes += 4 + len;
+    ZL_CHECK_LOCKED (s);
+    ZL_CHECK (c->end <= c->cap, "a chunk ends within its block");
     return true;
 }
 
 /* Session.owe: has the shard flush what was put; TxLock is held. */
 static inline void owe_flush (zl_session *s)
 {
+    ZL_CHECK_LOCKED (s);
+    ZL_CHECK (s->tx_head && s->tx_state == ZL_TX_OPEN,
+              "what is owed to the shard is there, and of an open session");
     if (s->tx_dirty)
         return;
     s->tx_dirty = ZL_DIRTY_LISTED;

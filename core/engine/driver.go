@@ -4,6 +4,7 @@ package engine
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
@@ -65,12 +66,18 @@ func (sh *Shard) mustDrive() {
 	}
 }
 
+// note keeps a transition, in builds that check.
+func (sh *Shard) note(what check.Transition) { check.Note(unsafe.Pointer(sh.Shared), what) }
+
 // leaveRole gives the role back.
 func (sh *Shard) leaveRole() {
 	sh.mustDrive()
 	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0 || sh.unwritten.len() > 0
 	if owing != sh.owing.Load() {
 		sh.owing.Store(owing)
+	}
+	if check.On {
+		sh.note(check.RoleFree)
 	}
 	sh.Shared.Driver.Store(shm.DriverNone)
 	if owing {
@@ -82,6 +89,9 @@ func (sh *Shard) leaveRole() {
 // whether nobody drives. When that is a flusher, the flusher will summon the
 // shard's thread. Any thread.
 func (sh *Shard) Want() (idle bool) {
+	if check.On {
+		sh.note(check.Wanted)
+	}
 	sh.thread.wanted.Store(true)
 	return sh.idle()
 }
@@ -97,6 +107,9 @@ func (sh *Shard) callerDrives() bool {
 func (sh *Shard) TryDrive() bool {
 	if !sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverCaller) {
 		return false
+	}
+	if check.On {
+		sh.note(check.CallerDrives)
 	}
 	sh.thread.drives.Add(1)
 	sh.thread.wanted.Store(false)
@@ -163,6 +176,9 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 // is the shard's thread's.
 func (sh *Shard) TryFlush(look bool) {
 	for rounds := 1; sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverFlusher); rounds++ {
+		if check.On {
+			sh.note(check.FlusherDrives)
+		}
 		sh.flushDirty()
 		if sh.hasMail.Load() {
 			sh.runMail()
@@ -189,6 +205,9 @@ func (sh *Shard) TryFlush(look bool) {
 // Summon has the shard's thread take the role without waiting for a tick. Any
 // thread.
 func (sh *Shard) Summon() {
+	if check.On {
+		sh.note(check.Summoned)
+	}
 	sh.thread.summoned.Store(true)
 	sh.thread.waiter.Signal()
 }

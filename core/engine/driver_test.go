@@ -4,6 +4,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	. "github.com/smartystreets/goconvey/convey"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 )
@@ -43,6 +45,7 @@ func received(t *testing.T, done chan struct{}, what string) {
 	select {
 	case <-done:
 	case <-time.After(patience):
+		check.PrintTransitions(os.Stderr)
 		t.Fatal("not in time: " + what)
 	}
 }

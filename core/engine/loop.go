@@ -71,7 +71,13 @@ func (sh *Shard) sleep(until *shm.Queues, deadline time.Time) error {
 	if sh.warm {
 		before = time.Now()
 	}
+	if check.On {
+		sh.note(check.FallsAsleep)
+	}
 	n, err := sh.wait(timeoutMs)
+	if check.On {
+		sh.note(check.WakesUp)
+	}
 	if n == 0 && sh.warm && time.Since(before) >= idleTrim {
 		sh.trim()
 	}

@@ -125,6 +125,9 @@ func (sh *Shard) caughtUp(k *shm.Queues) {
 
 // Resume lets the shard read on for a receiver that caught up. Any thread.
 func (sh *Shard) Resume(k *shm.Queues) {
+	if check.On {
+		sh.note(check.Resumed)
+	}
 	sh.caughtUp(k)
 	sh.wakeSleeper()
 }

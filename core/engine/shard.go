@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
@@ -147,6 +148,9 @@ func (sh *Shard) Post(call func()) {
 		return
 	}
 	sh.mail.calls = append(sh.mail.calls, call)
+	if check.On {
+		sh.note(check.Posted)
+	}
 	sh.hasMail.Store(true)
 	sh.wakeSleeper()
 	if sh.idle() { // else the driver looks, at the latest when it gives the role up
@@ -157,10 +161,18 @@ func (sh *Shard) Post(call func()) {
 // wakeSleeper makes a sleeping driver look at its lists again. Any thread.
 func (sh *Shard) wakeSleeper() {
 	if sh.Shared.Dirty.Rouse() {
+		if check.On {
+			sh.note(check.Roused)
+		}
 		sh.poller.Wake()
 	}
 }
 
 // Wake ends the driver's sleep. For the pusher that found the shard asleep,
 // and for one who changed what the driver waits for.
-func (sh *Shard) Wake() { sh.poller.Wake() }
+func (sh *Shard) Wake() {
+	if check.On {
+		sh.note(check.Woken)
+	}
+	sh.poller.Wake()
+}

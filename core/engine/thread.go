@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 	"github.com/zlink/zlink/core/wait"
@@ -48,6 +49,9 @@ func (sh *Shard) runThread(config ThreadConfig) {
 	config.apply()
 	for !sh.stopping.Load() {
 		if sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverThread) {
+			if check.On {
+				sh.note(check.ThreadDrives)
+			}
 			sh.handOver = nil
 			sh.thread.wanted.Store(false)
 			for !sh.stopping.Load() && sh.handOver == nil {
@@ -57,6 +61,9 @@ func (sh *Shard) runThread(config ThreadConfig) {
 				}
 			}
 			to := sh.handOver
+			if check.On && to != nil {
+				sh.note(check.HandedOver)
+			}
 			sh.leaveRole()
 			if to != nil && to.RxInbox.Asleep() {
 				continue // it was back before it could have the role
@@ -71,6 +78,9 @@ func (sh *Shard) runThread(config ThreadConfig) {
 
 // watch returns when nobody has driven the shard for a tick.
 func (sh *Shard) watch() {
+	if check.On {
+		sh.note(check.Watches)
+	}
 	t := &sh.thread
 	defer t.patient.Store(false)
 	drives, tick := t.drives.Load(), watchTick
@@ -119,6 +129,9 @@ func (sh *Shard) endPatience() {
 
 // rest sleeps as long as the caller that drives does.
 func (sh *Shard) rest(drives uint64) {
+	if check.On {
+		sh.note(check.Rests)
+	}
 	t := &sh.thread
 	t.resting.Store(true)
 	for sh.callerDrives() && t.drives.Load() == drives && !sh.stopping.Load() {

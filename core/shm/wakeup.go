@@ -32,4 +32,9 @@ func FreeWakeup(w *Wakeup) {
 
 // Wake ends the sleep of the shard's driver. The caller must know that the shard is not
 // stopped.
-func (w *Wakeup) Wake() { sys.SetEvent(int(w.WakeFd)) }
+func (w *Wakeup) Wake() {
+	if check.On {
+		check.Note(unsafe.Pointer(w), check.Woken)
+	}
+	sys.SetEvent(int(w.WakeFd))
+}

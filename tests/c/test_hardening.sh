@@ -33,6 +33,12 @@ if [ -n "${SANITIZED-}" ]; then
 else
     has fortified-functions "$needed" '__[a-z]+_chk@'
 fi
+# Assertions are for builds that test (core/check).
+if [ -n "${SANITIZED-}" ]; then
+    has assertions "$(strings "$library")" 'this does not hold'
+else
+    hasnt assertions "$(strings "$library")" 'this does not hold'
+fi
 has read-only-relocations "$segments" 'GNU_RELRO'
 has bound-at-loading "$dynamic" 'FLAGS.*NOW'
 has no-executable-stack "$segments" 'GNU_STACK.* RW +0x'

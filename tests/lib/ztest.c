@@ -28,6 +28,8 @@ static void *watchdog (void *arg)
             fprintf (stderr, "%s: not done after %d s%s%s\n", watched_case,
                      CASE_LIMIT_MS / 1000, condition ? ", waiting for " : "",
                      condition ? condition : "");
+            alarm (10); /* what prints them may hang as well */
+            zlink_has ("transitions");
             abort ();
         }
         pthread_mutex_unlock (&watch_mutex);

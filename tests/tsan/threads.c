@@ -7,10 +7,14 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "internal.h"
 #include "shard.h"
 #include "zlink.h"
 
@@ -269,10 +273,27 @@ static void refuse_foreign_session (void)
     zlink_msg_close (&msg);
 }
 
+/* ZL_CHECK ends the process: here a child, which releases a slab that nobody has. */
+static void check_aborts (void)
+{
+    int status = 0;
+    pid_t child = fork ();
+    if (child == 0) {
+        zl_slab nobodys = {.refs = 0};
+        fclose (stderr); /* what it says is no finding */
+        zl_slab_release (&nobodys, 1);
+        _exit (EXIT_SUCCESS);
+    }
+    require (child > 0 && waitpid (child, &status, 0) == child, "no child");
+    require (WIFSIGNALED (status) && WTERMSIG (status) == SIGABRT,
+             "a slab was released more often than it was retained, and nothing said so");
+}
+
 int main (void)
 {
     uint32_t names[SENDERS];
     pthread_t senders[SENDERS], again, compat_sender, compat_receiver;
+    check_aborts ();
     pools_under_load ();
     shard_begin ();
     refuse_foreign_session ();

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
 )
@@ -41,6 +43,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
+			check.PrintTransitions(os.Stderr)
 			t.Fatalf("waited %v in vain: %s", patience, what)
 		}
 	}
@@ -57,6 +60,7 @@ func within(t testing.TB, limit time.Duration, what string, call func()) {
 	select {
 	case <-done:
 	case <-time.After(limit):
+		check.PrintTransitions(os.Stderr)
 		stacks := make([]byte, 1<<20)
 		t.Fatalf("still not over after %v: %s\n%s", limit, what, stacks[:runtime.Stack(stacks, true)])
 	}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//go:build asan || zlink_check
+
+package main
+
+import "C"
+
+import (
+	"os"
+
+	"github.com/zlink/zlink/core/check"
+)
+
+// zgo_print_transitions is for the watchdog of tests in C.
+//
+//export zgo_print_transitions
+func zgo_print_transitions() { check.PrintTransitions(os.Stderr) }
