@@ -15,8 +15,8 @@ var (
 	// sourceFile is a file of this project as a comment names it, with or without a folder.
 	sourceFile   = regexp.MustCompile(`(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.(?:go|c|h|cs|pml|cmake|md|sh)\b`)
 	commentStart = regexp.MustCompile(`^\s*(?://|/?\*|#[^a-z])|//\s`)
-	// notOurs are headers of the system, what a build makes, and the ending of some files.
-	notOurs = regexp.MustCompile(`^(?:linux|sys|netinet)/|^names\.h$|^_linux\.go$`)
+	// notOurs are headers of the system, what a build makes, and endings of names.
+	notOurs = regexp.MustCompile(`^(?:linux|sys|netinet)/|^names\.h$|^_\w+\.go$`)
 )
 
 // TestCommentsNameFiles: a file that a comment names is there. One without a folder may
