@@ -14,8 +14,8 @@
                       && sizeof (((type *) 0)->field) == size,                           \
                     #type "." #field)
 
-/* CloseReasonMax is the longest reason of a Close frame in bytes: a control frame has
- * 125, and the code takes two of them. */
+/* CloseReasonMax is the longest reason of a Close frame in bytes: a control frame
+ * holds 125 bytes, and the code takes two of them. */
 enum
 {
     ZL_CLOSE_REASON_MAX = 125 - 2,

@@ -9,10 +9,10 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// Address is one end of a connection: of IP, or with a Path of the local system.
+// Address is one end of a connection: an IP address, or a Path of the local system.
 type Address = sys.Address
 
-// ipOf returns an address as a shm.Session holds it.
+// ipOf returns an address in the form that a shm.Session holds.
 func ipOf(a Address) (ip [16]byte, kind uint8, port uint16, zone uint32) {
 	addr := a.Addr()
 	switch {
@@ -26,7 +26,7 @@ func ipOf(a Address) (ip [16]byte, kind uint8, port uint16, zone uint32) {
 	return ip, shm.IPNone, 0, 0
 }
 
-// addressOfIP is the address that ipOf returned the parts of.
+// addressOfIP is the inverse of ipOf.
 func addressOfIP(ip [16]byte, kind uint8, port uint16, zone uint32) Address {
 	switch kind {
 	case shm.IP4:

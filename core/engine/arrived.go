@@ -8,7 +8,7 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// discard reads what the peer of a connection that ends still sends, and drops it.
+// discard reads and drops what the peer of an ending connection still sends.
 func (c *Conn) discard() {
 	buf := c.shard.space(0)
 	if buf == nil {
@@ -21,7 +21,7 @@ func (c *Conn) discard() {
 	}
 }
 
-// written is called when a finishing connection has nothing left to write.
+// written follows when a finishing connection has nothing left to write.
 func (c *Conn) written() {
 	if c.arrived() {
 		c.dropUnread()
@@ -34,7 +34,7 @@ func (c *Conn) written() {
 	}
 }
 
-// checkArrived closes a connection that ends once the peer has everything.
+// checkArrived closes an ending connection once the peer has everything.
 func (c *Conn) checkArrived() {
 	if c.fd >= 0 && c.shut() && c.arrived() {
 		c.dropUnread()
@@ -42,8 +42,8 @@ func (c *Conn) checkArrived() {
 	}
 }
 
-// dropUnread reads what has come and nobody wants, as far as one turn goes: a
-// descriptor that is closed without that resets the connection.
+// dropUnread reads and drops unwanted input, within one turn. Closing a descriptor with
+// unread input would reset the connection.
 func (c *Conn) dropUnread() {
 	buf := c.shard.space(0)
 	for i := 0; i < unreadReads && buf != nil; i++ {
@@ -54,8 +54,8 @@ func (c *Conn) dropUnread() {
 	}
 }
 
-// arrived reports whether the peer's system has everything that was written, and, of
-// WebSocket, its Close frame has come, or the end was read without one.
+// arrived reports whether the peer's system has everything that was written. For WebSocket,
+// the peer's Close frame must have come as well, or the end of the stream without one.
 func (c *Conn) arrived() bool {
 	if m := c.manners(); m != nil && !(c.hangup && c.link.err != nil) {
 		if _, _, closed := m.heard(); !closed {
@@ -65,7 +65,7 @@ func (c *Conn) arrived() bool {
 	return c.underWay() == 0
 }
 
-// look sees whether the peer has taken something since the last look.
+// look checks whether the peer has taken something since the last look.
 func (c *Conn) look() {
 	c.end.next = nil
 	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused && !c.link.resting {
@@ -96,15 +96,15 @@ func (c *Conn) stalled() {
 	switch {
 	case !c.finishing:
 		c.Abort(ReasonTransport)
-	case c.shut() && c.underWay() == 0: // it has only to say goodbye
+	case c.shut() && c.underWay() == 0: // only its goodbye is missing
 		c.close()
 	default:
 		c.reset()
 	}
 }
 
-// taken counts the bytes, as they go over the wire, that left the kernel. Of a
-// local connection it is only good to see whether there were any.
+// taken counts the bytes on the wire that have left the kernel. For a local connection the
+// number only shows whether there were any.
 func (c *Conn) taken() int64 {
 	wire := c.moved.Load()
 	if c.link != nil {
@@ -113,9 +113,9 @@ func (c *Conn) taken() int64 {
 	return int64(wire) - int64(c.underWay())
 }
 
-// underWay returns how many bytes that the kernel has, as they go over the wire,
-// the peer's system has not acknowledged; of a local connection, the memory that
-// holds what the peer has not read.
+// underWay returns how many of the kernel's bytes the peer's system has not acknowledged,
+// counted on the wire. For a local connection it returns the memory that holds what the
+// peer has not read.
 func (c *Conn) underWay() int {
 	n, _ := sys.Unsent(int(c.fd))
 	if c.shut() && n > 0 && c.network.acknowledges {
@@ -124,10 +124,10 @@ func (c *Conn) underWay() int {
 	return n
 }
 
-// unacknowledged returns how many bytes of the stream that were taken off the
-// flush queue the peer's system may not have. Behind a link it may be fewer, by
-// the bytes that the link adds. What the kernel has of a local connection is the
-// peer's, whatever happens to this end.
+// unacknowledged returns how many bytes of the stream have left the flush queue without,
+// perhaps, reaching the peer's system. Behind a link the number may be too high by the
+// bytes that the link adds. On a local connection the peer owns what the kernel has,
+// whatever happens to this end.
 func (c *Conn) unacknowledged() uint64 {
 	n := 0
 	if c.network.acknowledges {
@@ -139,9 +139,8 @@ func (c *Conn) unacknowledged() uint64 {
 	return uint64(n)
 }
 
-// abandon counts the messages that were accepted from senders and, as far as is
-// known, did not arrive whole at the peer's system: once, when it is certain that
-// no more will.
+// abandon counts the accepted messages that did not, as far as is known, arrive completely
+// at the peer's system. It counts once, when no more can arrive.
 func (c *Conn) abandon() uint64 {
 	if c.end != nil && c.end.counted {
 		return c.end.abandoned
@@ -162,7 +161,7 @@ func (c *Conn) abandon() uint64 {
 	return lost
 }
 
-// Abandoned is how many accepted messages did not arrive. The owner's Forget.
+// Abandoned returns how many accepted messages did not arrive. For the owner's Forget.
 func (c *Conn) Abandoned() uint64 {
 	if c.end == nil {
 		return 0

@@ -10,11 +10,11 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// bigFrame collects one frame that is too long for the stash in a slab of its
-// own: the place of its run's header, then the frame.
-type bigFrame struct{ slab *shm.Slab } // nil: there is none
+// bigFrame collects a frame that is too long for the stash. Its slab first has room for
+// the header of the frame's run, then holds the frame.
+type bigFrame struct{ slab *shm.Slab } // nil: no such frame
 
-// start takes a slab for a frame of need bytes whose first ones are rest.
+// start takes a slab for a frame of need bytes that begins with rest.
 func (b *bigFrame) start(rest []byte, need uint64) bool {
 	room := shm.HeaderSize + need
 	if room > shm.BigSlabSize-shm.HeaderSize {
@@ -28,8 +28,8 @@ func (b *bigFrame) start(rest []byte, need uint64) bool {
 	return true
 }
 
-// space returns the part of the slab that the frame still needs, growing it
-// when it is full; nil when there is no memory.
+// space returns the part of the slab that the frame still needs. It grows a full slab, and
+// returns nil when there is no memory.
 func (b *bigFrame) space() []byte {
 	end := shm.HeaderSize + b.slab.Need
 	if size := uint64(len(b.slab.Bytes())); size < end && shm.HeaderSize+b.slab.Have == size {
@@ -43,7 +43,7 @@ func (b *bigFrame) space() []byte {
 	return bytes[shm.HeaderSize+b.slab.Have : min(end, uint64(len(bytes)))]
 }
 
-// size is the memory of what has come: pages that nothing was written to take none.
+// size returns the memory of the received part: pages not yet written to take none.
 func (b *bigFrame) size() int64 {
 	if b.slab == nil {
 		return 0
@@ -59,7 +59,7 @@ func (c *Conn) dropBig() {
 	}
 }
 
-// receiveBig reads on with a long frame, and, in the same system call as its end,
+// receiveBig continues to read a long frame. The system call that reads its end also reads
 // what follows it.
 func (c *Conn) receiveBig(room int) {
 	before := c.big.size()
@@ -112,7 +112,7 @@ func (c *Conn) receiveBig(room int) {
 	}
 }
 
-// pushBig hands on the complete long frame and then what came behind it.
+// pushBig passes on the complete long frame, and then the bytes behind it.
 func (c *Conn) pushBig(buf []byte, behind, room int) bool {
 	slab := c.big.slab
 	size := int(slab.Need)

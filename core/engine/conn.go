@@ -11,46 +11,46 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// Conn is one connection. Driver only, except Shared. There are many, so it
-// is kept small: 160 bytes.
+// Conn is one connection. Driver only, except Shared. A process may have very many, so a
+// Conn is kept small: 160 bytes.
 type Conn struct {
 	*origin
 	Shared *shm.Session
 	shard  *Shard
-	link   *link // between descriptor and frames; nil: nothing
+	link   *link // layers between descriptor and frames; nil: none
 
-	Received      atomic.Uint64 // messages that arrived whole; any thread
+	Received      atomic.Uint64 // messages that arrived completely; any thread
 	ReceivedBytes atomic.Uint64 // of those, length fields included; any thread
-	sent          atomic.Uint64 // messages taken from the main queue, modulo 2^32 TxQueued at that time
-	moved         atomic.Uint64 // bytes ever given to the kernel
+	sent          atomic.Uint64 // messages taken from the main queue, comparable with TxQueued modulo 2^32
+	moved         atomic.Uint64 // bytes ever passed to the kernel
 	sinceMs       int64         // since 1970
 	Index         int32         // the owner's
 	fd            int32         // -1: closed
-	parkedAt      int32         // its place on the socket's list, while it is parked
+	parkedAt      int32         // its position in the socket's list while it is parked
 
 	// Receiving.
-	stash *shm.Chunk // bytes received and not yet handed on
+	stash *shm.Chunk // bytes received and not yet passed on
 	big   bigFrame
 
 	// Sending.
 	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
-	ledger               *ledger    // of what was written; nil: nothing
+	ledger               *ledger    // of the written messages; nil: none
 
 	end *ending // nil: not begun
 
-	Oversize  bool // it is cut for a message above MaxMsgSize; before Detach
+	Oversize  bool // a message above MaxMsgSize cut it; set before Detach
 	pending   bool // on the shard's ready list
 	parked    bool // waits for the receiver; parking.go
-	hangup    bool // the kernel reported the end: read until it shows
-	failed    bool // the kernel reported an error, or that nobody is there; after the peer's end a read does not tell it
-	backlog   bool // stash holds whole frames that RCVHWM keeps back
+	hangup    bool // the kernel reported the end: keep reading until it shows
+	failed    bool // the kernel reported an error or a gone peer; after the peer's end a read does not show it
+	backlog   bool // stash holds whole frames that RCVHWM holds back
 	blocked   bool // the kernel takes no more until it reports Writable
-	unwritten bool // on the shard's list of connections whose turn to write ended early
+	unwritten bool // on the shard's list of connections whose turn to write ended too early
 	broken    bool // the kernel takes nothing any more
 	detached  bool // senders no longer find it; stored by the owner's Detach
 	announced bool // the disconnect event is pushed
 	finishing bool // close when everything is written; what comes is dropped
-	ordered   bool // the application had it closed without waiting for the peer
+	ordered   bool // the application closed it without waiting for the peer
 	reason    Reason
 }
 
@@ -59,12 +59,12 @@ func (c *Conn) Remote() string {
 	return c.transport.remoteText(addressOfIP(c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone))
 }
 
-// Since is when the connection came up.
+// Since returns when the connection came up.
 func (c *Conn) Since() time.Time { return time.UnixMilli(c.sinceMs) }
 
-// adopt makes a Conn of an arrival, whose descriptor it then owns, and
-// announces it. nil: refused, and the descriptor is closed. With a link the
-// handshakes of its layers have been made. The caller has counted it in sh.conns.
+// adopt turns an arrival into a Conn, which then owns the descriptor, and announces it. If
+// the Conn is refused, adopt closes the descriptor and returns nil. The handshakes of a
+// link's layers are over. The caller has counted the connection in sh.conns.
 func (sh *Shard) adopt(a arrival, l *link) *Conn {
 	c := sh.newConn(a, l.worth())
 	if c == nil {
@@ -73,7 +73,7 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 	}
 	sh.warm = true
 	c.startHeartbeat()
-	c.Shared.Retain() // until the receiver has read the disconnect event
+	c.Shared.Retain() // released when the receiver has read the disconnect event
 	if c.owner.Observed() {
 		if !a.announced {
 			c.observe(a.cameUp(), uint64(a.fd))
@@ -87,8 +87,8 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 	return c
 }
 
-// newConn registers a descriptor and attaches its Conn to the owner; nil:
-// that failed, and the descriptor is closed.
+// newConn registers a descriptor and attaches its Conn to the owner. If that fails, it
+// closes the descriptor and returns nil.
 func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	c := &Conn{origin: a.origin, fd: int32(a.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
 	c.Shared = shm.NewSession(a.queues, sh.Shared)
@@ -117,7 +117,7 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	return c
 }
 
-// observe tells the owner of an event of this connection.
+// observe reports an event of this connection to the owner.
 func (c *Conn) observe(kind EventKind, value uint64) { c.observeDetail(kind, value, "") }
 
 func (c *Conn) observeDetail(kind EventKind, value uint64, detail string) {
@@ -125,9 +125,9 @@ func (c *Conn) observeDetail(kind EventKind, value uint64, detail string) {
 		Local: c.transport.localText(int(c.fd)), Remote: c.Remote(), Detail: detail})
 }
 
-// observeEnd tells of the end, and what TLS or WebSocket objected to, or a peer of
-// WebSocket said. In TLS 1.3 a server that refuses its client's certificate says so when
-// the client's handshake is over.
+// observeEnd reports the end, together with what TLS or WebSocket objected to or what a
+// WebSocket peer said. In TLS 1.3 a client's handshake is over before the server can
+// refuse the client's certificate.
 func (c *Conn) observeEnd() {
 	why := c.farewellText()
 	if c.reason == ReasonTransport && c.link != nil && c.link.err != nil {
@@ -136,7 +136,7 @@ func (c *Conn) observeEnd() {
 	c.observeDetail(EventDisconnected, uint64(c.reason), why)
 }
 
-// ready reacts to the kernel's report.
+// ready reacts to a report of the kernel.
 func (c *Conn) ready(what sys.Readiness) {
 	if what&(sys.Ended|sys.Gone|sys.Failed) != 0 {
 		c.hangup = true
@@ -167,7 +167,7 @@ func (c *Conn) wantRead() {
 	}
 }
 
-// push hands a run to the socket and wakes its receiver if that sleeps.
+// push passes a run to the socket and wakes the socket's receiver if it sleeps.
 func (c *Conn) push(r *shm.Run) {
 	switch c.queues.PushRun(r) {
 	case shm.Refused:
@@ -179,13 +179,13 @@ func (c *Conn) push(r *shm.Run) {
 	}
 }
 
-// pushEvent hands an event to the socket.
+// pushEvent passes an event to the socket.
 func (c *Conn) pushEvent(e *shm.RunHead) {
 	c.queues.RxEvents.Add(1)
 	c.push(e.Run())
 }
 
-// dropRun releases a run that a closed socket does not take.
+// dropRun releases a run that a closed socket refused.
 func (c *Conn) dropRun(r *shm.Run) {
 	if r.Kind != shm.RunData {
 		events := c.queues.RxEvents.Add(-1)
@@ -205,24 +205,24 @@ func (c *Conn) dropRun(r *shm.Run) {
 	}
 }
 
-// Detached notes that senders no longer find the connection. The owner's Detach.
+// Detached records that senders no longer find the connection. The owner's Detach calls it.
 func (c *Conn) Detached() { c.detached = true }
 
 // Dialled reports whether this side made the connection.
 func (c *Conn) Dialled() bool { return c.dialer != nil }
 
-// Dialer returns what made the connection; nil: it was accepted.
+// Dialer returns the dialer that made the connection, or nil if it was accepted.
 func (c *Conn) Dialer() *Dialer { return c.dialer }
 
-// Last reports whether this side made the connection and makes no other in its
-// place. Driver only.
+// Last reports whether this side made the connection and will not replace it. Driver
+// only.
 func (c *Conn) Last() bool { return c.dialer != nil && c.dialer.once() }
 
-// Connected reports whether senders find the connection. Under the lock that the
-// owner holds in Attach and Detach.
+// Connected reports whether senders find the connection. The caller holds the lock that
+// the owner holds in Attach and Detach.
 func (c *Conn) Connected() bool { return !c.detached }
 
-// detach hides the connection from senders and takes over what they queued.
+// detach hides the connection from senders and takes their queued messages over.
 func (c *Conn) detach(reason Reason) {
 	if c.detached {
 		return
@@ -241,8 +241,8 @@ func (c *Conn) detach(reason Reason) {
 	c.owner.WakeSenders()
 }
 
-// close ends the connection for good. The event is the last that the application
-// sees of it: from then on nothing counts it any more.
+// close ends the connection for good. The disconnect event is the last that the
+// application sees of it. From then on the connection counts nowhere.
 func (c *Conn) close() {
 	if c.fd < 0 {
 		return

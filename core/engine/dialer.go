@@ -13,49 +13,49 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// Redial says when a lost or refused connection is tried again.
+// Redial says when a lost or refused connection is dialled again.
 type Redial struct {
-	First time.Duration // before the second try; negative: never try again
-	Max   time.Duration // the pause doubles up to this when it is larger
+	First time.Duration // pause before the second try; negative: never try again
+	Max   time.Duration // if larger than First, the pause doubles up to this
 
-	ConnectTimeout time.Duration // of one try; 0: the system's
+	ConnectTimeout time.Duration // of one try; 0: the system's limit
 }
 
-// Dialer keeps one connection to an endpoint: it dials, and dials again when
-// the connection is refused or lost. Driver only, except Start and Close.
+// Dialer keeps one connection to an endpoint. It dials, and dials again when the connection
+// is refused or lost. Driver only, except Start and Close.
 type Dialer struct {
 	origin
 	target endpoint.Endpoint // the transport's
-	known  []Address         // where target is, if that is not to be found out
+	known  []Address         // addresses of target; nil: each try looks them up
 	shard  *Shard
 	tcp    TCPOptions
 	redial Redial
-	alias  []byte // name of the first peer; used once, and kept until there is one
+	alias  []byte // name of the first peer; used once, and kept until that peer is there
 	Index  int32  // the owner's
 
-	last      Address    // where the last attempt that ended went to; none: the name was not found
-	untried   []Address  // of the present try
+	last      Address    // target of the last attempt that ended; none: the name was not found
+	untried   []Address  // addresses that the present try has not used
 	attempts  []*attempt // that are under way
-	next      *timer     // begins another attempt beside those
-	handshake *handshake // nil: none is made
+	next      *timer     // begins another attempt beside them
+	handshake *handshake // nil: no handshake is going on
 	conn      *Conn
 	pause     time.Duration
 	retry     *timer
 	limit     *timer // of the present try
 	closed    bool
 	ended     bool               // this side closed the connection: it is not lost, and not dialled again
-	lookUp    context.CancelFunc // ends the look-up that runs and will report; nil: none
+	lookUp    context.CancelFunc // ends the running look-up, which will still report; nil: none runs
 }
 
-// attempt is one descriptor that is being connected to one address.
+// attempt is a descriptor that connects to one address.
 type attempt struct {
 	dialer *Dialer
 	fd     int
 	remote Address
 }
 
-// attemptDelay is how long an attempt has for itself, before the next address of the
-// name is tried as well (RFC 8305, 5).
+// attemptDelay is the time that an attempt has before the next address of the name is tried
+// in parallel (RFC 8305, 5).
 const attemptDelay = 250 * time.Millisecond
 
 // NewDialer returns a dialer that has not started.
@@ -66,14 +66,14 @@ func NewDialer(sh *Shard, transport *Transport, owner Owner, tcp TCPOptions, lim
 	return d
 }
 
-// Check makes the descriptor of a try and closes it, so that Connect can report
-// an option or a source that the system does not take; later tries only fail.
-// Any thread, before Start.
+// Check opens and closes a descriptor like that of a try. Connect can thus report an option
+// or a source that the system refuses; later tries would only fail. Any thread, before
+// Start.
 func (d *Dialer) Check() error {
 	if !d.tcp.refusable(d.network) && d.target.Source == nil {
 		return nil
 	}
-	to := netip.IPv4Unspecified() // for a name, which is not looked up here
+	to := netip.IPv4Unspecified() // for a name, which Check does not look up
 	switch source := d.target.Source; {
 	case d.target.Literal():
 		addrs, err := d.target.Dial(context.Background(), d.tcp.IPv6)
@@ -94,7 +94,7 @@ func (d *Dialer) Check() error {
 	return err
 }
 
-// open makes a descriptor for a connection to an address.
+// open opens a descriptor for a connection to an address.
 func (d *Dialer) open(to Address) (int, error) {
 	family := to.Family()
 	if d.target.Source == nil {
@@ -116,8 +116,8 @@ func (d *Dialer) open(to Address) (int, error) {
 }
 
 func bindSource(fd int, from Address) error {
-	// A fixed port is used again while an old connection of it is over but not
-	// forgotten; any other is chosen with the target in view.
+	// A fixed port may be reused while the system still remembers an old connection of it. For
+	// any other port the system chooses with the target in view.
 	option := sys.ReuseAddress
 	if from.Port() == 0 {
 		option = sys.BindNoPort
@@ -128,11 +128,11 @@ func bindSource(fd int, from Address) error {
 	return sys.Bind(fd, from)
 }
 
-// Start begins to dial. Any thread, once.
+// Start begins to dial. Any thread; call it once.
 func (d *Dialer) Start() { d.shard.Post(d.dial) }
 
-// Close ends the dialer and its connection; what is queued goes out until the
-// deadline (zero: none), or is dropped when now is set. Any thread.
+// Close ends the dialer and its connection. Queued messages are sent until the deadline
+// (zero: no deadline), or dropped when now is set. Any thread.
 func (d *Dialer) Close(reason Reason, now bool, deadline time.Time) {
 	d.shard.Post(func() { d.close(reason, now, deadline) })
 }
@@ -146,9 +146,9 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	d.dropTry()
 	switch {
 	case d.lookUp != nil:
-		d.lookUp() // its report follows
+		d.lookUp() // its report still comes
 	case d.handshake != nil:
-		d.handshake.abort(reason) // so does its
+		d.handshake.abort(reason) // its report still comes, too
 	case d.conn == nil:
 		d.owner.Gone(d)
 	case now:
@@ -158,7 +158,7 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	}
 }
 
-// dialAgain dials again, when the receiver has taken enough of the events of before.
+// dialAgain dials again once the receiver has taken enough of the earlier events.
 func (d *Dialer) dialAgain() {
 	if !d.closed && eventful(d.owner) {
 		d.retry = d.shard.timers.after(eventsPause, d.dialAgain)
@@ -206,7 +206,7 @@ func (d *Dialer) resolved(addrs []netip.AddrPort, err error) {
 	d.try(to)
 }
 
-// try begins to connect to one of some addresses; none: their name was not found.
+// try begins to connect to one of the given addresses. None means that the name was not found.
 func (d *Dialer) try(to []Address) {
 	d.untried, d.last = to, Address{}
 	if len(to) > 0 && d.redial.ConnectTimeout > 0 {
@@ -215,8 +215,8 @@ func (d *Dialer) try(to []Address) {
 	d.tryNext()
 }
 
-// tryNext begins an attempt with the next address; when there is none, and no
-// attempt is under way, the try has failed.
+// tryNext begins an attempt with the next address. If no address and no attempt is left,
+// the try has failed.
 func (d *Dialer) tryNext() {
 	d.shard.timers.cancel(d.next)
 	for len(d.untried) > 0 {
@@ -235,7 +235,7 @@ func (d *Dialer) tryNext() {
 	}
 }
 
-// start begins an attempt; false: it has failed at once.
+// start begins an attempt. It returns false if the attempt has failed at once.
 func (d *Dialer) start(to Address) bool {
 	d.last = to
 	fd, err := d.open(to)
@@ -256,7 +256,7 @@ func (d *Dialer) start(to Address) bool {
 	return true
 }
 
-// timedOut ends a try that takes too long.
+// timedOut ends a try that has taken too long.
 func (d *Dialer) timedOut() {
 	d.dropTry()
 	d.failed()
@@ -287,7 +287,7 @@ func (a *attempt) forget() {
 
 func (a *attempt) observe(kind EventKind, value uint64) { a.dialer.observe(kind, value, a.remote) }
 
-// observe tells the owner of an event about an address.
+// observe reports an event about an address to the owner.
 func (d *Dialer) observe(kind EventKind, value uint64, at Address) {
 	if !d.owner.Observed() {
 		return
@@ -299,7 +299,7 @@ func (d *Dialer) observe(kind EventKind, value uint64, at Address) {
 	d.owner.Observe(Event{Kind: kind, Value: value, Remote: remote})
 }
 
-// ready learns how the attempt ended.
+// ready finds out how the attempt ended.
 func (a *attempt) ready(what sys.Readiness) {
 	if what&(sys.Writable|sys.Failed|sys.Gone) == 0 {
 		return
@@ -318,7 +318,7 @@ func (a *attempt) ready(what sys.Readiness) {
 	d.shard.welcome(arrival{origin: &d.origin, fd: a.fd, remote: a.remote, alias: d.alias})
 }
 
-// connected takes what came of a connection; nil: nothing did.
+// connected takes the outcome of a connection; nil means that it failed.
 func (d *Dialer) connected(c *Conn) {
 	d.handshake, d.conn = nil, c
 	switch {
@@ -330,11 +330,11 @@ func (d *Dialer) connected(c *Conn) {
 	}
 }
 
-// once reports whether the present connection, or try, is the last one.
+// once reports whether the present connection or try is the last one.
 func (d *Dialer) once() bool { return d.closed || d.ended || d.redial.First < 0 }
 
-// connectedToItself reports whether a connect to a local port without a listener
-// happened to use that port as its own.
+// connectedToItself reports whether the descriptor is connected to itself: the connect to a
+// local port without a listener may use that very port as its own.
 func connectedToItself(fd int) bool {
 	local, err := sys.Sockname(fd)
 	if err != nil {
@@ -344,13 +344,13 @@ func connectedToItself(fd int) bool {
 	return err != nil || local == remote
 }
 
-// lost is called when the connection has ended.
+// lost follows when the connection has ended.
 func (d *Dialer) lost() {
 	d.conn = nil
 	d.failed()
 }
 
-// failed plans the next try, or ends a dialer that makes none.
+// failed plans the next try, or ends the dialer if there is none.
 func (d *Dialer) failed() {
 	if d.once() {
 		d.closed = true

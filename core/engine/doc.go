@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package engine moves bytes between the kernel and the queues of core/shm:
-// shards (one event loop each), listeners, dialers, connections. It hands whole
-// frames to the socket above it as runs and writes what the socket's senders
-// queued. It knows nothing of routing frames, options by number, or C.
+// Package engine moves bytes between the kernel and the queues of core/shm. It has
+// shards (one event loop each), listeners, dialers and connections. It passes whole
+// frames as runs to the socket above it, and writes what the socket's senders have
+// queued. It knows nothing of routing frames, option numbers, or C.
 //
-// Everything in a connection, listener or dialer is touched only by the driver of
-// its shard: the one thread that holds the driver role (driver.go).
+// Only one thread touches the content of a connection, listener or dialer: the driver of
+// its shard, which is the thread that holds the driver role (driver.go).
 package engine

@@ -16,47 +16,46 @@ import (
 // The driver role
 //
 // Exactly one thread runs a shard's loop at any time: the one that changed
-// Shared.Driver from DriverNone to its own value. Normally it is the shard's
-// own thread. When a receive call is the only user of the shard, a hand-over
-// to another thread for every batch would cost more than the work, so the
-// calling thread drives: it takes the role when its queue is empty, and gives
-// it back when it has something to return.
+// Shared.Driver from DriverNone to its own value. Normally that is the shard's
+// own thread. When a receive call is the only user of the shard, handing every batch
+// over to another thread would cost more than the work itself. So the calling thread
+// drives: it takes the role when its queue is empty, and gives the role
+// back when it has something to return.
 //
 // The shard's thread is in one of three states:
 //
-//	driving   it holds the role; it leaves it when it woke a receive call
+//	driving   it holds the role; it leaves the role after it woke a receive call
 //	          that can drive, and then watches
 //	watching  it looks every tick; when nobody has driven for a whole tick it
-//	          takes the role back, so that a caller who does not come back
-//	          delays nobody for longer than two ticks
+//	          takes the role back. A caller that does not come back
+//	          thus delays nobody for longer than two ticks
 //	resting   a caller sleeps in the kernel on the shard's behalf, so there is
 //	          nothing to watch; the caller wakes the thread when it leaves
 //
 // Invariant: at every moment somebody drives, or the thread is watching.
-// Resting is entered by storing resting first and looking once more whether
-// the caller still drives; the caller stores DriverNone first and then looks
-// for a resting thread. One of the two sees the other. Checked by
+// To rest, the thread first stores resting and then checks once more whether
+// the caller still drives. The caller first stores DriverNone and then checks
+// for a resting thread. At least one of the two sees the other. Checked by
 // tests/model/driver.pml.
 
-// A tick is the longest time that a shard is left without a driver, once more
-// for a tick that has just begun. Each look disturbs a round trip on a machine
-// with few processors, so a caller who comes back all the time is trusted for
-// longer, unless the shard has something to see to in its own time: what was
-// posted, a timer, a handshake, or a connection that took no more bytes. Who goes
-// to sleep summons the thread and waits for no tick. Checked by
-// tests/model/patience.pml.
+// A tick is the longest time that a shard is left without a driver, plus a tick
+// that has just begun. Each look disturbs a round trip on a machine with few
+// processors, so a caller that keeps coming back is trusted for longer. That does not
+// hold while the shard has work of its own: posted calls, a timer, a handshake, or a
+// connection that took no more bytes. A thread that goes to sleep summons the shard's
+// thread and waits for no tick. Checked by tests/model/patience.pml.
 const (
 	watchTick   = time.Millisecond
 	patientTick = 10 * time.Millisecond
-	// backOften is how often a caller starts or ends to drive in a watchTick
-	// when it comes back all the time.
+	// backOften is the number of starts and ends of driving within a watchTick that
+	// shows that a caller keeps coming back.
 	backOften = 16
 
-	// flushRounds is how often a flusher writes for those who came meanwhile.
+	// flushRounds is the number of rounds in which a flusher also writes for later senders.
 	flushRounds = 4
 )
 
-// errNotAlone ends a caller's driving: others use the shard as well.
+// errNotAlone ends a caller's driving because others use the shard as well.
 const errNotAlone = errno.EFSM
 
 // mustDrive asserts that the caller drives: somebody does, and nobody else would call.
@@ -85,9 +84,9 @@ func (sh *Shard) leaveRole() {
 	}
 }
 
-// Want is for a thread that is about to sleep until a driver wakes it: it tells
-// whether nobody drives. When that is a flusher, the flusher will summon the
-// shard's thread. Any thread.
+// Want reports whether nobody drives. A thread calls it before it sleeps until a driver
+// wakes it. If a flusher has the role, the flusher will summon the shard's thread. Any
+// thread.
 func (sh *Shard) Want() (idle bool) {
 	if check.On {
 		sh.note(check.Wanted)
@@ -103,7 +102,7 @@ func (sh *Shard) callerDrives() bool {
 }
 
 // TryDrive takes the driver role for the calling thread if it is free. Only a
-// thread that is about to receive or flush; Leave gives it back.
+// thread that is about to receive or flush may call it; Leave gives the role back.
 func (sh *Shard) TryDrive() bool {
 	if !sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverCaller) {
 		return false
@@ -116,7 +115,7 @@ func (sh *Shard) TryDrive() bool {
 	return true
 }
 
-// Leave gives the role of TryDrive back.
+// Leave gives back the role of TryDrive.
 func (sh *Shard) Leave() {
 	sh.thread.drives.Add(1)
 	sh.leaveRole()
@@ -126,21 +125,20 @@ func (sh *Shard) Leave() {
 	sh.flushLeft()
 }
 
-// flushLeft writes what senders left to a driver that has just given up the
-// role.
+// flushLeft writes what senders left to a driver that has just given the role back.
 func (sh *Shard) flushLeft() {
 	if sh.leftWork() {
 		sh.TryFlush(false)
 	}
 }
 
-// leftWork reports whether somebody relied on a driver who has left since.
+// leftWork reports whether somebody relied on a driver that has left since.
 func (sh *Shard) leftWork() bool { return !sh.Shared.Dirty.Empty() || sh.hasMail.Load() }
 
-// Drive runs the loop until the socket has a run (nil), the deadline (EAGAIN),
-// a signal handler of the process (EINTR), or until stop says so or others use
-// the shard too (EFSM). A deadline in the past does one round without waiting.
-// The thread of a successful TryDrive.
+// Drive runs the loop. It ends when the socket has a run (nil), at the deadline (EAGAIN),
+// after a signal handler of the process (EINTR), or when stop returns true or others use
+// the shard, too (EFSM). With a deadline in the past it does one round without waiting.
+// The thread of a successful TryDrive calls it.
 func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) error {
 	for first := true; ; first = false {
 		if sh.Users.Load() > 1 || sh.stopping.Load() || stop() {
@@ -154,7 +152,7 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 		if late && k.RxInbox.Empty() && sh.pending.len() > 0 {
 			sh.readPending()
 		}
-		// What senders wait for goes out before the caller turns to what came.
+		// Senders wait for this: it goes out before the caller turns to what came.
 		if !k.RxInbox.Empty() {
 			return nil
 		}
@@ -164,16 +162,16 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 	}
 }
 
-// TryFlush writes what senders queued if nobody drives, and with look also what
-// the kernel takes again since it refused. It is no driving: a thread that only
-// sends must not keep the shard's thread from taking the role.
+// TryFlush writes what senders have queued if nobody drives. With look it also writes what
+// the kernel refused before and takes again. It does not count as driving: a thread that
+// only sends must not keep the shard's thread from taking the role.
 //
-// A sender puts its connection on the dirty list and then looks for a driver; who
-// gives the role up looks at the list afterwards. So one of the two sees the
-// other, and no message waits for a tick. Checked by tests/model/direct.pml.
+// A sender puts its connection on the dirty list and then looks for a driver. A driver
+// that gives the role back looks at the list afterwards. At least one of the two sees the
+// other, so no message waits for a tick. Checked by tests/model/direct.pml.
 //
-// It writes for other senders too, but not for ever: what goes beyond a few rounds
-// is the shard's thread's.
+// TryFlush also writes for other senders, but only for a few rounds. The shard's thread
+// does the rest.
 func (sh *Shard) TryFlush(look bool) {
 	for rounds := 1; sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverFlusher); rounds++ {
 		if check.On {
@@ -202,7 +200,7 @@ func (sh *Shard) TryFlush(look bool) {
 	}
 }
 
-// Summon has the shard's thread take the role without waiting for a tick. Any
+// Summon makes the shard's thread take the role without waiting for a tick. Any
 // thread.
 func (sh *Shard) Summon() {
 	if check.On {

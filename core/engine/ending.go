@@ -13,48 +13,48 @@ import (
 
 // How a connection ends
 //
-// Finish writes what is queued and sends the end of the stream behind it. The
-// descriptor stays open until the peer's system has acknowledged all of it, and
-// what the peer sends meanwhile is read and dropped: a descriptor that is closed
-// with unread input, or gets more, resets the connection, which destroys what is
-// under way. A peer of which no byte is acknowledged for a whole CloseTimeout is
-// reset. That is the only limit, but for the deadline, which is LINGER's.
+// Finish writes what is queued, followed by the end of the stream. The descriptor stays
+// open until the peer's system has acknowledged everything. What the peer sends meanwhile
+// is read and dropped: a descriptor that is closed with unread input, or gets input
+// later, resets the connection and destroys what is under way. A peer is reset if none of
+// its bytes is acknowledged for a whole CloseTimeout. There is no other limit except the
+// deadline, which is that of LINGER.
 //
-// The kernel reports when its last byte was acknowledged. The timer is there for
-// the peers that take nothing: few looks for each, so that ten thousand of them
-// cost next to nothing.
+// The kernel reports when its last byte was acknowledged. The timer serves the peers that
+// take nothing. It looks at each of them only a few times, so ten thousand of them cost
+// next to nothing.
 
 const (
-	// lookFirst is the pause before the first look at what the peer has taken; it
-	// doubles up to lookMost, or a quarter of the limit.
+	// lookFirst is the pause before the first check of what the peer has taken. The pause
+	// doubles up to lookMost, or up to a quarter of the limit.
 	lookFirst = time.Millisecond
 	lookMost  = time.Second
 
-	// goodbyeTime is how long a peer that has everything may take to say so, in
-	// WebSocket.
+	// goodbyeTime limits how long a WebSocket peer that has everything may take to send its
+	// Close frame.
 	goodbyeTime = time.Second
-	// refusedTime is how long a peer that broke the rules may take to take what tells
-	// it so.
+	// refusedTime limits how long a peer that broke the rules may take to receive the
+	// explanation.
 	refusedTime = 5 * time.Second
 
-	// unreadReads is how often, at most, input is read before a descriptor is closed.
+	// unreadReads is the highest number of reads before a descriptor is closed.
 	unreadReads = 16
 )
 
-// ending is what a connection needs only towards its end.
+// ending is the state that a connection needs only towards its end.
 type ending struct {
 	deadline  *timer        // of LINGER; nil: none
 	next      *timer        // the next look
-	limit     time.Duration // that the peer may take nothing; negative: none
+	limit     time.Duration // longest time without progress of the peer; negative: none
 	pause     time.Duration // before the next look
 	taken     int64         // at the last look
 	takenAt   time.Time     // the look at which that had changed
 	shut      bool          // the end of the stream is given to the kernel
-	counted   bool          // abandoned is
+	counted   bool          // abandoned has its value
 	abandoned uint64        // messages that did not arrive
 }
 
-// ends returns the connection's ending, which begins.
+// ends returns the connection's ending, and creates it on the first call.
 func (c *Conn) ends() *ending {
 	if c.end == nil {
 		c.end = new(ending)
@@ -70,10 +70,10 @@ func (end *ending) cancel(t *timers) {
 	}
 }
 
-// shut reports whether this side's end of the stream is given to the kernel.
+// shut reports whether the kernel has got the end of this side's stream.
 func (c *Conn) shut() bool { return c.end != nil && c.end.shut }
 
-// Finish closes the connection when everything queued for it has arrived, or at
+// Finish closes the connection once everything queued for it has arrived, or at
 // the deadline (zero: none).
 func (c *Conn) Finish(reason Reason, deadline time.Time) {
 	if c.fd < 0 {
@@ -86,8 +86,8 @@ func (c *Conn) Finish(reason Reason, deadline time.Time) {
 	c.finish(c.owner.CloseTimeout(), deadline)
 }
 
-// finish is Finish for a detached connection, whose peer may take nothing for as long
-// as limit says.
+// finish is Finish for a detached connection. limit is how long its peer may take
+// nothing.
 func (c *Conn) finish(limit time.Duration, deadline time.Time) {
 	c.closeBy(deadline)
 	if !c.finishing {
@@ -98,7 +98,7 @@ func (c *Conn) finish(limit time.Duration, deadline time.Time) {
 		if c.parked {
 			c.unpark()
 		}
-		c.wantRead() // from here on to drop it
+		c.wantRead() // from here on only to drop it
 	}
 	switch {
 	case c.broken:
@@ -112,8 +112,8 @@ func (c *Conn) finish(limit time.Duration, deadline time.Time) {
 	}
 }
 
-// watch ends the connection when its peer takes nothing for as long as limit says,
-// while it ends or has answers to take.
+// watch ends the connection if its peer takes nothing for as long as limit. It works while
+// the connection ends, or while the peer has answers to take.
 func (c *Conn) watch(limit time.Duration) {
 	end := c.ends()
 	end.limit, end.pause = limit, lookFirst
@@ -122,7 +122,7 @@ func (c *Conn) watch(limit time.Duration) {
 	c.look()
 }
 
-// watched reports whether watch is at work.
+// watched reports whether watch is active.
 func (c *Conn) watched() bool { return c.end != nil && c.end.next != nil }
 
 // closeBy closes the connection at the deadline, unless an earlier one is set.
@@ -139,7 +139,7 @@ func (c *Conn) closeBy(deadline time.Time) {
 }
 
 // FinishConn is Finish, without a deadline, for the connection that the socket with
-// this serial calls rid if it still does; code and why are what WebSocket says. A
+// this serial still calls rid. code and why go into the WebSocket Close frame. A
 // connection that this side ends is not dialled again. Driver only.
 func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code uint16, why string) {
 	if !shared.Closing(serial, rid) {
@@ -157,8 +157,8 @@ func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code
 	c.Finish(ReasonLocal, time.Time{})
 }
 
-// ConnOf returns the connection that the socket with this serial calls rid, and that
-// is told to close, or nil. Driver only.
+// ConnOf returns the closing connection that the socket with this serial calls rid, or
+// nil. Driver only.
 func (sh *Shard) ConnOf(shared *shm.Session, serial uint64, rid uint32) *Conn {
 	if !shared.Closing(serial, rid) {
 		return nil
@@ -169,7 +169,7 @@ func (sh *Shard) ConnOf(shared *shm.Session, serial uint64, rid uint32) *Conn {
 // OnDriver runs call on the driver of the connection's shard, soon. Any thread.
 func (c *Conn) OnDriver(call func()) { c.shard.Post(call) }
 
-// Abort closes the connection at once; what is not written is lost.
+// Abort closes the connection at once; unwritten data is lost.
 func (c *Conn) Abort(reason Reason) {
 	if c.fd >= 0 {
 		c.ordered = c.ordered || reason == ReasonLocal || reason == ReasonCtxTerm
@@ -178,8 +178,8 @@ func (c *Conn) Abort(reason Reason) {
 	}
 }
 
-// Reset is Abort that also takes back what the kernel has not delivered. It is
-// the application's order: a dialled connection is not dialled again.
+// Reset is Abort that also discards what the kernel has not delivered. The application
+// ordered it, so a dialled connection is not dialled again.
 func (c *Conn) Reset() {
 	if c.fd < 0 {
 		return
@@ -192,26 +192,26 @@ func (c *Conn) Reset() {
 	c.reset()
 }
 
-// reset closes a detached connection and tells the peer that something is missing.
+// reset closes a detached connection so that the peer notices that something is missing.
 func (c *Conn) reset() {
 	sys.ResetOnClose(int(c.fd))
 	c.close()
 }
 
-// remoteEnded reacts to the peer's end of the stream. The application hears of
-// it at once, and what it had queued still goes out, as the peer may read on. A
-// client that asks, ends its side and reads the answers gets them: until the
-// application has received the event, it may also send.
+// remoteEnded reacts to the end of the peer's stream. The application gets the event at
+// once. What it has queued is still sent, because the peer may still read. A client may
+// send a request, end its side and read the answers: the application may even send until
+// it has received the event.
 func (c *Conn) remoteEnded() {
 	switch {
-	case c.failed, c.broken: // reset as well: nothing more reaches the peer
+	case c.failed, c.broken: // after a reset, too: nothing more reaches the peer
 		c.Abort(ReasonRemote)
 	case c.finishing:
 		c.hangup = true
 		c.checkArrived()
 	case c.announced:
 	case c.mayBeAnswered():
-		c.announceEnd() // what follows is FinishConn
+		c.announceEnd() // FinishConn does the rest
 	default:
 		c.Finish(ReasonRemote, time.Time{})
 		if c.fd >= 0 {
@@ -220,21 +220,21 @@ func (c *Conn) remoteEnded() {
 	}
 }
 
-// mayBeAnswered reports whether a peer that ended its side may wait for answers: it
-// came to this side and has sent something. The Close frame of WebSocket says that
-// it does not.
+// mayBeAnswered reports whether a peer that ended its side may wait for answers. Such a
+// peer was accepted and has sent something. A WebSocket peer that sent a Close frame does
+// not wait.
 func (c *Conn) mayBeAnswered() bool {
 	return !c.detached && c.dialer == nil && c.Received.Load() > 0 && c.manners() == nil
 }
 
-// deliverLast hands on whole frames that RCVHWM kept back.
+// deliverLast passes on whole frames that RCVHWM held back.
 func (c *Conn) deliverLast() {
 	if c.backlog {
 		c.deliverBacklog()
 	}
 }
 
-// announceEnd delivers what is left of whole frames, then the event.
+// announceEnd delivers the remaining whole frames, then the event.
 func (c *Conn) announceEnd() {
 	if c.announced {
 		return

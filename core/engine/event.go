@@ -6,14 +6,14 @@ package engine
 type EventKind uint64
 
 const (
-	EventConnected      EventKind = 0x0001 // a dialled connection is there; value: descriptor
+	EventConnected      EventKind = 0x0001 // a dialled connection is up; value: descriptor
 	EventConnectDelayed EventKind = 0x0002 // a connection is under way; value: errno
-	EventConnectRetried EventKind = 0x0004 // it will be tried again; value: in ms
+	EventConnectRetried EventKind = 0x0004 // it will be tried again; value: pause in ms
 	EventListening      EventKind = 0x0008 // value: descriptor
 	EventBindFailed     EventKind = 0x0010 // value: errno
 	EventAccepted       EventKind = 0x0020 // value: descriptor
 	EventAcceptFailed   EventKind = 0x0040 // value: errno
-	EventClosed         EventKind = 0x0080 // a listening or dialling descriptor is closed; value: it
+	EventClosed         EventKind = 0x0080 // a listening or dialling descriptor is closed; value: its number
 	EventDisconnected   EventKind = 0x0200 // value: Reason
 	EventStopped        EventKind = 0x0400 // no event follows
 	EventReady          EventKind = 0x1000 // messages can flow; value: descriptor
@@ -24,8 +24,8 @@ const (
 	EventHandshakeAuth     EventKind = 0x4000 // a certificate was refused or is missing; value: EACCES
 )
 
-// Values of EventHandshakeProtocol (ZLINK_PROTOCOL_ERROR_*). A status of HTTP that a
-// server refused an upgrade with is added to the first.
+// Values of EventHandshakeProtocol (ZLINK_PROTOCOL_ERROR_*). If a server refused an upgrade
+// with an HTTP status, the status is added to ProtocolWeb.
 const (
 	ProtocolWeb    = 0x30000000 // WebSocket
 	ProtocolCrypto = 0x11000001 // TLS
@@ -38,8 +38,8 @@ type Event struct {
 	RoutingID     []byte
 	Local, Remote string
 
-	// Detail is, of a handshake that failed, or an end by TLS or WebSocket, why, in words, or
-	// what the peer said; of EventReady, the subject of the peer's certificate, if it was
+	// Detail explains in words a failed handshake or an end by TLS or WebSocket, or holds what
+	// the peer said. For EventReady it is the subject of the peer's certificate, if that was
 	// verified.
 	Detail string
 }

@@ -18,7 +18,7 @@ import (
 // client without the certificate that it needs.
 var ErrNoCertificate = errors.New("the client shows no certificate")
 
-// failureOf says how a handshake that failed is told to monitors.
+// failureOf returns the event that reports a failed handshake to monitors.
 func failureOf(err error) (kind EventKind, value uint64) {
 	var web *webError
 	var own errno.Errno
@@ -38,9 +38,9 @@ func failureOf(err error) (kind EventKind, value uint64) {
 	return EventHandshakeProtocol, ProtocolCrypto
 }
 
-// clearAlertError is the failure of a TLS handshake to which the peer sent an
-// alert in the clear. In TLS 1.3 it may do so before it has keys of its own, as
-// OpenSSL does about a certificate; to crypto/tls that is a broken record.
+// clearAlertError is the failure of a TLS handshake in which the peer sent an unencrypted
+// alert. In TLS 1.3 a peer may do so before it has keys of its own, as OpenSSL does about
+// a certificate. crypto/tls takes such an alert for a broken record.
 type clearAlertError struct {
 	alert uint8
 	err   error
@@ -49,8 +49,7 @@ type clearAlertError struct {
 func (e *clearAlertError) Error() string { return "remote error: " + tls.AlertError(e.alert).Error() }
 func (e *clearAlertError) Unwrap() error { return e.err }
 
-// aboutCertificate reports whether this side refused the peer's certificate, or
-// the peer ours.
+// aboutCertificate reports whether one of the sides refused the other's certificate.
 func aboutCertificate(err error) bool {
 	var verification *tls.CertificateVerificationError
 	var invalid x509.CertificateInvalidError
@@ -65,7 +64,7 @@ func aboutCertificate(err error) bool {
 }
 
 // alertOf returns the number of the alert (RFC 8446, 6.2) that the peer sent, or
-// -1. crypto/tls has a type of its own for it that it does not export.
+// -1. The type that crypto/tls has for it is not exported.
 func alertOf(err error) int {
 	var clear *clearAlertError
 	if errors.As(err, &clear) {

@@ -11,26 +11,26 @@ import (
 // What the two sides of a WebSocket connection say at its end: codes and reasons of
 // RFC 6455, 7.4.
 
-// CloseReasonMax is the longest reason of a Close frame in bytes: a control frame has
-// 125, and the code takes two of them.
+// CloseReasonMax is the longest reason of a Close frame in bytes: a control frame holds
+// 125 bytes, and the code takes two of them.
 //
 //capi:const ZL
 const CloseReasonMax = 125 - 2
 
-// PossibleCode reports whether a Close frame may have a code.
+// PossibleCode reports whether a Close frame may carry a code.
 func PossibleCode(code int) bool {
 	return code >= 0 && code < 5000 && possibleCode(ws.StatusCode(code))
 }
 
-// say sets what the Close frame of a WebSocket connection says, unless that is settled.
+// say sets the content of a WebSocket connection's Close frame, unless it is set already.
 func (c *Conn) say(code ws.StatusCode, why string) {
 	if m := c.manners(); m != nil && !c.link.ended {
 		m.say(code, why)
 	}
 }
 
-// farewell is what the peer has said, in the codes of RFC 6455 also when it has not;
-// 0: it is no WebSocket.
+// farewell returns what the peer has said. If the peer said nothing, the code is the one
+// that RFC 6455 has for that. 0 means that the connection is not a WebSocket.
 func (c *Conn) farewell() (code ws.StatusCode, why string) {
 	m := c.manners()
 	if m == nil {
@@ -46,14 +46,14 @@ func (c *Conn) farewell() (code ws.StatusCode, why string) {
 	return code, why
 }
 
-// keepFarewell hands it on with the disconnect event.
+// keepFarewell attaches it to the disconnect event.
 func (c *Conn) keepFarewell() {
 	if code, why := c.farewell(); code != 0 {
 		c.Shared.SetFarewell(uint16(code), why)
 	}
 }
 
-// farewellText is the same for monitors.
+// farewellText is the farewell as monitors get it.
 func (c *Conn) farewellText() string {
 	code, why := c.farewell()
 	switch {

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	refusalTime  = time.Second // that a refused peer may take to end its stream
-	refusalBytes = 1 << 20     // that it may send until then
+	refusalTime  = time.Second // limit for a refused peer to end its stream
+	refusalBytes = 1 << 20     // limit of what it may send until then
 )
 
 // fdConn is a descriptor during the handshakes of its layers. Their goroutine reads and
-// writes, and waits where the kernel has nothing; the shard's reports end the wait
-// (signal), and so does abort. The descriptor is closed by nobody else meanwhile.
+// writes, and waits when the kernel has nothing. A report of the shard (signal) or abort
+// ends the wait. Nobody else closes the descriptor meanwhile.
 type fdConn struct {
 	fd    int
 	short bool // the kernel had no memory for the last call
@@ -30,15 +30,15 @@ type fdConn struct {
 	aborted error     // ends every call of the goroutine; guarded by mu
 
 	gate     *gate   // of the handshake
-	owner    Owner   // of the handshake; nil: what it holds is not counted
-	counted  int64   // bytes of memory that are counted; the goroutine's while it runs
+	owner    Owner   // of the handshake; nil: its memory is not counted
+	counted  int64   // bytes of counted memory; belongs to the goroutine while that runs
 	offered  int     // size of the largest buffer to read into
-	intake   *intake // until something is written; nil: not encrypted
+	intake   *intake // until something is written; nil: the connection is not encrypted
 	answered bool    // something was written
-	refusing bool    // what comes is dropped
+	refusing bool    // input is dropped
 
-	waitedNs  atomic.Int64 // for the peer, in waits that are over
-	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: there is none
+	waitedNs  atomic.Int64 // time spent waiting for the peer, without the present wait
+	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: no wait
 }
 
 func newFdConn(fd int) *fdConn {
@@ -47,14 +47,14 @@ func newFdConn(fd int) *fdConn {
 	return c
 }
 
-// signal ends a wait, after a report of the kernel. The driver.
+// signal ends a wait after a report of the kernel. The driver calls it.
 func (c *fdConn) signal() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changed.Broadcast()
 }
 
-// abort makes the goroutine's calls fail from now on; when it returns, none is
+// abort makes the goroutine's calls fail from now on. When abort returns, none of them is
 // in a system call. Any thread.
 func (c *fdConn) abort(err error) {
 	c.mu.Lock()
@@ -97,7 +97,7 @@ func (c *fdConn) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// Write writes all of data, and waits where the kernel takes no more.
+// Write writes all of data, and waits while the kernel takes no more.
 func (c *fdConn) Write(data []byte) (int, error) {
 	if !c.answered {
 		c.answered = true
@@ -137,7 +137,7 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 		if err != errAgain {
 			return n, err
 		}
-		if c.short { // of that, no report will tell
+		if c.short { // no report will follow that
 			c.short = false
 			time.AfterFunc(shortPause, c.signal)
 		}
@@ -145,19 +145,19 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 	}
 }
 
-// What a handshake holds is not to be seen from outside of crypto/tls, so it is
-// reckoned from what goes through the descriptor, in bytes; the numbers are
-// measured, after a collection.
+// The memory that a handshake holds cannot be seen from outside crypto/tls. It is estimated
+// in bytes from what passes through the descriptor. The numbers were measured after a
+// collection.
 const (
-	waitingSize = 800      // it has not begun
-	begunSize   = 5 << 10  // it has: a goroutine, and the state of TLS
-	answerSize  = 22 << 10 // it has answered: keys, and what is kept of the exchange
+	waitingSize = 800      // the handshake has not begun
+	begunSize   = 5 << 10  // it has begun: a goroutine, and the state of TLS
+	answerSize  = 22 << 10 // it has answered: keys, and the kept part of the exchange
 )
 
-// heldPerByte is what is kept for n bytes of a head, beside the buffer they came to.
+// heldPerByte returns what n bytes of a head keep besides the buffer that they were read to.
 func heldPerByte(n int) int64 { return int64(n) * 7 / 3 }
 
-// keep counts what is kept of data.
+// keep counts the memory that data keeps.
 func (c *fdConn) keep(data []byte) {
 	switch {
 	case c.intake != nil:
@@ -167,8 +167,8 @@ func (c *fdConn) keep(data []byte) {
 	}
 }
 
-// grow holds more, with what Go's heap rounds up. What was held before may be garbage
-// now, as much again.
+// grow holds more memory, rounded up as Go's heap does. What was held before may now be
+// garbage of the same size.
 func (c *fdConn) grow(bytes int64) {
 	if bytes > 0 {
 		c.countMemory(bytes + bytes/16)
@@ -176,7 +176,7 @@ func (c *fdConn) grow(bytes int64) {
 	}
 }
 
-// countMemory counts what the handshake has, or what it gives back.
+// countMemory counts memory that the handshake gets, or, if negative, releases.
 func (c *fdConn) countMemory(bytes int64) {
 	if c.owner != nil {
 		c.counted += bytes
@@ -184,7 +184,7 @@ func (c *fdConn) countMemory(bytes int64) {
 	}
 }
 
-// wait waits for a report, and uses no processor's time meanwhile. mu is held.
+// wait waits for a report and leaves the processor to others meanwhile. mu is held.
 func (c *fdConn) wait() {
 	c.gate.rest()
 	from := time.Now()
@@ -192,12 +192,12 @@ func (c *fdConn) wait() {
 	c.changed.Wait()
 	c.waitedNs.Add(int64(time.Since(from)))
 	c.waitsFrom.Store(0)
-	c.mu.Unlock() // abort must not wait for a processor
+	c.mu.Unlock() // abort must not wait until a processor is free
 	c.gate.compute()
 	c.mu.Lock()
 }
 
-// waited is how long the goroutine has waited for the peer. Any thread.
+// waited returns how long the goroutine has waited for the peer. Any thread.
 func (c *fdConn) waited() time.Duration {
 	waited := c.waitedNs.Load()
 	if from := c.waitsFrom.Load(); from != 0 {

@@ -13,31 +13,30 @@ import (
 )
 
 const (
-	// bindLock is how long a bind waits for others that bind or unbind in the
-	// folder, and removeLock how long the end of a listener does. Then they go on
-	// without: a stranger may hold the lock for as long as it likes.
+	// bindLock limits how long a bind waits for others that bind or unbind in the folder, and
+	// removeLock how long the end of a listener waits. After that they go on without the lock,
+	// because a stranger may hold it for any time.
 	bindLock   = 2 * time.Second
 	removeLock = 100 * time.Millisecond
 )
 
-// socketFile is the file of a listening ipc descriptor. It is removed with the
-// listener, if it is still the same one by then: from the folder that it was made
-// in, wherever the process and that folder are by then.
+// socketFile is the file of a listening ipc descriptor. The end of the listener removes it,
+// unless another file has its name by then. It is removed from the folder in which it was
+// made, wherever the process and that folder have moved.
 type socketFile struct {
 	folder int        // a descriptor of the folder
 	name   string     // in it
 	id     sys.FileID // of the file; zero: not known
-	made   string     // the folder, if it was made for the file; else ""
+	made   string     // the folder, if it was made for the file, or ""
 	once   sync.Once
 }
 
-// bindFile binds a descriptor to a path, to "@name", which is no file, or for
-// "*" to a new file in the folder for temporary ones. A file that an ended
-// server has left behind is replaced. EADDRINUSE: a server listens there, or it
-// is another kind of file.
+// bindFile binds a descriptor to a path, to "@name", which is not a file, or, for "*", to
+// a new file in the folder for temporary files. It replaces a file that an ended server
+// has left behind. EADDRINUSE: a server listens there, or the file is of another kind.
 //
-// Two servers may find the same file left behind. They take turns by a lock on
-// its folder, so that neither removes what the other has made instead.
+// Two servers may find the same file left behind. A lock on the folder makes them take
+// turns, so that neither removes the new file of the other.
 func bindFile(fd int, addr Address) (Address, *socketFile, error) {
 	if strings.HasPrefix(addr.Path, "@") {
 		return addr, nil, sys.Bind(fd, addr)
@@ -85,9 +84,9 @@ func (f *socketFile) openFolder(path string) (err error) {
 	return err
 }
 
-// lockFolder keeps other servers of this library from binding and removing in a
-// folder until unlock is called; after limit, or where there are no such locks, it
-// does not.
+// lockFolder keeps other servers of this library from binding and removing in a folder
+// until unlock is called. It goes on without the lock after limit, or where such locks do
+// not exist.
 func lockFolder(folder int, limit time.Duration) (unlock func()) {
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		switch err := sys.LockFolder(folder); {
@@ -100,14 +99,14 @@ func lockFolder(folder int, limit time.Duration) (unlock func()) {
 	}
 }
 
-// leftBehind reports whether a path is a socket that no process has.
+// leftBehind reports whether a path is a socket without a process.
 func leftBehind(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode().Type() == os.ModeSocket && sys.Deserted(path)
 }
 
-// remove removes the file, once; nil, or a file that another server has made
-// since, is left alone. Any thread.
+// remove removes the file once. It does nothing for nil, or if another server has made a
+// new file since. Any thread.
 func (f *socketFile) remove() {
 	if f == nil {
 		return
@@ -122,7 +121,7 @@ func (f *socketFile) remove() {
 	})
 }
 
-// forget closes the folder, and removes one that was made for the file.
+// forget closes the folder, and removes it if it was made for the file.
 func (f *socketFile) forget() {
 	if f.folder >= 0 {
 		sys.Close(f.folder)
@@ -132,8 +131,8 @@ func (f *socketFile) forget() {
 	}
 }
 
-// absolute makes a path hold wherever the process goes: it puts the present folder
-// in front. It leaves a path alone that would be too long then, or is no file's.
+// absolute makes a path independent of the working folder by putting that in front. It
+// does not change a path that would become too long, or that is not a file's.
 func absolute(path string) string {
 	if strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@") {
 		return path

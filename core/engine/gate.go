@@ -16,57 +16,56 @@ import (
 )
 
 const (
-	// mostHandshakes is how many handshakes of the process are begun at once.
+	// mostHandshakes is the highest number of handshakes that the process has begun at a time.
 	mostHandshakes = 1000
-	// computePerCPU is how many of them compute at once, for each processor.
+	// computePerCPU is the number of them that compute at a time, for each processor.
 	computePerCPU = 4
 	// peerTime is how long a handshake may wait for its peer, in all, before it has
 	// to go when others wait for a place; less when they are many, but never less than
 	// leastPeerTime, in which an answer comes round the world.
 	peerTime      = time.Second
 	leastPeerTime = 300 * time.Millisecond
-	// sweepEvery is how often that is looked at while others wait.
+	// sweepEvery is how often that limit is checked while others wait.
 	sweepEvery = 200 * time.Millisecond
 )
 
-// errNoPatience ends a handshake whose peer takes long while others wait.
+// errNoPatience ends a handshake with a slow peer while others wait.
 var errNoPatience = errno.New(errno.ETIMEDOUT, "the peer was slow, and other handshakes waited for their turn")
 
-// gate bounds what peers that the process knows nothing of yet make it spend.
-// A handshake has a place from its first bytes to its result; without one it is
-// a descriptor and a small struct, and waits in the order of arrival. At most
-// half of the places are for connections that this side makes: two ends of one
-// process would wait for each other. Any thread.
+// gate limits what unknown peers can make the process spend. A handshake has a place from
+// its first bytes to its result. Without a place it is a descriptor and a small struct, and
+// waits in the order of arrival. At most half of the places are for connections that this
+// side makes: otherwise two ends in one process could wait for each other. Any thread.
 type gate struct {
 	most      int
-	computing chan struct{} // holds one for each goroutine that computes
+	computing chan struct{} // has an entry for each goroutine that computes
 
 	mu       sync.Mutex
 	begun    map[*handshake]struct{}
 	dialled  int         // of begun
-	accepted list.List   // waiting handshakes that the peer dialled, the first one first
-	dialling list.List   // and that this side did
+	accepted list.List   // waiting handshakes that the peer dialled, the oldest first
+	dialling list.List   // waiting handshakes that this side dialled
 	arrivals uint64      // ever
 	sweeps   *time.Timer // the next sweep; nil: none is planned
 	refused  list.List   // connections of begun that only wait for the peer's end, the first one first
 }
 
-// ticket is a handshake's place in the gate, or in front of it; guarded by the
-// gate's mu.
+// ticket is a handshake's place in the gate, or in the queue before it. The gate's mu
+// guards it.
 type ticket struct {
 	waits  *list.Element // nil: it does not wait
 	number uint64        // of its arrival
 }
 
-// theGate is that of the process.
+// theGate is the gate of the process.
 var theGate = newGate(mostHandshakes, computePerCPU*runtime.NumCPU())
 
 func newGate(most, compute int) *gate {
 	return &gate{most: most, computing: make(chan struct{}, compute), begun: map[*handshake]struct{}{}}
 }
 
-// enter reports whether the handshake may begin; if not, its start is posted to its
-// shard when its turn comes. leave follows in both cases.
+// enter reports whether the handshake may begin. If not, its start is posted to its shard
+// when its turn comes. leave follows in both cases.
 func (g *gate) enter(h *handshake) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -110,8 +109,8 @@ func (g *gate) dismiss() {
 	}
 }
 
-// leave gives the handshake's place back, or takes it out of the queue. A second
-// time it does nothing.
+// leave gives the handshake's place back, or removes it from the queue. A second call does
+// nothing.
 func (g *gate) leave(h *handshake) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -159,7 +158,7 @@ func (g *gate) begin(h *handshake) {
 	}
 }
 
-// next is the handshake whose turn it is, or nil.
+// next returns the handshake whose turn it is, or nil.
 func (g *gate) next() (first *handshake) {
 	for _, queue := range []*list.List{&g.accepted, &g.dialling} {
 		front := queue.Front()
@@ -174,15 +173,15 @@ func (g *gate) next() (first *handshake) {
 	return first
 }
 
-// plan has a sweep soon.
+// plan schedules a sweep.
 func (g *gate) plan() {
 	if g.sweeps == nil {
 		g.sweeps = time.AfterFunc(sweepEvery, g.sweep)
 	}
 }
 
-// sweep ends handshakes whose peers take long, the slowest first, as many as wait
-// for a place. Otherwise a few silent peers would keep all others out.
+// sweep ends handshakes with slow peers, the slowest first, one for each handshake that
+// waits for a place. Otherwise a few silent peers could keep all others out.
 func (g *gate) sweep() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -211,7 +210,7 @@ func (g *gate) slowest(n int) (first []*handshake) {
 	patience := g.patience(n)
 	type slow struct {
 		h      *handshake
-		waited time.Duration // of one look, as it goes on
+		waited time.Duration // read once, because it goes on
 	}
 	var all []slow
 	for h := range g.begun {
@@ -226,7 +225,7 @@ func (g *gate) slowest(n int) (first []*handshake) {
 	return first
 }
 
-// compute waits for the right to use a processor; rest gives it back. Goroutines of
-// handshakes: they rest while they wait for their peer.
+// compute waits for the right to use a processor; rest gives it back. The goroutine of a
+// handshake calls both, and rests while it waits for its peer.
 func (g *gate) compute() { g.computing <- struct{}{} }
 func (g *gate) rest()    { <-g.computing }

@@ -10,24 +10,24 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// arrival is a connected descriptor on its way to be a Conn.
+// arrival is a connected descriptor that is about to become a Conn.
 type arrival struct {
 	*origin
 	fd     int
 	remote Address
 	alias  []byte
 
-	announced bool // monitors have heard that it came up
+	announced bool // monitors know that it came up
 }
 
-// handshake is a connection whose TLS or WebSocket handshake is not over. The
-// application does not see it.
+// handshake is a connection whose TLS or WebSocket handshake is not over. The application
+// does not see it.
 //
-// The exchange itself runs on a goroutine, as it blocks and computes for a
-// millisecond or more; on the accepting side that starts with the peer's first
-// bytes, and when the gate lets it in, so who says nothing, or waits, costs a
-// descriptor and this struct. The goroutine ends with a report to the driver.
-// Driver only, but for the ticket.
+// The exchange runs on a goroutine, because it blocks and computes for a millisecond or
+// more. On the accepting side the goroutine starts when the peer's first bytes are there
+// and the gate lets it in. A peer that says nothing, or waits, thus costs only a
+// descriptor and this struct. The goroutine ends with a report to the driver. Driver only,
+// except for the ticket.
 type handshake struct {
 	arrival
 	shard    *Shard
@@ -36,14 +36,14 @@ type handshake struct {
 	ticket   ticket // of the gate
 	asked    bool   // the gate knows it
 	running  bool   // the goroutine will report
-	over     bool   // the descriptor is closed, only the report is missing; or it is a Conn's
+	over     bool   // the descriptor is closed and only the report is missing, or a Conn has it
 }
 
 // dialled reports whether this side made the connection.
 func (h *handshake) dialled() bool { return h.dialer != nil }
 
-// welcome makes a Conn of an arrival, at once or after its handshake.
-// The caller has counted it in sh.conns. A dialer hears of the outcome.
+// welcome makes a Conn of an arrival, at once or after its handshake. The caller has
+// counted it in sh.conns. A dialer gets the outcome.
 func (sh *Shard) welcome(a arrival) {
 	if len(a.layers) == 0 {
 		a.outcome(sh.adopt(a, nil))
@@ -76,14 +76,14 @@ func (sh *Shard) welcome(a arrival) {
 	}
 }
 
-// outcome tells the dialer what became of its connection; nil: nothing.
+// outcome gives the dialer its connection, or nil if there is none.
 func (a *arrival) outcome(c *Conn) {
 	if a.dialer != nil {
 		a.dialer.connected(c)
 	}
 }
 
-// cameUp is the event of a new connection.
+// cameUp returns the event of a new connection.
 func (a *arrival) cameUp() EventKind {
 	if a.dialer != nil {
 		return EventConnected
@@ -91,8 +91,8 @@ func (a *arrival) cameUp() EventKind {
 	return EventAccepted
 }
 
-// announce tells monitors of the connection, once the peer's address is certain, or it
-// ends.
+// announce reports the connection to monitors once the peer's address is certain or the
+// connection ends.
 func (h *handshake) announce(remote Address) {
 	if !h.announced {
 		h.announced, h.remote = true, remote
@@ -114,7 +114,7 @@ func (h *handshake) ready(what sys.Readiness) {
 	switch {
 	case h.running:
 		h.conn.signal()
-	case what&(sys.Gone|sys.Failed) != 0: // it went while it waited
+	case what&(sys.Gone|sys.Failed) != 0: // the peer went while it waited
 		h.fail(errno.ECONNRESET)
 	case what&^sys.Writable != 0:
 		h.run()
@@ -132,10 +132,10 @@ func (h *handshake) run() {
 	}
 }
 
-// errNoRoom ends a handshake for which there is no memory.
+// errNoRoom ends a handshake because there is no memory for it.
 var errNoRoom = errno.New(errno.ENOMEM, "the process has no address space left for a handshake (RLIMIT_AS)")
 
-// start has a place in the gate.
+// start begins the handshake, which now has a place in the gate.
 func (h *handshake) start() {
 	if h.over {
 		return
@@ -159,7 +159,7 @@ func (h *handshake) start() {
 	}()
 }
 
-// shake makes the handshakes of the layers. The goroutine.
+// shake makes the handshakes of the layers, on the goroutine.
 func (h *handshake) shake(l *link, g *Greeting) error {
 	for i, kind := range h.layers {
 		if err := l.shake(kind, g); err != nil {
@@ -193,14 +193,14 @@ func (h *handshake) reported(l *link, remote Address, err error) {
 		h.remote = remote
 		c := h.shard.adopt(h.arrival, l)
 		if c != nil {
-			c.wantRead() // some may have come behind the handshake
+			c.wantRead() // bytes may have come behind the handshake
 		}
 		h.outcome(c)
 		h.leave()
 	}
 }
 
-// fail ends a handshake that did not succeed, and says why.
+// fail ends a failed handshake, and reports why.
 func (h *handshake) fail(err error) {
 	if h.over {
 		return
@@ -211,7 +211,7 @@ func (h *handshake) fail(err error) {
 	h.end(ReasonHandshake)
 }
 
-// abort ends a handshake that nobody wants any more.
+// abort ends a handshake that is no longer wanted.
 func (h *handshake) abort(reason Reason) {
 	if !h.over {
 		h.end(reason)
@@ -232,7 +232,7 @@ func (h *handshake) end(reason Reason) {
 	}
 }
 
-// forget is the last that is heard of the handshake.
+// forget is the last step of every handshake.
 func (h *handshake) forget() {
 	delete(h.shard.handshakes, h)
 	h.conn.countMemory(-h.conn.counted)
@@ -240,14 +240,14 @@ func (h *handshake) forget() {
 	h.leave()
 }
 
-// leave takes back Enter.
+// leave undoes Enter.
 func (h *handshake) leave() {
 	if h.dialer == nil {
 		h.owner.Gone(h)
 	}
 }
 
-// EndHandshakes ends what of an owner has not come up on the shard. Driver only.
+// EndHandshakes ends an owner's handshakes on the shard. Driver only.
 func (sh *Shard) EndHandshakes(owner Owner, reason Reason) {
 	for h := range sh.handshakes {
 		if h.owner == owner && h.dialer == nil {

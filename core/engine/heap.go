@@ -11,37 +11,37 @@ import (
 
 // Go's heap after a crowd
 //
-// What ended connections and handshakes leave behind in Go's heap stays resident
-// until a collection that nothing asks for any more, two minutes later, and then
-// goes back slowly. So what they leave is added up, and when a flood of them is over
-// one collection is made for it. While they go on coming and going, collections come
-// by themselves and none is added.
+// What ended connections and handshakes leave in Go's heap stays resident until the next
+// collection, which may come only two minutes later, and then goes back slowly. So the
+// engine adds up what they leave, and makes one collection when a flood of them is over.
+// While they keep coming and going, collections come by themselves and the engine adds
+// none.
 
 const (
-	// crowd is how many connections more, or less, are worth a Host.Compact.
+	// crowd is the change in the number of connections that is worth a Host.Compact.
 	crowd = 1000
-	// compactWorth is how many bytes of Go's heap are worth one.
+	// compactWorth is the number of bytes of Go's heap that is worth one.
 	compactWorth = 4 << 20
-	// heapLook is how often a flood is looked at, and stillFlood the share of what it
-	// left that makes it go on, when it came since the last look.
+	// heapLook is the time between two looks at a flood. The flood goes on while the part
+	// left since the last look is more than 1/stillFlood of all that was left.
 	heapLook   = time.Second
 	stillFlood = 16
 
-	// What is left of a connection in Go's heap, about: itself and its places in
-	// tables, its link, a handshake with its stack.
+	// What a connection leaves in Go's heap, roughly: itself and its places in tables, its
+	// link, a handshake with its stack.
 	leftConn      = 512
 	leftLink      = 16 << 10
 	leftHandshake = 32 << 10
 )
 
-// left is the bytes that ended connections left in Go's heap since the last Host.Compact.
+// left counts the bytes that ended connections have left in Go's heap since the last Host.Compact.
 var left struct {
 	bytes  atomic.Int64
 	looked atomic.Int64 // bytes at the last look
 	looks  atomic.Bool  // another look will come
 }
 
-// The lists of blocks that went back are garbage, too.
+// The lists of returned blocks are garbage, too.
 func init() { shm.Tidied = compact }
 
 // leaves adds to left. Any thread.
@@ -51,7 +51,7 @@ func leaves(bytes int64) {
 	}
 }
 
-// lookAtHeap compacts when the flood is over.
+// lookAtHeap compacts if the flood is over.
 func lookAtHeap() {
 	if !floodIsOver() {
 		time.AfterFunc(heapLook, lookAtHeap)

@@ -11,45 +11,45 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// beatsAtOnce is how many connections are looked at before the shard sees to others: a
-// crowd that came together is due together.
+// beatsAtOnce is the number of connections that are handled before the shard turns to
+// others: connections that came together are due together.
 const beatsAtOnce = 64
 
 // Heartbeat says how the accepting side of a WebSocket transport pings its peers.
 type Heartbeat struct {
 	Interval time.Duration // 0: never
-	Timeout  time.Duration // that a ping may be unanswered; 0: for ever
+	Timeout  time.Duration // longest time without an answer; 0: no limit
 }
 
-// rest is what the timeout has beyond whole intervals.
+// rest returns the part of the timeout beyond whole intervals.
 func (b Heartbeat) rest() time.Duration { return b.Timeout % b.Interval }
 
-// heartbeat is the pings of one connection. It is looked at when the next ping is due,
-// and when the time for an answer is over; whatever came from the peer until then
-// counts as an answer, as a pong may be stuck behind a long message. Driver only.
+// heartbeat holds the pings of one connection. It is due for the next ping, and when the
+// time for an answer is over. Anything that came from the peer counts as an answer,
+// because a pong may be stuck behind a long message. Driver only.
 //
-// The connections of a shard that wait for the same time are in one list, in the order
-// in which they are due, so to wait costs no timer.
+// The connections of a shard that wait for the same time are in one list, in the order in
+// which they are due. A waiting connection therefore needs no timer of its own.
 type heartbeat struct {
 	conn       *Conn
 	list       *beatList
 	prev, next *heartbeat
 	due        time.Time
-	pingAt     int64 // bytes that the kernel is given up to the end of the first of these; math.MaxInt64: it is not sealed
+	pingAt     int64 // bytes passed to the kernel at the end of the oldest unanswered ping; math.MaxInt64: not yet sealed
 	taken      int64 // Conn.taken at that ping, or when the peer was last excused
 	unanswered int32 // pings since the peer was last heard
 	last       bool  // the next look is the one at the end of the timeout
-	late       bool  // that ping got to the peer only after a timeout: it has another one
+	late       bool  // that ping reached the peer only after a timeout, so it gets another one
 }
 
-// beatList is connections that wait for the same time, the next one first.
+// beatList holds connections that wait for the same time, the next one first.
 type beatList struct {
 	delay       time.Duration
 	first, last *heartbeat
 	timer       *timer
 }
 
-// startHeartbeat begins with the pings of a new connection, if there are to be any.
+// startHeartbeat starts the pings of a new connection, if it is to have any.
 func (c *Conn) startHeartbeat() {
 	if c.manners() == nil || c.dialer != nil || c.transport.Heartbeat.Interval <= 0 {
 		return
@@ -69,7 +69,7 @@ func (c *Conn) stopHeartbeat() {
 	c.link.manners.ask(false)
 }
 
-// await has a heartbeat looked at after a time.
+// await makes a heartbeat due after a delay.
 func (sh *Shard) await(h *heartbeat, delay time.Duration) {
 	if sh.beats == nil {
 		sh.beats = map[time.Duration]*beatList{}
@@ -90,7 +90,7 @@ func (sh *Shard) await(h *heartbeat, delay time.Duration) {
 	l.last = h
 }
 
-// forget takes a heartbeat off its list.
+// forget removes a heartbeat from its list.
 func (sh *Shard) forget(h *heartbeat) {
 	l := h.list
 	if l == nil {
@@ -113,7 +113,7 @@ func (sh *Shard) forget(h *heartbeat) {
 	}
 }
 
-// beat looks at those of a list that are due, and waits for the next one.
+// beat handles the due heartbeats of a list, and waits for the next one.
 func (sh *Shard) beat(l *beatList) {
 	now := time.Now()
 	for n := 0; n < beatsAtOnce && l.first != nil && !l.first.due.After(now); n++ {
@@ -121,16 +121,16 @@ func (sh *Shard) beat(l *beatList) {
 		sh.forget(h)
 		h.look()
 	}
-	// What was looked at may wait in this list again, or in a new one of its kind.
+	// A handled heartbeat may wait in this list again, or in a new list of its kind.
 	if l.first != nil && l.timer.index < 0 {
-		// Never before now: these would be run in this turn as well.
+		// Never before now, because that would run in this turn as well.
 		l.timer = sh.timers.after(max(0, l.first.due.Sub(now)), func() { sh.beat(l) })
 	}
 }
 
-// look does what is due: a ping, or the end of a peer that did not answer the ones
-// before. With a timeout of k intervals and a rest, the last look is the rest after
-// the ping number k+1; the next ping is due an interval after that one.
+// look does what is due: a ping, or the end of a peer that has not answered earlier
+// pings. Take a timeout of k intervals and a rest: the last look follows ping k+1 by the
+// rest, and the next ping is due an interval after ping k+1.
 func (h *heartbeat) look() {
 	c := h.conn
 	beat := c.transport.Heartbeat
@@ -150,7 +150,7 @@ func (h *heartbeat) look() {
 	h.last = false
 	h.ping()
 	if c.link.beat == nil {
-		return // writing has ended the connection
+		return // the write has ended the connection
 	}
 	delay := beat.Interval
 	if h.over(1) {
@@ -159,8 +159,8 @@ func (h *heartbeat) look() {
 	c.shard.await(h, delay)
 }
 
-// over reports whether all of the timeout but what is left of it after whole intervals
-// has passed; pings 0: and nothing is left.
+// over reports whether only the rest of the timeout is left after its whole intervals
+// (pings 1), or whether nothing is left (pings 0).
 func (h *heartbeat) over(pings int32) bool {
 	beat := h.conn.transport.Heartbeat
 	if beat.Timeout == 0 || h.unanswered == 0 {
@@ -169,7 +169,7 @@ func (h *heartbeat) over(pings int32) bool {
 	return time.Duration(h.unanswered-pings) == beat.Timeout/beat.Interval && (pings == 0) == (beat.rest() == 0)
 }
 
-// ping writes one, or has it written with what is queued before it.
+// ping writes a ping, or lets it be written behind what is queued.
 func (h *heartbeat) ping() {
 	c := h.conn
 	h.unanswered++
@@ -196,16 +196,16 @@ func (h *heartbeat) judge() {
 	c.linkEnded(c.link.err)
 }
 
-// excused reports whether the peer has another timeout: who is not read cannot be heard,
-// and who has not got the ping yet cannot answer it, as long as it takes what is in
-// front of it.
+// excused reports whether the peer gets another timeout. A peer that is not read cannot be
+// heard. A peer that has not got the ping cannot answer it; it is excused as long as it
+// takes what is in front of the ping.
 func (h *heartbeat) excused() bool {
 	c := h.conn
 	taken := c.taken()
 	moved := taken > h.taken
 	h.taken = taken
 	switch {
-	case c.link.paused: // it is not read because it does not take what it asked for
+	case c.link.paused: // it is not read, because it does not take its answers
 		return moved
 	case c.parked || c.pending || c.link.resting || c.unread() > 0:
 		return true
@@ -218,7 +218,7 @@ func (h *heartbeat) excused() bool {
 	return moved
 }
 
-// place notes where the first unanswered ping ends, once it is sealed.
+// place records where the first unanswered ping ends, once the ping is sealed.
 func (h *heartbeat) place() {
 	l := h.conn.link
 	if h.pingAt == math.MaxInt64 && !l.manners.asks() {
@@ -229,7 +229,7 @@ func (h *heartbeat) place() {
 	}
 }
 
-// unread returns how many bytes of the peer wait in the kernel.
+// unread returns how many of the peer's bytes wait in the kernel.
 func (c *Conn) unread() int {
 	n, _ := sys.Unread(int(c.fd))
 	return n

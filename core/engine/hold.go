@@ -6,10 +6,10 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// holdQueue puts what the kernel does not take back into the main queue, whose last
-// chunk then takes what is sent meanwhile: what waits for a slow peer takes little
-// more than its bytes (core/shm/held.go). Of a connection without senders it stays in
-// the flush queue.
+// holdQueue puts what the kernel refuses back into the main queue. The queue's last chunk
+// then takes later messages, so that what waits for a slow peer takes little more memory
+// than its bytes (core/shm/held.go). If the connection has no senders any more, everything
+// stays in the flush queue.
 func (c *Conn) holdQueue() {
 	shared := c.Shared
 	shared.Lock()
@@ -33,8 +33,8 @@ func (c *Conn) holdQueue() {
 	c.flushHead, c.flushTail = nil, nil
 }
 
-// queueBlocks is what the main and the flush queue take, without what is already
-// written of a body that is not copied: its owner gives it back whole.
+// queueBlocks returns the memory of the main and the flush queue. It leaves out the written
+// part of a body that is not copied, although its owner releases it only as a whole.
 func (c *Conn) queueBlocks() int64 {
 	blocks := c.Shared.Memory.Load() - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
 	if chunk := c.flushHead; chunk != nil {
@@ -46,11 +46,11 @@ func (c *Conn) queueBlocks() int64 {
 	return blocks
 }
 
-// disownMost is how much of a body that is not copied may be copied after all.
+// disownMost is the size up to which the rest of an uncopied body may be copied after all.
 const disownMost = 256 << 10
 
-// disown copies the rest of a partly written body and gives it back to its owner,
-// if what is written is more than the rest.
+// disown copies the rest of a partly written body and releases the body to its owner, if
+// more is written than is left.
 func (c *Conn) disown() {
 	chunk := c.flushHead
 	if chunk == nil || chunk.ExtLen > disownMost || !shm.Sparse(int64(chunk.ExtLen), int64(chunk.ExtAll), nil) {
@@ -75,7 +75,7 @@ func (c *Conn) disown() {
 	}
 }
 
-// unblock takes what was held and writes on, as the kernel takes bytes again.
+// unblock takes the held queue and writes on, because the kernel takes bytes again.
 func (c *Conn) unblock() {
 	if c.fd < 0 || !c.blocked {
 		return
