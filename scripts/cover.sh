@@ -7,6 +7,7 @@ cover_least=90 # percent, of core and of capi
 cover_dir=build/cover
 
 cover_go_tests() {
+    mkdir -p "$cover_dir"
     CGO_ENABLED=0 go test -coverpkg=./core/... "-coverprofile=$cover_dir/go-tests.txt" ./core/...
 }
 
