@@ -14,7 +14,7 @@ import (
 )
 
 // Free blocks of the pools are nobody's: AddressSanitizer reports who touches them.
-// path.h has the same for the pools in C.
+// pool.h has the same for the pools in C.
 func init() {
 	shm.Poison = func(p unsafe.Pointer, size uintptr) { C.__asan_poison_memory_region(p, C.size_t(size)) }
 	shm.Unpoison = func(p unsafe.Pointer, size uintptr) { C.__asan_unpoison_memory_region(p, C.size_t(size)) }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "shard.h"
-#include "path.h"
+#include "pool.h"
 
 enum
 {
