@@ -68,7 +68,7 @@ func (c *Conn) arrived() bool {
 // look checks whether the peer has taken something since the last look.
 func (c *Conn) look() {
 	c.end.next = nil
-	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused && !c.link.resting {
+	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused && c.link.resting == nil {
 		return
 	}
 	end, now := c.end, time.Now()

@@ -207,7 +207,7 @@ func (h *heartbeat) excused() bool {
 	switch {
 	case c.link.paused: // it is not read, because it does not take its answers
 		return moved
-	case c.parked || c.pending || c.link.resting || c.unread() > 0:
+	case c.parked || c.pending || c.link.resting != nil || c.unread() > 0:
 		return true
 	case taken >= h.pingAt:
 		late := h.late

@@ -34,7 +34,7 @@ type link struct {
 	err     error      // nothing more is read
 	ended   bool       // the end of the stream is sealed: nothing follows
 	paused  bool       // not read until the peer takes what it is owed
-	resting bool       // not read for a time, as the peer has asked for more than it may
+	resting *timer     // ends a time without reads, as the peer has asked for more than it may; nil: it is read
 	counted int64      // bytes of memory that are counted for it
 	sent    uint64     // bytes ever given to the kernel, as they go over the wire
 }
@@ -82,7 +82,7 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		c.linkEnded(l.err)
 		return 0, false, false
 	}
-	if c.owesTooMuch() || l.resting {
+	if c.owesTooMuch() || l.resting != nil {
 		if c.hangup && !c.watched() { // it has ended its side, and that might never be read
 			c.watch(c.owner.CloseTimeout())
 		}
@@ -153,6 +153,7 @@ func (c *Conn) countLink() {
 // dropLink frees what the link holds.
 func (c *Conn) dropLink() {
 	if c.link != nil {
+		c.shard.timers.cancel(c.link.resting) // else it keeps all of this for up to a minute
 		c.dropRest()
 		c.countMemory(-c.link.counted)
 		c.link.counted = 0

@@ -102,10 +102,9 @@ func (t *tlsLayer) payChanges() error {
 // rest has the connection not read for as long as a layer asked for.
 func (c *Conn) rest() {
 	l := c.link
-	if l.wire.rest > 0 && !l.resting {
-		l.resting = true
-		c.shard.timers.after(l.wire.rest, func() {
-			l.resting = false
+	if l.wire.rest > 0 && l.resting == nil {
+		l.resting = c.shard.timers.after(l.wire.rest, func() {
+			l.resting = nil
 			c.wantRead()
 		})
 	}

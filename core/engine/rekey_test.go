@@ -63,7 +63,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 			Convey("a few changes are read at once", func() {
 				g.give(fd, peer.changing(rekeyMost-10, answer))
 				So(unread(int(c.fd)), ShouldEqual, 0)
-				So(c.link.resting, ShouldBeFalse)
+				So(c.link.resting, ShouldBeNil)
 			})
 			Convey("no more are, but with time and data", func() {
 				wire := peer.changing(2000, answer)
@@ -71,7 +71,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 				begun := done()
 				g.give(fd, wire[:150*each])
 				first := done() - begun
-				So(c.link.resting, ShouldBeTrue)
+				So(c.link.resting, ShouldNotBeNil)
 				So(first, ShouldBeBetween, rekeyMost, rekeyMost+2*rekeyRead/each)
 				had := unread(int(c.fd))
 				for range 20 {
@@ -99,13 +99,20 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 			})
 			Convey("that ends while it is not read, the connection ends too, in time", func() {
 				g.give(fd, peer.changing(200, answer))
-				So(c.link.resting, ShouldBeTrue)
+				So(c.link.resting, ShouldNotBeNil)
 				c.hangup = true
 				c.wantRead()
 				g.step()
 				So(c.watched(), ShouldBeTrue)
 				c.look()
 				So(c.watched(), ShouldBeTrue)
+			})
+			Convey("that goes while it is not read, nothing stays behind", func() {
+				before := len(g.sh.timers)
+				g.give(fd, peer.changing(200, answer))
+				So(c.link.resting, ShouldNotBeNil)
+				c.Abort(ReasonTransport)
+				So(len(g.sh.timers), ShouldEqual, before)
 			})
 			Convey("what is reckoned as left in Go's heap is what was allocated", func() {
 				const changes = 10 * rekeyMost
@@ -134,7 +141,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 		c, fd, peer := g.linked(true, false)
 		for _, size := range []int{1, 5, 100, 16 << 10, 16000} {
 			g.give(fd, peer.records([]byte(frameOf(string(make([]byte, 400<<10))))[:max(2000, size*20)], size))
-			So(c.link.resting, ShouldBeFalse)
+			So(c.link.resting, ShouldBeNil)
 			So(rekeysOf(c).spent, ShouldBeLessThanOrEqualTo, 4*rekeyTime) // those of the handshake
 		}
 	})
