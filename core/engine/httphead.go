@@ -10,12 +10,12 @@ import (
 	"net/http"
 )
 
-// firstHeadBuffer is the buffer that a head begins in, in bytes; it doubles as the
-// head comes.
+// firstHeadBuffer is the size in bytes of the buffer that a head begins in. The buffer
+// doubles as the head grows.
 const firstHeadBuffer = 1 << 10
 
-// refusal is why a message of HTTP is not taken, and the status of the answer when
-// it is a request.
+// refusal is the reason why an HTTP message is refused, with the status of the answer if
+// the message is a request.
 type refusal struct {
 	status int
 	fields string // more fields of the answer, whole lines
@@ -28,21 +28,21 @@ func bad(format string, a ...any) error {
 	return &refusal{status: http.StatusBadRequest, text: fmt.Sprintf(format, a...)}
 }
 
-// headReader reads the heads of HTTP messages (RFC 9112), and keeps what came behind
-// the last one. It takes no more than max bytes for all of them, and looks at each
-// byte as it comes: who sends something else is told at once.
+// headReader reads the heads of HTTP messages (RFC 9112), and keeps what came behind the
+// last one. It reads no more than max bytes for all heads. It checks each byte at once, so
+// that a peer that sends something else is refused at once.
 type headReader struct {
 	conn    io.Reader
 	max     int
-	answers bool // they are answers, whose lines may be folded
+	answers bool // the heads are answers, whose lines may be folded
 	buf     []byte
 	begin   int // of the head in buf
 	line    int // start of the line being read
-	seen    int // bytes that were looked at
+	seen    int // bytes that were checked
 }
 
-// next returns the next head up to its empty line, which is left out; it is valid
-// until behind. The errors are the connection's own and *refusal.
+// next returns the next head, without its empty line. The head is valid until behind is
+// called. An error is the connection's own, or a *refusal.
 func (r *headReader) next() (head, error) {
 	r.begin, r.line = r.seen, r.seen
 	for {
@@ -59,7 +59,7 @@ func (r *headReader) next() (head, error) {
 	}
 }
 
-// scan looks at what has come; over: the head's empty line is there.
+// scan checks the new bytes; over: the head's empty line is there.
 func (r *headReader) scan() (over bool, err error) {
 	for ; r.seen < len(r.buf); r.seen++ {
 		c := r.buf[r.seen]
@@ -108,7 +108,7 @@ func (r *headReader) fill() error {
 	return err
 }
 
-// behind returns what came behind the last head, in memory of its own.
+// behind returns a copy of what came behind the last head.
 func (r *headReader) behind() []byte {
 	if r.seen == len(r.buf) {
 		return nil
@@ -122,8 +122,8 @@ type head struct {
 	fields []byte // each line ends with CR LF
 }
 
-// parseHead checks the lines of a head. A line that is folded (RFC 9112, 5.2) is
-// unfolded in an answer, and refused in a request.
+// parseHead checks the lines of a head. It unfolds a folded line (RFC 9112, 5.2) in an
+// answer, and refuses one in a request.
 func parseHead(raw []byte, answer bool) (head, error) {
 	first, fields, _ := bytes.Cut(raw, []byte("\r\n"))
 	h := head{first: string(first), fields: fields}
@@ -147,7 +147,7 @@ func parseHead(raw []byte, answer bool) (head, error) {
 	return h, nil
 }
 
-// all returns the values of the fields with a name, in order, without blanks around.
+// all returns the values of the fields with a name, in order and without surrounding blanks.
 func (h *head) all(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for rest := h.fields; len(rest) > 0; {
@@ -169,7 +169,7 @@ func (h *head) count(name string) (n int) {
 	return n
 }
 
-// one returns the value of a field that may be there once; n: how often it is.
+// one returns the value of a field that may occur once; n is how often it occurs.
 func (h *head) one(name string) (value string, n int) {
 	for v := range h.all(name) {
 		value = v
@@ -178,9 +178,8 @@ func (h *head) one(name string) (value string, n int) {
 	return value, n
 }
 
-// list returns the elements of a field that is a list, over all its lines (RFC 9110,
-// 5.3 and 5.6.1). Elements in quotes are not understood; the fields that are asked
-// for have none.
+// list returns the elements of a list field, over all its lines (RFC 9110, 5.3 and 5.6.1).
+// It does not understand quoted elements; the fields that callers ask for have none.
 func (h *head) list(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for value := range h.all(name) {
@@ -193,8 +192,8 @@ func (h *head) list(name string) iter.Seq[string] {
 	}
 }
 
-// lists reports whether an element of a list is the token, in any case; others: and
-// whether there are more elements.
+// lists reports whether an element of a list equals the token, in any case; others reports
+// whether the list has other elements.
 func (h *head) lists(name, token string) (found, others bool) {
 	for element := range h.list(name) {
 		if bytes.EqualFold([]byte(element), []byte(token)) {
@@ -206,7 +205,7 @@ func (h *head) lists(name, token string) (found, others bool) {
 	return found, others
 }
 
-// inField reports whether a byte may be in a line: visible, a blank, or not ASCII.
+// inField reports whether a byte may stand in a line: visible, a blank, or not ASCII.
 func inField(c byte) bool { return c >= ' ' && c != 0x7F || c == '\t' }
 
 // isToken reports whether text is a token (RFC 9110, 5.6.2).

@@ -42,15 +42,15 @@ func (r *recordCount) came(data []byte) {
 	}
 }
 
-// intake reckons what crypto/tls keeps of the bytes of a handshake that has not been
-// answered: the messages of all whole records, in a buffer that doubles. The buffer
-// of the record that comes is counted where it is read to. The goroutine.
+// intake calculates what crypto/tls keeps of a handshake's bytes before it answers: the
+// messages of all complete records, in a buffer that doubles. The buffer of an incomplete
+// record is counted where it is read. Only the goroutine uses it.
 type intake struct {
 	records recordCount
-	whole   int // bytes of all whole records
+	whole   int // bytes of all complete records
 }
 
-// came takes bytes of the connection, and returns how much more is kept for them.
+// came takes received bytes, and returns how many more bytes are kept for them.
 func (r *intake) came(data []byte) int64 {
 	before := doubled(r.whole)
 	for len(data) > 0 {
@@ -62,7 +62,7 @@ func (r *intake) came(data []byte) int64 {
 	return doubled(r.whole) - before
 }
 
-// doubled is the size of a buffer that doubles until it has room for n bytes.
+// doubled returns the size of a buffer that doubles until n bytes fit.
 func doubled(n int) int64 {
 	if n == 0 {
 		return 0

@@ -10,38 +10,38 @@ import (
 
 // Layers
 //
-// A layer is a protocol between a connection's descriptor and its frames: TLS,
-// WebSocket. The layers of a connection are a stack. Each one shakes hands over those
-// below it, on the goroutine of the handshake, where reads and writes wait. Afterwards
-// it decodes what comes and seals what goes, on the driver, where nothing waits: a read
-// that finds nothing returns errAgain, and what is sealed is written when the kernel
-// takes it. A layer whose work is done with its handshake leaves the stack. A connection
-// without layers has no link and pays one comparison for that.
+// A layer is a protocol between a connection's descriptor and its frames: TLS or
+// WebSocket. The layers of a connection are a stack. Each layer makes its handshake over
+// those below it, on the goroutine of the handshake, where reads and writes wait. After
+// that it decodes input and seals output on the driver, where nothing waits. A read that
+// finds nothing returns errAgain, and sealed bytes are written when the kernel takes them.
+// A layer whose work ends with its handshake leaves the stack. A connection without
+// layers has no link and pays one comparison for that.
 
-// Layer is what a connection has of a layer from its handshake on.
+// Layer is the part of a layer that a connection keeps after the handshake.
 type Layer interface {
-	// Decode reads from below into buf, and returns how many bytes of what lies above
-	// are there now; without an error there may be none. In front of an error there may
-	// be some. io.EOF is the end of the stream.
+	// Decode reads from below into buf, and returns how many bytes of the level above are
+	// now in buf. That may be 0 without an error. There may also be bytes together with an
+	// error: they come first. io.EOF means the end of the stream.
 	Decode(below Level, buf []byte) (int, error)
 	// Seal appends to dst what goes below: first what the layer has to say of its own,
 	// then the next part of what lies above, of which it keeps nothing for later. It
 	// appends nothing when there is nothing.
 	Seal(dst []byte, above Source) []byte
-	// Close appends what tells the peer that nothing follows.
+	// Close appends the message that tells the peer that nothing follows.
 	Close(dst []byte) []byte
 
-	// Owes returns how many bytes of its own Seal would append: answers that the peer's
-	// bytes call for.
+	// Owes returns how many bytes of its own Seal would append: the answers to what the
+	// peer sent.
 	Owes() int
 	// Size returns how many bytes of memory the layer holds.
 	Size() int64
-	// Blame reports whether Close will tell the peer of an error of Decode. It is not
-	// so for an error of another layer, and one that the peer has been told.
+	// Blame reports whether Close will tell the peer of an error of Decode. It returns false
+	// for an error of another layer, and for one that the peer knows already.
 	Blame(err error) bool
 }
 
-// Plain is what a layer has to embed that says nothing of its own.
+// Plain is for embedding in layers that send no messages of their own.
 type Plain struct{}
 
 // Close appends nothing.
@@ -56,42 +56,41 @@ func (Plain) Size() int64 { return 0 }
 // Blame returns false.
 func (Plain) Blame(error) bool { return false }
 
-// LayerKind is one kind of layer.
+// LayerKind is a kind of layer.
 type LayerKind struct {
-	// Shake makes the layer's handshake over below, and gives back what it has read of
-	// the bytes behind that (below.Unread). It returns what the connection has of the
-	// layer from there on; nil: nothing, the layer leaves. Monitors hear the number of
-	// an error of package errno.
+	// Shake makes the layer's handshake over below. It returns bytes that it has read beyond
+	// the handshake with below.Unread. Its result is the connection's layer from then on, or
+	// nil if the layer leaves. Monitors get the number of an error of package errno.
 	Shake func(below Level, h *Greeting) (Layer, error)
-	// PeerFirst says that Shake of the accepting side begins with bytes of the peer. As
-	// the lowest layer it costs next to nothing until they come.
+	// PeerFirst means that Shake of the accepting side begins by reading. If such a layer is
+	// the lowest, a connection costs next to nothing until the peer's bytes come.
 	PeerFirst bool
-	// Readdresses says that Shake may change Greeting.Remote.
+	// Readdresses means that Shake may change Greeting.Remote.
 	Readdresses bool
-	// Holds is how many bytes of memory the handshake takes, beside what it reads.
+	// Holds is the memory of the handshake in bytes, besides what it reads.
 	Holds int64
 }
 
-// Greeting is a connection whose handshakes are under way.
+// Greeting describes a connection while its handshakes go on.
 type Greeting struct {
 	Transport *Transport
 	Dialled   bool    // this side made the connection
 	Remote    Address // the peer's
 }
 
-// placed is a layer in its stack.
+// placed is a layer in a stack.
 type placed struct {
 	Layer
-	unread []byte // decoded by it, and given back by the one above
+	unread []byte // decoded by this layer, and returned by the one above
 }
 
-// Level is a place in a connection's stack: the top of a layer, or the descriptor.
+// Level is a place in a connection's stack: above a layer, or the descriptor.
 type Level struct {
 	link *link
 	at   int // of link.layers; -1: the descriptor
 }
 
-// Read reads what comes out of this level. During the handshake it waits for bytes.
+// Read reads the bytes of this level. During the handshake it waits for them.
 func (l Level) Read(buf []byte) (n int, err error) {
 	if unread := l.unread(); len(*unread) > 0 {
 		n = copy(buf, *unread)
@@ -110,8 +109,8 @@ func (l Level) Read(buf []byte) (n int, err error) {
 	return l.link.wire.read(buf)
 }
 
-// Unread gives back bytes that were read from this level: they are read again, first.
-// Their memory is the level's from here on.
+// Unread returns bytes to this level, whose next Read returns them first. The level owns
+// their memory from then on.
 func (l Level) Unread(bytes []byte) {
 	unread := l.unread()
 	if len(bytes) > 0 && len(*unread) > 0 {
@@ -143,24 +142,24 @@ func (l Level) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// Charge has the connection's turn pay for bytes beside those that were read: what
-// costs more than its bytes has a price (turn.go).
+// Charge makes the connection's turn pay for more bytes than were read. Work that costs
+// more than its bytes has a price (turn.go).
 func (l Level) Charge(bytes int) { l.link.wire.turn -= bytes }
 
 // Rest has nothing be read for a time, once Decode has returned: the peer has asked for
 // more than it may. Not during the handshake.
 func (l Level) Rest(time time.Duration) { l.link.wire.rest = time }
 
-// Source is what a layer seals: what the layer above has sealed, or the frames of the
+// Source supplies what a layer seals: the output of the layer above, or the frames of the
 // connection's queue.
 type Source struct {
 	link  *link
-	at    int     // of link.layers; their number: the connection
-	given *[]byte // instead of both: bytes of a handshake
+	at    int     // of link.layers; their number means the connection
+	given *[]byte // replaces both: bytes of a handshake
 }
 
-// Whole returns the size of the next bytes that belong together, which is that of whole
-// frames. It is for the highest layer.
+// Whole returns the size of the next bytes that end with a whole frame. It is for the
+// highest layer only.
 func (s Source) Whole() uint64 {
 	if s.given != nil {
 		return uint64(len(*s.given))
@@ -168,7 +167,7 @@ func (s Source) Whole() uint64 {
 	return s.link.conn.wholeFrames()
 }
 
-// Gather appends the next bytes to dst. They are about limit at the most.
+// Gather appends the next bytes to dst, about limit at most.
 func (s Source) Gather(dst []byte, limit uint64) []byte {
 	switch {
 	case s.given != nil:
@@ -186,8 +185,8 @@ func (s Source) Gather(dst []byte, limit uint64) []byte {
 	return dst
 }
 
-// Bytes returns the next bytes, about limit at the most. They are there until the next
-// call for any connection of the shard.
+// Bytes returns the next bytes, about limit at most. They are valid until the next call for
+// any connection of the shard.
 func (s Source) Bytes(limit uint64) []byte {
 	if s.given != nil {
 		all := *s.given
@@ -202,7 +201,7 @@ func (s Source) Bytes(limit uint64) []byte {
 // top is the highest level.
 func (l *link) top() Level { return Level{l, len(l.layers) - 1} }
 
-// worth returns the link, or nil when all of its layers have left. l may be nil.
+// worth returns the link, or nil if all of its layers have left. l may be nil.
 func (l *link) worth() *link {
 	if l == nil || len(l.layers) == 0 {
 		return nil
@@ -210,8 +209,8 @@ func (l *link) worth() *link {
 	return l
 }
 
-// shake makes the handshake of the next layer, and stacks the layer if it stays. The
-// goroutine of the handshake.
+// shake makes the handshake of the next layer, and stacks the layer if it stays. It runs on
+// the goroutine of the handshake.
 func (l *link) shake(kind *LayerKind, g *Greeting) error {
 	layer, err := kind.Shake(l.top(), g)
 	if err != nil {
@@ -224,7 +223,7 @@ func (l *link) shake(kind *LayerKind, g *Greeting) error {
 	return nil
 }
 
-// part takes leave of a peer whose handshake has failed.
+// part says goodbye to a peer whose handshake has failed.
 func (l *link) part() {
 	for at := len(l.layers) - 1; at >= 0; at-- {
 		if last := l.layers[at].Close(nil); len(last) > 0 {

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// tlsSize is what the TLS layer of a connection holds in bytes, with its share of
-// garbage, as measured.
+// tlsSize is the measured memory of a connection's TLS layer in bytes, with its share of
+// garbage.
 const tlsSize = 11 << 10
 
 var layerTLS = LayerKind{Shake: shakeTLS, PeerFirst: true}
 
-// tlsLayer is a connection's TLS. crypto/tls fits an event loop: after a read that found
-// nothing it goes on where it was.
+// tlsLayer is a connection's TLS. crypto/tls fits an event loop, because it can continue
+// after a read that found nothing.
 type tlsLayer struct {
 	secure *tls.Conn
 	below  Level
 	out    []byte // written by crypto/tls, and not yet taken by Seal
-	shaken bool   // the handshake is over: from here on writes wait in out
+	shaken bool   // the handshake is over: writes now wait in out
 	rekeys rekeys // of the peer
-	alert  uint8  // number of the alert in the clear that the last read of the handshake brought; 0: none
+	alert  uint8  // number of the unencrypted alert that the last read of the handshake brought; 0: none
 }
 
 // shakeTLS makes a handshake of TLS 1.2 or 1.3.
@@ -43,7 +43,7 @@ func shakeTLS(below Level, g *Greeting) (Layer, error) {
 	return t, nil
 }
 
-// explained adds to the error of a handshake what the peer said of it.
+// explained adds what the peer said to the error of a handshake.
 func (t *tlsLayer) explained(err error) error {
 	if t.alert == 0 {
 		return err
@@ -51,7 +51,7 @@ func (t *tlsLayer) explained(err error) error {
 	return &clearAlertError{t.alert, err}
 }
 
-// Decode reads what is encrypted, and pays for records that hold little and for answers.
+// Decode decrypts input, and charges for answers and for records that hold little.
 func (t *tlsLayer) Decode(_ Level, buf []byte) (int, error) {
 	owed := len(t.out)
 	n, err := t.secure.Read(buf)
@@ -65,17 +65,17 @@ func (t *tlsLayer) Decode(_ Level, buf []byte) (int, error) {
 	return n, err
 }
 
-// Seal encrypts, behind what crypto/tls has written of its own.
+// Seal encrypts, behind what crypto/tls has written by itself.
 func (t *tlsLayer) Seal(dst []byte, above Source) []byte {
 	plain := above.Bytes(sealBytes)
 	t.out = append(dst, t.out...)
 	if len(plain) > 0 {
-		_, _ = t.secure.Write(plain) // it fails after an alert of its own only, which is in out
+		_, _ = t.secure.Write(plain) // fails only after an alert of its own, which is in out
 	}
 	return t.take()
 }
 
-// Close says that nothing follows.
+// Close appends the alert that nothing follows.
 func (t *tlsLayer) Close(dst []byte) []byte {
 	t.out = append(dst, t.out...)
 	_ = t.secure.CloseWrite()
@@ -88,16 +88,16 @@ func (t *tlsLayer) take() []byte {
 	return out
 }
 
-// Owes counts answers: to changes of keys, and alerts.
+// Owes counts answers to key changes, and alerts.
 func (t *tlsLayer) Owes() int { return len(t.out) }
 
-// Size is what was measured, and what is owed.
+// Size returns the measured size plus what is owed.
 func (t *tlsLayer) Size() int64 { return tlsSize + int64(cap(t.out)) }
 
-// Blame reports false: crypto/tls has written an alert.
+// Blame returns false, because crypto/tls has written an alert.
 func (t *tlsLayer) Blame(error) bool { return false }
 
-// subject is who the peer is, by a certificate that was verified, or "".
+// subject returns the name in the peer's verified certificate, or "".
 func (t *tlsLayer) subject() string {
 	if chains := t.secure.ConnectionState().VerifiedChains; len(chains) > 0 {
 		return chains[0][0].Subject.String()
@@ -105,10 +105,10 @@ func (t *tlsLayer) subject() string {
 	return ""
 }
 
-// tlsBelow is the same layer as the net.Conn that lies below crypto/tls.
+// tlsBelow is the layer as the net.Conn below crypto/tls.
 type tlsBelow tlsLayer
 
-// Read reads what is still encrypted.
+// Read reads encrypted bytes.
 func (t *tlsBelow) Read(buf []byte) (int, error) {
 	if !t.shaken {
 		t.rekeys.shaking()
@@ -125,7 +125,7 @@ func (t *tlsBelow) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// Write takes what is encrypted. Once the handshake is over it cannot fail.
+// Write takes encrypted bytes. It cannot fail once the handshake is over.
 func (t *tlsBelow) Write(data []byte) (int, error) {
 	if !t.shaken {
 		return t.below.Write(data)
@@ -135,8 +135,8 @@ func (t *tlsBelow) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// clearAlert returns the number of the alert (RFC 8446, 6) that ends data as a
-// record of its own, not encrypted, or 0.
+// clearAlert returns the number of the unencrypted alert (RFC 8446, 6) that ends data as a
+// record of its own, or 0.
 func clearAlert(data []byte) uint8 {
 	record := []byte{21, 3, 3, 0, 2, 2} // alert, version, 2 bytes: fatal, and
 	if from := len(data) - len(record) - 1; from >= 0 && bytes.HasPrefix(data[from:], record) {
@@ -156,11 +156,11 @@ func (t *tlsBelow) LocalAddr() net.Addr { return nil }
 // RemoteAddr returns nil.
 func (t *tlsBelow) RemoteAddr() net.Addr { return nil }
 
-// SetDeadline is refused.
+// SetDeadline always fails.
 func (t *tlsBelow) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 
-// SetReadDeadline is refused.
+// SetReadDeadline always fails.
 func (t *tlsBelow) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
 
-// SetWriteDeadline is refused.
+// SetWriteDeadline always fails.
 func (t *tlsBelow) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

@@ -9,8 +9,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// webSize is what WebSocket holds of a connection in bytes, during its handshake and
-// afterwards.
+// webSize is the memory in bytes that WebSocket needs for a connection, during its
+// handshake and afterwards.
 const webSize = 4 << 10
 
 var layerWeb = LayerKind{Shake: shakeWeb, PeerFirst: true, Holds: webSize}
@@ -26,8 +26,8 @@ func shakeWeb(below Level, g *Greeting) (Layer, error) {
 
 // webError is a breach of the WebSocket protocol, or of HTTP before it.
 type webError struct {
-	code   ws.StatusCode // that the peer is told in a Close frame; 0 during the handshake
-	status int           // of HTTP, that a server refused the upgrade with; 0: none
+	code   ws.StatusCode // for the Close frame to the peer; 0 during the handshake
+	status int           // HTTP status with which a server refused the upgrade; 0: none
 	text   string
 }
 
@@ -35,8 +35,8 @@ func webBreach(code ws.StatusCode, text string) error { return &webError{code: c
 
 func (e *webError) Error() string { return "websocket: " + e.text }
 
-// upgrade does the WebSocket handshake (RFC 6455, 4). behind is what came
-// behind it. The errors are the connection's own and *webError.
+// upgrade makes the WebSocket handshake (RFC 6455, 4). behind holds the bytes that came
+// after it. An error is the connection's own, or a *webError.
 func upgrade(conn io.ReadWriter, t *Transport, dialled bool) (w *webSocket, behind []byte, err error) {
 	heads := &headReader{conn: conn, max: t.headerMax(), answers: dialled}
 	if dialled {
@@ -50,8 +50,8 @@ func upgrade(conn io.ReadWriter, t *Transport, dialled bool) (w *webSocket, behi
 	return &webSocket{client: dialled}, heads.behind(), nil
 }
 
-// Decode reads frames and decodes them in place. They cost more than their bytes, so
-// where they are dense the next read is short and the turn soon over.
+// Decode reads frames and decodes them in place. Frames cost more than their bytes, so
+// where they are dense the next read is short and the turn ends early.
 func (w *webSocket) Decode(below Level, buf []byte) (n int, err error) {
 	if w.dense {
 		buf = buf[:min(len(buf), denseRead)]
@@ -68,11 +68,11 @@ func (w *webSocket) Decode(below Level, buf []byte) (n int, err error) {
 	if err == nil {
 		err = readErr
 	}
-	return n, err // the peer's end, or what it did wrong
+	return n, err // the peer's end, or its mistake
 }
 
-// Seal appends a pong and a ping that are owed, then a message of whole frames of
-// zlink, or its continuation.
+// Seal appends the owed pong and ping, then a message of whole zlink frames, or the
+// continuation of one.
 func (w *webSocket) Seal(dst []byte, above Source) []byte {
 	if w.writeLeft == 0 {
 		dst = w.appendOwed(dst)
@@ -86,7 +86,7 @@ func (w *webSocket) Seal(dst []byte, above Source) []byte {
 	return dst
 }
 
-// Close appends a Close frame, unless it would be inside of a message.
+// Close appends a Close frame, unless that would be in the middle of a message.
 func (w *webSocket) Close(dst []byte) []byte {
 	if w.writeLeft > 0 || w.closed {
 		return dst
@@ -95,7 +95,7 @@ func (w *webSocket) Close(dst []byte) []byte {
 	return w.appendClose(dst)
 }
 
-// Owes counts a pong and a ping.
+// Owes counts an owed pong and ping.
 func (w *webSocket) Owes() (bytes int) {
 	if w.closed {
 		return 0
@@ -109,10 +109,10 @@ func (w *webSocket) Owes() (bytes int) {
 	return bytes
 }
 
-// Size is what was measured.
+// Size returns the measured size.
 func (w *webSocket) Size() int64 { return webSize }
 
-// Blame has the Close frame say what the peer did wrong.
+// Blame puts the peer's mistake into the Close frame.
 func (w *webSocket) Blame(err error) bool {
 	var web *webError
 	if errors.As(err, &web) {
@@ -122,20 +122,20 @@ func (w *webSocket) Blame(err error) bool {
 	return false
 }
 
-// ask has the next Seal ask for a sign of life, or no longer.
+// ask decides whether the next Seal sends a ping.
 func (w *webSocket) ask(owed bool) { w.pingOwed = owed }
 
-// asks reports whether it is still to be asked for.
+// asks reports whether a ping is still to be sent.
 func (w *webSocket) asks() bool { return w.pingOwed }
 
-// say sets what the Close frame says, unless that is settled.
+// say sets the content of the Close frame, unless it is set already.
 func (w *webSocket) say(code ws.StatusCode, why string) {
 	if w.closeCode == 0 && !w.noCode {
 		w.closeCode, w.why = code, why
 	}
 }
 
-// heard returns what the peer has said at its end; closed: it has.
+// heard returns what the peer has said at its end; closed reports whether it has.
 func (w *webSocket) heard() (code ws.StatusCode, why string, closed bool) {
 	return w.peerCode, w.peerWhy, w.peerClosed
 }

@@ -9,31 +9,31 @@ import (
 	"unsafe"
 )
 
-// ledger knows where the messages end in what was written of a connection's stream,
-// as far back as the peer's system may not have acknowledged it, so that bytes can
-// be told as messages when the connection is lost. Messages of one size in a row
-// are one entry. It forgets what was acknowledged when it is full, and asks the
-// kernel for that; what is left beyond entriesMost is kept less exactly.
+// ledger remembers where messages end in the written stream of a connection, as far back as
+// the peer's system may not have acknowledged it. If the connection is lost, unacknowledged
+// bytes can thus be counted as messages. Consecutive messages of one size share an entry.
+// When the ledger is full, it asks the kernel what was acknowledged and forgets that. What
+// is left beyond entriesMost is kept less exactly.
 type ledger struct {
-	frames uint64 // that were written whole
-	ended  uint64 // bytes of the stream up to the end of the last one
+	frames uint64 // frames written completely
+	ended  uint64 // offset in the stream at which the last one ends
 	last   entry
 	older  []entry // oldest first; without last
-	grain  uint64  // bytes of an entry below which other sizes are added to it
+	grain  uint64  // an entry with fewer bytes takes other sizes, too
 
-	// The frame that is written in part.
-	size uint64 // of all of it; 0: not known yet
-	left uint64 // of that
+	// The frame that is partly written.
+	size uint64 // its whole size; 0: not known yet
+	left uint64 // bytes of it to come
 	have uint8  // bytes of head
 	head [lengthSize]byte
 
-	kept    uint32 // entries of older that were left when it last forgot
-	counted uint32 // entries that are counted as the connection's memory
-	planned bool   // forgetLater is
+	kept    uint32 // entries of older that the last forget left
+	counted uint32 // entries counted as the connection's memory
+	planned bool   // forgetLater is scheduled
 }
 
-// entry is neighbouring frames: of one size, or, mixed, only their sum is known. 40
-// bits are their bytes, 1 says mixed, 23 are their number.
+// entry stands for neighbouring frames. All have one size, or, in a mixed entry, only their
+// sum is known. It has 40 bits for their bytes, 1 for mixed, and 23 for their number.
 type entry uint64
 
 const (
@@ -46,7 +46,7 @@ const (
 	byteBits  = 40
 )
 
-// entryOf makes an entry; 0: there are too many frames or bytes for one.
+// entryOf makes an entry. It returns 0 if the frames or bytes are too many for one.
 func entryOf(bytes, count uint64, mixed bool) entry {
 	if bytes >= 1<<byteBits || count >= 1<<countBits {
 		return 0
@@ -62,7 +62,7 @@ func (e entry) bytes() uint64 { return uint64(e >> (countBits + 1)) }
 func (e entry) count() uint64 { return uint64(e & (1<<countBits - 1)) }
 func (e entry) mixed() bool   { return e&(1<<countBits) != 0 }
 
-// books returns the connection's ledger, which begins.
+// books returns the connection's ledger, and creates it on the first call.
 func (c *Conn) books() *ledger {
 	if c.ledger == nil {
 		c.ledger = new(ledger)
@@ -70,15 +70,15 @@ func (c *Conn) books() *ledger {
 	return c.ledger
 }
 
-// countLedger forgets what was acknowledged when the ledger has doubled, or soon after
-// the last write when it is large, and counts what it takes as the connection's.
+// countLedger forgets what was acknowledged: when the ledger has doubled, or, if it is
+// large, soon after the last write. It counts the ledger's memory as the connection's.
 func (c *Conn) countLedger() {
 	l := c.ledger
 	if len(l.older) >= max(entriesFew, 2*int(l.kept)) {
 		c.forget()
 	}
 	now := uint32(cap(l.older))
-	if now <= 2*entriesFew { // that is part of what a connection costs
+	if now <= 2*entriesFew { // a connection's normal cost includes that
 		now = 0
 	}
 	if now != l.counted {
@@ -104,7 +104,7 @@ func (c *Conn) forgetLater() {
 	}
 }
 
-// memory is what of it is counted as the connection's, in bytes.
+// memory returns the bytes of the ledger that count as the connection's memory.
 func (l *ledger) memory() int64 {
 	if l == nil {
 		return 0
@@ -112,7 +112,7 @@ func (l *ledger) memory() int64 {
 	return int64(l.counted) * entrySize
 }
 
-// add notes the next bytes of the stream.
+// add records the next bytes of the stream.
 func (l *ledger) add(data []byte) {
 	at := l.resume(data)
 	for len(data)-at >= lengthSize {
@@ -134,8 +134,7 @@ func (l *ledger) add(data []byte) {
 
 func frameSize(data []byte) uint64 { return lengthSize + uint64(binary.BigEndian.Uint32(data)) }
 
-// resume goes on with a frame that was incomplete, and returns where the next one
-// begins.
+// resume continues an incomplete frame, and returns where the next one begins.
 func (l *ledger) resume(data []byte) (at int) {
 	if l.have > 0 {
 		at = copy(l.head[l.have:], data)
@@ -154,14 +153,14 @@ func (l *ledger) resume(data []byte) (at int) {
 	return at + int(n)
 }
 
-// skip notes the next n bytes of a body.
+// skip records the next n bytes of a body.
 func (l *ledger) skip(n uint64) {
 	if l.left -= n; l.left == 0 {
 		l.note(l.size, 1)
 	}
 }
 
-// note adds n frames of one size.
+// note records n frames of one size.
 func (l *ledger) note(size, n uint64) {
 	l.ended += size * n
 	l.frames += n
@@ -180,8 +179,8 @@ func (l *ledger) note(size, n uint64) {
 	l.older, l.last = append(l.older, e), entryOf(size*n, n, false)
 }
 
-// forget drops what ends at or before an offset of the stream that the peer's
-// system has, and memory that is not needed any more.
+// forget drops frames up to an offset of the stream that the peer's system has
+// acknowledged, and memory that is not needed any more.
 func (l *ledger) forget(acknowledged uint64) {
 	begins := l.ended - l.last.bytes()
 	keep := len(l.older)
@@ -199,8 +198,8 @@ func (l *ledger) forget(acknowledged uint64) {
 	l.kept = uint32(len(l.older))
 }
 
-// merge makes one of every two entries, without their sizes, and lets new ones
-// become as large as those.
+// merge joins every two entries into one without sizes. New entries may become as large as
+// those.
 func (l *ledger) merge() {
 	half, all := l.older[:0], uint64(0)
 	for i := 0; i < len(l.older); i += 2 {
@@ -216,15 +215,15 @@ func (l *ledger) merge() {
 			half = append(half, b)
 		}
 	}
-	if len(half) == entriesMost { // too large to be merged: the oldest one goes
+	if len(half) == entriesMost { // too large to merge: drop the oldest
 		half = half[1:]
 	}
 	l.older = half
 	l.grain = all / (entriesMost / 2)
 }
 
-// beyond counts the noted frames that end behind an offset of the stream. Of a
-// mixed entry that it lies in, all.
+// beyond counts the recorded frames that end behind an offset of the stream. If a mixed
+// entry contains the offset, all of its frames count.
 func (l *ledger) beyond(offset uint64) (n uint64) {
 	end := l.ended
 	for i := len(l.older); i >= 0 && end > offset; i-- {

@@ -17,42 +17,42 @@ import (
 // sealBytes is how much of a send queue is sealed at a time.
 const sealBytes = 60 << 10
 
-// link is what lies between a connection's descriptor and its frames: a stack of layers.
-// Bytes that come are decoded where frames are looked for. Bytes that go are copied from
-// the flush queue, at most sealBytes at a time, sealed, and given to the kernel; what
-// that does not take is kept in rest, and no more is sealed until it is gone. So rest is
-// always what whole calls of Seal made, as whole records of TLS.
+// link is the stack of layers between a connection's descriptor and its frames. Input is
+// decoded in place, where frames are looked for. Output is copied from the flush queue, at
+// most sealBytes at a time, sealed, and passed to the kernel. What the kernel refuses is
+// kept in rest, and nothing more is sealed until rest is empty. So rest always holds the
+// output of whole calls of Seal, such as whole TLS records.
 type link struct {
 	conn    *Conn // nil: the handshakes are not over
 	layers  []placed
-	manners manners // of a layer; nil: none has any
+	manners manners // those of one of the layers; nil: no layer has any
 	beat    *heartbeat
-	shaking *fdConn // the descriptor until the handshakes are over; nil: it is wire
+	shaking *fdConn // the descriptor until the handshakes are over; nil: wire is the descriptor
 	wire    descriptor
-	unread  []byte     // of the descriptor, given back by the lowest layer
-	rest    *shm.Chunk // sealed, a chain; the kernel has not taken it
-	err     error      // nothing more is read
-	ended   bool       // the end of the stream is sealed: nothing follows
-	paused  bool       // not read until the peer takes what it is owed
+	unread  []byte     // input of the descriptor, returned by the lowest layer
+	rest    *shm.Chunk // a chain of sealed bytes that the kernel has not taken
+	err     error      // set when nothing more can be read
+	ended   bool       // the end of the stream is sealed, and nothing follows
+	paused  bool       // no reading until the peer takes what it is owed
 	resting *timer     // ends a time without reads, as the peer has asked for more than it may; nil: it is read
-	counted int64      // bytes of memory that are counted for it
-	sent    uint64     // bytes ever given to the kernel, as they go over the wire
+	counted int64      // bytes of memory counted for the link
+	sent    uint64     // bytes ever passed to the kernel, counted on the wire
 }
 
-// manners are what a protocol has that knows signs of life and a goodbye: WebSocket.
+// manners belong to a protocol with signs of life and a goodbye: WebSocket.
 type manners interface {
 	Layer
-	// ask has the next Seal ask for a sign of life, or no longer; asks reports
-	// whether it is still to be asked for.
+	// ask decides whether the next Seal asks for a sign of life; asks reports whether it is
+	// still to be asked for.
 	ask(owed bool)
 	asks() bool
-	// say sets what Close says, unless that is settled.
+	// say sets what Close says, unless it is set already.
 	say(code ws.StatusCode, why string)
-	// heard returns what the peer said at its end; closed: it has.
+	// heard returns what the peer said at its end; closed reports whether it did.
 	heard() (code ws.StatusCode, why string, closed bool)
 }
 
-// settle ends the life of a link without a connection. The goroutine of the handshake.
+// settle releases a link without a connection. It runs on the goroutine of the handshake.
 func (l *link) settle() {
 	l.wire.fd, l.shaking = l.shaking.fd, nil
 	for _, placed := range l.layers {
@@ -62,7 +62,7 @@ func (l *link) settle() {
 	}
 }
 
-// manners returns those of the connection's protocol, or nil.
+// manners returns the manners of the connection's protocol, or nil.
 func (c *Conn) manners() manners {
 	if c.link == nil {
 		return nil
@@ -70,8 +70,8 @@ func (c *Conn) manners() manners {
 	return c.link.manners
 }
 
-// readLink is read for a connection with a link: all that there is, as far as it
-// fits and one turn goes. more: there may be more, or the end is to be told.
+// readLink is read for a connection with a link. It reads as much as fits and as the turn
+// allows. more: there may be more input, or the end is still to be reported.
 func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 	l := c.link
 	switch {
@@ -109,7 +109,7 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 	}
 	c.rest()
 	turnOver := l.wire.turn <= 0
-	if turnOver { // it may have taken long for its bytes
+	if turnOver { // the bytes may have taken long
 		c.shard.rounds = pollEvery
 	}
 	switch {
@@ -123,8 +123,8 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 	return 0, false, false
 }
 
-// owesTooMuch reports whether the peer has to take answers before it is read on.
-// Who never takes them, but asks for more, would own the memory of this side.
+// owesTooMuch reports whether the peer must take answers before reading continues. A peer
+// that takes none but asks for more could otherwise fill this side's memory.
 func (c *Conn) owesTooMuch() bool {
 	l := c.link
 	if c.broken { // nobody will ever take them
@@ -137,7 +137,7 @@ func (c *Conn) owesTooMuch() bool {
 	return true
 }
 
-// countLink counts what the link holds as the connection's.
+// countLink counts the link's memory as the connection's.
 func (c *Conn) countLink() {
 	l := c.link
 	now := int64(cap(l.unread))
@@ -150,7 +150,7 @@ func (c *Conn) countLink() {
 	}
 }
 
-// dropLink frees what the link holds.
+// dropLink frees the link's memory.
 func (c *Conn) dropLink() {
 	if c.link != nil {
 		c.shard.timers.cancel(c.link.resting) // else it keeps all of this for up to a minute
@@ -160,8 +160,8 @@ func (c *Conn) dropLink() {
 	}
 }
 
-// read fills buf with bytes of the stream, as far as a turn goes; errAgain: that is
-// all for now.
+// read fills buf with bytes of the stream, as far as the turn allows. errAgain: there is no
+// more for now.
 func (l *link) read(buf []byte) (n int, err error) {
 	l.wire.turn = readTurn
 	for n < len(buf) && l.wire.turn > 0 && err == nil {
@@ -172,7 +172,7 @@ func (l *link) read(buf []byte) (n int, err error) {
 	return n, err
 }
 
-// subject is who the peer is, as far as a layer has proof of it, or "". l may be nil.
+// subject returns the peer's name as far as a layer has verified it, or "". l may be nil.
 func (l *link) subject() string {
 	if l == nil {
 		return ""
@@ -185,7 +185,7 @@ func (l *link) subject() string {
 	return ""
 }
 
-// owes returns how many bytes reading has left to write.
+// owes returns how many bytes reading has produced for writing.
 func (l *link) owes() (bytes int) {
 	for _, layer := range l.layers {
 		bytes += layer.Owes()
@@ -207,13 +207,13 @@ func (c *Conn) linkEnded(err error) {
 	case errors.As(err, &system), errors.Is(err, io.ErrUnexpectedEOF):
 		c.Abort(ReasonTransport)
 	default:
-		c.link.ended = !c.link.blames(err) // the peer has been told, or will not be
+		c.link.ended = !c.link.blames(err) // the peer knows already, or never will
 		c.rejectPeer()
 	}
 }
 
-// rejectPeer ends the connection for something that the peer did, and tells it why.
-// What is queued is lost.
+// rejectPeer ends the connection because of something that the peer did, and tells the peer
+// why. Queued messages are lost.
 func (c *Conn) rejectPeer() {
 	if c.detached {
 		c.Abort(ReasonTransport)
@@ -232,20 +232,20 @@ func (c *Conn) rejectPeer() {
 	}
 }
 
-// cut is refuse for a message above MAXMSGSIZE.
+// cut is rejectPeer for a message above MAXMSGSIZE.
 func (c *Conn) cut() {
 	if c.manners() == nil {
 		c.Abort(ReasonTransport)
 		return
 	}
-	if !c.link.blames(c.link.err) { // else it was found in the same bytes, and says more
+	if !c.link.blames(c.link.err) { // else the same bytes had another error, which says more
 		c.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
 	}
 	c.linkEnded(c.link.err)
 }
 
-// drain drops what a peer sends after its end, so that the descriptor can be
-// closed without a reset.
+// drain drops what a peer sends after its end, so that closing the descriptor does not
+// reset the connection.
 func (c *Conn) drain() {
 	wire, scratch := &c.link.wire, &c.shard.scratch[0]
 	if cap(*scratch) == 0 {

@@ -14,37 +14,37 @@ import (
 
 const (
 	acceptBatch = 32                     // connections taken per report
-	acceptPause = 100 * time.Millisecond // when the process is out of descriptors
+	acceptPause = 100 * time.Millisecond // after the process ran out of descriptors
 
-	// eventsMax is how many events may wait in a socket: with more, its listeners
-	// accept nobody and its dialers do not dial again, as each connection that
-	// comes and goes leaves two, in a struct of its own. eventsPause is how often
-	// they look whether the receiver has caught up.
+	// eventsMax is the highest number of events that may wait in a socket. Above it, the
+	// socket's listeners accept nobody and its dialers do not dial again: each connection
+	// that comes and goes leaves two events in a struct of its own. eventsPause is how often
+	// listeners and dialers check whether the receiver has caught up.
 	eventsMax   = 16384
 	eventsPause = 10 * time.Millisecond
 )
 
-// Listener accepts connections on one address and hands them to the shards in
-// turn of their load.
+// Listener accepts connections on one address and distributes them over the shards by
+// load.
 type Listener struct {
-	*origin // of its connections; its endpoint is the one that is listened on
+	*origin // of its connections, with the endpoint that it listens on
 
 	Local Address
 	fd    int
 	shard *Shard
 	place func() *Shard
 	tag   int32       // of its events
-	file  *socketFile // of ipc; nil: none to remove
+	file  *socketFile // of ipc; nil: no file to remove
 
-	// given are the options of a descriptor that the application opened; nil: of
-	// its own. Other processes may listen on it too.
+	// given are the options for a descriptor that the application opened; nil: the listener
+	// has opened its own. Other processes may listen on a given one, too.
 	given *TCPOptions
 
 	closing sync.Mutex // guards the end of fd
 }
 
-// Listen opens a listening descriptor on an address, which for ipc is the path.
-// Any thread. place picks the shard of a new connection.
+// Listen opens a listening descriptor on an address, which for ipc is the path. place
+// picks the shard of a new connection. Any thread.
 func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
 	l := newListener(sh, transport, owner, limits, place)
 	err := l.open(addr, tcp)
@@ -60,14 +60,14 @@ func newListener(sh *Shard, transport *Transport, owner Owner, limits Limits, pl
 	return &Listener{origin: &from, shard: sh, place: place}
 }
 
-// Transport is that of its connections.
+// Transport returns the transport of the listener's connections.
 func (l *Listener) Transport() *Transport { return l.transport }
 
 func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	family := addr.Family()
 	fd, err := tcp.open(family)
 	if errno.Of(err) == errno.Errno(sys.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() && l.transport.Endpoint.Host == "*" {
-		// "*" is every address that there is, and this system has none of IPv6.
+		// "*" means every address that exists, and this system has no IPv6.
 		addr.AddrPort = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())
 		family = sys.IPv4
 		fd, err = tcp.open(family)
@@ -96,16 +96,16 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	return nil
 }
 
-// settle stores where the listener is.
+// settle stores the address that the listener got.
 func (l *Listener) settle(local Address) {
 	l.Local = local
 	ep := &l.transport.Endpoint
 	*ep = ep.With(local.AddrPort, local.Path)
 }
 
-// ListenOn takes over a listening descriptor and sets the options that a
-// listening one can still get. On an error it stays the caller's. EBADF: it is
-// closed. EINVAL: it does not listen, or for another kind of transport.
+// ListenOn takes over a listening descriptor and sets the options that can still be set
+// on it. On an error the descriptor stays the caller's. EBADF: it is closed. EINVAL: it
+// does not listen, or listens for another kind of transport.
 func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
 	l := newListener(sh, transport, owner, limits, place)
 	local, err := listeningAddress(fd, l.network)
@@ -116,7 +116,7 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 		return nil, err
 	}
 	err = sys.SetNonblock(fd)
-	if err == nil { // accepted connections take it on, so that the port can be bound anew
+	if err == nil { // accepted connections inherit it, so that the port can be bound again
 		err = sys.SetOption(fd, sys.ReuseAddress, 1)
 	}
 	if err == nil {
@@ -135,7 +135,7 @@ func ListenOn(sh *Shard, fd int, transport *Transport, owner Owner, tcp TCPOptio
 func listeningAddress(fd int, n *network) (Address, error) {
 	listens, err := sys.Listening(fd)
 	switch {
-	case err == sys.ENOTSOCK: // to callers that number is about handles
+	case err == sys.ENOTSOCK: // callers take ENOTSOCK for a bad handle
 		return Address{}, errno.New(errno.EINVAL, "descriptor %d (USE_FD) is not a socket", fd)
 	case err != nil:
 		return Address{}, errno.New(errno.Of(err), "descriptor %d (USE_FD) is not open", fd)
@@ -162,17 +162,17 @@ func (l *Listener) start() {
 	})
 }
 
-// The kernel doubles a process's table of descriptors when it is full, and with
-// several threads that takes 10 to 30 ms each time, in which nothing is
-// accepted: ten thousand clients that come at once overflow the backlog. So the
-// table is made large once, with the first listener.
+// The kernel doubles a process's table of descriptors when it is full. With several
+// threads that takes 10 to 30 ms each time, in which nothing is accepted, and ten
+// thousand clients that come at once overflow the backlog. The first listener therefore
+// enlarges the table once.
 var growOnce sync.Once
 
-// tableSize is the number of descriptors that need no growth: 128 KiB.
+// tableSize is the number of descriptors for which the table need not grow: 128 KiB.
 const tableSize = 16384
 
-// Unbind is Close that first takes the connections that wait to be accepted: their
-// clients have heard that they are connected.
+// Unbind is Close that first accepts the waiting connections: their clients believe that
+// they are connected.
 func (l *Listener) Unbind() {
 	l.closing.Lock()
 	waiting := l.drain()
@@ -181,8 +181,8 @@ func (l *Listener) Unbind() {
 	l.shard.Post(func() { l.takeWaiting(waiting) })
 }
 
-// takeWaiting takes some of those that waited, and the others in the next rounds, as
-// connections that are there have their turns between. The end is behind them.
+// takeWaiting takes some of the connections that waited now and the others in later rounds,
+// so that existing connections get their turns in between. The listener ends after that.
 func (l *Listener) takeWaiting(all []waitingConn) {
 	n := min(len(all), acceptBatch)
 	for _, c := range all[:n] {
@@ -195,19 +195,19 @@ func (l *Listener) takeWaiting(all []waitingConn) {
 	l.shard.Post(func() { l.takeWaiting(all[n:]) })
 }
 
-// waitingConn is a connection that was taken out of the queue.
+// waitingConn is a connection that was taken from the queue.
 type waitingConn struct {
 	fd     int
 	remote Address
 }
 
-// drainMost bounds how many connections drain takes; no system has a longer queue
-// unless told to.
+// drainMost limits how many connections drain takes. No system has a longer queue by
+// default.
 const drainMost = 64 << 10
 
-// drain takes what waits in the queue of a listening descriptor, and lets hardly
-// anything in meanwhile. The kernel resets what is left there when the descriptor is
-// closed.
+// drain takes the connections that wait in the queue of a listening descriptor, and lets
+// hardly any new ones in meanwhile. The kernel would reset those that are left when the
+// descriptor is closed.
 func (l *Listener) drain() (waiting []waitingConn) {
 	if l.fd < 0 {
 		return nil
@@ -228,9 +228,9 @@ func (l *Listener) drain() (waiting []waitingConn) {
 	return waiting
 }
 
-// Close stops listening and returns when the address is free; a descriptor that
-// was given is closed soon after, and stays as it is in other processes.
-// Accepted connections stay. Any thread but the driver's own calls.
+// Close stops listening and returns when the address is free. A given descriptor is closed
+// soon after that; in other processes it stays as it is. Accepted connections stay. Any
+// thread may call it, but no call on the driver.
 func (l *Listener) Close() {
 	l.stop()
 	l.shard.Post(l.close)
@@ -241,7 +241,7 @@ func (l *Listener) stop() {
 	l.closing.Lock()
 	defer l.closing.Unlock()
 	if l.fd >= 0 && l.given == nil {
-		// The kernel refuses connections from here on; the shard closes later.
+		// From here on the kernel refuses connections; the shard closes the descriptor later.
 		sys.EndListening(l.fd)
 		l.file.remove()
 		if strings.HasPrefix(l.Local.Path, "@") {
@@ -269,7 +269,7 @@ func (l *Listener) observe(kind EventKind, value uint64) {
 	}
 }
 
-// ready accepts what waits.
+// ready accepts waiting connections.
 func (l *Listener) ready(sys.Readiness) {
 	l.shard.accepted = time.Now()
 	for range acceptBatch {
@@ -285,25 +285,25 @@ func (l *Listener) ready(sys.Readiness) {
 			l.observe(EventAcceptFailed, uint64(err))
 			l.pause(acceptPause)
 			return
-		case sys.EAGAIN, sys.EINVAL: // nothing more; or being closed
+		case sys.EAGAIN, sys.EINVAL: // no more, or being closed
 			return
 		}
 	}
 }
 
-// take is where an accepted descriptor becomes a connection.
+// take makes a connection of an accepted descriptor.
 func (l *Listener) take(fd int, remote Address) {
-	if l.given != nil { // it may have waited since before they were set
+	if l.given != nil { // it may have waited since before the options were set
 		_ = l.given.apply(fd, l.Local.Family())
 	}
 	l.hand(fd, remote)
 }
 
-// hand gives a connection to a shard.
+// hand passes a connection to a shard.
 func (l *Listener) hand(fd int, remote Address) {
 	a := arrival{origin: l.origin, fd: fd, remote: remote}
 	sh := l.place()
-	sh.conns.Add(1) // at once, so that the next one goes elsewhere
+	sh.conns.Add(1) // at once, so that the next connection goes elsewhere
 	if sh == l.shard {
 		sh.welcome(a)
 		return
@@ -311,7 +311,7 @@ func (l *Listener) hand(fd int, remote Address) {
 	sh.Post(func() { sh.welcome(a) })
 }
 
-// pause looks away for a while: a level triggered report of a connection that
+// pause stops accepting for a while: the level-triggered report of a connection that
 // cannot be accepted would come again at once.
 func (l *Listener) pause(d time.Duration) {
 	l.shard.poller.Level(l.fd, l.tag, false)
@@ -326,5 +326,5 @@ func (l *Listener) pause(d time.Duration) {
 	})
 }
 
-// eventful reports whether as many events wait in a socket as may.
+// eventful reports whether a socket has reached eventsMax.
 func eventful(owner Owner) bool { return owner.Shared().RxEvents.Load() >= eventsMax }

@@ -10,10 +10,10 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// step does one round of the loop: writing, mail, timers, reading, and, when
-// there is nothing else to do, a wait in the kernel until the deadline (zero:
-// none). With until set it returns to let the caller take what was read.
-// EINTR: a signal handler of the process ran.
+// step does one round of the loop: writing, mail, timers, reading, and, if there is nothing
+// else to do, a wait in the kernel until the deadline (zero: none). With until set it
+// returns so that the caller can take what was read. EINTR: a signal handler of the
+// process ran.
 func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error {
 	sh.mustDrive()
 	worked := sh.flushDirty()
@@ -46,8 +46,8 @@ func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error
 	return sh.sleep(until, deadline)
 }
 
-// sleep waits in the kernel, after it has told senders that they must wake it
-// and has looked once more.
+// sleep waits in the kernel. First it marks itself asleep, so that senders wake it, and
+// then it checks once more for work.
 func (sh *Shard) sleep(until *shm.Queues, deadline time.Time) error {
 	if next := sh.timers.next(); !next.IsZero() && (deadline.IsZero() || next.Before(deadline)) {
 		deadline = next
@@ -84,7 +84,7 @@ func (sh *Shard) sleep(until *shm.Queues, deadline time.Time) error {
 	return err
 }
 
-// poll looks at the kernel without waiting.
+// poll asks the kernel for reports without waiting.
 func (sh *Shard) poll() error {
 	_, err := sh.wait(0)
 	return err
@@ -98,7 +98,7 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 	for i := range n {
 		report := &sh.reports[i]
 		if report.Tag() == sys.NoTag {
-			continue // its listener has not begun
+			continue // its listener has not begun yet
 		}
 		if reg := sh.byFd[report.Fd()]; reg.handler != nil && reg.tag == report.Tag() {
 			reg.handler.ready(report.Ready())
@@ -107,8 +107,8 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 	return n, nil
 }
 
-// trim gives buffers back that a busy time left behind; what free blocks are not
-// needed goes back to the system by itself (core/shm/reserve.go).
+// trim frees buffers that a busy time has left. Unneeded free blocks go back to the system
+// by themselves (core/shm/reserve.go).
 func (sh *Shard) trim() {
 	sh.warm = false
 	if n := sh.conns.Load(); max(n-sh.compacted, sh.compacted-n) >= crowd {
@@ -123,7 +123,7 @@ func (sh *Shard) trim() {
 	}
 }
 
-// runMail runs what was posted, in order, as far as a round goes.
+// runMail runs posted calls in order, as many as a round allows.
 func (sh *Shard) runMail() {
 	sh.hasMail.Store(false)
 	sh.mail.Lock()
@@ -145,8 +145,8 @@ func (sh *Shard) runMail() {
 	}
 }
 
-// flushDirty begins a round of writing: what is left of earlier ones, and then what
-// senders queued since. It reports whether there was anything.
+// flushDirty begins a round of writing: first what earlier rounds left, then what senders
+// have queued since. It reports whether there was anything to write.
 func (sh *Shard) flushDirty() bool {
 	sh.roundLeft = writeRound
 	worked := sh.writeOn()
@@ -155,7 +155,7 @@ func (sh *Shard) flushDirty() bool {
 		return worked
 	}
 	for shared != nil {
-		// The link first: once the mark is off, a sender may set it anew.
+		// Read the link first: once the mark is off, a sender may set it again.
 		next := (*shm.Session)(shared.DirtyNext)
 		sh.flush(shared)
 		shared = next
@@ -163,8 +163,8 @@ func (sh *Shard) flushDirty() bool {
 	return true
 }
 
-// readPending reads connections that have something, each at most once, until a
-// round's bytes have come.
+// readPending reads connections that have input, each at most once, until the round's bytes
+// have come.
 func (sh *Shard) readPending() {
 	sh.warm = true
 	sh.roundRead = 0

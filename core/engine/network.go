@@ -10,23 +10,23 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// network is how the system reaches the addresses of a kind.
+// network is the system's way to the addresses of one kind.
 type network struct {
 	name     string // in sentences
 	families []sys.Family
 
-	// acknowledges says that the system knows how many bytes the peer's has
-	// acknowledged; the end of the stream counts as one. Otherwise it only shows whether
-	// the peer reads, and what it has taken is the peer's, whatever happens to this end.
+	// acknowledges means that the system knows how many bytes the peer's system has
+	// acknowledged; the end of the stream counts as one byte. Other systems only show whether
+	// the peer reads. What they have taken is the peer's, whatever happens to this end.
 	acknowledges bool
 
-	// bind binds a descriptor to an address, and returns the one that it got, and the
-	// file that was made for it.
+	// bind binds a descriptor to an address. It returns the resulting address, and the file
+	// that was made for it.
 	bind func(fd int, addr Address) (Address, *socketFile, error)
-	// known returns where an endpoint is to be dialled from now on; nil: that is found
-	// out for each try.
+	// known returns the addresses of an endpoint if they are known in advance; nil means that
+	// each try looks them up.
 	known func(ep endpoint.Endpoint) []Address
-	// text is the endpoint of one end of a connection.
+	// text returns the endpoint of one end of a connection.
 	text func(ep endpoint.Endpoint, a Address) string
 }
 
@@ -37,8 +37,8 @@ var ipNetwork = network{
 	text:  func(ep endpoint.Endpoint, a Address) string { return endpoint.Text(ep.Scheme, a.AddrPort) },
 }
 
-// localNetwork is a file system's. A client has no name there: both ends have the
-// server's.
+// localNetwork is that of local sockets in the file system. A client has no name there:
+// both ends have the server's name.
 var localNetwork = network{
 	name: "ipc", families: []sys.Family{sys.Local},
 	bind:  bindFile,
@@ -46,7 +46,7 @@ var localNetwork = network{
 	text:  func(ep endpoint.Endpoint, _ Address) string { return ep.String() },
 }
 
-// networks are those of the kinds of addresses.
+// networks maps each kind of address to its network.
 var networks = map[endpoint.AddressKind]*network{
 	endpoint.HostPort: &ipNetwork,
 	endpoint.Resource: &ipNetwork,
@@ -63,7 +63,7 @@ func networkOf(family sys.Family) *network {
 	return &ipNetwork
 }
 
-// has reports whether a family is of the network.
+// has reports whether a family belongs to the network.
 func (n *network) has(family sys.Family) bool { return slices.Contains(n.families, family) }
 
 func bindPort(fd int, addr Address) (Address, *socketFile, error) {
@@ -74,5 +74,5 @@ func bindPort(fd int, addr Address) (Address, *socketFile, error) {
 	return addr, nil, err
 }
 
-// anyPort is an address of IP to make a descriptor for.
+// anyPort returns an address with an IP for which a descriptor is to be opened.
 func anyPort(ip netip.Addr) Address { return Address{AddrPort: netip.AddrPortFrom(ip, 0)} }

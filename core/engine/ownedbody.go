@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// ownedBody is a body of a Go program that is sent from where it is. The queues that
-// refer to it lie outside Go's heap, so owned keeps it alive.
+// ownedBody is a body of a Go program that is sent from its own place. The queues that
+// refer to it lie outside Go's heap, so the map owned keeps it alive.
 type ownedBody struct {
 	body []byte
 	done func()
@@ -19,8 +19,8 @@ var owned = struct {
 	bodies map[*ownedBody]struct{}
 }{bodies: map[*ownedBody]struct{}{}}
 
-// OwnBody returns the owner of a body that is to be sent from where it is; done is
-// called when the kernel has it, or it is dropped.
+// OwnBody returns the owner of a body that is to be sent from its own place. done is
+// called when the kernel has the body, or when it is dropped.
 func OwnBody(body []byte, done func()) unsafe.Pointer {
 	b := &ownedBody{body, done}
 	owned.Lock()
@@ -29,7 +29,7 @@ func OwnBody(body []byte, done func()) unsafe.Pointer {
 	return unsafe.Pointer(b)
 }
 
-// DisownBody forgets an owner that no queue has, and does not call done.
+// DisownBody forgets an owner that no queue has, without calling done.
 func DisownBody(owner unsafe.Pointer) {
 	owned.Lock()
 	defer owned.Unlock()

@@ -8,62 +8,61 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Reason says why a connection ended (ZLINK_DISCONNECT_*).
+// Reason is the reason why a connection ended (ZLINK_DISCONNECT_*).
 type Reason uint8
 
 const (
 	ReasonUnknown   Reason = 0
 	ReasonLocal     Reason = 1 // this side closed it
 	ReasonRemote    Reason = 2 // the peer closed it
-	ReasonHandshake Reason = 3 // of TLS or WebSocket
+	ReasonHandshake Reason = 3 // the TLS or WebSocket handshake failed
 	ReasonTransport Reason = 4 // reset, time-out, or a bad frame
-	ReasonCtxTerm   Reason = 5 // as Local, after the context's shutdown
+	ReasonCtxTerm   Reason = 5 // like ReasonLocal, after the context's shutdown
 )
 
-// Owner is the socket above the engine. The driver of the connection's shard
-// calls it; no call may block on the shard.
+// Owner is the socket above the engine. The driver of the connection's shard calls it, so
+// no call may wait for the shard.
 type Owner interface {
 	// Shared returns the socket's queues.
 	Shared() *shm.Queues
-	// Attach names a new connection and makes it known to senders; alias is
-	// the name asked for, or nil. An error refuses the connection.
+	// Attach names a new connection and shows it to senders. alias is the requested name,
+	// or nil. An error refuses the connection.
 	Attach(s *Conn, alias []byte) error
-	// Detach hides an ended connection from senders and calls s.Detached. Once
+	// Detach hides an ended connection from senders and calls s.Detached. It is called once
 	// per Attach.
 	Detach(s *Conn)
-	// Forget takes a connection whose descriptor is closed out of all counts and
-	// lists. Its counters are still there. Gone follows.
+	// Forget removes a connection whose descriptor is closed from all counts and lists. Its
+	// counters can still be read. Gone follows.
 	Forget(s *Conn)
-	// CloseTimeout is how long a peer may take nothing of what is queued for a
-	// connection that ends; negative: no limit.
+	// CloseTimeout returns how long the peer of an ending connection may take none of the
+	// queued bytes; negative: no limit.
 	CloseTimeout() time.Duration
-	// Closed reports whether the owner is closed: its peers are told that it goes away.
+	// Closed reports whether the owner is closed: peers then get the code for going away.
 	Closed() bool
-	// Enter counts a connection whose handshake begins; false: the owner is
+	// Enter counts a connection whose handshake begins. It returns false if the owner is
 	// closed. Gone follows.
 	Enter() bool
-	// Holds notes that connections whose handshake is not over hold more, or less,
-	// bytes of memory. Any thread.
+	// Holds counts memory, in bytes, of connections in their handshakes: more, or, if
+	// negative, less. Any thread.
 	Holds(bytes int64)
-	// Gone says that the last descriptor of a connection, listener, dialer or
-	// handshake of this owner is closed, or another part's, and none will follow
-	// from it.
+	// Gone means that the last descriptor of part, which is a connection, listener, dialer
+	// or handshake of this owner, is closed, and that no descriptor of it will follow.
 	Gone(part any)
-	// Unreceived says that nobody will receive a connection's disconnect event, and hands
-	// over its reference. Runs of that connection may still be under way to the owner.
+	// Unreceived means that nobody will receive a connection's disconnect event, and hands
+	// over the event's reference. Runs of that connection may still be on their way here.
 	Unreceived(s *shm.Session)
-	// WakeReaders wakes whoever sleeps until RxInbox has a run. It tells
-	// whether that is a receive call, which could drive the shard itself.
+	// WakeReaders wakes everyone who sleeps until RxInbox has a run. It reports whether one
+	// of them is a receive call that could drive the shard itself.
 	WakeReaders() bool
-	// Observed reports whether Observe wants to hear of events.
+	// Observed reports whether anyone observes events.
 	Observed() bool
-	// Observe hears of an event of the socket's life.
+	// Observe gets an event of the socket's life.
 	Observe(Event)
-	// WakeSenders wakes whoever waits for room in a connection's send queue.
+	// WakeSenders wakes everyone who waits for room in a connection's send queue.
 	WakeSenders()
 }
 
-// Limits are the options that a connection keeps from its bind or connect.
+// Limits are the options of a connection that were fixed at its bind or connect.
 type Limits struct {
 	MaxMsgSize int64  // longest body in bytes; negative: no limit
 	SndHwm     uint32 // messages; 0: no limit

@@ -10,12 +10,12 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// A connection is parked while its receiver does not keep up: it is not read until
-// the receiver has caught up. Its descriptor is closed meanwhile only if the
-// connection is over and the system holds nothing of it that could be delivered.
+// A connection is parked while its receiver does not keep up. It is not read until the
+// receiver has caught up. Its descriptor is closed meanwhile only if the connection is
+// over and the system holds nothing of it that could be delivered.
 
-// throttled reports whether the socket has enough to read. A connection that is
-// over may add to that, as it takes a descriptor until it is read to its end.
+// throttled reports whether the socket has enough to read. For a connection that is over
+// the limit is higher, because it occupies a descriptor until it is read to its end.
 func (c *Conn) throttled() bool {
 	limit := int64(throttleBytes)
 	if c.hangup {
@@ -24,11 +24,10 @@ func (c *Conn) throttled() bool {
 	return c.queues.RxWaiting.Load() >= limit
 }
 
-// park stops reading until the receiver catches up: it marks what it waits for
-// and looks once more, and the receiver, after it took something, looks for
-// the mark. A reason that shows only in that look is marked and looked at again:
-// what the first one waited for may be over for good. Checked by
-// tests/model/parking.pml.
+// park stops reading until the receiver catches up. It marks what it waits for and then
+// checks once more. The receiver takes something and then looks for the mark. If the second
+// check finds another reason, park marks that, too, and checks again: what the first mark
+// waits for may never happen any more. Checked by tests/model/parking.pml.
 func (c *Conn) park() {
 	if check.On {
 		check.That(!c.parked && c.fd >= 0, "a connection parks once, and while it is there")
@@ -45,7 +44,7 @@ func (c *Conn) park() {
 			throttled = true
 			c.queues.RxLow.Store(throttleBytes / 2)
 			c.queues.RxThrottled.Store(1)
-		case full || much: // and was marked before this look
+		case full || much: // and was marked before this check
 			return
 		default:
 			c.shard.caughtUp(c.queues)
@@ -54,8 +53,8 @@ func (c *Conn) park() {
 	}
 }
 
-// overUnread reports whether the connection is over and the kernel holds nothing
-// more of it. With a link that shows only when all has been read.
+// overUnread reports whether the connection is over and the kernel holds no more of its
+// input. With a link, only reading everything can show that.
 func (c *Conn) overUnread() bool {
 	if !c.hangup || c.link != nil {
 		return false
@@ -64,15 +63,15 @@ func (c *Conn) overUnread() bool {
 	return e == 0 && n == 0
 }
 
-// readEnd reads the end of a connection that is over, and only that. What is kept
-// back of it is delivered, whatever RCVHWM says.
+// readEnd reads only the end of a connection that is over. It delivers what was held back,
+// whatever RCVHWM says.
 func (c *Conn) readEnd() {
 	var none [1]byte
 	_, _, _ = c.read(none[:])
 }
 
-// overWhileParked has a parked connection that is over ended, or read if
-// that is allowed now.
+// overWhileParked ends a parked connection that is over, or reads it if that is allowed
+// now.
 func (c *Conn) overWhileParked() {
 	switch {
 	case c.overUnread():
@@ -84,7 +83,7 @@ func (c *Conn) overWhileParked() {
 	}
 }
 
-// listParked puts a connection on the list of its socket.
+// listParked adds a connection to the list of its socket.
 func (sh *Shard) listParked(c *Conn) {
 	if sh.parked == nil {
 		sh.parked = map[*shm.Queues]*[]*Conn{}
@@ -98,7 +97,7 @@ func (sh *Shard) listParked(c *Conn) {
 	*list = append(*list, c)
 }
 
-// unpark takes a parked connection off its socket's list.
+// unpark removes a parked connection from its socket's list.
 func (c *Conn) unpark() {
 	c.parked = false
 	c.Shared.RxStalled.Store(0)
@@ -113,7 +112,7 @@ func (c *Conn) unpark() {
 	*list = (*list)[:last]
 }
 
-// caughtUp has the connections of a socket looked at again.
+// caughtUp makes the shard look at the connections of a socket again.
 func (sh *Shard) caughtUp(k *shm.Queues) {
 	sh.mail.Lock()
 	if !slices.Contains(sh.mail.caughtUp, k) {
@@ -123,7 +122,7 @@ func (sh *Shard) caughtUp(k *shm.Queues) {
 	sh.unpark.Store(true)
 }
 
-// Resume lets the shard read on for a receiver that caught up. Any thread.
+// Resume lets the shard read on for a receiver that has caught up. Any thread.
 func (sh *Shard) Resume(k *shm.Queues) {
 	if check.On {
 		sh.note(check.Resumed)
@@ -132,8 +131,8 @@ func (sh *Shard) Resume(k *shm.Queues) {
 	sh.wakeSleeper()
 }
 
-// readParked gives the connections another turn whose sockets caught up. Those stay
-// that wait for messages of their own to be taken: their marks are still there.
+// readParked gives another turn to the connections whose sockets have caught up. A
+// connection that waits for its own messages to be taken stays: its mark is still there.
 func (sh *Shard) readParked() {
 	sh.mail.Lock()
 	sockets := sh.mail.caughtUp
@@ -147,8 +146,8 @@ func (sh *Shard) readParked() {
 	clear(sockets)
 }
 
-// readInOrder does that for one socket, the connection first that has waited longest:
-// the first few fill the socket again, and the others are back behind them.
+// readInOrder does that for one socket, longest wait first. The first few connections fill
+// the socket again, and the others are parked again behind them.
 func readInOrder(list *[]*Conn) {
 	all, stay := *list, 0
 	for _, c := range all {
@@ -168,7 +167,7 @@ func readInOrder(list *[]*Conn) {
 	*list = all[:stay]
 }
 
-// dropParkedLists forgets sockets that have no parked connection.
+// dropParkedLists forgets sockets without a parked connection.
 func (sh *Shard) dropParkedLists() {
 	for k, list := range sh.parked {
 		if len(*list) == 0 {

@@ -14,20 +14,20 @@ import (
 const (
 	lengthSize = 4 // of a frame's length field, big endian
 
-	// readMin is the least room offered to the kernel in one read.
+	// readMin is the smallest room that one read offers to the kernel.
 	readMin = 64 << 10
-	// stashMax is the longest frame, length field included, whose first part is
-	// copied aside until the rest arrives; longer ones get a block of their own.
+	// stashMax is the size, length field included, of the longest frame that is stashed
+	// until the rest arrives. A longer frame gets a block of its own.
 	stashMax = shm.LargeChunkSize - shm.HeaderSize
-	// slabFrames is the most frames that one read can bring.
+	// slabFrames is the highest number of frames that one read can bring.
 	slabFrames = shm.SlabSize / lengthSize
-	// bigStep is how much a very long frame's block has at first; it grows as
-	// the bytes arrive, so that a length alone takes no memory.
+	// bigStep is the first size of the block for a very long frame. The block grows as the
+	// bytes arrive, so that a length alone takes no memory.
 	bigStep = 2 << 20
 )
 
-// receive reads once, hands on the whole frames, and keeps the rest. The
-// connection stays on the ready list when there may be more.
+// receive reads once, passes the whole frames on, and keeps the rest. The connection stays
+// on the ready list if there may be more.
 func (c *Conn) receive() {
 	if c.fd < 0 || c.parked {
 		return
@@ -62,7 +62,7 @@ func (c *Conn) receive() {
 	}
 	want := len(buf) - head
 	if room < slabFrames {
-		// What does not fit the high-water mark has to fit the stash.
+		// What the high-water mark holds back has to fit into the stash.
 		want = min(want, stashMax-head)
 		if room < slabFrames/256 {
 			want = min(want, shm.SmallChunkSize)
@@ -77,8 +77,8 @@ func (c *Conn) receive() {
 	}
 }
 
-// read does one read. more: there may be more at once; not ok: nothing came, or
-// the connection is over.
+// read reads once. more: there may be more at once; not ok: nothing came, or the
+// connection is over.
 func (c *Conn) read(buf []byte) (n int, more, ok bool) {
 	if c.link != nil {
 		return c.readLink(buf)
@@ -93,7 +93,7 @@ func (c *Conn) read(buf []byte) (n int, more, ok bool) {
 	}
 }
 
-// outcome judges the result of a read.
+// outcome evaluates the result of a read.
 func (c *Conn) outcome(n int, e sys.Errno) (int, bool) {
 	switch {
 	case e == sys.EAGAIN:
@@ -113,8 +113,8 @@ func (c *Conn) outcome(n int, e sys.Errno) (int, bool) {
 	return n, true
 }
 
-// digest hands on the whole frames in head stashed and n new bytes; the new
-// ones are in buf behind the place of the stashed ones. false: the connection was
+// digest passes on the whole frames in head stashed bytes and n new bytes. The new bytes
+// are in buf, behind the room for the stashed ones. It returns false if the connection was
 // closed.
 func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	if head > 0 {
@@ -149,7 +149,7 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	return true
 }
 
-// pushFrames hands on the first used bytes of the shard's free space.
+// pushFrames passes on the first used bytes of the shard's free space.
 func (c *Conn) pushFrames(used, frames int) {
 	sh := c.shard
 	at := unsafe.Pointer(&sh.slab.Bytes()[sh.slabPos])
@@ -161,8 +161,8 @@ func (c *Conn) pushFrames(used, frames int) {
 	}
 }
 
-// pushData hands on size bytes of frames that lie behind the place of their
-// run's header; the run gets the caller's reference to the slab.
+// pushData passes on size bytes of frames. Room for the header of their run is in front of
+// them. The run gets the caller's reference to the slab.
 func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	r := (*shm.Run)(at)
 	*r = shm.Run{RunHead: shm.RunHead{Session: c.Shared, Msgs: uint32(frames), Kind: shm.RunData},
@@ -177,11 +177,11 @@ func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	c.push(r)
 }
 
-// space returns free bytes of the shard's slab, room for a run's header being
-// left in front: at least head + readMin, or nil when there is no memory.
+// space returns free bytes of the shard's slab, at least head + readMin, and leaves room
+// for a run's header in front of them. It returns nil when there is no memory.
 func (sh *Shard) space(head int) []byte {
 	if sh.slab != nil && sh.slab.Refs.Load() == 1 {
-		sh.slabPos = 0 // all of it was taken: use the part that is in the cache
+		sh.slabPos = 0 // everything was taken: reuse the part that is in the cache
 	}
 	const all = shm.SlabSize - shm.HeaderSize
 	if sh.slab == nil || all-sh.slabPos < uint64(shm.HeaderSize+head+readMin) {
@@ -209,7 +209,7 @@ func (c *Conn) stashed() int {
 	return c.stash.ChainLen()
 }
 
-// keep stores rest, the start of a frame or frames above RCVHWM, in the stash.
+// keep stores rest in the stash: the start of a frame, or frames above RCVHWM.
 func (c *Conn) keep(rest []byte) bool {
 	if chunk := c.stash; chunk != nil && chunk.Next == nil && chunk.Size == shm.TinyChunkSize && len(rest) <= int(chunk.Cap) {
 		chunk.End = uint32(copy(chunk.Bytes(), rest))
@@ -221,8 +221,8 @@ func (c *Conn) keep(rest []byte) bool {
 	return c.stash != nil
 }
 
-// receiveUnread takes what came behind a handshake all of whose layers have left, as if
-// it had been kept back.
+// receiveUnread takes what came behind a handshake if all layers have left. It treats those
+// bytes as if they had been held back.
 func (c *Conn) receiveUnread(unread []byte) {
 	switch {
 	case len(unread) == 0:
@@ -241,8 +241,8 @@ func (c *Conn) freeStash() {
 	}
 }
 
-// deliverBacklog hands on the whole frames that RCVHWM kept back, at the end
-// of the connection.
+// deliverBacklog passes on, at the end of the connection, the whole frames that RCVHWM
+// held back.
 func (c *Conn) deliverBacklog() {
 	c.backlog = false
 	if buf := c.shard.space(c.stashed()); buf != nil {

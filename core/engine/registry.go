@@ -6,20 +6,20 @@ import "github.com/zlink/zlink/core/check"
 
 import "github.com/zlink/zlink/core/sys"
 
-// handler is what a descriptor of the shard belongs to.
+// handler is the object that a descriptor of the shard belongs to.
 type handler interface {
-	// ready is called with what the kernel reported.
+	// ready gets what the kernel reported.
 	ready(what sys.Readiness)
 }
 
-// registration is a descriptor's handler; tag tells its events from those of
-// an earlier descriptor with the same number.
+// registration is a descriptor's handler. tag distinguishes its events from those of an
+// earlier descriptor with the same number.
 type registration struct {
 	handler handler
 	tag     int32
 }
 
-// register starts the reports for a descriptor.
+// register starts the reports of a descriptor.
 func (sh *Shard) register(fd int, h handler) error {
 	err := sh.poller.AddEdge(fd, sh.enroll(fd, h))
 	if err != nil {
@@ -41,13 +41,13 @@ func (sh *Shard) enroll(fd int, h handler) int32 {
 	return sh.nextTag
 }
 
-// unregister ends the reports; the descriptor is still open.
+// unregister ends the reports. The descriptor stays open.
 func (sh *Shard) unregister(fd int) {
 	sh.byFd[fd].handler = nil
 	sh.poller.Remove(fd)
 }
 
-// closeFd ends the reports for a registered descriptor and closes it.
+// closeFd ends the reports of a registered descriptor and closes it.
 func (sh *Shard) closeFd(fd int) {
 	sh.mustDrive()
 	sh.byFd[fd].handler = nil

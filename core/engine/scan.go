@@ -7,11 +7,11 @@ import (
 	"math"
 )
 
-// scanned is what scan found.
+// scanned is the result of scan.
 type scanned struct {
 	frames  int
 	used    int    // bytes of those frames
-	need    uint64 // size of the incomplete frame behind them, if its length is there
+	need    uint64 // size of the incomplete frame behind them, if its length has come
 	tooLong bool   // that frame is longer than allowed
 }
 

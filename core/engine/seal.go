@@ -7,8 +7,8 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// writeLink is write for a connection with a link; the turn ends when no more than end
-// bytes of the round are left.
+// writeLink is write for a connection with a link. The turn ends when at most end bytes of
+// the round are left.
 func (c *Conn) writeLink(end int) {
 	l := c.link
 	for {
@@ -66,8 +66,8 @@ func (c *Conn) writeRest() sys.Errno {
 	return 0
 }
 
-// writeSealed writes what was just sealed, and keeps what the kernel refuses.
-// false: nothing more is to be sealed.
+// writeSealed writes freshly sealed bytes, and keeps what the kernel refuses. It returns
+// false if nothing more is to be sealed.
 func (c *Conn) writeSealed(data []byte) bool {
 	for len(data) > 0 {
 		n, e := sys.Send(int(c.fd), data)
@@ -89,18 +89,18 @@ func (c *Conn) writeSealed(data []byte) bool {
 	return true
 }
 
-// keepSealed keeps what is sealed; false: there is no memory.
+// keepSealed keeps sealed bytes. It returns false when there is no memory.
 func (c *Conn) keepSealed(data []byte) bool {
 	if c.link.rest = shm.NewPacked(data); c.link.rest == nil {
 		c.Abort(ReasonTransport)
 		return false
 	}
 	c.countMemory(c.link.rest.ChainSize())
-	c.countLink() // what was owed is in it
+	c.countLink() // it includes what was owed
 	return true
 }
 
-// packRest gives back what rest takes more than its bytes are worth.
+// packRest frees the memory of rest that exceeds what its bytes need.
 func (c *Conn) packRest() {
 	rest := c.link.rest
 	if !shm.Sparse(int64(rest.ChainLen()), rest.ChainSize(), nil) {
@@ -118,18 +118,18 @@ func (c *Conn) dropRest() {
 	}
 }
 
-// seal returns the next bytes for the wire, in a buffer of the shard's; none: there
-// is nothing to write.
+// seal returns the next bytes for the wire, in a buffer of the shard. It returns none if
+// there is nothing to write.
 func (c *Conn) seal() []byte {
 	sealed := Source{link: c.link}.Bytes(sealBytes)
 	c.link.ended = c.link.ended || c.sealsLast()
 	return sealed
 }
 
-// sealsLast reports whether what is sealed now are the last bytes.
+// sealsLast reports whether the bytes being sealed are the last ones.
 func (c *Conn) sealsLast() bool { return c.finishing && c.flushHead == nil && !c.link.ended }
 
-// wholeFrames returns the bytes at the start of the flush queue, about sealBytes,
+// wholeFrames returns the number of bytes at the start of the flush queue, about sealBytes,
 // that end with a frame.
 func (c *Conn) wholeFrames() (size uint64) {
 	whole := uint64(0)

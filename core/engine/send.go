@@ -8,20 +8,20 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// flush moves a connection's main queue to the one being written and writes.
+// flush moves a connection's main queue to the flush queue and writes.
 func (sh *Shard) flush(shared *shm.Session) {
 	shared.Lock()
 	shared.TxDirty &^= shm.DirtyListed
 	if shared.TxState == shm.TxClosed {
 		shared.Unlock()
-		shared.Release() // detach kept it for this list
+		shared.Release() // the list had this reference since detach
 		return
 	}
 	c := sh.byFd[shared.Fd].handler.(*Conn)
 	if check.On {
 		check.That(c.Shared == shared, "a session's descriptor is its connection's")
 	}
-	if c.blocked { // it is held until the kernel takes bytes again
+	if c.blocked { // the queue is held until the kernel takes bytes again
 		shared.Unlock()
 		return
 	}
@@ -30,7 +30,7 @@ func (sh *Shard) flush(shared *shm.Session) {
 	c.write()
 }
 
-// takeMain swaps the main queue behind the flush queue. TxLock is held.
+// takeMain moves the main queue behind the flush queue. TxLock is held.
 func (c *Conn) takeMain() {
 	c.shard.mustDrive()
 	c.sent.Add(uint64(c.Shared.TxQueued.Load() - uint32(c.sent.Load())))
@@ -50,10 +50,10 @@ func (c *Conn) addFlush(head, tail *shm.Chunk) {
 	c.flushTail = tail
 }
 
-// write gives the kernel what it takes of the flush queue in one turn, in gathered
-// writes. Not while the kernel takes no more.
+// write passes as much of the flush queue to the kernel as it takes in one turn, in
+// gathered writes. It must not be called while the kernel takes no more.
 func (c *Conn) write() {
-	if c.unwritten { // its turn comes
+	if c.unwritten { // its turn will come
 		return
 	}
 	sh := c.shard
@@ -83,7 +83,7 @@ func (c *Conn) write() {
 	}
 }
 
-// setBlocked notes whether the kernel takes bytes of the connection.
+// setBlocked records whether the kernel takes no more bytes of the connection.
 func (c *Conn) setBlocked(blocked bool) {
 	switch {
 	case blocked && !c.blocked:
@@ -100,7 +100,7 @@ func (c *Conn) setBlocked(blocked bool) {
 	}
 }
 
-// writeOnce does one send of what fits a turn.
+// writeOnce sends once as much as fits the turn.
 func (c *Conn) writeOnce() (uint64, sys.Errno) {
 	head := c.flushHead
 	if head.Next == nil && head.Ext == 0 {
@@ -126,7 +126,7 @@ func (c *Conn) writeOnce() (uint64, sys.Errno) {
 	return uint64(n), e
 }
 
-// advance takes n written bytes off the flush queue.
+// advance removes n written bytes from the flush queue.
 func (c *Conn) advance(n uint64) {
 	c.moved.Add(n)
 	l := c.books()
@@ -177,15 +177,15 @@ func (c *Conn) dropFlush() {
 	}
 }
 
-// writeFailed reacts to a connection that takes no bytes any more. What the
-// peer sent before may still be unread, so the end shows when reading does.
+// writeFailed reacts to a connection that takes no more bytes. Earlier input of the peer
+// may still be unread, so the end shows when reading reaches it.
 func (c *Conn) writeFailed() {
 	c.broken = true
 	if c.finishing {
 		c.reset()
 		return
 	}
-	c.detach(ReasonTransport) // senders must not wait for it, read or not
+	c.detach(ReasonTransport) // senders must not wait for it, whether it is read or not
 	c.abandon()
 	c.dropFlush()
 	c.hangup = true

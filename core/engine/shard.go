@@ -15,26 +15,26 @@ import (
 )
 
 const (
-	reportBatch = 256 // reports taken from the kernel at a time
+	reportBatch = 256 // reports taken from the kernel at once
 
-	// throttleBytes is how much may wait unread in a socket before its shards
-	// stop reading for it: what waits, waits in the kernel. About a cache-full.
+	// throttleBytes is how much may wait unread in a socket before its shards stop reading
+	// for it. The rest waits in the kernel. It is about the size of a cache.
 	throttleBytes = 1 << 20
 	// endedBytes is the same for connections that are over.
 	endedBytes = 4 * throttleBytes
-	// roundBytes is how much is read in one round before what the application
-	// answered is written: it is still in the cache, and answers do not pile up.
+	// roundBytes is how much a round reads before it writes the application's answers. The
+	// data is then still in the cache, and answers do not pile up.
 	roundBytes = 64 << 10
 
-	// idleTrim is how long a shard has nothing to do before it gives the pages
-	// of free buffers back.
+	// idleTrim is how long a shard must have nothing to do before it frees the pages of
+	// unused buffers.
 	idleTrim = 200 * time.Millisecond
-	// acceptLinger is how long a shard looks for more before it sleeps, after it
-	// has accepted a connection: clients come in crowds, and to be woken for
-	// each costs both sides more than to accept it.
+	// acceptLinger is how long a shard looks for more before it sleeps after it has accepted
+	// a connection. Clients come in crowds, and waking up for each of them costs both sides
+	// more than accepting it.
 	acceptLinger = 50 * time.Microsecond
-	// pollEvery bounds how many rounds of a never empty ready list may pass
-	// without a look at the kernel. pollBytes of them count as one more.
+	// pollEvery is how many rounds may pass without asking the kernel while the ready list
+	// never gets empty. Every pollBytes read count as one more round.
 	pollEvery = 16
 	pollBytes = 16 << 10
 )
@@ -51,13 +51,13 @@ type Shard struct {
 	byFd    []registration
 	nextTag int32
 	pending ring // connections with something to read
-	// unwritten are the connections that have something to write and would not be
-	// blocked.
+	// unwritten are the connections that have something to write and that the kernel would
+	// not refuse.
 	unwritten ring
 	timers    timers
-	beats     map[time.Duration]*beatList // connections with pings, by what they wait for
-	// parked are the connections that are not read until the receiver catches up, by
-	// socket; parking.go. caughtUpSpare is mail.caughtUp with other memory.
+	beats     map[time.Duration]*beatList // connections with pings, by the time that they wait for
+	// parked are the connections that are not read until their receivers catch up, by socket
+	// (parking.go). caughtUpSpare swaps memory with mail.caughtUp.
 	parked        map[*shm.Queues]*[]*Conn
 	caughtUpSpare []*shm.Queues
 	// handshakes are the connections that are not up yet.
@@ -67,27 +67,27 @@ type Shard struct {
 	slab       *shm.Slab              // being filled
 	slabPos    uint64                 // next free byte of slab
 	parts      [64]sys.Vector         // of one gathered write, or read
-	compacted  int32                  // connections when Compact was last called
-	warm       bool                   // buffers were used, or connections came, since the last trim
-	rounds     int                    // since the last look at the kernel
+	compacted  int32                  // number of connections at the last call of Compact
+	warm       bool                   // since the last trim, buffers were used or connections came
+	rounds     int                    // since the kernel was last asked
 	roundRead  int                    // bytes read from the wire in this round, and prices
 	roundLeft  int                    // bytes that may still be written in this round, prices included
-	calls      []func()               // taken out of the mail and not yet run
+	calls      []func()               // taken from the mail and not yet run
 	blocked    int                    // connections that are blocked
 	accepted   time.Time              // when connections were last accepted
-	// handOver is the socket whose receive call was woken and can drive.
+	// handOver is the socket whose receive call was woken and can now drive.
 	handOver *shm.Queues
 
 	// Any thread.
 	mail struct {
 		sync.Mutex
 		calls    []func()
-		caughtUp []*shm.Queues // whose receivers did
+		caughtUp []*shm.Queues // their receivers have caught up
 		closed   bool
 	}
 	hasMail  atomic.Bool
 	unpark   atomic.Bool  // mail.caughtUp is not empty
-	owing    atomic.Bool  // the last driver left something to see to: driver.go
+	owing    atomic.Bool  // the last driver left something to do: driver.go
 	Users    atomic.Int32 // sockets with endpoints here
 	conns    atomic.Int32
 	stopping atomic.Bool
@@ -115,13 +115,13 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 }
 
 // Stop ends the shard's thread and frees the shard. All its connections, listeners
-// and dialers are gone and no call into it may follow.
+// and dialers must be gone, and no call into it may follow.
 func (sh *Shard) Stop() {
 	sh.stopping.Store(true)
 	sh.thread.waiter.Signal()
 	sh.poller.Wake()
 	<-sh.thread.done
-	// What was still on its way to the driver: this thread is the last one.
+	// Run what was still on its way to the driver: this thread is the last one.
 	sh.flushDirty()
 	for sh.hasMail.Load() {
 		sh.runMail()
@@ -153,12 +153,12 @@ func (sh *Shard) Post(call func()) {
 	}
 	sh.hasMail.Store(true)
 	sh.wakeSleeper()
-	if sh.idle() { // else the driver looks, at the latest when it gives the role up
+	if sh.idle() { // else the driver looks, at the latest when it gives the role back
 		sh.endPatience()
 	}
 }
 
-// wakeSleeper makes a sleeping driver look at its lists again. Any thread.
+// wakeSleeper makes a sleeping driver check its lists again. Any thread.
 func (sh *Shard) wakeSleeper() {
 	if sh.Shared.Dirty.Rouse() {
 		if check.On {
@@ -168,8 +168,8 @@ func (sh *Shard) wakeSleeper() {
 	}
 }
 
-// Wake ends the driver's sleep. For the pusher that found the shard asleep,
-// and for one who changed what the driver waits for.
+// Wake ends the driver's sleep. It is for a pusher that found the shard asleep, and for
+// a thread that changed what the driver waits for.
 func (sh *Shard) Wake() {
 	if check.On {
 		sh.note(check.Woken)

@@ -10,7 +10,7 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// TCPOptions are the socket options that act on the kernel's descriptor.
+// TCPOptions are the socket options that act on the kernel's descriptors.
 type TCPOptions struct {
 	SndBuf, RcvBuf    int // bytes; 0 or less: the system's
 	Backlog           int
@@ -24,8 +24,8 @@ type TCPOptions struct {
 	Device            string        // "": any
 }
 
-// open makes a non-blocking stream descriptor with the options set. Accepted
-// descriptors inherit them from the listening one.
+// open opens a non-blocking stream descriptor with these options. Accepted descriptors
+// inherit them from the listening one.
 func (o TCPOptions) open(family sys.Family) (int, error) {
 	fd, err := sys.Socket(family)
 	if err != nil {
@@ -64,15 +64,15 @@ func (o TCPOptions) apply(fd int, family sys.Family) error {
 
 // kernelOption is one setsockopt.
 type kernelOption struct {
-	label     string // as callers know it
+	label     string // its name for callers
 	wanted    bool
 	option    sys.Option
 	value     int
-	families  []sys.Family // that it has a meaning for
-	refusable bool         // the system may not take it
+	families  []sys.Family // for which it has a meaning
+	refusable bool         // the system may refuse it
 }
 
-// list returns the options but for the device.
+// list returns all options except the device.
 func (o TCPOptions) list() []kernelOption {
 	ip, six := ipNetwork.families, []sys.Family{sys.IPv6}
 	all := slices.Concat(ip, localNetwork.families)
@@ -84,14 +84,14 @@ func (o TCPOptions) list() []kernelOption {
 		{"TCP_KEEPALIVE_CNT", o.KeepAliveCount > 0, sys.KeepAliveCount, o.KeepAliveCount, ip, true},
 		{"TCP_KEEPALIVE_IDLE", o.KeepAliveIdle > 0, sys.KeepAliveIdle, o.KeepAliveIdle, ip, true},
 		{"TCP_KEEPALIVE_INTVL", o.KeepAliveInterval > 0, sys.KeepAliveInterval, o.KeepAliveInterval, ip, true},
-		// An IPv6 descriptor also accepts IPv4 connections, which take this one.
+		// An IPv6 descriptor also accepts IPv4 connections, which use this option.
 		{"TOS", o.TOS > 0, sys.TypeOfService, o.TOS, ip, true},
 		{"TOS", o.TOS > 0, sys.TrafficClass, o.TOS, six, true},
 		{"TCP_MAXRT", o.UserTimeout > 0, sys.UserTimeout, int(o.UserTimeout.Milliseconds()), ip, false},
 	}
 }
 
-// refusable reports whether there is an option that the system may not take for a
+// refusable reports whether one of the options might be refused by the system for a
 // descriptor of a network.
 func (o TCPOptions) refusable(n *network) bool {
 	return o.Device != "" && n == &ipNetwork || slices.ContainsFunc(o.list(), func(opt kernelOption) bool {

@@ -16,10 +16,10 @@ import (
 type thread struct {
 	waiter   *wait.Waiter
 	resting  atomic.Bool
-	wanted   atomic.Bool   // somebody went to sleep while nobody, or a flusher, had the role
+	wanted   atomic.Bool   // somebody went to sleep while nobody or a flusher had the role
 	summoned atomic.Bool   // take the role without waiting for a tick
 	drives   atomic.Uint64 // counts every start and end of a caller's driving
-	patient  atomic.Bool   // it watches with a tick above watchTick
+	patient  atomic.Bool   // it watches with a tick longer than watchTick
 	done     chan struct{}
 }
 
@@ -66,11 +66,11 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			}
 			sh.leaveRole()
 			if to != nil && to.RxInbox.Asleep() {
-				continue // it was back before it could have the role
+				continue // the caller came back before the thread got the role
 			}
 			sh.flushLeft()
 		} else if sh.Want() {
-			continue // a flusher was in the way, and has gone
+			continue // a flusher had the role, and has gone
 		}
 		sh.watch()
 	}
@@ -85,7 +85,7 @@ func (sh *Shard) watch() {
 	defer t.patient.Store(false)
 	drives, tick := t.drives.Load(), watchTick
 	for !sh.stopping.Load() {
-		if !t.summoned.Load() { // the end of a rest may have used its signal up
+		if !t.summoned.Load() { // the end of a rest may have consumed its signal
 			_ = t.waiter.Wait(time.Now().Add(tick))
 		}
 		t.waiter.Reset()
@@ -104,8 +104,8 @@ func (sh *Shard) watch() {
 	}
 }
 
-// nextTick returns how long the caller is trusted next, after a tick in which it
-// started or ended to drive so many times.
+// nextTick returns how long the caller is trusted next. times is how often it started or
+// ended to drive within the last tick.
 func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
 	t := &sh.thread
 	if times < backOften*uint64(tick/watchTick) {
@@ -113,21 +113,21 @@ func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
 		return watchTick
 	}
 	t.patient.Store(true)
-	if sh.owing.Load() || sh.hasMail.Load() { // whoever sets them from here on sees patient
+	if sh.owing.Load() || sh.hasMail.Load() { // whoever sets them after this sees patient
 		t.patient.Store(false)
 		return watchTick
 	}
 	return min(2*tick, patientTick)
 }
 
-// endPatience ends a long tick. Any thread, after it has stored what there is to see to.
+// endPatience ends a long tick. Any thread calls it after it has stored work for the driver.
 func (sh *Shard) endPatience() {
 	if sh.thread.patient.Swap(false) {
 		sh.thread.waiter.Signal()
 	}
 }
 
-// rest sleeps as long as the caller that drives does.
+// rest sleeps as long as the driving caller sleeps.
 func (sh *Shard) rest(drives uint64) {
 	if check.On {
 		sh.note(check.Rests)
@@ -144,21 +144,21 @@ func (sh *Shard) rest(drives uint64) {
 // timerSlack is the kernel's default.
 const timerSlack = 50 * time.Microsecond
 
-// ThreadConfig is how a shard's thread presents itself to the kernel.
+// ThreadConfig is how a shard's thread runs in the kernel.
 type ThreadConfig struct {
-	Name     string // at most 15 bytes; "": as the process
-	Policy   int    // SCHED_OTHER …; -1: as the process
-	Priority int    // of that policy; -1: 0
-	CPUs     []int  // it may run on; none: all
+	Name     string // at most 15 bytes; "": that of the process
+	Policy   int    // SCHED_OTHER …; -1: that of the process
+	Priority int    // within that policy; -1: 0
+	CPUs     []int  // that it may run on; none: all
 }
 
-// apply sets up the calling thread. What the system refuses stays as it was,
-// as a priority may need a privilege that the process lacks.
+// apply configures the calling thread. What the system refuses stays unchanged: a priority,
+// for example, may need a privilege that the process lacks.
 func (c ThreadConfig) apply() {
 	if c.Name != "" {
 		sys.NameThread(c.Name)
 	}
-	// Whatever the creator had: this thread's waits are exact.
+	// Whatever its creator had set: this thread's waits are exact.
 	sys.SetTimerSlack(timerSlack)
 	if len(c.CPUs) > 0 {
 		sys.PinThread(c.CPUs)

@@ -9,14 +9,14 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// timer is one pending call of a shard.
+// timer is a pending call of a shard.
 type timer struct {
 	at    time.Time
 	fire  func()
 	index int // in the heap; -1: not pending
 }
 
-// timers is a shard's pending calls, the next one first. Driver only.
+// timers holds a shard's pending calls, the next one first. Driver only.
 type timers []*timer
 
 func (t timers) Len() int           { return len(t) }
@@ -41,14 +41,14 @@ func (t *timers) Pop() any {
 	return tm
 }
 
-// after calls fire once, delay from now, on the shard's driver.
+// after calls fire once, after a delay, on the shard's driver.
 func (t *timers) after(delay time.Duration, fire func()) *timer {
 	tm := &timer{at: time.Now().Add(delay), fire: fire}
 	heap.Push(t, tm)
 	return tm
 }
 
-// cancel forgets a timer; nil or one that fired is fine.
+// cancel cancels a timer. It accepts nil, and a timer that has fired.
 func (t *timers) cancel(tm *timer) {
 	if tm != nil && tm.index >= 0 {
 		if check.On {
@@ -58,7 +58,7 @@ func (t *timers) cancel(tm *timer) {
 	}
 }
 
-// run fires what is due, as far as a round goes, and reports whether anything was.
+// run fires due timers, as many as a round allows, and reports whether it fired any.
 func (t *timers) run(now time.Time) bool {
 	fired := 0
 	for ; fired < timerBatch && len(*t) > 0 && !(*t)[0].at.After(now); fired++ {
@@ -67,7 +67,7 @@ func (t *timers) run(now time.Time) bool {
 	return fired > 0
 }
 
-// next returns when the next timer is due; the zero time: never.
+// next returns when the next timer is due. The zero time means never.
 func (t timers) next() time.Time {
 	if len(t) == 0 {
 		return time.Time{}

@@ -7,15 +7,15 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Traffic is what a connection has carried. Bytes include length fields.
+// Traffic counts what a connection has carried. Bytes include length fields.
 type Traffic struct {
-	MsgsIn, BytesIn         uint64 // arrived whole
+	MsgsIn, BytesIn         uint64 // arrived completely
 	MsgsOut, BytesOut       uint64 // accepted from senders
-	MsgsQueued, BytesQueued uint64 // of those, not yet given to the kernel
+	MsgsQueued, BytesQueued uint64 // of MsgsOut and BytesOut, not yet passed to the kernel
 	Memory                  uint64 // bytes of queues and buffers
 }
 
-// Traffic returns what the connection has carried until now. Any thread.
+// Traffic returns what the connection has carried so far. Any thread.
 func (c *Conn) Traffic() Traffic {
 	c.Shared.Lock()
 	defer c.Shared.Unlock()
@@ -40,7 +40,7 @@ func (c *Conn) freeChain(chunk *shm.Chunk) {
 	shm.FreeChain(chunk)
 }
 
-// countMemory notes that the connection has more, or less, memory.
+// countMemory counts memory that the connection gets, or, if negative, loses.
 func (c *Conn) countMemory(bytes int64) {
 	c.Shared.Memory.Add(bytes)
 	if check.On {

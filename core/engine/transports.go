@@ -13,8 +13,8 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// origin is what made a connection, a listener or a dialer: what all
-// connections of it have in common. It does not change once there is one.
+// origin is what all connections of one listener or dialer have in common. It does not
+// change once there is a connection.
 type origin struct {
 	owner     Owner
 	queues    *shm.Queues // the owner's
@@ -24,7 +24,7 @@ type origin struct {
 
 	network *network
 	layers  []*LayerKind // between the descriptor and the frames, the lowest one first
-	// readdressed is how many of them it takes until the peer's address is certain.
+	// readdressed is the number of layers after whose handshakes the peer's address is certain.
 	readdressed int
 }
 
@@ -39,16 +39,16 @@ func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin 
 	return o
 }
 
-// layerKinds are what the layers of endpoint's table are.
+// layerKinds maps the layers of endpoint's table to their kinds.
 var layerKinds = map[endpoint.Layer]*LayerKind{
 	endpoint.LayerTLS: &layerTLS,
 	endpoint.LayerWeb: &layerWeb,
 }
 
-// RegisterLayer says what a layer of a scheme is. It belongs into an init function.
+// RegisterLayer sets the kind of a scheme's layer. Call it from an init function.
 func RegisterLayer(name endpoint.Layer, kind *LayerKind) { layerKinds[name] = kind }
 
-// layersMost is how many layers a connection may have.
+// layersMost is the highest number of layers that a connection may have.
 const layersMost = 4
 
 // kindsOf returns the layers of a scheme, the lowest one first.
@@ -66,19 +66,19 @@ func kindsOf(s *endpoint.Scheme) (kinds []*LayerKind) {
 	return kinds
 }
 
-// DefaultHeaderMax is the longest head of an HTTP message, in bytes, unless a
-// Transport says otherwise.
+// DefaultHeaderMax is the longest head of an HTTP message, in bytes, if a Transport does
+// not set another.
 const DefaultHeaderMax = 16 << 10
 
-// Transport is how the connections of one listener or dialer carry bytes.
+// Transport says how the connections of one listener or dialer carry bytes.
 type Transport struct {
 	Endpoint      endpoint.Endpoint
 	HandshakeTime time.Duration // of all layers together; 0: no limit
 	Heartbeat     Heartbeat     // of accepted WebSocket connections
 	HeaderMax     int           // longest head of HTTP in bytes; 0: DefaultHeaderMax
 
-	// TLS is there for a secure endpoint; one that is stored later holds for
-	// connections that are made later.
+	// TLS is set for a secure endpoint. A new configuration applies to connections that are
+	// made after it was stored.
 	TLS atomic.Pointer[tls.Config]
 }
 
@@ -90,12 +90,12 @@ func (t *Transport) headerMax() int {
 	return t.HeaderMax
 }
 
-// remoteText is the endpoint of a peer; one of the local system has no name.
+// remoteText returns the endpoint of a peer. A peer of the local system has no name.
 func (t *Transport) remoteText(a Address) string {
 	return networks[t.Endpoint.Scheme.Address].text(t.Endpoint, a)
 }
 
-// localText is the endpoint of a descriptor's own end, or "".
+// localText returns the endpoint of a descriptor's own end, or "".
 func (t *Transport) localText(fd int) string {
 	local, err := sys.Sockname(fd)
 	if err != nil {

@@ -11,52 +11,52 @@ import (
 
 // Turns
 //
-// A round of a shard's loop serves everybody who has something to read or to
-// write, and nobody for longer than a turn. A turn is bounded by what goes over
-// the wire, never by what that decodes to: a peer chooses how little its bytes
-// mean. Whatever costs more than its bytes has a price on top. Who has more stays
-// on the shard's list, behind all others; as reports of the kernel are edge
-// triggered, only that list brings it back.
+// A round of a shard's loop serves every connection that has something to read or write,
+// and none for longer than a turn. The limit of a turn is the number of bytes on the wire,
+// not what those decode to: a peer chooses how little its bytes mean. Work that costs more
+// than its bytes has a price on top. A connection that has more stays on the shard's list,
+// behind all others. Only that list brings it back, because the kernel's reports are edge
+// triggered.
 const (
-	// readTurn is how many bytes a link reads in one turn, at the most.
+	// readTurn is the highest number of bytes that a link reads in one turn.
 	readTurn = 64 << 10
 	// longRead is the same for a long frame without a link.
 	longRead = 256 << 10
-	// writeTurn is how many bytes a connection writes in one turn, writeRound how many
-	// all of them write in a round.
+	// writeTurn is how many bytes a connection may write in one turn, and writeRound how many
+	// all connections may write in a round.
 	writeTurn  = 128 << 10
 	writeRound = 256 << 10
 
-	// lookPrice is what a look at a connection that may be read costs, in bytes of a
-	// round, writePrice a write, closePrice the end of a connection.
+	// Prices in bytes of a round: lookPrice for checking a connection that may be read,
+	// writePrice for a write, closePrice for the end of a connection.
 	lookPrice  = 256
 	writePrice = 1 << 10
 	closePrice = 2 << 10
-	// recordPrice is the least that a read of the TLS layer costs, and what each of
-	// its own answers costs on top: a change of keys is two hash computations and a
-	// key schedule for 27 bytes.
+	// recordPrice is the least price of a read of the TLS layer, and the extra price of each
+	// of its own answers: a key change takes two hash computations and a key schedule for 27
+	// bytes.
 	recordPrice = 2 << 10
 
-	// denseFrame is how many bytes of the wire a frame of WebSocket is worth, header
-	// included; where they have less on average, a read is denseRead long at the
-	// most, and each costs framePrice on top.
+	// denseFrame is the number of bytes on the wire, header included, that a WebSocket frame
+	// should have. If frames have less on average, a read is at most denseRead long, and each
+	// frame costs framePrice on top.
 	denseFrame = 16
 	denseRead  = 8 << 10
 	framePrice = 64
 
-	// answersMax is how many bytes a link may owe the peer, in answers to what the
-	// peer sent, before it is read on.
+	// answersMax is how many bytes of answers a link may owe the peer before reading
+	// stops.
 	answersMax = 4 << 10
 
 	mailBatch  = 128 // posted calls in a round
 	timerBatch = 64  // timers that fire in a round
 
-	// shortPause is how long a call waits that the kernel had no memory for.
+	// shortPause is the wait before a call is repeated for which the kernel had no memory.
 	shortPause = 10 * time.Millisecond
 )
 
 // writeLater puts the connection behind all others that have something to write. The
-// kernel would take more, so it reports nothing.
+// kernel would take more bytes and so will report nothing.
 func (c *Conn) writeLater() {
 	if check.On {
 		check.That(!c.unwritten, "a connection is on the list of those that write on once")
@@ -65,9 +65,9 @@ func (c *Conn) writeLater() {
 	c.shard.unwritten.push(c)
 }
 
-// writeOn gives connections that did not come to their end another turn, the one that
-// waits longest first, and reports whether there were any: the round is then not to
-// end with a sleep, as the kernel has nothing to report.
+// writeOn gives another turn to connections that have not finished, longest wait first. It
+// reports whether there were any: the round must not end with a sleep then, because the
+// kernel has nothing to report.
 func (sh *Shard) writeOn() bool {
 	waiting := sh.unwritten.len()
 	for range waiting {
@@ -99,5 +99,5 @@ func (c *Conn) refused(e sys.Errno) {
 	}
 }
 
-// readAgain reads on after the kernel had no memory.
+// readAgain schedules another read after the kernel had no memory.
 func (c *Conn) readAgain() { c.shard.timers.after(shortPause, c.wantRead) }

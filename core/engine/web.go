@@ -12,22 +12,21 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// webFrameMax is the longest WebSocket frame that is taken: the longest message
-// and its length field. A frame's length takes no memory.
+// webFrameMax is the longest accepted WebSocket frame: the longest message with its length
+// field. The length of a frame by itself takes no memory.
 const webFrameMax = lengthSize + math.MaxUint32
 
 // webHeaderMax is the longest header of a frame in bytes.
 const webHeaderMax = 14
 
-// webSocket is one connection's state of RFC 6455 after the handshake. Data
-// messages are binary; how they and their fragments split the stream means
-// nothing. Driver only.
+// webSocket is a connection's state of RFC 6455 after the handshake. Data messages are
+// binary. How messages and their fragments split the stream has no meaning. Driver only.
 type webSocket struct {
-	client bool // this side masks, the peer does not
+	client bool // this side masks, and the peer does not
 
 	// The frame being read.
 	inFrame   bool // its header is complete
-	inMessage bool // a data message goes on in the next data frame
+	inMessage bool // a data message continues in the next data frame
 	fin       bool
 	op        ws.OpCode
 	readKey   [4]byte
@@ -35,8 +34,8 @@ type webSocket struct {
 	headLen   uint8 // bytes of head
 	head      [webHeaderMax]byte
 	left      uint64 // bytes of payload to come
-	frames    uint32 // begun ever, modulo 2^32
-	dense     bool   // the last read was hardly more than headers
+	frames    uint32 // frames ever begun, modulo 2^32
+	dense     bool   // the last read brought hardly more than headers
 	control   []byte // payload of a control frame so far
 
 	// The message being written.
@@ -45,22 +44,22 @@ type webSocket struct {
 	writeLeft uint64 // bytes of payload to come
 
 	pong       []byte        // payload of the last ping
-	pongOwed   bool          // it is to be answered
-	pingOwed   bool          // the peer is to be asked for a sign of life
-	closeCode  ws.StatusCode // what the Close frame says; 0: a normal end
-	noCode     bool          // or no code at all, as the peer's had none
-	closed     bool          // that is written
+	pongOwed   bool          // the ping is still to be answered
+	pingOwed   bool          // the peer is still to be asked for a sign of life
+	closeCode  ws.StatusCode // for the Close frame; 0: a normal end
+	noCode     bool          // the Close frame has no code, because the peer's had none
+	closed     bool          // the Close frame is written
 	peerClosed bool          // the peer's Close frame has come
-	peerCode   ws.StatusCode // which said this; 0: no code
+	peerCode   ws.StatusCode // its code; 0: none
 	why        string        // reason in the Close frame
 	peerWhy    string        // in the peer's
 
-	opening opening // what the stream begins with
+	opening opening // how the stream begins
 }
 
-// decode turns bytes from the wire, in place, into those of the stream, and
-// returns how many these are. io.EOF: the peer's Close frame is behind them;
-// *webError: it broke the protocol there.
+// decode turns bytes from the wire, in place, into those of the stream, and returns their
+// number. io.EOF: the peer's Close frame follows them. *webError: the peer broke the
+// protocol behind them.
 func (w *webSocket) decode(buf []byte) (n int, err error) {
 	for at := 0; at < len(buf); {
 		if !w.inFrame {
@@ -95,8 +94,8 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 	return n, nil
 }
 
-// readHeader takes bytes for the header of the next frame, and begins that when
-// they are enough.
+// readHeader collects the header of the next frame, and begins the frame when the header is
+// complete.
 func (w *webSocket) readHeader(buf []byte) (used int, err error) {
 	for {
 		need := headerSize(w.head[:w.headLen])
@@ -117,7 +116,7 @@ func (w *webSocket) readHeader(buf []byte) (used int, err error) {
 	return used, err
 }
 
-// headerSize is the size of a header as far as its first bytes tell.
+// headerSize returns the size of a header as far as its first bytes determine it.
 func headerSize(head []byte) int {
 	if len(head) < 2 {
 		return 2
@@ -137,7 +136,7 @@ func headerSize(head []byte) int {
 
 func breach(text string) error { return webBreach(ws.StatusProtocolError, text) }
 
-// beginFrame reads a whole header and checks it (RFC 6455, 5.2).
+// beginFrame parses and checks a complete header (RFC 6455, 5.2).
 func (w *webSocket) beginFrame(head []byte) error {
 	w.fin, w.op = head[0]&0x80 != 0, ws.OpCode(head[0]&0x0F)
 	masked := head[1]&0x80 != 0
@@ -199,7 +198,7 @@ func (w *webSocket) checkOp(size uint64) error {
 func (w *webSocket) endFrame() error {
 	w.inFrame = false
 	switch w.op {
-	case ws.OpPing: // of several, the last one may be answered alone (5.5.3)
+	case ws.OpPing: // if there are several, answering the last is enough (5.5.3)
 		w.pong, w.pongOwed = append(w.pong[:0], w.control...), true
 	case ws.OpClose:
 		return w.closedBy(w.control)
@@ -212,7 +211,7 @@ func (w *webSocket) endFrame() error {
 	return nil
 }
 
-// closedBy takes the payload of the peer's Close frame.
+// closedBy handles the payload of the peer's Close frame.
 func (w *webSocket) closedBy(payload []byte) error {
 	switch {
 	case len(payload) == 0:
@@ -236,20 +235,20 @@ func (w *webSocket) closedBy(payload []byte) error {
 	return io.EOF
 }
 
-// possibleCode reports whether a Close frame may have a code (RFC 6455, 7.4, and
-// the registry that it opens).
+// possibleCode reports whether a Close frame may carry a code (RFC 6455, 7.4, and the
+// registry that it opens).
 func possibleCode(code ws.StatusCode) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
-// beginMessage appends the header of a message of size bytes; seal follows for
-// all of them.
+// beginMessage appends the header of a message of size bytes. Calls of seal for all of the
+// bytes must follow.
 func (w *webSocket) beginMessage(dst []byte, size uint64) []byte {
 	w.writeLeft, w.writeAt = size, 0
 	return w.appendHeader(dst, ws.OpBinary, size)
 }
 
-// seal masks the next bytes of the message in place if this side has to.
+// seal masks the next bytes of the message in place if this side must mask.
 func (w *webSocket) seal(part []byte) {
 	if w.client {
 		ws.Cipher(part, w.writeKey, int(w.writeAt))
@@ -258,8 +257,8 @@ func (w *webSocket) seal(part []byte) {
 	w.writeLeft -= uint64(len(part))
 }
 
-// appendHeader appends the header of an unfragmented frame; a client's gets a
-// new key, which must be unpredictable (10.3).
+// appendHeader appends the header of an unfragmented frame. A client's header gets a new,
+// unpredictable key (10.3).
 func (w *webSocket) appendHeader(dst []byte, op ws.OpCode, size uint64) []byte {
 	mask := byte(0)
 	if w.client {
@@ -281,7 +280,7 @@ func (w *webSocket) appendHeader(dst []byte, op ws.OpCode, size uint64) []byte {
 	return dst
 }
 
-// appendControl appends a control frame. Between messages only.
+// appendControl appends a control frame. It may be called only between messages.
 func (w *webSocket) appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
 	dst = w.appendHeader(dst, op, uint64(len(payload)))
 	from := len(dst)
@@ -292,7 +291,7 @@ func (w *webSocket) appendControl(dst []byte, op ws.OpCode, payload []byte) []by
 	return dst
 }
 
-// appendOwed appends a pong and a ping that are owed. Between messages only.
+// appendOwed appends the owed pong and ping. It may be called only between messages.
 func (w *webSocket) appendOwed(dst []byte) []byte {
 	if w.closed {
 		return dst

@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// webVersion is the version of WebSocket that RFC 6455 describes.
+// webVersion is the WebSocket version of RFC 6455.
 const webVersion = "13"
 
-// webGUID is what a key is answered with (RFC 6455, 1.3).
+// webGUID is hashed with the key to answer it (RFC 6455, 1.3).
 const webGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// Fields of answers that say what is understood.
+// Fields of answers that say what this side understands.
 const (
 	allowField   = "Allow: GET, HEAD\r\n"
 	upgradeField = "Upgrade: websocket\r\n"
 	versionField = "Sec-WebSocket-Version: " + webVersion + "\r\n"
 )
 
-// acceptWeb takes a request for a path, and answers it.
+// acceptWeb reads a request for a path, and answers it.
 func acceptWeb(r *headReader, conn io.Writer, path string) error {
 	h, err := r.next()
 	var key string
@@ -51,8 +51,8 @@ func acceptWeb(r *headReader, conn io.Writer, path string) error {
 	return err
 }
 
-// answer is the whole answer to a request that is refused; the connection ends with
-// it. To HEAD it has no body.
+// answer returns the whole answer to a refused request; the connection ends with it. The
+// answer to HEAD has no body.
 func (r *refusal) answer(head bool) []byte {
 	body := r.text + "\n"
 	connection := "close"
@@ -68,15 +68,15 @@ func (r *refusal) answer(head bool) []byte {
 	return append(out, body...)
 }
 
-// requestLine is the first line of a request.
+// requestLine is the parsed first line of a request.
 type requestLine struct {
 	method string
-	path   string // without a query; "*" and what CONNECT names are none
+	path   string // without a query; "*" and the target of CONNECT are not paths
 	host   string // of a target in absolute form
 	old    bool   // HTTP/1.0
 }
 
-// readRequestLine takes a request's line apart (RFC 9112, 3).
+// readRequestLine parses a request's first line (RFC 9112, 3).
 func readRequestLine(line string) (r requestLine, err error) {
 	method, rest, ok := strings.Cut(line, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
@@ -99,7 +99,7 @@ func readRequestLine(line string) (r requestLine, err error) {
 	return r, r.readTarget(target)
 }
 
-// readVersion reads "HTTP/1.1".
+// readVersion parses a version such as "HTTP/1.1".
 func readVersion(text string) (major, minor int, ok bool) {
 	digit := func(i int) bool { return text[i] >= '0' && text[i] <= '9' }
 	if len(text) != len("HTTP/1.1") || text[:5] != "HTTP/" || !digit(5) || text[6] != '.' || !digit(7) {
@@ -108,7 +108,7 @@ func readVersion(text string) (major, minor int, ok bool) {
 	return int(text[5] - '0'), int(text[7] - '0'), true
 }
 
-// readTarget reads the target of a request in its four forms (RFC 9112, 3.2).
+// readTarget parses the target of a request in its four forms (RFC 9112, 3.2).
 func (r *requestLine) readTarget(target string) error {
 	if target == "*" || r.method == http.MethodConnect {
 		r.path = target
@@ -136,7 +136,7 @@ func (r *requestLine) readTarget(target string) error {
 }
 
 // validHost reports whether text may be the value of Host: host and port, or nothing. A
-// host with escapes is none.
+// host with escapes is not valid.
 func validHost(text string) bool {
 	var port string
 	if strings.HasPrefix(text, "[") {
@@ -158,8 +158,8 @@ func validHost(text string) bool {
 	return strings.Trim(port, "0123456789") == ""
 }
 
-// checkRequest reports whether a request asks for a WebSocket at the path, and returns
-// its key. What others could understand in another way is refused.
+// checkRequest checks that a request asks for a WebSocket at the path, and returns its key.
+// It refuses anything that others could understand differently.
 func checkRequest(h *head, req requestLine, path string) (key string, err error) {
 	if err := checkHost(h, req); err != nil {
 		return "", err
@@ -180,13 +180,13 @@ func checkRequest(h *head, req requestLine, path string) (key string, err error)
 	return h.checkUpgrade()
 }
 
-// asksForWeb reports whether a request has something to do with WebSocket.
+// asksForWeb reports whether a request concerns WebSocket.
 func (h *head) asksForWeb() bool {
 	upgrade, _ := h.lists("Upgrade", "websocket")
 	return upgrade || h.count("Sec-WebSocket-Key") > 0 || h.count("Sec-WebSocket-Version") > 0
 }
 
-// checkHost sees to the field Host (RFC 9112, 3.2).
+// checkHost checks the field Host (RFC 9112, 3.2).
 func checkHost(h *head, req requestLine) error {
 	host, n := h.one("Host")
 	switch {
@@ -200,7 +200,7 @@ func checkHost(h *head, req requestLine) error {
 	return nil
 }
 
-// checkLength sees to the length of a body (RFC 9112, 6).
+// checkLength checks the length of a body (RFC 9112, 6).
 func checkLength(h *head) error {
 	length, n := h.one("Content-Length")
 	switch {
@@ -245,7 +245,7 @@ func (h *head) checkUpgrade() (key string, err error) {
 	return key, nil
 }
 
-// keyAnswer is the value of Sec-WebSocket-Accept (RFC 6455, 4.2.2).
+// keyAnswer returns the value of Sec-WebSocket-Accept (RFC 6455, 4.2.2).
 func keyAnswer(key string) string {
 	sum := sha1.Sum([]byte(key + webGUID))
 	return base64.StdEncoding.EncodeToString(sum[:])

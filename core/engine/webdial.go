@@ -16,7 +16,7 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 )
 
-// dialWeb asks for a WebSocket and takes the answer.
+// dialWeb asks for a WebSocket and checks the answer.
 func dialWeb(r *headReader, conn io.Writer, ep endpoint.Endpoint) error {
 	var random [16]byte
 	_, _ = rand.Read(random[:])
@@ -33,9 +33,9 @@ func dialWeb(r *headReader, conn io.Writer, ep endpoint.Endpoint) error {
 	return err
 }
 
-// hostField is the value of Host: the port is left out where it is the transport's own.
+// hostField returns the value of Host. It leaves out the transport's default port.
 func hostField(ep endpoint.Endpoint) string {
-	host, _, _ := strings.Cut(ep.Host, "%") // a zone is this system's own
+	host, _, _ := strings.Cut(ep.Host, "%") // a zone has a meaning on this system only
 	if ep.Port != ep.Scheme.DefaultPort {
 		return net.JoinHostPort(host, strconv.Itoa(int(ep.Port)))
 	}
@@ -45,7 +45,7 @@ func hostField(ep endpoint.Endpoint) string {
 	return host
 }
 
-// takeAnswer reads answers up to the last one, and checks that (RFC 6455, 4.1).
+// takeAnswer reads answers up to the last one, and checks that one (RFC 6455, 4.1).
 func takeAnswer(r *headReader, key string) error {
 	for {
 		h, err := r.next()
@@ -64,7 +64,7 @@ func takeAnswer(r *headReader, key string) error {
 	}
 }
 
-// readStatusLine reads the first line of an answer (RFC 9112, 4).
+// readStatusLine parses the first line of an answer (RFC 9112, 4).
 func readStatusLine(line string) (status int, err error) {
 	version, rest, _ := strings.Cut(line, " ")
 	code, _, _ := strings.Cut(rest, " ")
@@ -79,7 +79,7 @@ func readStatusLine(line string) (status int, err error) {
 	return status, nil
 }
 
-// checkAnswer checks the fields of an answer that says 101.
+// checkAnswer checks the fields of an answer with status 101.
 func (h *head) checkAnswer(key string) error {
 	upgrade, others := h.lists("Upgrade", "websocket")
 	connection, _ := h.lists("Connection", "upgrade")

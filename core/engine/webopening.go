@@ -8,19 +8,19 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// opening looks at what a WebSocket peer sends first, to tell one that does not know
-// of the 4 bytes of length. Any split of the stream over messages is right, so only
-// this is taken for wrong: the first message ends, all that came is text, and what
-// would be the length, at least 512 MiB then, has not come. Who sends a length like
-// that in earnest puts bytes of another kind, or all of it, into the first message.
+// opening checks what a WebSocket peer sends first, to recognize a peer that does not know
+// of the 4-byte length. Messages may split the stream anywhere, so only this is an error:
+// the first message ends, everything so far is text, and the frame whose length the first
+// bytes would be, at least 512 MiB, is incomplete. A peer that really sends such a length
+// puts other bytes, or the whole frame, into the first message.
 type opening struct {
-	known bool // nothing is to be found any more
+	known bool // the answer is certain
 	have  uint8
 	first [lengthSize]byte
 	bytes uint64 // of the stream so far
 }
 
-// look takes the next bytes of the stream.
+// look checks the next bytes of the stream.
 func (o *opening) look(part []byte) {
 	o.have += uint8(copy(o.first[o.have:], part))
 	o.bytes += uint64(len(part))
@@ -36,7 +36,7 @@ func (o *opening) look(part []byte) {
 	}
 }
 
-// endMessage is called at the end of a message.
+// endMessage follows at the end of a message.
 func (o *opening) endMessage() error {
 	if o.have < lengthSize {
 		return nil
