@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The calls that are one call of Go each, and the state that C keeps for them.
+ * The calls that consist of one call of Go, and the state that C keeps for them.
  */
 #include <pthread.h>
 #include <string.h>
@@ -59,13 +59,13 @@ const char *zlink_error_detail (void)
     return detail;
 }
 
-/* How Go's package runtime/cgo learns of the end of a thread that has called
- * Go; weak, as cgo links this file for itself, too. */
+/* Go's package runtime/cgo learns from this pointer that a thread which has called Go has
+ * ended. It is weak because cgo links this file for itself, too. */
 extern void (*x_crosscall2_ptr) (void) __attribute__ ((weak));
 
-/* Go's threads do not exist in a forked child: every handle ends there. A
- * thread that ends must not enter Go either, where it could wait for them. A child
- * of a process that had not begun to start Go is as good as its parent. */
+/* A forked child has none of Go's threads, so every handle ends there. A thread that ends
+ * must not enter Go either, because it could wait for those threads. If the parent had not
+ * begun to start Go, the child can do everything that the parent could. */
 static void in_child (void)
 {
     if (!zl_started ())
@@ -99,7 +99,7 @@ int zlink_has (const char *capability)
     return 0;
 }
 
-/* A handle of Go's as a pointer; 0 with Go's -errno in *error is NULL. */
+/* Turns a handle of Go into a pointer. 0, with Go's -errno in *error, becomes NULL. */
 static void *handle_or_null (uintptr_t handle, int error)
 {
     if (handle == 0)

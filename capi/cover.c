@@ -2,8 +2,8 @@
 
 //go:build zlink_cover
 
-/* In a build that counts what runs (./build.sh cover): writes what Go has counted when
- * the process ends. The counters of the C half are written by gcc's own destructor. */
+/* For a build that counts what runs (./build.sh cover): writes Go's counters when the
+ * process ends. gcc's own destructor writes the counters of the C half. */
 #include "internal.h"
 #include "start.h"
 #include "_cgo_export.h"

@@ -11,8 +11,8 @@ import (
 
 import "C"
 
-// A program that is not Go's never comes to the end of main, where Go would write what
-// was counted (cover.c).
+// A program that is not Go's never reaches the end of main, where Go would write its
+// counters (cover.c).
 //
 //export zgo_write_coverage
 func zgo_write_coverage() {

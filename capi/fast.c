@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The mode FAST in C: messages that carry their peer, one or many in a call. As
- * in frames.c only the ordinary case is here, and anything else is one call of Go.
+ * The mode FAST in C: messages that carry their peer, one or many in a call. As in
+ * frames.c, only the ordinary case is here, and anything else is one call of Go.
  *
- * A receive belongs to one thread at a time. A send may run on any number of
- * threads: it touches nothing of the socket but its routing table, and a
- * session's queue under that session's lock.
+ * A receive belongs to one thread at a time. Any number of threads may send: a send only
+ * touches the socket's routing table, and a session's queue under that session's lock.
  */
 #include <stdlib.h>
 
@@ -14,14 +13,14 @@
 
 enum
 {
-    /* Messages that a send puts into a queue before it lets the shard have it. */
+    /* Number of messages that a send queues before it gives them to the shard. */
     LOCKED_MAX = 64
 };
 
 /* ---------------------------------------------------------------- receive */
 
-/* Makes the event m, of a disconnect, carry what the peer said. Without memory for the
- * reason it goes without. */
+/* Puts what the peer said into the message m of a disconnect. Without memory for the
+ * reason, the message has no reason. */
 static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 {
     const uint16_t code = (uint16_t) msgs;
@@ -47,7 +46,7 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
     m->u.content = c;
 }
 
-/* Makes m the event r. */
+/* Turns m into the message of event r. */
 static void fill_event (message *m, const zl_run *r)
 {
     zl_session *s = r->run_head.session;
@@ -59,8 +58,8 @@ static void fill_event (message *m, const zl_run *r)
     set_farewell (m, s, r->run_head.msgs);
 }
 
-/* Makes m the message with a body that lies in a slab; true: it lies there still, and is
- * the caller's to count. Without memory for a copy it does, too. */
+/* Turns m into a message whose body lies in a slab. true: the body stays in the slab, and
+ * the caller must count it. Without memory for a copy it stays there, too. */
 static inline bool fill_body (message *m, const origin *from, uint8_t *body,
                               size_t size, zl_slab *slab, bool view)
 {
@@ -86,8 +85,8 @@ bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size)
     return true;
 }
 
-/* Stores the messages of the run being read, up to n, and returns how many: 0
- * with errno when msgs[0] is no message. */
+/* Stores up to n messages of the run being read, and returns their number. If msgs[0] is
+ * not a message, it returns 0 and sets errno. */
 static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
@@ -151,15 +150,15 @@ int zlink_stream_recv_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         if (more == 0)
             return taken > 0 ? (int) taken : -1;
         taken += more;
-        /* A batch ends before the end of a peer that it may be answered to. */
+        /* A batch ends before the end of a peer that can still be answered. */
     } while (taken < n && (k->rx_run || next_run (k)) && !answerable (k->rx_run));
     return (int) taken;
 }
 
 /* ------------------------------------------------------------------- send */
 
-/* Ends messages whose content was copied. Neighbours that lie in one slab
- * change its count once. */
+/* Ends messages whose content was copied. Consecutive messages in one slab change the
+ * slab's count once. */
 static void release_sent (zlink_msg_t *msgs, size_t n)
 {
     zl_slab *slab = NULL;
@@ -182,15 +181,15 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
         zl_slab_release (slab, refs);
 }
 
-/* Whether a message may be put into the queue of the peer rid here. */
+/* Whether C may put a message into the queue of the peer rid. */
 static bool ordinary (const zlink_msg_t *msg, uint32_t rid)
 {
     const message *m = valid_message (msg);
     return m && m->routing_id == rid && message_size (m) < ZL_OWNED_MIN;
 }
 
-/* Queues the messages at the start of msgs that go to the peer of the first,
- * in the ordinary case, and returns how many. */
+/* Queues the messages at the start of msgs that go to the peer of the first one, if the
+ * case is ordinary, and returns their number. */
 static size_t put_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     const message *first = valid_message (&msgs[0]);
@@ -286,7 +285,7 @@ int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)
     all.size = size;
     memcpy (&all.connections, &counters, sizeof counters);
     memcpy (out, &all, size < sizeof all ? size : sizeof all);
-    if (size > sizeof all) /* of a later version: fields that are not here */
+    if (size > sizeof all) /* a later version has fields that are not here */
         memset ((char *) out + sizeof all, 0, size - sizeof all);
     return 0;
 }

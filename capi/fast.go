@@ -29,7 +29,7 @@ func zgo_close_peer_with(handle C.uintptr_t, peer C.uint32_t, code C.int, reason
 	return result(err)
 }
 
-// zgo_close_reason stores the reason that goes with a disconnect event, and a NUL.
+// zgo_close_reason stores the reason of a disconnect event, followed by a NUL.
 //
 //export zgo_close_reason
 func zgo_close_reason(s unsafe.Pointer, to unsafe.Pointer, room C.size_t) {
@@ -47,7 +47,7 @@ func zgo_abort_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
 	return result(err)
 }
 
-// zgo_event_taken is for the receiver of a disconnect event whose peer can still be
+// zgo_event_taken is for the receiver of a disconnect event whose peer could still be
 // sent to.
 //
 //export zgo_event_taken

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The data path of the mode COMPAT, two frames for a message: zlink_recv, zlink_send
- * and what zlink_msg_recv and zlink_msg_send need. It knows only the ordinary case: a
- * message is there, the peer's queue has room, memory is at hand. Anything else is
- * one call of Go, which holds the full rules (rules.c).
+ * The data path of the mode COMPAT, two frames for a message: zlink_recv, zlink_send, and
+ * the part that zlink_msg_recv and zlink_msg_send need. Only the ordinary case is here: a
+ * message is there, the peer's queue has room, memory is at hand. Anything else is one call
+ * of Go, which has the full rules (rules.c).
  */
 #include <sys/mman.h>
 
@@ -29,7 +29,7 @@ void zl_slab_release (zl_slab *slab, int32_t refs)
 
 static const uint8_t event_body[][1] = {{0}, {1}, {0}};
 
-/* The body at the receiver's place; moves on. */
+/* Takes the body at the receiver's position and moves on. */
 static void take_body (zl_queues *k, zl_frame *f)
 {
     zl_run *r = k->rx_run;
@@ -53,8 +53,8 @@ static void take_body (zl_queues *k, zl_frame *f)
     }
 }
 
-/* Go says when there may be a run, or why there will be none: the socket is closed, its context
- * is over, or it is in the other mode. */
+/* Go waits until there may be a run, or returns why there will be none: the socket is
+ * closed, its context is over, or it is in the other mode. */
 bool zl_await_run (void *handle, zl_queues *k, int flags)
 {
     const bool fast = receives_fast (k);
@@ -129,7 +129,7 @@ int zlink_recv (void *handle, void *buf, size_t len, int flags)
 
 /* ------------------------------------------------------------------- send */
 
-/* Session.Append, copying; false: it is for Go to do or to refuse. */
+/* Session.Append with a copy. false: Go has to do or refuse it. */
 static bool append_frame (void *handle, zl_queues *k, const void *buf, size_t len)
 {
     zl_session *s = k->tx_session;
@@ -140,13 +140,13 @@ static bool append_frame (void *handle, zl_queues *k, const void *buf, size_t le
         return false;
     }
     owe_flush (s);
-    k->tx_phase = ZL_PHASE_ID; /* with the lock: k is this socket still */
+    k->tx_phase = ZL_PHASE_ID; /* under the lock, because k is still this socket then */
     unlock_session (s);
     flush_last (handle, k);
     return true;
 }
 
-/* One frame, in the ordinary case; false: it is for Go. */
+/* Sends one frame in the ordinary case. false: Go has to do it. */
 static bool send_ordinary (void *handle, const void *buf, size_t len, int flags)
 {
     zl_queues *k = lookup_socket (handle);

@@ -14,9 +14,9 @@ import (
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
-// A handle is a number that can be no address: a tag in the top 16 bits, a
-// generation of 28 bits, a slot of 20. What a caller passes is looked up and
-// compared, never followed.
+// A handle is a number that cannot be an address: a tag in the top 16 bits, a generation of
+// 28 bits, a slot of 20. Whatever a caller passes is looked up and compared, never
+// followed.
 const (
 	slotBits   = C.ZL_SLOT_BITS
 	maxSlots   = 1 << slotBits
@@ -42,7 +42,7 @@ type slot[T any] struct {
 	object T
 }
 
-// put stores an object and returns its handle; 0: the table is full.
+// put stores an object and returns its handle, or 0 if the table is full.
 func (t *table[T]) put(object T) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,7 +74,7 @@ func (t *table[T]) get(handle uint64) (object T, ok bool) {
 	return t.slots[at].object, true
 }
 
-// remove forgets a handle and returns its object; false: it is none.
+// remove forgets a handle and returns its object. It returns false for an unknown handle.
 func (t *table[T]) remove(handle uint64) (object T, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,8 +88,7 @@ func (t *table[T]) remove(handle uint64) (object T, ok bool) {
 	return object, true
 }
 
-// closer is what a socket handle stands for: a *stream.Socket or a
-// *sockets.Monitor.
+// closer is the object of a socket handle: a *stream.Socket or a *sockets.Monitor.
 type closer interface {
 	sockets.Pollable
 	Close() error

@@ -34,13 +34,13 @@ func init() {
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }
 
-// hostStack is how much of a thread's Go stack is left for signal handlers of
-// the host, which may run on it: the kernel's frame alone takes up to 11 KiB.
+// hostStack is the part of a thread's Go stack that is left for signal handlers of the host,
+// which may run on it. The kernel's frame alone takes up to 11 KiB.
 const hostStack = 128 << 10
 
-// zgo_new_caller is called once by each thread of the host, before its first
-// other call, with the number of such threads that there are. The array makes
-// its Go stack large, and the stack does not shrink (gcshrinkstackoff).
+// zgo_new_caller is called once by each thread of the host, before its first other call.
+// callers is the number of such threads. The array makes the thread's Go stack large, and
+// the stack does not shrink (gcshrinkstackoff).
 //
 //export zgo_new_caller
 func zgo_new_caller(callers C.uint) {
@@ -52,31 +52,30 @@ func zgo_new_caller(callers C.uint) {
 //go:noinline
 func keep(room *[hostStack]byte) { room[0] = 1 }
 
-// maxProcs bounds the processors; Go may start a thread for each to collect
+// maxProcs limits the number of processors. Go may start a thread for each to collect
 // garbage.
 const maxProcs = 64
 
-// mostAtOnce bounds how many threads Go may start beside those that are asked for,
-// as threads of its that look for work are taken away meanwhile.
+// mostAtOnce limits how many more threads than requested Go may start. While it starts
+// threads, some of those that look for work are taken away.
 const mostAtOnce = 8
 
 var procsMutex sync.Mutex
 
-// needProcs sees to it that threads of the host find a processor, as Go's
-// scheduler calls its licences to run. A thread that waits in the kernel, or is
-// back in C, keeps the one it had until the scheduler's monitor takes it away,
-// which looks every 25 ms only (cmake/GoRuntime.cmake); with as many
-// processors as threads nobody waits for that. Their number grows by doubling, as
-// a change stops all of Go for a moment. Where the process cannot have the threads
-// they stay as many as they were, and callers may have to wait.
+// needProcs makes sure that the host's threads find a processor, as Go's scheduler calls its
+// licences to run. A thread that waits in the kernel, or is back in C, keeps its processor
+// until the scheduler's monitor takes it away, which looks only every 25 ms
+// (cmake/GoRuntime.cmake). With as many processors as threads nobody waits for that. The
+// number grows by doubling, because a change stops all of Go for a moment. If the process
+// cannot have the threads, the number stays, and callers may have to wait.
 func needProcs(callers uint) {
 	_ = reserve(min(1<<bits.Len(callers+2), maxProcs), 0)
 }
 
-// reserve raises the number of Go's processors to procs, and has Go start the
-// threads for all of them, and as many more: what it may ever need it gets while a
-// failure is an error of a call. Later Go could only wait for a thread, with all
-// that waits for it.
+// reserve raises the number of Go's processors to procs. It makes Go start the threads for
+// all of them, and so many more. Go thus gets all threads that it may ever need while a
+// failure is only the error of a call. Later Go could only wait for a thread, and everything
+// would wait with it.
 func reserve(procs, threads int) error {
 	procsMutex.Lock()
 	defer procsMutex.Unlock()
@@ -96,10 +95,10 @@ func reserve(procs, threads int) error {
 	return nil
 }
 
-// startThreads makes Go have that many threads beside those that are taken. They
-// stay, and sleep until they are needed. A goroutine that is locked to its thread
-// needs one for itself; they start one after the other, as several at once would
-// also start threads that look for more of them.
+// startThreads makes Go have that many threads besides those in use. They stay, and sleep
+// until they are needed. A goroutine that is locked to its thread needs one for itself. The
+// goroutines start one after the other: several at once would also start threads that look
+// for more of them.
 func startThreads(count int) {
 	started, over := make(chan struct{}), make(chan struct{})
 	for range count {

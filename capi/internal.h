@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The C layer of libzlink.so: what its files share. frames.c and fast.c answer the
- * calls of the data path as long as nothing unusual happens, with what path.h has of
- * the queues; msg.c is zlink_msg_*; api.c, sockopt.c, poll.c and watch.c turn other calls
- * into one call of Go each (the zgo_ functions, which return -errno on failure).
+ * The C layer of libzlink.so: what its files share. frames.c and fast.c do the ordinary
+ * calls of the data path, with the queues of path.h. msg.c is zlink_msg_*. api.c, sockopt.c,
+ * poll.c and watch.c turn every other call into one call of Go (the zgo_ functions, which
+ * return -errno on failure).
  */
 #ifndef ZLINK_INTERNAL_H
 #define ZLINK_INTERNAL_H
@@ -14,8 +14,8 @@
 
 #include "layout.h"
 
-/* Live sockets by the low bits of their handle; written by Go. A handle is a
- * number that is no address: a tag, a generation, a slot. */
+/* Live sockets by the low bits of their handle; Go writes them. A handle is a number that
+ * cannot be an address: a tag, a generation, a slot. */
 enum
 {
     ZL_SLOT_BITS = 20
@@ -29,7 +29,7 @@ extern zl_pool *zl_pools;
 /* Set in a child of fork, where Go's threads are missing. */
 extern bool zl_forked;
 
-/* No option's value is longer; lengths above are a caller's mistake. */
+/* The longest value of any option. A longer length is a caller's mistake. */
 enum
 {
     ZL_OPTION_MAX = 64 << 10
@@ -38,8 +38,8 @@ enum
 #define ZL_LIKELY(x) __builtin_expect (!!(x), 1)
 #define ZL_UNLIKELY(x) __builtin_expect (!!(x), 0)
 
-/* Sets errno, in a forked child to ENOTSUP, and clears the thread's error
- * detail; returns -1. */
+/* Sets errno, to ENOTSUP in a forked child, clears the thread's error detail, and returns
+ * -1. */
 int zl_fail (int error);
 
 /* Turns the result of a zgo_ function into a C one: -errno becomes -1. */
@@ -48,16 +48,16 @@ int zl_result (int result);
 /* The thread's error detail; Go sets it before it returns -errno. */
 void zl_set_detail (const unsigned char *text, size_t size);
 
-/* Called by Go when all of it has been initialised. */
+/* Go calls this when it is completely initialised. */
 void zl_go_is_up (zl_pool *pools);
 
-/* Gives back pages of the library that may not be needed again (resident.c). */
+/* Returns pages of the library that may not be needed again to the system (resident.c). */
 void zl_release_pages (void);
 
-/* The gate (loading.c). ZL_ENTER begins every call that may need Go: it starts Go if
- * need be, and fails where there is none to be had, as in a forked child. ZL_GO (name)
- * is the Go function zgo_name, for a thread that is prepared to enter Go then; no
- * other way leads to one. Who has a live socket in hand needs no ZL_ENTER. */
+/* The gate (loading.c). ZL_ENTER begins every call that may need Go. It starts Go if it is
+ * not up, and fails where Go cannot be had, as in a forked child. ZL_GO (name) is the Go
+ * function zgo_name, after it has prepared the thread to enter Go. There is no other way to
+ * a Go function. Code that has found a live socket needs no ZL_ENTER. */
 #define ZL_ENTER(failure)               \
     do {                                \
         if (ZL_UNLIKELY (!zl_enter ())) \
@@ -65,7 +65,7 @@ void zl_release_pages (void);
     } while (0)
 #define ZL_GO(name) (zl_pass (), zgo_##name)
 
-/* Of these two macros alone. */
+/* Only these two macros call the following two functions. */
 bool zl_enter (void);
 void zl_pass (void);
 
@@ -79,41 +79,41 @@ typedef struct zl_frame
     zl_slab *slab; /* where data lies; NULL: in the session, or static */
 } zl_frame;
 
-/* Stores the next frame of k, which handle names and which receives frames, waiting as flags
- * say; false with errno. */
+/* Stores the next frame of k, and waits as flags say. handle names k, and k receives frames.
+ * false with errno. */
 bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *frame);
 
-/* The rest of await_run. */
+/* The part of await_run that needs Go. */
 bool zl_await_run (void *handle, zl_queues *k, int flags);
 
-/* Calls by the full rules, which stand in Go (rules.c). */
+/* Calls by the full rules, which are in Go (rules.c). */
 int zl_recv_by_rules (void *handle, void *buf, size_t len, int flags);
 
-/* A message as Go is told it. */
+/* A message in the form that Go gets. */
 typedef struct zl_parcel
 {
     void *data;
     size_t size;
-    void *owner; /* whose reference goes with the bytes; NULL: they are copied */
+    void *owner; /* owner of the reference that goes with the bytes; NULL: they are copied */
     uint32_t routing_id;
 } zl_parcel;
 
-/* The rest of taking a session's lock, and of giving it back to one who waits
+/* The rare part of taking a session's lock, and of releasing it to a waiter
  * (core/shm/lock.go). */
 void zl_lock_slow (zl_session *session);
 void zl_wake_waiter (zl_session *session);
 
-/* Ends the sleep of a shard's driver (Shard.Wake). Leaves errno alone. */
+/* Ends the sleep of a shard's driver (Wakeup.Wake). Leaves errno unchanged. */
 void zl_wake_driver (zl_wakeup *shard);
 
-/* Gives a run back to its shard. */
+/* Returns a run to its shard. */
 void zl_finish_run (void *handle, zl_queues *socket, zl_run *run);
 
-/* Gives references back; the last one frees the slab. */
+/* Drops references; the last one frees the slab. */
 void zl_slab_release (zl_slab *slab, int32_t refs);
 
-/* Gives back a reference to what zlink_msg_send handed over without copying:
- * a message's content, or, with the lowest bit set, a slab. */
+/* Drops a reference to what zlink_msg_send passed on without copying: a message's content,
+ * or, if the lowest bit is set, a slab. */
 void zl_owner_release (void *owner);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The gate: what happens when a thread of the host enters Go. What the host must
- * not notice of Go's runtime is for the most part left out of it at build time
- * (cmake/GoRuntime.cmake).
+ * The gate: what happens when a thread of the host enters Go. Most of what the host must not
+ * notice of Go's runtime is already left out of it at build time (cmake/GoRuntime.cmake).
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,8 +13,8 @@
 #include "start.h"
 #include "_cgo_export.h"
 
-/* How many threads of the host have called Go and have not ended; the key tells
- * of their end. */
+/* Number of the host's threads that have called Go and have not ended. The key's
+ * destructor reports the end of a thread. */
 static atomic_uint callers;
 static pthread_key_t caller_key;
 
@@ -39,7 +38,7 @@ static _Thread_local bool prepared;
 /* Set by the gate for the one call of Go that follows it. */
 static _Thread_local bool passed;
 
-/* Called as Go is entered, whatever calls it. */
+/* Every call that enters Go comes here first. */
 void zl_check_gate (void)
 {
     static const char text[] = "zlink: a call of Go has gone round the gate\n";
@@ -52,9 +51,9 @@ void zl_check_gate (void)
 }
 #endif
 
-/* A host's handler may run while its thread is in Go, on Go's stack for that
- * thread: that is made large once, and stays so (gcshrinkstackoff). And Go's
- * scheduler has to know how many such threads there are (host.go). */
+/* A handler of the host may run while its thread is in Go, on the stack that Go has for the
+ * thread. That stack is therefore made large once, and stays large (gcshrinkstackoff).
+ * Go's scheduler must also know the number of such threads (host.go). */
 static void prepare (void)
 {
     prepared = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The rare half of a session's lock, and the wake-up of a shard: what the data
- * path asks of the system. core/shm/lock.go has the protocol. */
+/* The rare half of a session's lock, and the wake-up of a shard: the data path's calls of
+ * the system. core/shm/lock.go has the protocol. */
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
@@ -15,8 +15,8 @@ static bool try_lock_session (zl_session *s)
     return atomic_compare_exchange_strong (&s->tx_lock, &free_, 1);
 }
 
-/* Has every running thread of the process pass a memory barrier. false: the
- * system refuses. */
+/* Makes every running thread of the process pass a memory barrier. false: the system
+ * refuses. */
 static bool barrier (void)
 {
     for (int i = 0; i < 2; i++) {
@@ -37,7 +37,7 @@ void zl_lock_slow (zl_session *s)
         if (try_lock_session (s))
             return;
     atomic_fetch_add (&s->tx_waiters, 1);
-    /* Whoever takes the lock from here on sees tx_waiters when it gives it back. */
+    /* From here on, whoever holds the lock sees tx_waiters when it unlocks. */
     bool seen = barrier ();
     while (!try_lock_session (s))
         syscall (SYS_futex, &s->tx_lock, FUTEX_WAIT_PRIVATE, 1,

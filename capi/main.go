@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Command capi is libzlink.so: the C ABI of zlink. The data path is in C
-// (frames.c, fast.c, msg.c and path.h) over the structures of core/shm; every other call
-// on a context, socket or monitor is one exported function here, which looks a handle
-// up, calls the core, and turns an error into -errno. All rules of sockets live in the
-// core. Proxies and utilities are plain C.
+// Command capi is libzlink.so: the C ABI of zlink. The data path is in C (frames.c, fast.c,
+// msg.c and path.h), on the structures of core/shm. Every other call on a context, socket
+// or monitor is one exported function here: it looks a handle up, calls the core, and turns
+// an error into -errno. The core has all rules of sockets. Proxies and utilities are plain
+// C.
 package main
 
 /*
@@ -21,8 +21,8 @@ import (
 
 func main() {}
 
-// result turns an error into -errno for the C caller, and leaves its sentence
-// as the thread's detail.
+// result turns an error into -errno for the C caller, and stores its sentence as the
+// thread's detail.
 func result(err error) C.int {
 	if err == nil {
 		return 0
@@ -31,7 +31,7 @@ func result(err error) C.int {
 	return -C.int(errno.Of(err))
 }
 
-// tell makes a sentence what zlink_error_detail returns.
+// tell sets the sentence that zlink_error_detail returns.
 func tell(detail string) {
 	C.zl_set_detail((*C.uchar)(unsafe.StringData(detail)), C.size_t(len(detail)))
 }

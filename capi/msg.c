@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * zlink_msg_*: messages live in the caller's 64 bytes. A short one lies in
- * them; a longer one in a counted content block, or, when it was received and
- * is long, in the slab that it was read into.
+ * zlink_msg_*: a message is the caller's 64 bytes. They hold a short content themselves. A
+ * longer content lies in a counted block, or, if it was received and is long, in the slab
+ * that it was read into.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +190,7 @@ int zlink_msg_more (const zlink_msg_t *msg)
     return zlink_msg_get (msg, ZLINK_MORE);
 }
 
-/* Data without a free function is somebody else's: shared, also by one message. */
+/* Data without a free function belongs to somebody else. It is shared, even by one message. */
 static bool shared (const message *m)
 {
     if (m->kind == KIND_CONTENT) {
@@ -200,7 +200,7 @@ static bool shared (const message *m)
     return m->kind == KIND_SLAB && (m->flags & FLAG_SHARED);
 }
 
-/* The code that an event carries (fast.c), or 0. */
+/* Returns the code that an event carries (fast.c), or 0. */
 static int close_code (const message *m)
 {
     uint16_t code;
@@ -238,8 +238,8 @@ int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
     return zl_fail (valid_message (msg) ? EINVAL : EFAULT);
 }
 
-/* The peer's address as it can be dialled, a link-local one with its zone; the
- * caller's to free, or NULL. */
+/* Returns the peer's address in the form that can be dialled, with the zone of a link-local
+ * one, or NULL. The caller must free it. */
 static char *address_text (const message *m)
 {
     char text[INET6_ADDRSTRLEN + sizeof "%4294967295"];
@@ -287,8 +287,8 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
 
 /* ---------------------------------------------------------- send and receive */
 
-/* Makes m the message of a frame; false: no memory, which can only befall
- * frames outside slabs. */
+/* Turns m into the message of a frame. false: no memory, which can only happen to frames
+ * outside slabs. */
 static bool from_frame (message *m, const zl_frame *f)
 {
     const origin from = origin_of (f->session, 0);
@@ -302,7 +302,7 @@ static bool from_frame (message *m, const zl_frame *f)
     return true;
 }
 
-/* The same for Go, with more of an id. */
+/* The same for Go; more means that a body follows an id. */
 bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more)
 {
     zl_frame f = {.data = data, .size = size, .session = r->run_head.session, .slab = slab};

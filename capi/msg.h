@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What lies in a zlink_msg_t: for msg.c, which ends, copies and shows messages,
- * and for fast.c, which fills and sends many of them.
+ * The content of a zlink_msg_t. msg.c ends, copies and shows messages; fast.c fills and
+ * sends many of them.
  */
 #ifndef ZLINK_MSG_H
 #define ZLINK_MSG_H
@@ -12,7 +12,7 @@
 #include "types.h"
 #include "zlink.h"
 
-/* Kinds of a message. Anything else is not a message: EFAULT. */
+/* Kinds of a message. Any other value means that there is no message: EFAULT. */
 enum
 {
     KIND_INLINE = 0xA1,  /* in the message itself */
@@ -33,12 +33,12 @@ enum
     PEER_IP6 = ZL_IP6,
     PEER_TEXT = 7, /* peer.text, owned */
 
-    ZONE_AT = 4, /* of a link-local address its zone lies in peer.ip */
+    ZONE_AT = 4, /* offset of a link-local address's zone in peer.ip */
 
     INLINE_MAX = 39,
-    /* In the mode COMPAT a received body from this size on stays in its slab.
-     * Shorter ones are copied, so that a message kept for long pins little more
-     * than itself. In FAST all above INLINE_MAX stay, within a bound (fast.c). */
+    /* In the mode COMPAT a received body of at least this size stays in its slab. A shorter one
+     * is copied, so that a message kept for long pins little more than itself. In the mode FAST
+     * every body above INLINE_MAX stays, within a limit (fast.c). */
     VIEW_MIN = 16 << 10
 };
 
@@ -87,7 +87,7 @@ static inline message *as_message (zlink_msg_t *msg)
     return (message *) msg;
 }
 
-/* The message, or NULL when the memory holds none, or in a forked child. */
+/* Returns the message, or NULL if the memory holds none or this is a forked child. */
 static inline const message *valid_message (const zlink_msg_t *msg)
 {
     const message *m = (const message *) msg;
@@ -97,7 +97,7 @@ static inline const message *valid_message (const zlink_msg_t *msg)
              : NULL;
 }
 
-/* Makes m an empty message. What is not set is not looked at. */
+/* Makes m an empty message. Nobody reads the fields that it does not set. */
 static inline void init_message (message *m)
 {
     m->kind = KIND_INLINE;
@@ -135,12 +135,12 @@ static inline size_t message_size (const message *m)
 /* Makes m a message of size bytes behind its header fields; -1: no memory. */
 int zl_msg_allocate (message *m, size_t size);
 
-/* Releases what m refers to; m is no message afterwards. */
+/* Releases what m refers to. m is not a message afterwards. */
 void zl_msg_release (message *m);
 
 /* ------------------------------------------------------ received messages */
 
-/* What all messages of a session have. */
+/* What all messages of a session have in common. */
 typedef struct origin
 {
     uint32_t routing_id; /* 0 in the mode COMPAT */
@@ -159,9 +159,9 @@ static inline origin origin_of (const zl_session *s, uint32_t routing_id)
     return o;
 }
 
-/* Makes m a message of that origin, whose content is to be set. Every field is
- * stored where it belongs: a copy of a message built elsewhere would wait for
- * the stores of its parts. */
+/* Makes m a message of that origin; its content is still to be set. Every field is stored
+ * where it belongs: a copy of a message built elsewhere would wait for the stores of its
+ * parts. */
 static inline void begin_message (message *m, const origin *from)
 {
     if (m->kind != KIND_INLINE || m->peer_kind == PEER_TEXT)
@@ -173,7 +173,7 @@ static inline void begin_message (message *m, const origin *from)
     memcpy (m->peer.ip, from->ip, sizeof m->peer.ip);
 }
 
-/* The same with a body that stays in the slab; the caller counts it. */
+/* The same with a body that stays in the slab. The caller counts the reference. */
 static inline void view_message (
   message *m, const origin *from, uint8_t *data, size_t size, zl_slab *slab)
 {
@@ -184,8 +184,7 @@ static inline void view_message (
     m->u.view.slab = slab;
 }
 
-/* The same with a copy of the body; false with errno: no memory, and m is as it
- * was. */
+/* The same with a copy of the body. false with errno: no memory, and m is unchanged. */
 static inline bool
 copy_message (message *m, const origin *from, const uint8_t *data, size_t size)
 {
@@ -206,14 +205,14 @@ copy_message (message *m, const origin *from, const uint8_t *data, size_t size)
     return true;
 }
 
-/* What a long message hands over when it is sent without a copy. */
+/* The owner that a long message passes on when it is sent without a copy. */
 static inline void *owner_of (const message *m)
 {
     return m->kind == KIND_SLAB ? (char *) m->u.view.slab + 1
                                 : (void *) m->u.content;
 }
 
-/* Ends a message that was sent; with owned its reference went with the bytes. */
+/* Ends a message that was sent. owned: its reference went with the bytes. */
 static inline void end_sent (message *m, bool owned)
 {
     if (owned)
@@ -222,17 +221,17 @@ static inline void end_sent (message *m, bool owned)
     init_message (m);
 }
 
-/* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST; handle
- * names the socket k. */
+/* zlink_msg_recv and zlink_msg_send of a valid message in the mode FAST. handle names the
+ * socket k. */
 int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
 int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
 
-/* Called by Go with a piece of a run: makes msg the message, or the frame, of it. false: msg is
- * no message, or of a frame there is no memory for it. */
+/* Go calls these with a piece of a run, to turn msg into its message or its frame. false:
+ * msg is not a message, or the frame needs memory and there is none. */
 bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size);
 bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more);
 
-/* The calls for messages by the full rules, which stand in Go (rules.c). */
+/* The calls for messages by the full rules, which are in Go (rules.c). */
 int zl_msg_recv_by_rules (zlink_msg_t *msg, void *handle, int flags);
 int zl_recv_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags);
 int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags);

@@ -15,8 +15,8 @@
 #include "pool.h"
 #include "_cgo_export.h"
 
-/* The socket of a handle for the short ways of C; NULL: the call is one for Go. In a build
- * with ZLINK_NO_HOT all are. */
+/* Returns the socket of a handle for the short ways of C. NULL: Go has to do the call. In a
+ * build with ZLINK_NO_HOT it has to do every call. */
 static inline zl_queues *lookup_socket (void *handle)
 {
 #ifdef ZLINK_NO_HOT
@@ -34,8 +34,8 @@ static inline zl_queues *lookup_socket (void *handle)
 #endif
 }
 
-/* Whether k is a socket in the mode FAST; for its sender and its receiver, each of
- * which looks at its own phase, as in COMPAT the other thread changes the other. */
+/* Whether k is a socket in the mode FAST. There is a function for the sender and one for the
+ * receiver: each reads its own phase, because in COMPAT the other thread changes the other. */
 static inline bool sends_fast (const zl_queues *k)
 {
     return k && k->tx_phase == ZL_PHASE_FAST;
@@ -51,7 +51,7 @@ static inline bool receives_frames (const zl_queues *k)
     return k && k->rx_phase != ZL_PHASE_FAST;
 }
 
-/* What a call returns for so many bytes. */
+/* The result of a call for so many bytes. */
 static inline int clamped (size_t size)
 {
     return size > INT_MAX ? INT_MAX : (int) size;
@@ -70,8 +70,8 @@ static inline void store_be32 (uint8_t *p, uint32_t v)
     memcpy (p, &v, 4);
 }
 
-/* The size of a frame as Go is told it: Go refuses any that the length field
- * cannot tell, and must not make a slice that goes beyond the address space. */
+/* The size of a frame as Go gets it. Go refuses a frame that the length field cannot
+ * express, and must not make a slice that reaches beyond the address space. */
 static inline size_t for_go (size_t size)
 {
     return size > UINT32_MAX ? (size_t) UINT32_MAX + 1 : size;
@@ -90,8 +90,8 @@ static inline bool inbox_empty (zl_inbox *inbox)
       inbox, atomic_load_explicit (&inbox->head, memory_order_acquire));
 }
 
-/* Inbox.Push for a session that becomes dirty; true: the shard sleeps. The
- * inbox of a shard is never closed. */
+/* Inbox.Push for a session that becomes dirty. true: the shard sleeps. The inbox of a shard
+ * is never closed. */
 static inline bool push_dirty (zl_session *s)
 {
     zl_inbox *inbox = &s->shard->dirty;
@@ -138,7 +138,7 @@ static inline bool next_run (zl_queues *k)
     return true;
 }
 
-/* Makes a run of k, which handle names, the one being read, waiting as flags say; false with
+/* Makes a run of k the one being read, and waits as flags say. handle names k. false with
  * errno. */
 static inline bool await_run (void *handle, zl_queues *k, int flags)
 {
@@ -147,7 +147,7 @@ static inline bool await_run (void *handle, zl_queues *k, int flags)
 
 /* --------------------------------------------------------------- receiving */
 
-/* Queues.EndRun: takes the run that was read away from the receiver. */
+/* Queues.EndRun: takes the finished run away from the receiver. */
 static inline void end_run (zl_queues *k)
 {
     ZL_CHECK (k->rx_run, "a run that ends was being read");
@@ -156,8 +156,8 @@ static inline void end_run (zl_queues *k)
         atomic_store_explicit (&k->rx_hand, 0, memory_order_relaxed);
 }
 
-/* Queues.NextBody: the body at *pos, of which *left bytes are left with their length fields;
- * moves both on. */
+/* Queues.NextBody: returns the body at *pos and moves on. *left is how many bytes there are
+ * from *pos on, length fields included. */
 static inline uint8_t *next_body (uint8_t **pos, uint64_t *left, size_t *size)
 {
     uint8_t *body = *pos + 4;
@@ -168,8 +168,8 @@ static inline uint8_t *next_body (uint8_t **pos, uint64_t *left, size_t *size)
     return body;
 }
 
-/* Run.Answerable: whether a run is the end of a peer that may still be sent to
- * until the receiver has it. */
+/* Run.Answerable: whether a run ends a peer that may still be sent to until the receiver
+ * takes the run. */
 static inline bool answerable (zl_run *r)
 {
     return r->run_head.kind == ZL_RUN_DISCONNECTED
@@ -202,8 +202,8 @@ static inline void lock_session (zl_session *s)
         zl_lock_slow (s);
 }
 
-/* No fence lies between the store and the look: a waiter has all threads pass
- * one after it has counted itself. The compiler must keep the order. */
+/* No fence lies between the store and the read: a waiter makes all threads pass one after it
+ * has counted itself. The compiler must keep the order. */
 static inline void unlock_session (zl_session *s)
 {
     ZL_CHECK_LOCKED (s);
@@ -237,8 +237,8 @@ static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
     return pool_pop (&zl_pools[class_]);
 }
 
-/* The chunk that takes need more bytes of the main queue, or NULL. A queue that
- * is held grows by Go's rules (core/shm/held.go). */
+/* The chunk that takes need more bytes of the main queue, or NULL. A held queue grows only
+ * by Go's rules (core/shm/held.go). */
 static inline zl_chunk *chunk_for (zl_session *s, size_t need)
 {
     zl_chunk *tail = s->tx_tail;
@@ -264,8 +264,8 @@ static inline zl_chunk *chunk_for (zl_session *s, size_t need)
     return c;
 }
 
-/* Puts a message into the main queue; TxLock is held. false: there is no room,
- * or no memory at hand. */
+/* Puts a message into the main queue. TxLock is held. false: no room, or no memory at
+ * hand. */
 static inline bool put_message (zl_session *s, const void *buf, size_t len)
 {
     zl_chunk *c;
@@ -284,7 +284,7 @@ static inline bool put_message (zl_session *s, const void *buf, size_t len)
     return true;
 }
 
-/* Session.owe: has the shard flush what was put; TxLock is held. */
+/* Session.owe: makes the shard flush the message. TxLock is held. */
 static inline void owe_flush (zl_session *s)
 {
     ZL_CHECK_LOCKED (s);
@@ -297,17 +297,16 @@ static inline void owe_flush (zl_session *s)
         zl_wake_driver (s->shard);
 }
 
-/* Whether s is the session that the socket of this handle calls rid; TxLock is
- * held. What was found without it (socket, table, session) may be another's by
- * now; from here until the lock is given back the connection is there, and with it
- * its socket and its shard. */
+/* Whether s is the session that the socket of this handle calls rid. TxLock is held. The
+ * socket, table or session found without the lock may be another's by now. If the session
+ * matches, the connection, its socket and its shard exist until the lock is released. */
 static inline bool session_names (const zl_session *s, const void *handle, uint32_t rid)
 {
     return s->rid == rid && s->owner == (uintptr_t) handle
            && s->tx_state == ZL_TX_OPEN;
 }
 
-/* The last answer before the receiver waits for more: if it has driven the
+/* Writes the last answer before the receiver waits for more: if the receiver has driven the
  * shard itself, nobody else will write it. */
 static inline void flush_last (void *handle, zl_queues *k)
 {
@@ -318,7 +317,7 @@ static inline void flush_last (void *handle, zl_queues *k)
         ZL_GO (flush) ((uintptr_t) handle);
 }
 
-/* The session that a routing id of four bytes names, if it takes a message. */
+/* The session that a routing id of four bytes names, if a message can be queued for it. */
 static inline zl_session *find_session (zl_queues *k, uint32_t rid)
 {
     zl_table *t = atomic_load_explicit (&k->table, memory_order_acquire);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* zlink_poll. Go waits; what is there already is answered here. */
+/* zlink_poll. C answers what is ready already; Go waits for the rest. */
 #include "path.h"
 #include "zlink.h"
 
@@ -22,7 +22,7 @@ int zlink_poll (zlink_pollitem_t *items, int nitems, long timeout_ms)
         zlink_pollitem_t *item = &items[i];
         zl_queues *k = item->socket ? lookup_socket (item->socket) : NULL;
         item->revents = 0;
-        if (!k) { /* a descriptor, or a handle that Go will judge */
+        if (!k) { /* a descriptor, or a handle that Go will check */
             simple = false;
             continue;
         }

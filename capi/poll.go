@@ -13,7 +13,7 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// duration is a time-out in ms (negative: none); one of centuries is cut.
+// duration converts a time-out in ms (negative: none), and cuts one of centuries.
 func duration(ms int64) time.Duration {
 	return time.Duration(max(-1, min(ms, math.MaxInt64/int64(time.Millisecond)))) * time.Millisecond
 }

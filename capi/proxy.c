@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * zlink_proxy and zlink_proxy_steerable, over the public calls alone: frames go
- * from one socket to the other as they are. What that means for STREAM sockets
- * is in doc/api/proxy.md.
+ * zlink_proxy and zlink_proxy_steerable. They use only public calls, and pass frames from
+ * one socket to the other unchanged. doc/api/proxy.md says what that means for STREAM
+ * sockets.
  */
 #include <string.h>
 
 #include "internal.h"
 #include "zlink.h"
 
-/* One direction, and what zlink_proxy_steerable reports of it. */
+/* One direction, with the numbers that zlink_proxy_steerable reports of it. */
 typedef struct side
 {
     uint64_t msgs_in; /* whole messages: a routing id and a body */
@@ -25,8 +25,8 @@ typedef enum state
     ENDED
 } state;
 
-/* Sends one frame on. A peer that is not there costs the message, not the
- * proxy. 1: sent, 0: not, -1: the proxy ends. */
+/* Sends one frame on. If the peer does not exist, only the message is lost. Returns 1: sent,
+ * 0: not sent, -1: the proxy ends. */
 static int pass_frame (zlink_msg_t *frame, void *to, int more)
 {
     if (zlink_msg_send (frame, to, more ? ZLINK_SNDMORE : 0) >= 0)
@@ -47,12 +47,12 @@ static int copy_to (zlink_msg_t *frame, void *capture, int more)
     return result < 0 ? -1 : 0;
 }
 
-/* Passes one message, if there is one: 1, 0, or -1 with errno. */
+/* Passes one message on if there is one: 1, 0, or -1 with errno. */
 static int forward_message (void *from, void *to, void *capture, side *in, side *out)
 {
     zlink_msg_t frame;
     int more = 1, sent = 1;
-    uint64_t bytes = 0; /* what zlink_msg_recv returns is cut at INT_MAX */
+    uint64_t bytes = 0; /* zlink_msg_recv cuts its result at INT_MAX */
     zlink_msg_init (&frame);
     for (int first = 1; more; first = 0) {
         if (zlink_msg_recv (&frame, from, ZLINK_DONTWAIT) < 0) {
@@ -80,7 +80,7 @@ static int is_command (const void *body, int size, const char *word)
     return size == (int) strlen (word) && memcmp (body, word, strlen (word)) == 0;
 }
 
-/* Reads one command from the control socket and does it. */
+/* Reads one command from the control socket and obeys it. */
 static int obey_command (void *control, state *now, const side sides[2])
 {
     unsigned char id[255], body[16];
@@ -102,7 +102,7 @@ static int obey_command (void *control, state *now, const side sides[2])
     return 0;
 }
 
-/* How many messages go one way before the other is looked at. */
+/* Number of messages that go one way before the other direction has its turn. */
 enum
 {
     BURST = 64
@@ -116,7 +116,7 @@ static int forward_burst (void *from, void *to, void *capture, side *in, side *o
     return result < 0 ? -1 : 0;
 }
 
-/* A proxy passes frames on; a socket in the mode FAST has none. */
+/* A proxy passes frames on, and a socket in the mode FAST has none. */
 static int check_socket (void *socket)
 {
     int type, mode;

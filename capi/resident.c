@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Go's start, and then a crowd of connections that comes or goes, run through
- * several MB of code and tables that are not looked at again for long, but stay
- * resident. Afterwards the pages of this library that nobody can write are given
- * back; what is needed comes back from the file's cache.
+ * Go's start, and later a crowd of connections that comes or goes, touch several MB of code
+ * and tables. Those are not needed again for long, but stay resident. Afterwards this file
+ * returns the read-only pages of this library to the system. Pages that are needed again
+ * come back from the file's cache.
  *
- * Other threads may be running in these pages meanwhile: what must hold is that
- * nobody has written to them, so that the file has the same bytes. The dynamic
- * linker writes to writable segments only, and those are left out.
+ * Other threads may be running in these pages meanwhile. One condition must hold: nobody
+ * has written to the pages, so that the file has the same bytes. The dynamic linker writes
+ * to writable segments only, and those are left out.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -20,7 +20,7 @@
 
 #include "internal.h"
 
-/* A debugger's breakpoints are written into these pages, and would be lost. */
+/* A debugger writes its breakpoints into these pages; they would be lost. */
 static bool is_traced (void)
 {
     char line[128];

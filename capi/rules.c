@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Calls of the data path by the full rules, which stand in Go (rules.go): what the short
- * ways of frames.c, fast.c and msg.c leave to them, and in a build with ZLINK_NO_HOT every
- * call. How a message lies in a zlink_msg_t is C's alone: Go hands each piece that
- * it receives to one of the functions here that fill one.
+ * Calls of the data path by the full rules, which are in Go (rules.go). The short ways of
+ * frames.c, fast.c and msg.c leave unusual cases to them; in a build with ZLINK_NO_HOT they
+ * do every call. Only C knows how a message lies in a zlink_msg_t, so Go passes each piece
+ * that it receives to a function here that fills one.
  */
 #include "msg.h"
 #include "path.h"
 
 enum
 {
-    PARCELS = 64 /* that Go gets at a time */
+    PARCELS = 64 /* the most that Go gets at a time */
 };
 
-/* What Go returns for a size. */
+/* Converts Go's result for a size. */
 static int sized (int64_t size)
 {
     return size < 0 ? zl_result ((int) size) : clamped ((size_t) size);
@@ -55,7 +55,7 @@ int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
     return clamped (size);
 }
 
-/* Describes the messages at the start of msgs that are some, up to n and PARCELS. */
+/* Describes the valid messages at the start of msgs, up to n and PARCELS. */
 static size_t describe (zl_parcel *parcels, const zlink_msg_t *msgs, size_t n)
 {
     size_t count = 0;

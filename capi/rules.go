@@ -15,7 +15,7 @@ import (
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
-// The calls of the data path by the full rules: each is one call of the core, as a Go
+// The calls of the data path by the full rules. Each is one call of the core, as a Go
 // program would make it. rules.c says when they are used.
 
 // sized returns a size, or -errno.
@@ -36,7 +36,7 @@ func zgo_recv(handle C.uintptr_t, buf unsafe.Pointer, size C.size_t, flags C.int
 	return sized(n, err)
 }
 
-// maxFrame is the longest frame that can come.
+// maxFrame is the length of the longest possible frame.
 const maxFrame = 1<<32 - 1
 
 // zgo_msg_recv receives into a message, in either mode.
@@ -98,7 +98,7 @@ func zgo_recv_batch(handle C.uintptr_t, first unsafe.Pointer, room C.size_t, fla
 	return C.int(n)
 }
 
-// zgo_await waits until there may be a run for a receive of the mode FAST, or of the other.
+// zgo_await waits until there may be a run for a receive of the mode FAST (fast) or COMPAT.
 //
 //export zgo_await
 func zgo_await(handle C.uintptr_t, fast C.bool, flags C.int) C.int {
@@ -118,8 +118,8 @@ func zgo_send(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flags C.in
 	return result(err)
 }
 
-// zgo_msg_send sends a message in either mode. It returns 1 when it took the owner's
-// reference, 0 when it copied.
+// zgo_msg_send sends a message in either mode. It returns 1 if it took the owner's
+// reference, and 0 if it copied.
 //
 //export zgo_msg_send
 func zgo_msg_send(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
@@ -137,7 +137,7 @@ func zgo_msg_send(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size
 	return 0
 }
 
-// zgo_send_batch sends messages of the mode FAST, and returns how many. It takes the references of the owners of those.
+// zgo_send_batch sends messages of the mode FAST, and returns how many it sent. It takes their owners' references.
 //
 //export zgo_send_batch
 func zgo_send_batch(handle C.uintptr_t, first *C.zl_parcel, count C.size_t, flags C.int) C.int {
@@ -157,7 +157,7 @@ func zgo_send_batch(handle C.uintptr_t, first *C.zl_parcel, count C.size_t, flag
 	return C.int(sent)
 }
 
-// sendParcels sends the first parcel, or as many as come before one with an owner.
+// sendParcels sends the first parcel, or as many as precede one with an owner.
 func sendParcels(k *stream.Socket, parcels []C.zl_parcel, dontWait bool) (int, error) {
 	if p := &parcels[0]; p.owner != nil {
 		if err := k.ForC().SendTo(uint32(p.routing_id), bytes(p.data, p.size), p.owner, dontWait); err != nil {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The functions of zlink_services.h, which do nothing but fail. They are two
- * functions under many names, without parameters: a caller passes its arguments
- * in registers and takes them off its stack itself (System V on amd64, AAPCS64 on
- * arm64), so a callee that looks at none needs to know of none. That is why the
- * header is not included here; the test of the exports compares the names.
+ * The functions of zlink_services.h, which always fail. They are two functions under many
+ * names, without parameters. A caller passes its arguments in registers and cleans up the
+ * stack itself (System V on amd64, AAPCS64 on arm64), so a callee that reads no argument
+ * need not declare any. For this reason the header is not included here; the test of the
+ * exports compares the names.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -14,8 +14,7 @@ import (
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
-// otherTypes are the socket types that callers may name and this library does
-// not have.
+// otherTypes are socket types that callers may name but this library does not have.
 var otherTypes = map[C.int]bool{0: true, 1: true, 2: true, 5: true, 6: true, 9: true, 10: true}
 
 //export zgo_socket
@@ -48,7 +47,7 @@ func zgo_socket(handle C.uintptr_t, kind C.int, code *C.int) C.uintptr_t {
 
 //export zgo_close
 func zgo_close(handle C.uintptr_t) C.int {
-	c, ok := socketHandles.remove(uint64(handle)) // of racing callers one gets it
+	c, ok := socketHandles.remove(uint64(handle)) // only one of several racing callers gets it
 	if !ok {
 		return result(errNoSocket)
 	}
@@ -117,7 +116,7 @@ func withEndpoint(handle C.uintptr_t, endpoint *C.char, call func(*stream.Socket
 	return result(err)
 }
 
-// addSocket makes a socket known to Go and to the C layer.
+// addSocket registers a socket with Go and the C layer.
 func addSocket(k *stream.Socket) uint64 {
 	handle := socketHandles.put(k)
 	if handle != 0 {

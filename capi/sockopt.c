@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Socket options: one call of Go each, but for RCVMORE, which receivers of two frames
- * ask for with each message. */
+/* Socket options. Each is one call of Go, except RCVMORE, which a receiver of two frames
+ * asks for with every message. */
 #include <string.h>
 
 #include "path.h"
@@ -16,7 +16,7 @@ int zlink_setsockopt (void *socket,
                                           (void *) optval, optvallen));
 }
 
-/* Callers with an int64_t for an int expect its other half to be 0. */
+/* A caller that passes an int64_t for an int expects the other half to be 0. */
 static void zero_rest (void *optval, size_t used, size_t size)
 {
     size_t room = size < ZL_OPTION_MAX ? size : ZL_OPTION_MAX;

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Go's start, at the first call that needs Go. Loading the library starts nothing:
- * its constructor keeps the entry of Go's runtime (cmake/GoRuntime.cmake), and that
- * runs on a thread of its own once zl_start calls for it. So a process may fork
- * before, as daemons do, and a process at its limits gets an error of a call, where
- * Go itself could only abort.
+ * Go's start, at the first call that needs Go. Loading the library starts nothing: its
+ * constructor only keeps the entry of Go's runtime (cmake/GoRuntime.cmake), which runs on a
+ * thread of its own once zl_start calls for it. A process may therefore fork before, as
+ * daemons do. A process at its limits gets an error from a call, where Go itself could only
+ * abort.
  *
- * Threads get their signal mask from the one that starts them, so the starting
- * thread blocks all signals meanwhile. Go's threads, and those that they start,
- * never take a signal that is meant for the host, whose handlers could not run on
- * their small stacks.
+ * A thread inherits the signal mask of its creator, so the starting thread blocks all
+ * signals meanwhile. Go's threads, and those that they start, never take a signal that is
+ * meant for the host: the host's handlers could not run on their small stacks.
  *
- * The call returns when Go is up. Until then Go opens and closes descriptors, and a
- * host that has just closed its standard input expects the next one to be 0.
+ * The call returns when Go is up. Until then Go opens and closes descriptors, and a host
+ * that has just closed its standard input expects the next one to be 0.
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -29,30 +28,30 @@
 #include "internal.h"
 #include "start.h"
 
-/* The entry of Go's runtime; weak, as cgo links this file for itself, too. */
+/* The entry of Go's runtime. It is weak because cgo links this file for itself, too. */
 extern void *(*x_cgo_runtime_entry) (void *) __attribute__ ((weak));
 
 enum
 {
-    IDLE,     /* nothing is there of Go */
+    IDLE,     /* Go has not begun */
     STARTING, /* a thread of the host is in start */
     LAUNCHED, /* Go's first thread runs */
     UP
 };
 
-/* Also a futex. A child of fork finds what it was at that moment: only one that
- * finds IDLE can have a Go of its own. */
+/* Also a futex. A child of fork has the state of that moment: only a child that finds IDLE
+ * can start a Go of its own. */
 static _Atomic uint32_t state;
 
 enum
 {
-    /* Go takes a few ms. Threads that it cannot have it waits for. */
+    /* Go takes a few ms. If it cannot have a thread, it waits for one. */
     LONGEST_WAIT_S = 10,
     LAUNCH_TRIES = 20 /* one each ms */
 };
 
-/* What Go reserves of the address space when it starts (1.65 GB with 1.26 and 1.27,
- * nearly all of it for tables that stay empty), and some to live on. */
+/* The part of the address space that Go reserves when it starts, and some more to live on.
+ * Go 1.26 and 1.27 reserve 1.65 GB, nearly all of it for tables that stay empty. */
 #define ADDRESS_SPACE ((size_t) 2 << 30)
 
 bool zl_started (void)
@@ -60,7 +59,7 @@ bool zl_started (void)
     return atomic_load (&state) != IDLE;
 }
 
-/* Called by Go when all of it has been initialised. */
+/* Go calls this when it is completely initialised. */
 void zl_go_is_up (zl_pool *pools)
 {
     zl_pools = pools;
@@ -95,7 +94,7 @@ bool zl_can_start_threads (int count)
     int made = 0, cancelling;
     if (count > ZL_MAX_TRIAL)
         count = ZL_MAX_TRIAL;
-    /* No call is a cancellation point, and the threads look at this one's stack. */
+    /* No call is a cancellation point, and the trial threads use this thread's stack. */
     pthread_setcancelstate (PTHREAD_CANCEL_DISABLE, &cancelling);
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
@@ -123,7 +122,7 @@ bool zl_can_reserve (size_t size)
     return true;
 }
 
-/* How many threads Go may have a moment after its start: its own, one for each
+/* The number of threads that Go may have shortly after its start: its own, one for each
  * processor, and some that look for work (host.go). */
 static int first_threads (void)
 {
@@ -142,7 +141,8 @@ static int refuse (int error, const char *format, int number)
     return error;
 }
 
-/* Whether the process has what Go needs to start: 0, or an errno and the sentence. */
+/* Checks whether the process has what Go needs to start. Returns 0, or an errno with a
+ * sentence. */
 static int check_limits (void)
 {
     int threads = first_threads ();
@@ -173,7 +173,7 @@ static int launch (void)
         return error;
     pthread_attr_init (&detached);
     pthread_attr_setdetachstate (&detached, PTHREAD_CREATE_DETACHED);
-    /* The threads that were tried may still be counted. */
+    /* The trial threads may still be counted. */
     for (int tries = 0; tries < LAUNCH_TRIES; tries++) {
         error = pthread_create (&thread, &detached, x_cgo_runtime_entry, NULL);
         if (error == 0)
@@ -186,7 +186,7 @@ static int launch (void)
     return error;
 }
 
-/* Waits while the state is one of a start; false: for too long. */
+/* Waits while a start is going on. false: it takes too long. */
 static bool settled (void)
 {
     struct timespec deadline;
@@ -204,7 +204,7 @@ static bool settled (void)
     }
 }
 
-/* This thread's part of the start: 0, or an errno with the sentence. */
+/* This thread's part of the start. Returns 0, or an errno with a sentence. */
 static int start (void)
 {
     sigset_t all, before;

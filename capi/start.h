@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Go's start, and what it takes (start.c). */
+/* Go's start, and what it needs (start.c). */
 #ifndef ZLINK_START_H
 #define ZLINK_START_H
 
@@ -8,24 +8,24 @@
 
 enum
 {
-    /* More are not tried for at once. */
+    /* The most threads that are tried at once. */
     ZL_MAX_TRIAL = 128
 };
 
-/* Starts Go unless it is up, or waits for another thread that does; false with
- * errno and a detail. May be called again then. */
+/* Starts Go unless it is up, or waits for another thread that is starting it. false with
+ * errno and a detail; it may be called again then. */
 bool zl_start (void);
 
-/* Whether Go was ever begun. */
+/* Whether a start of Go has ever begun. */
 bool zl_started (void);
 
-/* Makes the key that tells of the end of threads (loading.c). */
+/* Makes the key that reports the end of threads (loading.c). */
 bool zl_make_key (void);
 
-/* Whether the process can have that many threads more at this moment. */
+/* Whether the process can now have that many more threads. */
 bool zl_can_start_threads (int count);
 
-/* Whether so much of the address space can be had in one piece. */
+/* Whether a range of the address space of that size is free. */
 bool zl_can_reserve (size_t size);
 
 #endif

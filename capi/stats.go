@@ -12,7 +12,7 @@ import (
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
-// zgo_stats stores the counters; size is what the caller's struct has.
+// zgo_stats stores the counters. size is the size of the caller's struct.
 //
 //export zgo_stats
 func zgo_stats(handle C.uintptr_t, size C.size_t, out *C.zl_stats) C.int {

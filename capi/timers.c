@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Timer sets. A handle is a number that is given out once and looked up on
- * every call, so a destroyed or foreign one is found out and never followed.
+/* Timer sets. A handle is a number that is given out once and looked up on every call, so
+ * the handle of a destroyed set, or a foreign one, is recognized and never followed.
  *
- * One lock guards the table and all sets; it is free while a handler runs.
- * Hence a handler may call anything here, up to destroying its own set. */
+ * One lock guards the table and all sets. It is free while a handler runs, so a handler may
+ * call anything here and even destroy its own set. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,7 +19,7 @@
 #define NS_PER_MS UINT64_C (1000000)
 #define BUCKETS 64
 
-/* In the half of the address space that no process owns: no pointer that a
+/* Handles lie in the half of the address space that no process owns: no pointer that a
  * caller may pass by mistake looks like a handle. */
 #define FIRST_HANDLE (UINTPTR_MAX / 4 * 3)
 
@@ -45,9 +45,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static set_t *buckets[BUCKETS];
 static uintptr_t last_handle = FIRST_HANDLE;
 
-/* A child may go on with the library if Go had not started in its parent (api.c), so
- * the lock is free in it and the table whole. Nothing else is locked, and no memory
- * taken or given, under the lock: a fork cannot wait for itself here. */
+/* A child may continue with the library if Go had not started in its parent (api.c), so the
+ * lock must be free and the table whole in the child. Under the lock nothing else is locked,
+ * and no memory is allocated or freed: a fork cannot wait for itself here. */
 static void before_fork (void) { pthread_mutex_lock (&lock); }
 static void after_fork (void) { pthread_mutex_unlock (&lock); }
 
@@ -58,7 +58,7 @@ __attribute__ ((constructor)) static void watch_fork (void)
 
 /* ------------------------------------------------------ the table (locked) */
 
-/* Where the pointer to the handle's set is or would be. */
+/* The place where the pointer to the handle's set is or would be. */
 static set_t **slot (uintptr_t handle)
 {
     set_t **at = &buckets[handle % BUCKETS];
@@ -68,8 +68,8 @@ static set_t **slot (uintptr_t handle)
     return at;
 }
 
-/* The set with the lock held; NULL with EFAULT and without the lock. In a
- * forked child the lock may be held by a thread that is not there. */
+/* Returns the set and holds the lock, or returns NULL with EFAULT and without the lock. In
+ * a forked child a thread that does not exist there may hold the lock. */
 static set_t *acquire (void *handle)
 {
     set_t *set;
@@ -105,8 +105,8 @@ static uint64_t now_ns (void)
     return (uint64_t) now.tv_sec * 1000 * NS_PER_MS + (uint64_t) now.tv_nsec;
 }
 
-/* Never 0: a timer armed while the due ones run is not due in the same run, so
- * that one of 0 ms cannot keep zlink_timers_execute from returning. */
+/* Never 0: a timer armed while due timers run must not be due in the same run. Otherwise a
+ * timer of 0 ms could keep zlink_timers_execute from returning. */
 static uint64_t interval_ns (size_t interval_ms)
 {
     if (interval_ms == 0)
@@ -261,7 +261,7 @@ static long ms_until (uint64_t due_ns)
     return wait_ms > LONG_MAX ? LONG_MAX : (long) wait_ms;
 }
 
-/* -1 means both no timer and no set, only the latter sets errno. */
+/* -1 means no timer, or no set; only the latter sets errno. */
 long zlink_timers_timeout (void *timers)
 {
     set_t *set = acquire (timers);
@@ -274,8 +274,8 @@ long zlink_timers_timeout (void *timers)
     return timeout_ms;
 }
 
-/* The next timer that is due, armed again before its handler runs: whatever
- * the handler does to its own timer then needs no special case. */
+/* Returns the next due timer, and arms it again before its handler runs. Whatever the handler
+ * does to its own timer then needs no special case. */
 static entry_t *next_due (set_t *set, uint64_t now)
 {
     entry_t *entry = set->entries;

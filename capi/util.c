@@ -14,8 +14,8 @@
 #include "internal.h"
 #include "zlink.h"
 
-/* Whether a call has to fail: its object is NULL, or, as with every call, this
- * is a forked child. */
+/* Whether a call has to fail: its object is NULL, or, as for every call, this is a forked
+ * child. */
 static bool refused (const void *object)
 {
     if (ZL_LIKELY (object && !zl_forked))
@@ -122,8 +122,8 @@ unsigned long zlink_stopwatch_stop (void *watch)
 
 /* ------------------------------------------------------------ cancellation */
 
-/* nanosleep and pthread_join are cancellation points, and no call of the library
- * is one: a cancellation stays pending until the call has returned. */
+/* nanosleep and pthread_join are cancellation points, but no call of the library may be one:
+ * a cancellation stays pending until the call has returned. */
 static int hold_cancellation (void)
 {
     int before;
@@ -139,8 +139,8 @@ static void allow_cancellation (int before)
 
 /* ------------------------------------------------------------------- sleep */
 
-/* Sleeps the whole time: the caller has no way to learn of a rest, and a
- * signal that is none of its business (Go's, a profiler's) must not cut it. */
+/* Sleeps the whole time. The caller cannot learn how much time is left, and a signal that
+ * does not concern it (Go's, a profiler's) must not cut the sleep short. */
 void zlink_sleep (int seconds)
 {
     struct timespec rest = {.tv_sec = seconds, .tv_nsec = 0};
@@ -171,8 +171,8 @@ static void *run_thread (void *handle)
     return NULL;
 }
 
-/* Every signal but those a fault raises in the thread itself: with one of
- * these blocked the kernel would kill the process past the host's handler. */
+/* Every signal except those that a fault raises in the thread itself. If one of these were
+ * blocked, the kernel would kill the process without calling the host's handler. */
 static void asynchronous_signals (sigset_t *set)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE,
@@ -183,7 +183,7 @@ static void asynchronous_signals (sigset_t *set)
         sigdelset (set, faults[i]);
 }
 
-/* The mask is inherited, so it is set around the creation: no signal can reach
+/* A thread inherits the mask, so the mask is set around the creation: no signal can reach
  * the new thread, not even before its first instruction. */
 static int create_deaf (thread_t *thread)
 {

@@ -71,7 +71,7 @@ func setID(out *C.zlink_routing_id_t, id []byte) {
 	out.size = C.uint8_t(copy(unsafe.Slice((*byte)(&out.data[0]), len(out.data)), id))
 }
 
-// setText stores a text with its NUL, cut if need be.
+// setText stores a text with its NUL, and cuts it if it is too long.
 func setText(out *[256]C.char, text string) {
 	n := copy(unsafe.Slice((*byte)(unsafe.Pointer(&out[0])), len(out)-1), text)
 	out[n] = 0
@@ -125,8 +125,8 @@ func zgo_peer_count(handle C.uintptr_t) C.int {
 	return C.int(n)
 }
 
-// zgo_peers stores up to room peers in out, and in count how many it stored, or,
-// without out, how many there are.
+// zgo_peers stores up to room peers in out, and their number in count. Without out it
+// stores the number of all peers.
 //
 //export zgo_peers
 func zgo_peers(handle C.uintptr_t, out *C.zlink_peer_info_t, room C.size_t, count *C.size_t) C.int {
