@@ -36,6 +36,7 @@ type fdConn struct {
 	intake   *intake // until something is written; nil: the connection is not encrypted
 	answered bool    // something was written
 	refusing bool    // input is dropped
+	lingers  bool    // only waits for the peer's end; guarded by the gate's mu
 
 	waitedNs  atomic.Int64 // time spent waiting for the peer, without the present wait
 	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: no wait

@@ -87,6 +87,7 @@ func (g *gate) enter(h *handshake) bool {
 func (g *gate) lingers(c *fdConn) *list.Element {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	c.lingers = true
 	e := g.refused.PushBack(c)
 	if g.accepted.Len()+g.dialling.Len() > 0 {
 		g.dismiss()
@@ -205,7 +206,8 @@ func (g *gate) patience(waiting int) time.Duration {
 
 // slowest returns up to n accepted handshakes that have waited too long for their
 // peers while as many wait for a place, the one first that has waited longest. mu is
-// held.
+// held. Refused ones that linger are not among them: dismiss sees to those, and their end
+// has a reason already.
 func (g *gate) slowest(n int) (first []*handshake) {
 	patience := g.patience(n)
 	type slow struct {
@@ -214,7 +216,7 @@ func (g *gate) slowest(n int) (first []*handshake) {
 	}
 	var all []slow
 	for h := range g.begun {
-		if waited := h.conn.waited(); waited >= patience && !h.dialled() {
+		if waited := h.conn.waited(); waited >= patience && !h.dialled() && !h.conn.lingers {
 			all = append(all, slow{h, waited})
 		}
 	}

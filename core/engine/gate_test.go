@@ -255,6 +255,8 @@ func TestGate(t *testing.T) {
 			all[1].conn.waitedNs.Add(-1)
 			So(len(gate.slowest(9)), ShouldEqual, 2)
 			So(len(gate.slowest(8)), ShouldEqual, 2)
+			gate.lingers(all[2].conn) // refused: its end has a reason, and it goes by dismiss
+			So(len(gate.slowest(9)), ShouldEqual, 1)
 		})
 	})
 }
