@@ -13,6 +13,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
 )
@@ -55,6 +56,9 @@ func TestSettings(t *testing.T) {
 				{WithTLSAuthorities("ca.pem", false), sockets.OptTLSTrustSystem, 0},
 				{WithTLSClientCert(true), sockets.OptTLSClientCert, 1},
 				{WithMode(ModeCompat), sockets.OptMode, ModeCompat},
+				{WithHeaderMax(2048), sockets.OptHeaderMax, 2048},
+				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatIvl, 1000},
+				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatTimeout, 60000},
 			}
 			for _, c := range ints {
 				So(k.Set(c.setting), ShouldBeNil)
@@ -107,6 +111,88 @@ func TestSettings(t *testing.T) {
 		must(t, k.Close(), "Close")
 		within(t, patience, "Term", func() { err = c.Term() })
 		So(err, ShouldBeNil)
+	})
+}
+
+func TestDialSettings(t *testing.T) {
+	Convey("Given a server on one address of the loopback", t, func() {
+		server, err := Listen("tcp://127.0.0.1:*")
+		So(err, ShouldBeNil)
+		Reset(func() { must(t, server.Close(), "Close") })
+
+		Convey("a dialled peer has its name, and the client the address that the endpoint says", func() {
+			client, err := Dial("tcp://127.0.0.9:0;"+server.Addr()[len("tcp://"):], WithPeerName("server"))
+			So(err, ShouldBeNil)
+			defer client.Close()
+			eventually(t, "both know each other", func() bool {
+				ours, _ := client.PeerCount()
+				theirs, _ := server.PeerCount()
+				return ours == 1 && theirs == 1
+			})
+			peers, err := client.Peers(10)
+			So(err, ShouldBeNil)
+			So(string(peers[0].RoutingID), ShouldEqual, "server")
+			named, err := client.Peer([]byte("server"))
+			So(err, ShouldBeNil)
+			So(named.Remote, ShouldEqual, server.Addr())
+			peers, err = server.Peers(10)
+			So(err, ShouldBeNil)
+			So(peers[0].Remote, ShouldStartWith, "tcp://127.0.0.9:")
+		})
+		Convey("an address that is not this system's is refused at once", func() {
+			_, err := Dial("tcp://192.0.2.1:0;" + server.Addr()[len("tcp://"):])
+			So(err, shouldBeErrno, errno.EADDRNOTAVAIL)
+		})
+	})
+}
+
+func TestMonitorOptions(t *testing.T) {
+	Convey("Given a socket's monitor", t, func() {
+		k, err := Listen("tcp://127.0.0.1:*")
+		So(err, ShouldBeNil)
+		m, err := k.Monitor(engine.EventListening | engine.EventAccepted)
+		So(err, ShouldBeNil)
+		Reset(func() {
+			must(t, m.Close(), "Close")
+			must(t, k.Close(), "Close")
+		})
+		value := func(opt sockets.Option) (int32, error) {
+			var buf [4]byte
+			_, err := m.Option(opt, buf[:])
+			return int32(binary.NativeEndian.Uint32(buf[:])), err
+		}
+		set := func(opt sockets.Option, v int32) error {
+			return m.SetOption(opt, binary.NativeEndian.AppendUint32(nil, uint32(v)))
+		}
+		Convey("its two options keep what they are set to, and refuse the rest", func() {
+			for _, opt := range []sockets.Option{sockets.OptRcvTimeo, sockets.OptLinger} {
+				So(set(opt, 7), ShouldBeNil)
+				got, err := value(opt)
+				So(err, ShouldBeNil)
+				So(got, ShouldEqual, 7)
+				So(set(opt, -2), shouldBeErrno, errno.EINVAL)
+				So(m.SetOption(opt, []byte{1}), shouldBeErrno, errno.EINVAL)
+				_, err = m.Option(opt, nil)
+				So(err, shouldBeErrno, errno.EINVAL)
+			}
+			So(set(sockets.OptSndHwm, 1), shouldBeErrno, errno.EINVAL)
+			_, err := value(sockets.OptSndHwm)
+			So(err, shouldBeErrno, errno.EINVAL)
+		})
+		Convey("it has events to tell once somebody has connected", func() {
+			before, err := value(sockets.OptEvents)
+			So(err, ShouldBeNil)
+			client, err := Dial(k.Addr())
+			So(err, ShouldBeNil)
+			defer client.Close()
+			eventually(t, "the event", func() bool {
+				now, err := value(sockets.OptEvents)
+				return err == nil && now != before
+			})
+			fd, err := value(sockets.OptFd)
+			So(err, ShouldBeNil)
+			So(fd, ShouldBeGreaterThan, 0)
+		})
 	})
 }
 
