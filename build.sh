@@ -36,6 +36,7 @@ usage: ./build.sh COMMAND [-v]
                        build what it takes and run one test: a C test program, or one
                        of its cases (basic, basic:two_clients); a Go test (TestOpen,
                        core/engine:TestGate). --asan: a C test with AddressSanitizer;
+                       --no-hot: one by Go's rules alone, without C's short ways;
                        --race: a Go test with the race detector; --times N
   cover                what the tests reach of core/ and capi/, as a table; fails below
                        90 %; takes about 8 minutes
@@ -247,6 +248,7 @@ cmd_one() {
         case $1 in
             -v | --verbose) verbose=yes ;;
             --asan) one_asan=yes ;;
+            --no-hot) one_no_hot=yes ;;
             --race) one_race=yes ;;
             --times)
                 one_times=${2-}

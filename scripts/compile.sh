@@ -60,9 +60,9 @@ configure_asan() {
 build_asan() { configure_asan && compile build/asan; }
 
 # The rules of the data path that stand in C and in Go, for the C tests: those of Go alone.
-build_no_hot() {
-    configure build/no_hot -DZLINK_NO_HOT=ON -DZLINK_WERROR=ON && compile build/no_hot
-}
+configure_no_hot() { configure build/no_hot -DZLINK_NO_HOT=ON -DZLINK_WERROR=ON; }
+
+build_no_hot() { configure_no_hot && compile build/no_hot; }
 
 # What the load scenarios run: with stacks of the user's choice all there are.
 build_scenarios() {

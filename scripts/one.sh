@@ -61,6 +61,7 @@ find_program() {
 # ----------------------------------------------------------------- command
 
 one_asan=
+one_no_hot=
 one_race=
 one_times=1
 
@@ -79,8 +80,15 @@ one_test() {
         one_go "$packages" "$name" "$case"
         return
     fi
-    [ -z "$one_asan" ] || dir=build/asan
-    if [ -n "$one_asan" ]; then configure_asan; else configure build; fi
+    if [ -n "$one_asan" ]; then
+        dir=build/asan
+        configure_asan
+    elif [ -n "$one_no_hot" ]; then
+        dir=build/no_hot
+        configure_no_hot
+    else
+        configure build
+    fi
     program=$(find_program "$dir" "$name") || die "there is no test '$name'; names: ctest --test-dir $dir -N"
     one_program "$dir" "$program" "$case"
 }
