@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What must hold in the C half, as core/check has it for Go: asserted in the builds that
- * test (ZLINK_CHECK), and not even computed in others. The sentence says what holds.
+ * Assertions for the C half, like core/check for Go. The builds that test (ZLINK_CHECK) check
+ * them; other builds do not even compute them. The sentence says what must hold.
  */
 #ifndef ZLINK_CHECK_H
 #define ZLINK_CHECK_H
@@ -21,7 +21,7 @@
 #define ZL_CHECK(what, sentence) ((void) sizeof ((what) ? 1 : 0))
 #endif
 
-/* The caller holds the session's lock: nobody else would go on. */
+/* The caller holds the session's lock: nobody else may go on. */
 #define ZL_CHECK_LOCKED(session)                                                    \
     ZL_CHECK (atomic_load (&(session)->tx_lock) == 1, "the session's lock is held")
 

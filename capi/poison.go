@@ -13,7 +13,7 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Free blocks of the pools are nobody's: AddressSanitizer reports who touches them.
+// Nobody may touch free blocks of the pools, and AddressSanitizer reports whoever does.
 // pool.h has the same for the pools in C.
 func init() {
 	shm.Poison = func(p unsafe.Pointer, size uintptr) { C.__asan_poison_memory_region(p, C.size_t(size)) }

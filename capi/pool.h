@@ -13,13 +13,13 @@ static inline uint64_t repack (uint64_t head, void *block)
            | (tag >> ZL_LOW_BITS << 48);
 }
 
-/* Tests put something in the middle of a pop. */
+/* Tests insert something in the middle of a pop. */
 #ifndef ZL_GAP
 #define ZL_GAP() ((void) 0)
 #endif
 
-/* In a build with a memory checker nobody touches a free block, but for the word
- * that links it. */
+/* In a build with a memory checker nobody may touch a free block, except for the word that
+ * links it. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 

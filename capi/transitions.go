@@ -12,7 +12,7 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// zgo_print_transitions is for the watchdog of tests in C.
+// zgo_print_transitions is for the watchdog of C tests.
 //
 //export zgo_print_transitions
 func zgo_print_transitions() { check.PrintTransitions(os.Stderr) }

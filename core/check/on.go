@@ -4,7 +4,7 @@
 
 package check
 
-// On tells that assertions are compiled in.
+// On reports that assertions are compiled in.
 const On = true
 
 // That ends the process unless what is true. The sentence says what.

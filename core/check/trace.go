@@ -2,7 +2,7 @@
 
 package check
 
-// Transition is what happened to a shard's driver role, or to the sleep of its driver.
+// Transition is a change of a shard's driver role, or of its driver's sleep.
 type Transition uint8
 
 // Transitions.
@@ -13,13 +13,13 @@ const (
 	RoleFree                        // it was given back
 	HandedOver                      // by the thread, to a receive call that it woke
 	Summoned                        // the thread is to take the role
-	Watches                         // the thread watches
-	Rests                           // the thread sleeps as long as the caller that drives does
+	Watches                         // the thread watches the caller that drives
+	Rests                           // the thread sleeps as long as the driving caller sleeps
 	Wanted                          // somebody goes to sleep until a driver wakes it
 	FallsAsleep                     // the driver is marked asleep, and waits in the kernel
 	WakesUp                         // the wait is over
-	Roused                          // somebody took the mark off, to wake the driver
-	Woken                           // somebody woke the driver, whose mark a push took off
+	Roused                          // somebody removed the mark, to wake the driver
+	Woken                           // somebody woke the driver after a push removed the mark
 	Posted                          // a call was posted
 	Resumed                         // a receiver has caught up
 )

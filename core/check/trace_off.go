@@ -9,9 +9,9 @@ import (
 	"unsafe"
 )
 
-// Note keeps a transition of a shard, which is known by an address of its own. Any thread.
+// Note records a transition of a shard, which an address of its own identifies. Any thread.
 func Note(unsafe.Pointer, Transition) {}
 
-// PrintTransitions writes the last transitions of every shard that there was, for a test that
-// waits in vain. Any thread.
+// PrintTransitions writes the last transitions of every shard that ever existed, for a test
+// that waits in vain. Any thread.
 func PrintTransitions(io.Writer) {}

@@ -12,11 +12,11 @@ import (
 	"unsafe"
 )
 
-// kept is how many transitions of a shard are kept.
+// kept is the number of transitions that are kept for each shard.
 const kept = 256
 
-// trace is a ring of transitions. Its lock orders what several threads note; it is held
-// for a store, and no other is taken meanwhile.
+// trace is a ring of transitions. Its lock orders what several threads record. A thread
+// holds it for a store, and takes no other lock meanwhile.
 type trace struct {
 	sync.Mutex
 	all   [kept]step
@@ -30,10 +30,10 @@ type step struct {
 
 var (
 	start  = time.Now()
-	traces sync.Map // *trace by shard: the address that callers know it by
+	traces sync.Map // *trace by the address that identifies the shard
 )
 
-// Note keeps a transition of a shard, which is known by an address of its own. Any thread.
+// Note records a transition of a shard, which an address of its own identifies. Any thread.
 func Note(shard unsafe.Pointer, what Transition) {
 	found, ok := traces.Load(shard)
 	if !ok {
@@ -46,8 +46,8 @@ func Note(shard unsafe.Pointer, what Transition) {
 	t.count++
 }
 
-// PrintTransitions writes the last transitions of every shard that there was, for a test that
-// waits in vain. Any thread.
+// PrintTransitions writes the last transitions of every shard that ever existed, for a test
+// that waits in vain. Any thread.
 func PrintTransitions(w io.Writer) {
 	now := time.Since(start)
 	traces.Range(func(shard, found any) bool {

@@ -64,9 +64,9 @@ func (c *fdConn) abort(err error) {
 	c.changed.Broadcast()
 }
 
-// endRefused ends a refused peer's stream and waits until it does the same, for up
-// to refusalTime, less when others wait for a place: what tells it why would be lost if its bytes met a closed
-// descriptor. The goroutine.
+// endRefused ends the stream to a refused peer and waits for the peer to end its own, up to
+// refusalTime, or less when others wait for a place. If the peer's bytes met a closed
+// descriptor, the explanation sent to it would be lost. The goroutine calls it.
 func (c *fdConn) endRefused() {
 	c.refusing = true
 	_, err := c.await(func() (int, error) { return 0, sys.EndStream(c.fd) })

@@ -20,9 +20,9 @@ const (
 	mostHandshakes = 1000
 	// computePerCPU is the number of them that compute at a time, for each processor.
 	computePerCPU = 4
-	// peerTime is how long a handshake may wait for its peer, in all, before it has
-	// to go when others wait for a place; less when they are many, but never less than
-	// leastPeerTime, in which an answer comes round the world.
+	// peerTime limits the total time that a handshake may wait for its peer while others wait
+	// for a place. The limit falls when many wait, but not below leastPeerTime, in which an
+	// answer comes round the world.
 	peerTime      = time.Second
 	leastPeerTime = 300 * time.Millisecond
 	// sweepEvery is how often that limit is checked while others wait.
@@ -197,9 +197,9 @@ func (g *gate) sweep() {
 	}
 }
 
-// patience is how long a handshake may wait for its peer while others wait for a place:
-// the shorter, the more there are, so that a queue of strangers who never go on does not
-// grow without end.
+// patience returns how long a handshake may wait for its peer while others wait for a place.
+// The more of them wait, the shorter it is, so that a queue of strangers that never continue
+// does not grow without end.
 func (g *gate) patience(waiting int) time.Duration {
 	return max(leastPeerTime, peerTime*time.Duration(g.most)/time.Duration(g.most+waiting))
 }

@@ -24,9 +24,9 @@ type Layer interface {
 	// now in buf. That may be 0 without an error. There may also be bytes together with an
 	// error: they come first. io.EOF means the end of the stream.
 	Decode(below Level, buf []byte) (int, error)
-	// Seal appends to dst what goes below: first what the layer has to say of its own,
-	// then the next part of what lies above, of which it keeps nothing for later. It
-	// appends nothing when there is nothing.
+	// Seal appends to dst the bytes for the level below: first the layer's own messages,
+	// then the next part from above, of which it keeps nothing for later. It appends nothing
+	// if there is nothing.
 	Seal(dst []byte, above Source) []byte
 	// Close appends the message that tells the peer that nothing follows.
 	Close(dst []byte) []byte

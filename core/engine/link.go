@@ -34,7 +34,7 @@ type link struct {
 	err     error      // set when nothing more can be read
 	ended   bool       // the end of the stream is sealed, and nothing follows
 	paused  bool       // no reading until the peer takes what it is owed
-	resting *timer     // ends a time without reads, as the peer has asked for more than it may; nil: it is read
+	resting *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
 	counted int64      // bytes of memory counted for the link
 	sent    uint64     // bytes ever passed to the kernel, counted on the wire
 }
@@ -83,7 +83,7 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		return 0, false, false
 	}
 	if c.owesTooMuch() || l.resting != nil {
-		if c.hangup && !c.watched() { // it has ended its side, and that might never be read
+		if c.hangup && !c.watched() { // it has ended its side, which might never be read
 			c.watch(c.owner.CloseTimeout())
 		}
 		return 0, false, false

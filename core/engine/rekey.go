@@ -9,32 +9,33 @@ import (
 
 // Changes of keys
 //
-// A record of 27 bytes changes the keys of TLS, and may ask this side to do the same.
-// Each change is two hash computations and a key schedule, and leaves 3 KB of garbage.
-// Peers need one every few gigabytes, so a connection has some to begin with and earns
-// more with data and with time. Whoever makes more is not read until they are paid for.
+// A TLS record of 27 bytes changes keys, and may ask this side to do the same. Each change
+// takes two hash computations and a key schedule, and leaves 3 KB of garbage. A peer needs
+// one change every few gigabytes. A connection therefore starts with some changes, and
+// earns more with data and with time. A peer that makes more is not read until they are
+// paid for.
 //
 // crypto/tls does not report changes, but it reads only when it has no whole record. At
-// that moment all records that have come are used up, and those that brought no data
-// are changes, or as useless.
+// that moment it has used up all records that have come. Those that brought no data are
+// changes, or just as useless.
 
 const (
-	// rekeyMost is how many changes a connection has in advance, at the most; a change
-	// is earned by rekeyWorth bytes of data, or by rekeyTime.
+	// rekeyMost is the highest number of changes that a connection can have saved. It earns
+	// a change with rekeyWorth bytes of data, or with rekeyTime.
 	rekeyMost  = 16
 	rekeyWorth = 64 << 10
 	rekeyTime  = 100 * time.Millisecond
 
-	// leftPerChange is what a change leaves in Go's heap, in bytes, and leftPerAnswer
-	// what the answer does, for each of its bytes, which are 27.
+	// leftPerChange is the number of bytes that a change leaves in Go's heap. leftPerAnswer
+	// is the number that each byte of an answer leaves; an answer has 27 bytes.
 	leftPerChange = 3200
 	leftPerAnswer = 120
 
-	// rekeyRead is how many bytes are read at a time where the last ones brought changes.
+	// rekeyRead is the number of bytes read at a time while the last reads brought changes.
 	rekeyRead = 2 << 10
 )
 
-// errRekeys ends a handshake above TLS whose peer changes keys all the time.
+// errRekeys ends a handshake above TLS because the peer changes keys all the time.
 var errRekeys = errors.New("too many changes of keys within a handshake")
 
 // rekeys counts changes of the peer's keys.
@@ -42,7 +43,7 @@ type rekeys struct {
 	records recordCount
 	used    int           // whole records that are accounted for
 	spent   time.Duration // of rekeyMost * rekeyTime
-	earned  time.Time     // time was earned up to here
+	earned  time.Time     // time counts as earned up to here
 	some    bool          // there were changes among the last records
 }
 
@@ -55,8 +56,8 @@ func (r *rekeys) data(n int) {
 	r.spent = max(0, r.spent-time.Duration(n)*rekeyTime/rekeyWorth)
 }
 
-// changes returns how many changes there were since the last call, and accounts for
-// them. crypto/tls has used all whole records up.
+// changes returns the number of changes since the last call, and accounts for them.
+// crypto/tls must have used up all whole records.
 func (r *rekeys) changes() int {
 	n := r.records.whole - r.used
 	r.used = r.records.whole // data in parts was counted more than once
@@ -64,7 +65,7 @@ func (r *rekeys) changes() int {
 	return max(0, n)
 }
 
-// pay pays for changes, and returns how long it takes to earn what is missing.
+// pay pays for changes, and returns the time that it takes to earn what is missing.
 func (r *rekeys) pay(changes int) time.Duration {
 	const most = rekeyMost * rekeyTime
 	r.spent += time.Duration(changes) * rekeyTime
@@ -79,8 +80,8 @@ func (r *rekeys) pay(changes int) time.Duration {
 	return max(0, r.spent-most)
 }
 
-// payChanges has the connection pay for the changes that came. It returns an error when
-// nothing is to be read now.
+// payChanges makes the connection pay for the changes that came. It returns an error if
+// nothing may be read now.
 func (t *tlsLayer) payChanges() error {
 	changes := t.rekeys.changes()
 	if changes == 0 && t.rekeys.spent <= rekeyMost*rekeyTime {
@@ -99,7 +100,7 @@ func (t *tlsLayer) payChanges() error {
 	return errAgain
 }
 
-// rest has the connection not read for as long as a layer asked for.
+// rest stops reading the connection for as long as a layer asked for.
 func (c *Conn) rest() {
 	l := c.link
 	if l.wire.rest > 0 && l.resting == nil {

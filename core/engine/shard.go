@@ -63,7 +63,7 @@ type Shard struct {
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
 	gate       *gate                  // of the handshakes
-	scratch    [layersMost + 1][]byte // what layers seal, and below them what that became
+	scratch    [layersMost + 1][]byte // output of each layer, and of those below it
 	slab       *shm.Slab              // being filled
 	slabPos    uint64                 // next free byte of slab
 	parts      [64]sys.Vector         // of one gathered write, or read

@@ -85,7 +85,7 @@ func (s *Session) owe() AppendResult {
 	return AppendedWake
 }
 
-// judge says whether a message for rid may be queued now; TxLock is held.
+// judge returns Appended if rid's queue takes a message now, or why not; TxLock is held.
 func (s *Session) judge(serial uint64, rid uint32) AppendResult {
 	switch {
 	case !s.names(serial, rid):
