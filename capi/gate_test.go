@@ -17,8 +17,8 @@ var (
 	goCall   = regexp.MustCompile(`\bzgo_\w+`)
 )
 
-// Every call of Go names its function by the macro of the gate (internal.h), but for the
-// one with which the gate itself prepares a thread.
+// Every call of Go names its function by the gate's macro (internal.h). The only exception
+// is the call with which the gate itself prepares a thread.
 func TestGate(t *testing.T) {
 	Convey("No C file calls Go but through the gate", t, func() {
 		files, err := filepath.Glob("*.[ch]")

@@ -77,8 +77,8 @@ func (g *stage) plain() (*Conn, int) {
 	return g.connect(ours, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}}, nil), theirs
 }
 
-// linked makes a connection with a link, the handshakes left out but for that of
-// TLS. nil instead of a tlsPeer: it is not encrypted.
+// linked makes a connection with a link. It makes only the TLS handshake; a nil tlsPeer
+// means that the connection is not encrypted.
 func (g *stage) linked(secure, web bool) (*Conn, int, *tlsPeer) {
 	ours, theirs := g.pair()
 	transport := &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.WSS}}

@@ -183,7 +183,7 @@ func TestNoSleepBeforeTurns(t *testing.T) {
 	})
 }
 
-// TestShortOfMemory says that the kernel has no memory for a call, as it would.
+// TestShortOfMemory pretends that the kernel has no memory for a call.
 func TestShortOfMemory(t *testing.T) {
 	for _, e := range []sys.Errno{sys.ENOBUFS, sys.ENOMEM} {
 		Convey(fmt.Sprintf("%v is no end of a connection: the call is made again", e), t, func() {

@@ -37,8 +37,8 @@ func offered(t *testing.T, config *tls.Config) *tls.ClientHelloInfo {
 	return hello
 }
 
-// suitesOf sorts suites into those of TLS 1.3 and those of TLS 1.2, by number, as the
-// order depends on what the processor is fast with.
+// suitesOf sorts suites into those of TLS 1.3 and those of TLS 1.2, by number: their order
+// depends on what the processor is fast with.
 func suitesOf(ids []uint16) (new, old []string) {
 	slices.Sort(ids)
 	for _, suite := range everyCipher() {

@@ -22,8 +22,8 @@ import (
 	"github.com/zlink/zlink/core/sockets"
 )
 
-// longNamed is a certificate whose authority, which it brings along, has a name of
-// the size; that one's signature is another's, and is told by its name.
+// longNamed returns a certificate together with its authority, whose name has the given
+// size. The authority's key has not signed it, and the error about that contains the name.
 func longNamed(t testing.TB, size int) tls.Certificate {
 	var keys [2]*ecdsa.PrivateKey
 	var ders [2][]byte

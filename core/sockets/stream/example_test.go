@@ -190,7 +190,7 @@ func ExampleInContext() {
 	// <nil>
 }
 
-// A monitor tells what happens to endpoints and connections.
+// A monitor reports what happens to endpoints and connections.
 func ExampleSocket_Monitor() {
 	server, err := stream.Open()
 	if err != nil {

@@ -127,7 +127,7 @@ const (
 	// a few turns (pollTurns of core/engine).
 	oneTurn = 256 << 10
 	inFront = throttle + oneTurn + flooders*(oneTurn+3*oneTurn)
-	// tooMuch is where the flooders give up.
+	// tooMuch is the amount at which the flooders stop.
 	tooMuch = 4 * inFront
 )
 

@@ -181,7 +181,7 @@ func TestFastMessages(t *testing.T) {
 	})
 }
 
-// endsWith runs call, which blocks, and tells how it ends after stop.
+// endsWith runs call, which blocks, and returns how it ends after stop.
 func endsWith(t testing.TB, stop func(), call func() error) (err error) {
 	t.Helper()
 	within(t, patience, "a blocked call", func() {

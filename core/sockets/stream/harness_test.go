@@ -283,5 +283,5 @@ func pattern(n, seed int) string {
 	return string(b)
 }
 
-// isEvent tells a text that looks like an event from others.
+// isEvent reports whether a text looks like an event.
 func isEvent(body string) bool { return body == connected || body == disconnected }

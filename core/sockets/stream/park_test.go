@@ -33,8 +33,8 @@ func (p peer) flood(count, size int) {
 	}
 }
 
-// takeFlood receives what peers flood: every frame of each, in order. It looks
-// for messages all the time, as a receiver that is asleep is no rival of a shard
+// takeFlood receives what peers flood: every frame of each, in order. It polls for
+// messages all the time, because a receiver that is asleep does not race with a shard
 // that parks.
 func takeFlood(k *Socket, peers, count int) error {
 	next := map[string]int{}
@@ -105,7 +105,7 @@ func TestParkStress(t *testing.T) {
 // throttle is what may wait in a socket before its shards stop reading.
 const throttle = 1 << 20
 
-// attached tells how many connections of the socket have a descriptor.
+// attached returns how many connections of the socket have a descriptor.
 func attached(k *Socket) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
