@@ -235,6 +235,7 @@ run_parts() {
 
 cmd_lint() {
     take_verbose "$@"
+    logs=build/lint/logs # a test may be running
     case ${rest[*]} in
         '') run_parts "half a minute; two minutes when the tools have to be built first" lint ;;
         --fix) lint_fix ;;
@@ -272,6 +273,7 @@ cmd_one() {
 
 cmd_cover() {
     take_verbose "$@"
+    logs=build/cover/logs
     run_parts "about 8 minutes on 2 processors" cover
 }
 
