@@ -51,7 +51,8 @@ func newLateReader(t *testing.T, endpoint, how string) *lateReader {
 	ctx := newContext(t)
 	server, client := newSocket(t, ctx), newSocket(t, ctx)
 	newIdentity(t, "one").use(t, server, client)
-	must(t, server.Set(WithMode(ModeFast)), "mode")
+	// Of many that are read one after the other the last ones take nothing for long.
+	must(t, server.Set(WithMode(ModeFast), WithCloseTimeout(4*patience)), "mode")
 	must(t, client.Set(WithMode(ModeFast), WithRecvHWM(1), WithRecvBuffer(8192)), "mode")
 	must(t, server.Bind(fresh(endpoint)), "Bind")
 	must(t, client.Connect(lastEndpoint(t, server)), "Connect")
