@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,5 +75,66 @@ func compact() {
 		left.bytes.Store(0)
 		left.looked.Store(0)
 		go host.Compact()
+		tail.begin()
 	}
+}
+
+// tailWorth is the number of bytes allocated after a collection that is worth another one,
+// once the process has calmed. calmWorth is what a calm process allocates between two looks.
+const (
+	tailWorth = 1 << 20
+	calmWorth = 128 << 10
+)
+
+// tail watches what comes after a flood. Calls that fail because their peer has gone, for
+// example, leave garbage when the flood itself is over, and Go may keep 4 MB of it for two
+// minutes. tail looks every heapLook until the process is calm, and then makes a collection
+// if enough was allocated since the last one.
+var tail watch
+
+type watch struct {
+	mu        sync.Mutex
+	looks     bool   // another look will come
+	collected uint64 // bytes that the process had allocated at the last collection
+	looked    uint64 // ... at the last look
+}
+
+// begin starts to look, at a collection.
+func (w *watch) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.collected = allocated()
+	w.looked = w.collected
+	if !w.looks {
+		w.looks = true
+		time.AfterFunc(heapLook, w.look)
+	}
+}
+
+func (w *watch) look() {
+	w.mu.Lock()
+	busy, collect := w.judge(allocated())
+	w.looks = busy
+	w.mu.Unlock()
+	switch {
+	case busy:
+		time.AfterFunc(heapLook, w.look)
+	case collect:
+		compact()
+	}
+}
+
+// judge reports whether the process goes on allocating, and, when it does not, whether a
+// collection is worth it. now is the number of bytes allocated ever. w.mu is held.
+func (w *watch) judge(now uint64) (busy, collect bool) {
+	busy = now-w.looked > calmWorth
+	w.looked = now
+	return busy, !busy && now-w.collected >= tailWorth
+}
+
+// allocated returns the number of bytes that Go's heap has given out since the start.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

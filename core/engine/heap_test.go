@@ -15,12 +15,20 @@ func TestHeapAfterFlood(t *testing.T) {
 		var calls atomic.Int32
 		old := host.Compact
 		host.Compact = func() { calls.Add(1) }
+		tail.mu.Lock()
+		tail.looks = true // and no look will come
+		tail.mu.Unlock()
 		compact() // whatever other tests left
 		for calls.Load() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		calls.Store(0)
-		Reset(func() { host.Compact = old })
+		Reset(func() {
+			host.Compact = old
+			tail.mu.Lock()
+			tail.looks = false
+			tail.mu.Unlock()
+		})
 
 		Convey("is no reason for a collection while it is little", func() {
 			leaves(compactWorth - 1)
@@ -42,5 +50,41 @@ func TestHeapAfterFlood(t *testing.T) {
 			So(calls.Load(), ShouldEqual, 1)
 			So(left.bytes.Load(), ShouldEqual, 0)
 		})
+	})
+}
+
+func TestHeapAfterTheTail(t *testing.T) {
+	Convey("What is allocated after a collection", t, func() {
+		w := watch{collected: 1000, looked: 1000}
+		look := func(now uint64) []bool {
+			busy, collect := w.judge(now)
+			return []bool{busy, collect}
+		}
+		Convey("is left alone while the process goes on", func() {
+			for now := uint64(1000); now < 10*tailWorth; {
+				now += calmWorth + 1
+				So(look(now), ShouldResemble, []bool{true, false})
+			}
+		})
+		Convey("is collected when the process is calm, if it is much", func() {
+			So(look(1000+tailWorth), ShouldResemble, []bool{true, false})
+			So(look(1000+tailWorth+calmWorth), ShouldResemble, []bool{false, true})
+		})
+		Convey("is left alone if it is little", func() {
+			So(look(1000+tailWorth-1), ShouldResemble, []bool{true, false})
+			So(look(1000+tailWorth-1), ShouldResemble, []bool{false, false})
+		})
+	})
+	Convey("Looks end when there is nothing to collect", t, func() {
+		var calls atomic.Int32
+		old := host.Compact
+		host.Compact = func() { calls.Add(1) }
+		Reset(func() { host.Compact = old })
+		compact()
+		tail.mu.Lock()
+		looks := tail.looks
+		tail.mu.Unlock()
+		So(looks, ShouldBeTrue)
+		So(allocated(), ShouldBeGreaterThan, 0)
 	})
 }
