@@ -75,7 +75,7 @@ func TestHeapAfterTheTail(t *testing.T) {
 			So(look(1000+tailWorth-1), ShouldResemble, []bool{false, false})
 		})
 	})
-	Convey("Looks end when there is nothing to collect", t, func() {
+	Convey("A collection begins to look, and Go tells what was allocated", t, func() {
 		var calls atomic.Int32
 		old := host.Compact
 		host.Compact = func() { calls.Add(1) }
