@@ -47,9 +47,9 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 }
 
 /* Turns m into the message of event r. */
-static void fill_event (message *m, const zl_run *r)
+static void fill_event (message *m, zl_run *r)
 {
-    zl_session *s = r->run_head.session;
+    zl_session *s = session_of (r);
     const origin from = origin_of (s, load_be32 (s->id4));
     begin_message (m, &from);
     m->kind = KIND_INLINE;
@@ -78,7 +78,7 @@ bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size)
         fill_event (as_message (msg), r);
         return true;
     }
-    zl_session *s = r->run_head.session;
+    zl_session *s = session_of (r);
     const origin from = origin_of (s, load_be32 (s->id4));
     if (fill_body (as_message (msg), &from, body, size, r->slab, may_view (r->slab)))
         atomic_fetch_add (&r->slab->refs, 1);
@@ -90,7 +90,7 @@ bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size)
 static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_t n)
 {
     zl_run *r = k->rx_run;
-    zl_session *s = r->run_head.session;
+    zl_session *s = session_of (r);
     if (ZL_UNLIKELY (!valid_message (&msgs[0])))
         return zl_fail (EFAULT), 0;
     if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {

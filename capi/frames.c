@@ -33,7 +33,7 @@ static const uint8_t event_body[][1] = {{0}, {1}, {0}};
 static void take_body (zl_queues *k, zl_frame *f)
 {
     zl_run *r = k->rx_run;
-    f->session = r->run_head.session;
+    f->session = session_of (r);
     k->rx_phase = ZL_PHASE_ID;
     k->rx_more = 0;
     if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
@@ -72,7 +72,7 @@ bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
         return take_body (k, f), true;
     if (!await_run (handle, k, flags))
         return false;
-    f->session = k->rx_run->run_head.session;
+    f->session = session_of (k->rx_run);
     f->data = f->session->id;
     f->size = f->session->id_len;
     f->done = NULL;
@@ -84,7 +84,7 @@ bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
 
 void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
 {
-    zl_session *s = r->run_head.session;
+    zl_session *s = session_of (r);
     if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
         ZL_CHECK (atomic_load (&k->rx_events) > 0, "no more events are taken than were pushed");
         atomic_fetch_sub (&k->rx_events, 1);
@@ -98,13 +98,16 @@ void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
         return;
     }
     zl_slab *slab = r->slab;
-    int32_t msgs = (int32_t) r->run_head.msgs;
+    const uint64_t weight = weight_of (r);
     int64_t size = (int64_t) r->size;
-    int32_t queued = atomic_fetch_sub (&s->rx_queued, msgs) - msgs;
+    uint64_t queued = atomic_fetch_sub (&s->rx_queued, weight);
+    ZL_CHECK ((uint32_t) queued >= r->run_head.msgs && queued >> 32 >= weight >> 32,
+              "no more is taken than was pushed");
+    queued -= weight;
     int64_t waiting = atomic_fetch_sub (&k->rx_waiting, size) - size;
-    ZL_CHECK (queued >= 0 && waiting >= 0, "no more is taken than was pushed");
+    ZL_CHECK (waiting >= 0, "no more is taken than was pushed");
     bool stalled =
-      (atomic_load (&s->rx_stalled) && queued <= s->rx_low)
+      (uint32_t) queued < atomic_load (&s->rx_stalled)
       || (atomic_load (&k->rx_throttled) && waiting < (int64_t) k->rx_low);
     zl_slab_release (slab, 1); /* r lies in it */
     if (ZL_UNLIKELY (stalled))

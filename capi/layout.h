@@ -111,6 +111,13 @@ enum
 };
 #define ZL_ADDR_MASK UINT64_C (0xfffffffffc00)
 
+/* RxUnit is the unit in bytes of the bytes that RxQueued counts. Those of a run are
+ * rounded up. */
+enum
+{
+    ZL_RX_UNIT = 64,
+};
+
 /* MaxViewSlabs is the number of slabs in use up to which messages stay in them while
  * the application has them. Above it messages are copied: messages that an application
  * keeps for long pin at most this many slabs. */
@@ -134,15 +141,13 @@ typedef struct zl_pool zl_pool;
 struct zl_run_head
 {
     _Atomic (void *) next; /* *Run, in the inbox or the receiver's list */
-    zl_session *session;
     uint32_t msgs; /* frames; of RunDisconnected: farewell.go */
     uint32_t kind;
 };
 ZL_AT (zl_run_head, next, 0, 8);
-ZL_AT (zl_run_head, session, 8, 8);
-ZL_AT (zl_run_head, msgs, 16, 4);
-ZL_AT (zl_run_head, kind, 20, 4);
-_Static_assert (sizeof (zl_run_head) == 24 && _Alignof (zl_run_head) == 8, "zl_run_head");
+ZL_AT (zl_run_head, msgs, 8, 4);
+ZL_AT (zl_run_head, kind, 12, 4);
+_Static_assert (sizeof (zl_run_head) == 16 && _Alignof (zl_run_head) == 8, "zl_run_head");
 
 /* Run is what a shard hands to a socket. It is either a piece of a slab that holds
  * whole frames of one session, or an event of that session. The header of a data run
@@ -152,11 +157,13 @@ struct zl_run
 {
     zl_run_head run_head;
     /* Only RunData has the fields from here on; an event ends before them. */
+    zl_session *session; /* run.go: Of */
     zl_slab *slab; /* the run holds one reference */
     uint8_t *data; /* the first frame's length field */
     uint64_t size; /* bytes of all frames, length fields included */
 };
-ZL_AT (zl_run, run_head, 0, 24);
+ZL_AT (zl_run, run_head, 0, 16);
+ZL_AT (zl_run, session, 16, 8);
 ZL_AT (zl_run, slab, 24, 8);
 ZL_AT (zl_run, data, 32, 8);
 ZL_AT (zl_run, size, 40, 8);
@@ -241,9 +248,8 @@ struct zl_session
     _Atomic int64_t memory; /* bytes of the blocks that the session has */
 
     /* For the receiver. */
-    _Atomic int32_t rx_queued; /* messages pushed and not yet taken */
-    _Atomic uint32_t rx_stalled; /* the shard waits for RxQueued <= RxLow */
-    int32_t rx_low;
+    _Atomic uint64_t rx_queued; /* what is pushed and not yet taken, as Run.Weight counts it */
+    _Atomic uint32_t rx_stalled; /* not 0: the shard waits until fewer messages than that are queued */
     _Atomic int32_t refs; /* the engine and the unread disconnect event */
     uint64_t owner; /* Serial of the socket; 0: the slot is free; under TxLock */
     uint8_t *id; /* the id frame: IDLen bytes */
@@ -252,9 +258,11 @@ struct zl_session
     uint8_t id_len;
     uint8_t ip_kind; /* IPNone, IP4 or IP6 */
     uint16_t port; /* the peer's */
-    uint32_t zone; /* of a link-local address */
-    uint8_t ip[16]; /* the peer's */
+    uint8_t pad1[4];
 
+    uint8_t ip[16]; /* the peer's */
+    uint32_t zone; /* of a link-local address */
+    uint8_t pad2[12];
     zl_run_head up; /* the connection came up */
     zl_run_head down; /* it ended */
 };
@@ -274,9 +282,8 @@ ZL_AT (zl_session, shard, 48, 8);
 ZL_AT (zl_session, dirty_next, 56, 8);
 ZL_AT (zl_session, tx_bytes, 64, 8);
 ZL_AT (zl_session, memory, 72, 8);
-ZL_AT (zl_session, rx_queued, 80, 4);
-ZL_AT (zl_session, rx_stalled, 84, 4);
-ZL_AT (zl_session, rx_low, 88, 4);
+ZL_AT (zl_session, rx_queued, 80, 8);
+ZL_AT (zl_session, rx_stalled, 88, 4);
 ZL_AT (zl_session, refs, 92, 4);
 ZL_AT (zl_session, owner, 96, 8);
 ZL_AT (zl_session, id, 104, 8);
@@ -285,10 +292,10 @@ ZL_AT (zl_session, fd, 116, 4);
 ZL_AT (zl_session, id_len, 120, 1);
 ZL_AT (zl_session, ip_kind, 121, 1);
 ZL_AT (zl_session, port, 122, 2);
-ZL_AT (zl_session, zone, 124, 4);
 ZL_AT (zl_session, ip, 128, 16);
-ZL_AT (zl_session, up, 144, 24);
-ZL_AT (zl_session, down, 168, 24);
+ZL_AT (zl_session, zone, 144, 4);
+ZL_AT (zl_session, up, 160, 16);
+ZL_AT (zl_session, down, 176, 16);
 _Static_assert (sizeof (zl_session) == 192 && _Alignof (zl_session) == 8, "zl_session");
 
 /* Inbox is a stack: any thread pushes one node, and one thread takes all of them

@@ -305,7 +305,7 @@ static bool from_frame (message *m, const zl_frame *f)
 /* The same for Go; more means that a body follows an id. */
 bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more)
 {
-    zl_frame f = {.data = data, .size = size, .session = r->run_head.session, .slab = slab};
+    zl_frame f = {.data = data, .size = size, .session = session_of (r), .slab = slab};
     if (!from_frame (as_message (msg), &f))
         return false;
     if (more)

@@ -8,6 +8,7 @@
 #define ZLINK_PATH_H
 
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "check.h"
@@ -168,12 +169,28 @@ static inline uint8_t *next_body (uint8_t **pos, uint64_t *left, size_t *size)
     return body;
 }
 
+/* Run.Of: the session of a run. An event lies in its session. */
+static inline zl_session *session_of (zl_run *r)
+{
+    if (ZL_LIKELY (r->run_head.kind == ZL_RUN_DATA))
+        return r->session;
+    const size_t place = r->run_head.kind == ZL_RUN_DISCONNECTED ? offsetof (zl_session, down)
+                                                                 : offsetof (zl_session, up);
+    return (zl_session *) ((char *) r - place);
+}
+
+/* Run.Weight: what a data run adds to rx_queued. */
+static inline uint64_t weight_of (const zl_run *r)
+{
+    return r->run_head.msgs | (r->size + ZL_RX_UNIT - 1) / ZL_RX_UNIT << 32;
+}
+
 /* Run.Answerable: whether a run ends a peer that may still be sent to until the receiver
  * takes the run. */
 static inline bool answerable (zl_run *r)
 {
     return r->run_head.kind == ZL_RUN_DISCONNECTED
-           && __atomic_load_n (&r->run_head.session->tx_state, __ATOMIC_RELAXED)
+           && __atomic_load_n (&session_of (r)->tx_state, __ATOMIC_RELAXED)
                 == ZL_TX_OPEN;
 }
 

@@ -39,7 +39,7 @@ func (c *Conn) park() {
 		switch full, much := c.room() <= 0, c.throttled(); {
 		case full && !stalled:
 			stalled = true
-			c.Shared.RxStalled.Store(1)
+			c.Shared.RxStalled.Store(1 + c.limits.RcvHwm/2)
 		case much && !throttled:
 			throttled = true
 			c.queues.RxLow.Store(throttleBytes / 2)

@@ -165,11 +165,11 @@ func (c *Conn) pushFrames(used, frames int) {
 // them. The run gets the caller's reference to the slab.
 func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	r := (*shm.Run)(at)
-	*r = shm.Run{RunHead: shm.RunHead{Session: c.Shared, Msgs: uint32(frames), Kind: shm.RunData},
+	*r = shm.Run{RunHead: shm.RunHead{Msgs: uint32(frames), Kind: shm.RunData}, Session: c.Shared,
 		Slab: slab, Data: (*byte)(unsafe.Add(at, shm.HeaderSize)), Size: uint64(size)}
 	c.Received.Add(uint64(frames))
 	c.ReceivedBytes.Add(uint64(size))
-	c.Shared.RxQueued.Add(int32(frames))
+	c.Shared.RxPush(r)
 	c.queues.RxWaiting.Add(int64(size))
 	if check.On {
 		check.That(frames > 0 && frames*lengthSize <= size, "a run has whole frames")
@@ -201,7 +201,7 @@ func (c *Conn) room() int {
 	if c.limits.RcvHwm == 0 {
 		return math.MaxInt32
 	}
-	return int(c.limits.RcvHwm) - int(c.Shared.RxQueued.Load())
+	return int(c.limits.RcvHwm) - int(c.Shared.RxMsgs())
 }
 
 // stashed returns how many bytes wait in the stash.

@@ -102,23 +102,20 @@ const (
 type Run struct {
 	RunHead
 	// Only RunData has the fields from here on; an event ends before them.
-	Slab *Slab  // the run holds one reference
-	Data *byte  // the first frame's length field
-	Size uint64 // bytes of all frames, length fields included
+	Session *Session // run.go: Of
+	Slab    *Slab    // the run holds one reference
+	Data    *byte    // the first frame's length field
+	Size    uint64   // bytes of all frames, length fields included
 }
 
 // RunHead is the part of a run that an event has, too.
 //
 //capi:struct zl_run_head
 type RunHead struct {
-	Next    unsafe.Pointer // *Run, in the inbox or the receiver's list
-	Session *Session
-	Msgs    uint32 // frames; of RunDisconnected: farewell.go
-	Kind    uint32
+	Next unsafe.Pointer // *Run, in the inbox or the receiver's list
+	Msgs uint32         // frames; of RunDisconnected: farewell.go
+	Kind uint32
 }
-
-// Run returns the event as the run that is pushed.
-func (e *RunHead) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
 
 // Slab is a block with received bytes. Refs counts the runs and messages that point
 // into it, and also the shard while it still fills it.
@@ -182,20 +179,21 @@ type Session struct {
 	Memory  atomic.Int64 // bytes of the blocks that the session has
 
 	// For the receiver.
-	RxQueued  atomic.Int32  // messages pushed and not yet taken
-	RxStalled atomic.Uint32 // the shard waits for RxQueued <= RxLow
-	RxLow     int32
-	Refs      atomic.Int32 // the engine and the unread disconnect event
-	Owner     uint64       // Serial of the socket; 0: the slot is free; under TxLock
-	ID        *byte        // the id frame: IDLen bytes
-	ID4       [4]byte      // the id frame of a session without an alias
-	Fd        int32        // valid while TxState is not TxClosed; the driver
+	RxQueued  atomic.Uint64 // what is pushed and not yet taken, as Run.Weight counts it
+	RxStalled atomic.Uint32 // not 0: the shard waits until fewer messages than that are queued
+	Refs      atomic.Int32  // the engine and the unread disconnect event
+	Owner     uint64        // Serial of the socket; 0: the slot is free; under TxLock
+	ID        *byte         // the id frame: IDLen bytes
+	ID4       [4]byte       // the id frame of a session without an alias
+	Fd        int32         // valid while TxState is not TxClosed; the driver
 	IDLen     uint8
-	IPKind    uint8    // IPNone, IP4 or IP6
-	Port      uint16   // the peer's
-	Zone      uint32   // of a link-local address
-	IP        [16]byte // the peer's
+	IPKind    uint8  // IPNone, IP4 or IP6
+	Port      uint16 // the peer's
+	_         [4]byte
 
+	IP   [16]byte // the peer's
+	Zone uint32   // of a link-local address
+	_    [12]byte
 	Up   RunHead // the connection came up
 	Down RunHead // it ended
 }

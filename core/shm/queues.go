@@ -79,7 +79,7 @@ func (q *Queues) NextRun() bool {
 
 // Answerable reports whether r ends a peer that may still be sent to until the receiver
 // takes r. A batch ends before such a run, so that the program can answer its messages.
-func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Session.Open() }
+func (r *Run) Answerable() bool { return r.Kind == RunDisconnected && r.Of().Open() }
 
 // EndRun takes the finished run away from the receiver. Only the receiving thread calls
 // it, and releases the run afterwards.

@@ -27,9 +27,9 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 	s.Unlock()
 	s.RxQueued.Store(0)
 	s.RxStalled.Store(0)
-	s.RxLow, s.ID, s.IDLen, s.IPKind = 0, nil, 0, 0
-	s.Up = RunHead{Session: s, Kind: RunConnected, Msgs: 1}
-	s.Down = RunHead{Session: s, Kind: RunDisconnected}
+	s.ID, s.IDLen, s.IPKind = nil, 0, 0
+	s.Up = RunHead{Kind: RunConnected, Msgs: 1}
+	s.Down = RunHead{Kind: RunDisconnected}
 	s.Refs.Store(1)
 	return s
 }

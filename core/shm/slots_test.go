@@ -46,8 +46,8 @@ func TestSession(t *testing.T) {
 			So(s.Refs.Load(), ShouldEqual, 1)
 			So(s.Up.Kind, ShouldEqual, RunConnected)
 			So(s.Down.Kind, ShouldEqual, RunDisconnected)
-			So(s.Up.Session == s, ShouldBeTrue)
-			So(s.Down.Session == s, ShouldBeTrue)
+			So(s.Up.Run().Of() == s, ShouldBeTrue)
+			So(s.Down.Run().Of() == s, ShouldBeTrue)
 			s.Release()
 		})
 		Convey("has its number as the id frame, big endian", func() {
@@ -81,12 +81,12 @@ func TestSession(t *testing.T) {
 			s.Rid, s.TxState, s.TxHwm, s.TxDirty = 7, TxOpen, 1, 1 // whatever a slot has
 			s.TxQueued.Store(2)
 			s.TxDone.Store(1)
-			s.RxQueued.Store(5)
+			s.RxQueued.Store(5 | 6<<32)
 			s.RxStalled.Store(1)
 			again := NewSession(k, sh)
 			So(again == s, ShouldBeTrue)
 			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued.Load(), s.TxDone.Load(), uint32(s.TxDirty),
-				uint32(s.RxQueued.Load()), s.RxStalled.Load()},
+				uint32(s.RxQueued.Load() | s.RxQueued.Load()>>32), s.RxStalled.Load()},
 				ShouldResemble, make([]uint32, 8))
 			So(s.TxHint, ShouldEqual, ClassTiny)
 			again.Release()

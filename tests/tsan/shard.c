@@ -168,7 +168,7 @@ static uint8_t *space (size_t need)
 
 static bool has_rx_room (const peer *p)
 {
-    return atomic_load (&p->session->rx_queued) < RCVHWM;
+    return (uint32_t) atomic_load (&p->session->rx_queued) < RCVHWM;
 }
 
 static bool throttled (const peer *p)
@@ -186,7 +186,7 @@ static void park (peer *p)
         bool full = !has_rx_room (p), much = throttled (p);
         if (full && !stalled) {
             stalled = true;
-            atomic_store (&p->session->rx_stalled, 1);
+            atomic_store (&p->session->rx_stalled, 1 + RCVHWM / 2);
         } else if (much && !low) {
             low = true;
             atomic_store (&p->socket->rx_low, THROTTLE / 2);
@@ -205,15 +205,15 @@ static void deliver (peer *p, const zl_chunk *c)
     uint8_t *at = space (c->end);
     zl_run *r = (zl_run *) at;
     memcpy (at + ZL_HEADER_SIZE, (const uint8_t *) c + ZL_HEADER_SIZE, c->end);
-    r->run_head.session = p->session;
     r->run_head.msgs = c->msgs;
     r->run_head.kind = ZL_RUN_DATA;
+    r->session = p->session;
     r->slab = filled;
     r->data = at + ZL_HEADER_SIZE;
     r->size = c->end;
     fill_pos += (ZL_HEADER_SIZE + c->end + 63) & ~(uint64_t) 63;
     atomic_fetch_add (&filled->refs, 1);
-    atomic_fetch_add (&p->session->rx_queued, (int32_t) c->msgs);
+    atomic_fetch_add (&p->session->rx_queued, weight_of (r));
     atomic_fetch_add (&p->socket->rx_waiting, (int64_t) c->end);
     push_run (p->socket, r);
 }
@@ -367,7 +367,6 @@ void *shard_socket (bool fast, int count)
         s->shard = &shard;
         s->tx_state = ZL_TX_OPEN;
         s->tx_hwm = SNDHWM;
-        s->rx_low = RCVHWM / 2;
         store_be32 (s->id4, rid);
         s->id = s->id4;
         s->id_len = 4;

@@ -62,9 +62,9 @@ func newCalls(t testing.TB, size int) *calls {
 func (c *calls) arrive() {
 	at := unsafe.Pointer(&c.slab.Bytes()[0])
 	c.slab.Retain()
-	*(*shm.Run)(at) = shm.Run{RunHead: shm.RunHead{Session: c.s, Msgs: callBatch, Kind: shm.RunData},
+	*(*shm.Run)(at) = shm.Run{RunHead: shm.RunHead{Msgs: callBatch, Kind: shm.RunData}, Session: c.s,
 		Slab: c.slab, Data: (*byte)(unsafe.Add(at, shm.HeaderSize)), Size: uint64(c.size)}
-	c.s.RxQueued.Add(callBatch)
+	c.s.RxPush((*shm.Run)(at))
 	c.k.shared.RxWaiting.Add(int64(c.size))
 	c.k.shared.PushRun((*shm.Run)(at))
 }

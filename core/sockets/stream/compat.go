@@ -45,7 +45,7 @@ func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, er
 		return nil, false, nil, err
 	}
 	q.RxPhase, q.RxMore = shm.PhaseBody, 1
-	return q.RxRun.Session.IDFrame(), true, nil, nil
+	return q.RxRun.Of().IDFrame(), true, nil, nil
 }
 
 // body returns the body at the receiver's position and moves on.

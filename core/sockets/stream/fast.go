@@ -117,11 +117,11 @@ func (k *Socket) receive(w sockets.Waiting, room int, take func(n int) int) (int
 func (k *Socket) takeMessages(msgs []Message) int {
 	q := k.shared
 	r := q.RxRun
-	peer := r.Session.Rid4()
+	peer := r.Of().Rid4()
 	if r.Kind != shm.RunData {
 		msgs[0] = Message{Peer: peer, Kind: Kind(r.Kind)}
 		if r.Kind == shm.RunDisconnected {
-			msgs[0].setFarewell(r.Session)
+			msgs[0].setFarewell(r.Of())
 		}
 		q.EndRun()
 		k.finishRun(r)

@@ -36,7 +36,7 @@ func TestRecvFrameInto(t *testing.T) {
 				So(string(piece.Data), ShouldEqual, body)
 				So(piece.More, ShouldBeFalse)
 				So(piece.Slab, ShouldNotBeNil)
-				So(piece.Run.Session.Rid4(), ShouldNotEqual, 0)
+				So(piece.Run.Of().Rid4(), ShouldNotEqual, 0)
 				return true
 			}), ShouldBeNil)
 		}
@@ -58,7 +58,7 @@ func TestRecvInto(t *testing.T) {
 		var got []string
 		take := func(room, refused int) int {
 			n, err := k.ForC().RecvInto(room, false, func(n int, piece Piece) bool {
-				So(piece.Run.Session.Rid4(), ShouldEqual, id)
+				So(piece.Run.Of().Rid4(), ShouldEqual, id)
 				if n == refused {
 					return false
 				}

@@ -122,13 +122,13 @@ func TestRcvHwm(t *testing.T) {
 				}()
 				conn := connOf(k)
 				eventually(t, "the mark is reached", func() bool {
-					return conn.Shared.RxQueued.Load() >= int32(min(c.hwm, c.messages)) ||
+					return int(conn.Shared.RxMsgs()) >= min(c.hwm, c.messages) ||
 						k.shared.RxWaiting.Load() > 1<<20
 				})
-				most := int32(0)
+				most := 0
 				for n := range c.messages {
 					if n < c.messages/2 {
-						most = max(most, conn.Shared.RxQueued.Load())
+						most = max(most, int(conn.Shared.RxMsgs()))
 					}
 					if want(t, k, body(n)) != id {
 						t.Fatal("another id")

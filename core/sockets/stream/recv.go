@@ -10,7 +10,7 @@ import (
 // finishRun releases a run, and lets its shard read on if it waits for that.
 func (k *Socket) finishRun(r *shm.Run) {
 	if r.Kind == shm.RunDisconnected {
-		k.eventTaken(r.Session)
+		k.eventTaken(r.Of())
 	}
 	if k.release(r) {
 		k.resume()
@@ -27,7 +27,7 @@ func (k *Socket) eventTaken(s *shm.Session) {
 
 // release frees a run and reports whether a shard waits for that.
 func (k *Socket) release(r *shm.Run) bool {
-	s := r.Session
+	s := r.Of()
 	if r.Kind != shm.RunData {
 		events := k.shared.RxEvents.Add(-1)
 		if check.On {
@@ -39,12 +39,12 @@ func (k *Socket) release(r *shm.Run) bool {
 		return false
 	}
 	slab := r.Slab
-	queued := s.RxQueued.Add(-int32(r.Msgs))
+	queued := s.RxTake(r)
 	waiting := k.shared.RxWaiting.Add(-int64(r.Size))
 	if check.On {
-		check.That(queued >= 0 && waiting >= 0, "no more is taken than was pushed")
+		check.That(waiting >= 0, "no more is taken than was pushed")
 	}
-	stalled := s.RxStalled.Load() != 0 && queued <= s.RxLow ||
+	stalled := queued < s.RxStalled.Load() ||
 		k.shared.RxThrottled.Load() != 0 && waiting < int64(k.shared.RxLow.Load())
 	slab.Release() // r lies in it
 	return stalled
