@@ -27,6 +27,7 @@ type Conn struct {
 	Index         int32         // the owner's
 	fd            int32         // -1: closed
 	parkedAt      int32         // its position in the socket's list while it is parked
+	heardAt       tick          // when something last came; only with deadlines
 
 	// Receiving.
 	stash *shm.Chunk // bytes received and not yet passed on
@@ -72,7 +73,7 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 		return nil
 	}
 	sh.warm = true
-	c.startHeartbeat()
+	c.startDeadlines()
 	c.Shared.Retain() // released when the receiver has read the disconnect event
 	if c.owner.Observed() {
 		if !a.announced {
@@ -228,7 +229,7 @@ func (c *Conn) detach(reason Reason) {
 		return
 	}
 	c.reason = reason
-	c.stopHeartbeat()
+	c.stopDeadlines()
 	c.owner.Detach(c)
 	shared := c.Shared
 	shared.Lock()

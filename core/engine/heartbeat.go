@@ -11,10 +11,6 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// beatsAtOnce is the number of connections that are handled before the shard turns to
-// others: connections that came together are due together.
-const beatsAtOnce = 64
-
 // Heartbeat says how the accepting side of a WebSocket transport pings its peers.
 type Heartbeat struct {
 	Interval time.Duration // 0: never
@@ -27,105 +23,38 @@ func (b Heartbeat) rest() time.Duration { return b.Timeout % b.Interval }
 // heartbeat holds the pings of one connection. It is due for the next ping, and when the
 // time for an answer is over. Anything that came from the peer counts as an answer,
 // because a pong may be stuck behind a long message. Driver only.
-//
-// The connections of a shard that wait for the same time are in one list, in the order in
-// which they are due. A waiting connection therefore needs no timer of its own.
 type heartbeat struct {
 	conn       *Conn
-	list       *beatList
-	prev, next *heartbeat
-	due        time.Time
-	pingAt     int64 // bytes passed to the kernel at the end of the oldest unanswered ping; math.MaxInt64: not yet sealed
-	taken      int64 // Conn.taken at that ping, or when the peer was last excused
+	delay      time.Duration // it is due this long after begun
+	pingAt     int64         // bytes passed to the kernel at the end of the oldest unanswered ping; math.MaxInt64: not yet sealed
+	taken      int64         // Conn.taken at that ping, or when the peer was last excused
+	begun      tick
 	unanswered int32 // pings since the peer was last heard
 	last       bool  // the next look is the one at the end of the timeout
 	late       bool  // that ping reached the peer only after a timeout, so it gets another one
 }
 
-// beatList holds connections that wait for the same time, the next one first.
-type beatList struct {
-	delay       time.Duration
-	first, last *heartbeat
-	timer       *timer
+// beats reports whether the connection is to have pings.
+func (c *Conn) beats() bool {
+	return c.manners() != nil && c.dialer == nil && c.transport.Heartbeat.Interval > 0
 }
 
-// startHeartbeat starts the pings of a new connection, if it is to have any.
-func (c *Conn) startHeartbeat() {
-	if c.manners() == nil || c.dialer != nil || c.transport.Heartbeat.Interval <= 0 {
-		return
-	}
-	h := &heartbeat{conn: c}
-	c.link.beat = h
-	c.shard.await(h, c.transport.Heartbeat.Interval)
-}
+// await makes the heartbeat due after a delay.
+func (h *heartbeat) await(delay time.Duration) { h.begun, h.delay = h.conn.shard.now, delay }
 
-// stopHeartbeat ends the pings.
-func (c *Conn) stopHeartbeat() {
+// beatLeft does what is due for the connection's pings, and returns the time until the next
+// look.
+func (c *Conn) beatLeft() time.Duration {
 	if c.link == nil || c.link.beat == nil {
-		return
+		return unlimited
 	}
-	c.shard.forget(c.link.beat)
-	c.link.beat = nil
-	c.link.manners.ask(false)
-}
-
-// await makes a heartbeat due after a delay.
-func (sh *Shard) await(h *heartbeat, delay time.Duration) {
-	if sh.beats == nil {
-		sh.beats = map[time.Duration]*beatList{}
+	h := c.link.beat
+	left := h.delay - c.shard.now.since(h.begun)
+	if left <= 0 {
+		h.look() // may end the connection
+		left = h.delay
 	}
-	l := sh.beats[delay]
-	if l == nil {
-		l = &beatList{delay: delay}
-		sh.beats[delay] = l
-	}
-	h.list, h.prev, h.next = l, l.last, nil
-	h.due = time.Now().Add(delay)
-	if l.last != nil {
-		l.last.next = h
-	} else {
-		l.first = h
-		l.timer = sh.timers.after(delay, func() { sh.beat(l) })
-	}
-	l.last = h
-}
-
-// forget removes a heartbeat from its list.
-func (sh *Shard) forget(h *heartbeat) {
-	l := h.list
-	if l == nil {
-		return
-	}
-	if h.prev != nil {
-		h.prev.next = h.next
-	} else {
-		l.first = h.next
-	}
-	if h.next != nil {
-		h.next.prev = h.prev
-	} else {
-		l.last = h.prev
-	}
-	h.list, h.prev, h.next = nil, nil, nil
-	if l.first == nil {
-		sh.timers.cancel(l.timer)
-		delete(sh.beats, l.delay)
-	}
-}
-
-// beat handles the due heartbeats of a list, and waits for the next one.
-func (sh *Shard) beat(l *beatList) {
-	now := time.Now()
-	for n := 0; n < beatsAtOnce && l.first != nil && !l.first.due.After(now); n++ {
-		h := l.first
-		sh.forget(h)
-		h.look()
-	}
-	// A handled heartbeat may wait in this list again, or in a new list of its kind.
-	if l.first != nil && l.timer.index < 0 {
-		// Never before now, because that would run in this turn as well.
-		l.timer = sh.timers.after(max(0, l.first.due.Sub(now)), func() { sh.beat(l) })
-	}
+	return left
 }
 
 // look does what is due: a ping, or the end of a peer that has not answered earlier
@@ -144,7 +73,7 @@ func (h *heartbeat) look() {
 		return
 	case h.last && beat.rest() > 0:
 		h.last = false
-		c.shard.await(h, beat.Interval-beat.rest())
+		h.await(beat.Interval - beat.rest())
 		return
 	}
 	h.last = false
@@ -156,7 +85,7 @@ func (h *heartbeat) look() {
 	if h.over(1) {
 		h.last, delay = true, beat.rest()
 	}
-	c.shard.await(h, delay)
+	h.await(delay)
 }
 
 // over reports whether only the rest of the timeout is left after its whole intervals
@@ -189,7 +118,7 @@ func (h *heartbeat) judge() {
 	h.place()
 	if h.excused() {
 		h.last = true
-		c.shard.await(h, c.transport.Heartbeat.Timeout)
+		h.await(c.transport.Heartbeat.Timeout)
 		return
 	}
 	c.link.err = webBreach(ws.StatusInternalServerError, "no answer to a ping")
@@ -207,7 +136,7 @@ func (h *heartbeat) excused() bool {
 	switch {
 	case c.link.paused: // it is not read, because it does not take its answers
 		return moved
-	case c.parked || c.pending || c.link.resting != nil || c.unread() > 0:
+	case c.withheld() || c.pending || c.unread() > 0:
 		return true
 	case taken >= h.pingAt:
 		late := h.late

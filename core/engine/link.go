@@ -23,20 +23,21 @@ const sealBytes = 60 << 10
 // kept in rest, and nothing more is sealed until rest is empty. So rest always holds the
 // output of whole calls of Seal, such as whole TLS records.
 type link struct {
-	conn    *Conn // nil: the handshakes are not over
-	layers  []placed
-	manners manners // those of one of the layers; nil: no layer has any
-	beat    *heartbeat
-	shaking *fdConn // the descriptor until the handshakes are over; nil: wire is the descriptor
-	wire    descriptor
-	unread  []byte     // input of the descriptor, returned by the lowest layer
-	rest    *shm.Chunk // a chain of sealed bytes that the kernel has not taken
-	err     error      // set when nothing more can be read
-	ended   bool       // the end of the stream is sealed, and nothing follows
-	paused  bool       // no reading until the peer takes what it is owed
-	resting *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
-	counted int64      // bytes of memory counted for the link
-	sent    uint64     // bytes ever passed to the kernel, counted on the wire
+	conn      *Conn // nil: the handshakes are not over
+	layers    []placed
+	manners   manners // those of one of the layers; nil: no layer has any
+	beat      *heartbeat
+	shaking   *fdConn // the descriptor until the handshakes are over; nil: wire is the descriptor
+	wire      descriptor
+	unread    []byte     // input of the descriptor, returned by the lowest layer
+	rest      *shm.Chunk // a chain of sealed bytes that the kernel has not taken
+	err       error      // set when nothing more can be read
+	ended     bool       // the end of the stream is sealed, and nothing follows
+	paused    bool       // no reading until the peer takes what it is owed
+	resting   *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
+	counted   int64      // bytes of memory counted for the link
+	takenIdle int64      // Conn.taken when the peer was last found idle while paused
+	sent      uint64     // bytes ever passed to the kernel, counted on the wire
 }
 
 // manners belong to a protocol with signs of life and a goodbye: WebSocket.
@@ -93,6 +94,9 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 	}
 	n, err := l.read(buf)
 	c.shard.roundRead += readTurn - l.wire.turn
+	if l.wire.turn < readTurn {
+		c.heardAt = c.shard.now
+	}
 	if err != nil && err != errAgain {
 		l.err = err
 	}

@@ -24,6 +24,10 @@ func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error
 	if sh.unpark.CompareAndSwap(true, false) {
 		sh.readParked()
 	}
+	if sh.clocked {
+		sh.now = readClock()
+		worked = sh.runWheel() || worked
+	}
 	if len(sh.timers) > 0 && sh.timers.run(time.Now()) {
 		worked = true
 	}
@@ -55,6 +59,11 @@ func (sh *Shard) sleep(until *shm.Queues, deadline time.Time) error {
 	timeoutMs := -1
 	if !deadline.IsZero() {
 		timeoutMs = int(max(0, (time.Until(deadline)+time.Millisecond-1)/time.Millisecond))
+	}
+	if sh.wheel != nil && sh.wheel.count > 0 {
+		if ms := sh.wheel.patience(sh.now); timeoutMs < 0 || ms < timeoutMs {
+			timeoutMs = ms
+		}
 	}
 	if sh.warm && (timeoutMs < 0 || timeoutMs > int(idleTrim/time.Millisecond)) {
 		timeoutMs = int(idleTrim / time.Millisecond)

@@ -67,4 +67,5 @@ type Limits struct {
 	MaxMsgSize int64  // longest body in bytes; negative: no limit
 	SndHwm     uint32 // messages; 0: no limit
 	RcvHwm     uint32 // messages; 0: no limit
+	Deadlines
 }

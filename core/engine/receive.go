@@ -110,6 +110,7 @@ func (c *Conn) outcome(n int, e sys.Errno) (int, bool) {
 		return 0, false
 	}
 	c.shard.roundRead += n
+	c.heardAt = c.shard.now
 	return n, true
 }
 

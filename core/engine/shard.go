@@ -55,7 +55,9 @@ type Shard struct {
 	// not refuse.
 	unwritten ring
 	timers    timers
-	beats     map[time.Duration]*beatList // connections with pings, by the time that they wait for
+	wheel     *wheel // connections with deadlines; nil: there never was one
+	now       tick   // at the beginning of the round, with clocked
+	clocked   bool   // somebody needs now
 	// parked are the connections that are not read until their receivers catch up, by socket
 	// (parking.go). caughtUpSpare swaps memory with mail.caughtUp.
 	parked        map[*shm.Queues]*[]*Conn
