@@ -11,6 +11,29 @@
 #include "msg.h"
 #include "path.h"
 
+/* The reasons of zlink.h are Go's causes. */
+#define SAME(name)                                                              \
+    _Static_assert (ZLINK_STREAM_REASON_##name == (int) ZL_CAUSE_##name, #name)
+SAME (UNKNOWN);
+SAME (PEER_CLOSED);
+SAME (RESET);
+SAME (IDLE);
+SAME (NO_PONG);
+SAME (HANDSHAKE);
+SAME (PROTOCOL);
+SAME (TOO_LONG);
+SAME (QUEUE_BOUND);
+SAME (RATE);
+SAME (LIMIT);
+SAME (CLOSED_HERE);
+SAME (ABORTED_HERE);
+SAME (DRAINED);
+SAME (FIRST_MESSAGE);
+SAME (AGE);
+SAME (STALLED);
+SAME (CONTEXT);
+SAME (NO_MEMORY);
+
 enum
 {
     /* Number of messages that a send queues before it gives them to the shard. */
@@ -19,14 +42,13 @@ enum
 
 /* ---------------------------------------------------------------- receive */
 
-/* Puts what the peer said into the message m of a disconnect. Without memory for the
- * reason, the message has no reason. */
+/* Puts into the message m of a disconnect why it is one, and what the peer said. Without
+ * memory for the peer's words, the message has none. */
 static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 {
-    const uint16_t code = (uint16_t) msgs;
     if (m->event != ZL_RUN_DISCONNECTED)
         return;
-    memcpy (m->u.short_.bytes, &code, sizeof code);
+    memcpy (m->u.short_.bytes, &msgs, sizeof msgs);
     if (ZL_LIKELY (!(msgs & ZL_DOWN_REASON)))
         return;
     enum
@@ -40,7 +62,7 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
     c->data = c + 1;
     c->size = 0; /* events have no body */
     c->ffn = NULL;
-    c->hint = (void *) (uintptr_t) code;
+    c->hint = (void *) (uintptr_t) msgs;
     ZL_GO (close_reason) (s, c->data, room);
     m->kind = KIND_CONTENT;
     m->u.content = c;

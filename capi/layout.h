@@ -14,11 +14,12 @@
                       && sizeof (((type *) 0)->field) == size,                           \
                     #type "." #field)
 
-/* DownReason is the bit of Down.Msgs that says that there is a reason. The bits below
- * it hold the code. */
+/* Down.Msgs holds the code in its low bits. DownReason is the bit that says that there
+ * is a reason. From bit DownCause on lies why the connection ended. */
 enum
 {
     ZL_DOWN_REASON = 1 << 16,
+    ZL_DOWN_CAUSE = 24,
 };
 
 /* Sizes in bytes. */

@@ -200,16 +200,22 @@ static bool shared (const message *m)
     return m->kind == KIND_SLAB && (m->flags & FLAG_SHARED);
 }
 
-/* Returns the code that an event carries (fast.c), or 0. */
-static int close_code (const message *m)
+/* Returns Down.Msgs of a disconnect event (fast.c), or 0. */
+static uint32_t end_of (const message *m)
 {
-    uint16_t code;
+    uint32_t end;
     if (m->event != ZL_RUN_DISCONNECTED)
         return 0;
     if (m->kind == KIND_CONTENT)
-        return (int) (uintptr_t) m->u.content->hint;
-    memcpy (&code, m->u.short_.bytes, sizeof code);
-    return code;
+        return (uint32_t) (uintptr_t) m->u.content->hint;
+    memcpy (&end, m->u.short_.bytes, sizeof end);
+    return end;
+}
+
+/* Returns the code that a disconnect event carries, or 0. */
+static int close_code (const message *m)
+{
+    return (uint16_t) end_of (m);
 }
 
 int zlink_msg_get (const zlink_msg_t *msg, int property)
@@ -226,6 +232,8 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
             return m->event;
         case ZLINK_STREAM_CLOSE_CODE:
             return close_code (m);
+        case ZLINK_STREAM_REASON:
+            return (int) (end_of (m) >> ZL_DOWN_CAUSE);
         default:
             return zl_fail (EINVAL);
     }

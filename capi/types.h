@@ -14,6 +14,30 @@
                       && sizeof (((type *) 0)->field) == size,                           \
                     #type "." #field)
 
+/* The causes. */
+enum
+{
+    ZL_CAUSE_UNKNOWN = 0,
+    ZL_CAUSE_PEER_CLOSED = 1, /* the peer closed it, or ended its side */
+    ZL_CAUSE_RESET = 2, /* the peer reset it, or the network failed */
+    ZL_CAUSE_IDLE = 3, /* nothing was received for too long */
+    ZL_CAUSE_NO_PONG = 4, /* the peer did not answer pings */
+    ZL_CAUSE_HANDSHAKE = 5, /* its TLS or WebSocket handshake failed */
+    ZL_CAUSE_PROTOCOL = 6, /* the peer broke TLS or WebSocket */
+    ZL_CAUSE_TOO_LONG = 7, /* a message above MAXMSGSIZE */
+    ZL_CAUSE_QUEUE_BOUND = 8, /* too many bytes waited for the peer, or from it */
+    ZL_CAUSE_RATE = 9, /* the peer sent too much in too short a time */
+    ZL_CAUSE_LIMIT = 10, /* too many connections, or an address that is not let in */
+    ZL_CAUSE_CLOSED_HERE = 11, /* this side closed it */
+    ZL_CAUSE_ABORTED_HERE = 12, /* this side aborted it */
+    ZL_CAUSE_DRAINED = 13, /* the socket was drained */
+    ZL_CAUSE_FIRST_MESSAGE = 14, /* no message came in time */
+    ZL_CAUSE_AGE = 15, /* it had lived as long as it may */
+    ZL_CAUSE_STALLED = 16, /* the peer took nothing for the close timeout */
+    ZL_CAUSE_CONTEXT = 17, /* this side closed it after the context's shutdown */
+    ZL_CAUSE_NO_MEMORY = 18, /* this side had no memory for it */
+};
+
 /* CloseReasonMax is the longest reason of a Close frame in bytes: a control frame
  * holds 125 bytes, and the code takes two of them. */
 enum
@@ -49,6 +73,11 @@ struct zl_stats
     uint64_t memory; /* bytes of the socket's queues, buffers and tables */
 
     uint64_t abandoned; /* messages accepted, but not acknowledged by the peer's system when the connection ended */
+
+    /* Connections that ended, by engine.Cause: those that Closed counts, and
+     * TurnedAway. */
+    uint64_t ended_by[32];
+    uint64_t turned_away; /* connections that ended before they were peers: in a handshake, or by a limit */
 };
 ZL_AT (zl_stats, connections, 0, 8);
 ZL_AT (zl_stats, accepted, 8, 8);
@@ -64,7 +93,9 @@ ZL_AT (zl_stats, refused, 80, 8);
 ZL_AT (zl_stats, oversize, 88, 8);
 ZL_AT (zl_stats, memory, 96, 8);
 ZL_AT (zl_stats, abandoned, 104, 8);
-_Static_assert (sizeof (zl_stats) == 112 && _Alignof (zl_stats) == 8, "zl_stats");
+ZL_AT (zl_stats, ended_by, 112, 256);
+ZL_AT (zl_stats, turned_away, 368, 8);
+_Static_assert (sizeof (zl_stats) == 376 && _Alignof (zl_stats) == 8, "zl_stats");
 ZL_AT (zlink_stream_stats_t, connections, 8, 8);
 ZL_AT (zlink_stream_stats_t, accepted, 16, 8);
 ZL_AT (zlink_stream_stats_t, dialled, 24, 8);
@@ -79,7 +110,9 @@ ZL_AT (zlink_stream_stats_t, refused, 88, 8);
 ZL_AT (zlink_stream_stats_t, oversize, 96, 8);
 ZL_AT (zlink_stream_stats_t, memory, 104, 8);
 ZL_AT (zlink_stream_stats_t, abandoned, 112, 8);
-_Static_assert (sizeof (zlink_stream_stats_t) == 120, "zlink_stream_stats_t");
+ZL_AT (zlink_stream_stats_t, ended_by, 120, 256);
+ZL_AT (zlink_stream_stats_t, turned_away, 376, 8);
+_Static_assert (sizeof (zlink_stream_stats_t) == 384, "zlink_stream_stats_t");
 
 #undef ZL_AT
 

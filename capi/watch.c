@@ -22,6 +22,12 @@ int zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags)
     return zl_result (ZL_GO (monitor_recv) ((uintptr_t) monitor, event, flags));
 }
 
+int zlink_monitor_reason (void *monitor)
+{
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (monitor_reason) ((uintptr_t) monitor));
+}
+
 int zlink_socket_monitor (void *socket, const char *addr, int events)
 {
     (void) events;

@@ -67,6 +67,15 @@ func zgo_monitor_recv(handle C.uintptr_t, out *C.zlink_monitor_event_t, flags C.
 	return 0
 }
 
+//export zgo_monitor_reason
+func zgo_monitor_reason(handle C.uintptr_t) C.int {
+	m, err := monitorOf(uintptr(handle))
+	if err != nil {
+		return result(err)
+	}
+	return C.int(m.Cause())
+}
+
 func setID(out *C.zlink_routing_id_t, id []byte) {
 	out.size = C.uint8_t(copy(unsafe.Slice((*byte)(&out.data[0]), len(out.data)), id))
 }

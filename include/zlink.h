@@ -193,11 +193,35 @@ typedef struct zlink_msg_t
 #define ZLINK_SHARED 3
 #define ZLINK_STREAM_EVENT 300
 #define ZLINK_STREAM_CLOSE_CODE 301
+#define ZLINK_STREAM_REASON 302
 
 /* Values of ZLINK_STREAM_EVENT, in the mode FAST; events have an empty body. */
 #define ZLINK_STREAM_DATA 0
 #define ZLINK_STREAM_CONNECTED 1
 #define ZLINK_STREAM_DISCONNECTED 2
+
+/* Values of ZLINK_STREAM_REASON and of zlink_monitor_reason, and places in
+ * zlink_stream_stats_t.ended_by: why a connection ended. doc/reasons.md has more. */
+#define ZLINK_STREAM_REASON_UNKNOWN 0
+#define ZLINK_STREAM_REASON_PEER_CLOSED 1   /* the peer closed it, or ended its side */
+#define ZLINK_STREAM_REASON_RESET 2         /* the peer reset it, or the network failed */
+#define ZLINK_STREAM_REASON_IDLE 3          /* nothing was received for too long */
+#define ZLINK_STREAM_REASON_NO_PONG 4       /* the peer did not answer pings */
+#define ZLINK_STREAM_REASON_HANDSHAKE 5     /* its TLS or WebSocket handshake failed */
+#define ZLINK_STREAM_REASON_PROTOCOL 6      /* the peer broke TLS or WebSocket */
+#define ZLINK_STREAM_REASON_TOO_LONG 7      /* a message above ZLINK_MAXMSGSIZE */
+#define ZLINK_STREAM_REASON_QUEUE_BOUND 8   /* too many bytes waited for it, or from it */
+#define ZLINK_STREAM_REASON_RATE 9          /* the peer sent too much too fast */
+#define ZLINK_STREAM_REASON_LIMIT 10        /* too many connections; address not let in */
+#define ZLINK_STREAM_REASON_CLOSED_HERE 11  /* this side closed it */
+#define ZLINK_STREAM_REASON_ABORTED_HERE 12 /* zlink_stream_abort_peer */
+#define ZLINK_STREAM_REASON_DRAINED 13      /* the socket was drained */
+#define ZLINK_STREAM_REASON_FIRST_MESSAGE 14 /* no message came in time */
+#define ZLINK_STREAM_REASON_AGE 15          /* it had lived as long as it may */
+#define ZLINK_STREAM_REASON_STALLED 16      /* the peer took nothing until
+                                             * ZLINK_STREAM_CLOSE_TIMEOUT was over */
+#define ZLINK_STREAM_REASON_CONTEXT 17      /* the context was shut down */
+#define ZLINK_STREAM_REASON_NO_MEMORY 18    /* this side had no memory for it */
 
 /* Frees the data given to zlink_msg_init_data; may run on any thread. */
 typedef void (zlink_free_fn) (void *data, void *hint);
@@ -241,10 +265,10 @@ ZLINK_EXPORT size_t zlink_msg_size (const zlink_msg_t *msg);
 ZLINK_EXPORT int zlink_msg_more (const zlink_msg_t *msg);
 
 /* Integer properties: ZLINK_MORE, ZLINK_SHARED, ZLINK_STREAM_EVENT, and of a
- * disconnect event in the mode FAST ZLINK_STREAM_CLOSE_CODE: the code that the peer
- * of a WebSocket connection gave, 1005 when it gave none, 1006 when it sent no Close
- * frame; of anything else 0. EINVAL: unknown property. No property can be set
- * (EINVAL). */
+ * disconnect event in the mode FAST ZLINK_STREAM_REASON: why the connection ended; and
+ * ZLINK_STREAM_CLOSE_CODE: the code that the peer of a WebSocket connection gave,
+ * 1005 when it gave none, 1006 when it sent no Close frame. Both are 0 of anything
+ * else. EINVAL: unknown property. No property can be set (EINVAL). */
 ZLINK_EXPORT int zlink_msg_get (const zlink_msg_t *msg, int property);
 ZLINK_EXPORT int
 zlink_msg_set (zlink_msg_t *msg, int property, int optval);
@@ -491,6 +515,10 @@ typedef struct zlink_stream_stats_t
     uint64_t memory;   /* bytes of the socket's queues, buffers and tables */
     uint64_t abandoned; /* messages taken, and not acknowledged by the peer's
                          * system when the connection ended */
+    uint64_t ended_by[32]; /* connections by ZLINK_STREAM_REASON_*: those that
+                            * closed counts, and turned_away */
+    uint64_t turned_away;  /* connections that ended before they were peers: in a
+                            * handshake, or by a limit */
 } zlink_stream_stats_t;
 
 /* Stores the statistics of a socket in either mode; looks at every connection.
@@ -586,6 +614,11 @@ ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
  * EINTR. ETERM: the context was shut down and no event is left. */
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);
+
+/* Why the connection of the last event that zlink_monitor_recv returned ended, a
+ * ZLINK_STREAM_REASON_*; 0: it did not. zlink_error_detail stays valid. ENOTSOCK: not a
+ * monitor. */
+ZLINK_EXPORT int zlink_monitor_reason (void *monitor);
 
 /* With an addr it needs a PAIR socket, which this library does not have: ENOTSUP.
  * With NULL it ends the socket's monitors with MONITOR_STOPPED; close them as

@@ -95,10 +95,11 @@ func (c *Conn) look() {
 func (c *Conn) stalled() {
 	switch {
 	case !c.finishing:
-		c.Abort(ReasonTransport)
+		c.Abort(CauseStalled)
 	case c.shut() && c.underWay() == 0: // only its goodbye is missing
 		c.close()
 	default:
+		c.because(CauseStalled)
 		c.reset()
 	}
 }

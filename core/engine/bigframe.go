@@ -66,7 +66,7 @@ func (c *Conn) receiveBig(room int) {
 	dst := c.big.space()
 	buf := c.shard.space(0)
 	if dst == nil || buf == nil {
-		c.Abort(ReasonTransport)
+		c.Abort(CauseNoMemory)
 		return
 	}
 	dst = dst[:min(len(dst), longRead)]

@@ -39,20 +39,20 @@ type Conn struct {
 
 	end *ending // nil: not begun
 
-	Oversize  bool // a message above MaxMsgSize cut it; set before Detach
-	pending   bool // on the shard's ready list
-	parked    bool // waits for the receiver; parking.go
-	hangup    bool // the kernel reported the end: keep reading until it shows
-	failed    bool // the kernel reported an error or a gone peer; after the peer's end a read does not show it
-	backlog   bool // stash holds whole frames that RCVHWM holds back
-	blocked   bool // the kernel takes no more until it reports Writable
-	unwritten bool // on the shard's list of connections whose turn to write ended too early
-	broken    bool // the kernel takes nothing any more
-	detached  bool // senders no longer find it; stored by the owner's Detach
-	announced bool // the disconnect event is pushed
-	finishing bool // close when everything is written; what comes is dropped
-	ordered   bool // the application closed it without waiting for the peer
-	reason    Reason
+	Oversize  bool  // a message above MaxMsgSize cut it; set before Detach
+	pending   bool  // on the shard's ready list
+	parked    bool  // waits for the receiver; parking.go
+	hangup    bool  // the kernel reported the end: keep reading until it shows
+	failed    bool  // the kernel reported an error or a gone peer; after the peer's end a read does not show it
+	backlog   bool  // stash holds whole frames that RCVHWM holds back
+	blocked   bool  // the kernel takes no more until it reports Writable
+	unwritten bool  // on the shard's list of connections whose turn to write ended too early
+	broken    bool  // the kernel takes nothing any more
+	detached  bool  // senders no longer find it; stored by the owner's Detach
+	announced bool  // the disconnect event is pushed
+	finishing bool  // close when everything is written; what comes is dropped
+	ordered   bool  // the application closed it without waiting for the peer
+	cause     Cause // the first one: because
 }
 
 // Remote is the peer's endpoint.
@@ -94,6 +94,7 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	c := &Conn{origin: a.origin, fd: int32(a.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
 	c.Shared = shm.NewSession(a.queues, sh.Shared)
 	if c.Shared == nil {
+		a.noRoom()
 		sys.Close(a.fd)
 		return nil
 	}
@@ -102,11 +103,15 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone = ipOf(a.remote)
 	if err := sh.register(a.fd, c); err != nil {
 		c.Shared.Release()
+		a.noRoom()
 		sys.Close(a.fd)
 		return nil
 	}
 	if err := a.owner.Attach(c, a.alias); err != nil {
 		c.Shared.Release()
+		if !a.owner.Closed() {
+			a.noRoom()
+		}
 		sh.closeFd(a.fd)
 		return nil
 	}
@@ -121,19 +126,28 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 func (c *Conn) observe(kind EventKind, value uint64) { c.observeDetail(kind, value, "") }
 
 func (c *Conn) observeDetail(kind EventKind, value uint64, detail string) {
-	c.owner.Observe(Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), c.Shared.IDFrame()...),
-		Local: c.transport.localText(int(c.fd)), Remote: c.Remote(), Detail: detail})
+	c.owner.Observe(c.event(kind, value, detail))
+}
+
+func (c *Conn) event(kind EventKind, value uint64, detail string) Event {
+	return Event{Kind: kind, Value: value, RoutingID: append([]byte(nil), c.Shared.IDFrame()...),
+		Local: c.transport.localText(int(c.fd)), Remote: c.Remote(), Detail: detail}
 }
 
 // observeEnd reports the end, together with what TLS or WebSocket objected to or what a
 // WebSocket peer said. In TLS 1.3 a client's handshake is over before the server can
 // refuse the client's certificate.
 func (c *Conn) observeEnd() {
-	why := c.farewellText()
-	if c.reason == ReasonTransport && c.link != nil && c.link.err != nil {
+	reason, why := c.reason(), c.farewellText()
+	switch {
+	case reason == ReasonTransport && c.link != nil && c.link.err != nil:
 		why = c.link.err.Error()
+	case why == "":
+		why = c.cause.String()
 	}
-	c.observeDetail(EventDisconnected, uint64(c.reason), why)
+	e := c.event(EventDisconnected, uint64(reason), why)
+	e.Cause = c.cause
+	c.owner.Observe(e)
 }
 
 // ready reacts to a report of the kernel.
@@ -224,11 +238,10 @@ func (c *Conn) Last() bool { return c.dialer != nil && c.dialer.once() }
 func (c *Conn) Connected() bool { return !c.detached }
 
 // detach hides the connection from senders and takes their queued messages over.
-func (c *Conn) detach(reason Reason) {
+func (c *Conn) detach() {
 	if c.detached {
 		return
 	}
-	c.reason = reason
 	c.stopDeadlines()
 	c.owner.Detach(c)
 	shared := c.Shared
@@ -250,8 +263,9 @@ func (c *Conn) close() {
 	}
 	c.shard.mustDrive()
 	c.deliverLast()
-	if c.abandon() > 0 && !c.ordered {
-		c.reason = ReasonTransport
+	c.abandon()
+	if check.On {
+		check.That(c.cause != CauseUnknown, "a connection ends for a reason")
 	}
 	if c.owner.Observed() {
 		c.observeEnd()

@@ -81,7 +81,7 @@ func (c *Conn) awaitDeadline() {
 		case c.fd < 0 || c.detached:
 			return
 		case left <= 0:
-			c.expire(rule.why)
+			c.expire(rule.cause, rule.why)
 			return
 		}
 		next = min(next, left)
@@ -94,12 +94,13 @@ func (c *Conn) awaitDeadline() {
 
 // deadlineRules are the deadlines. left returns how much time is left.
 var deadlineRules = [...]struct {
-	left func(*Conn) time.Duration
-	why  string
+	left  func(*Conn) time.Duration
+	cause Cause
+	why   string
 }{
-	{(*Conn).ageLeft, "the connection is too old"},
-	{(*Conn).firstLeft, "no message in time"},
-	{(*Conn).idleLeft, "nothing came for too long"},
+	{(*Conn).ageLeft, CauseAge, "the connection is too old"},
+	{(*Conn).firstLeft, CauseFirstMessage, "no message in time"},
+	{(*Conn).idleLeft, CauseIdle, "nothing came for too long"},
 }
 
 func (c *Conn) age() time.Duration { return c.shard.now.since(c.shard.wheel.node(c.fd).born) }
@@ -174,9 +175,10 @@ func (c *Conn) readNow() {
 
 // expire ends the connection because its time is over. What is queued is still sent, if the
 // peer takes it.
-func (c *Conn) expire(why string) {
+func (c *Conn) expire(cause Cause, why string) {
 	c.say(ws.StatusGoingAway, why)
-	c.detach(ReasonTransport)
+	c.because(cause)
+	c.detach()
 	limit := c.owner.CloseTimeout()
 	if limit < 0 {
 		limit = refusedTime

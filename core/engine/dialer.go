@@ -133,11 +133,11 @@ func (d *Dialer) Start() { d.shard.Post(d.dial) }
 
 // Close ends the dialer and its connection. Queued messages are sent until the deadline
 // (zero: no deadline), or dropped when now is set. Any thread.
-func (d *Dialer) Close(reason Reason, now bool, deadline time.Time) {
-	d.shard.Post(func() { d.close(reason, now, deadline) })
+func (d *Dialer) Close(why Cause, now bool, deadline time.Time) {
+	d.shard.Post(func() { d.close(why, now, deadline) })
 }
 
-func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
+func (d *Dialer) close(why Cause, now bool, deadline time.Time) {
 	if d.closed {
 		return
 	}
@@ -148,13 +148,13 @@ func (d *Dialer) close(reason Reason, now bool, deadline time.Time) {
 	case d.lookUp != nil:
 		d.lookUp() // its report still comes
 	case d.handshake != nil:
-		d.handshake.abort(reason) // its report still comes, too
+		d.handshake.abort(why) // its report still comes, too
 	case d.conn == nil:
 		d.owner.Gone(d)
 	case now:
-		d.conn.Abort(reason)
+		d.conn.Abort(why)
 	default:
-		d.conn.Finish(reason, deadline)
+		d.conn.Finish(why, deadline)
 	}
 }
 

@@ -75,14 +75,15 @@ func (c *Conn) shut() bool { return c.end != nil && c.end.shut }
 
 // Finish closes the connection once everything queued for it has arrived, or at
 // the deadline (zero: none).
-func (c *Conn) Finish(reason Reason, deadline time.Time) {
+func (c *Conn) Finish(why Cause, deadline time.Time) {
 	if c.fd < 0 {
 		return
 	}
 	if c.owner.Closed() {
 		c.say(ws.StatusGoingAway, "")
 	}
-	c.detach(reason)
+	c.because(why)
+	c.detach()
 	c.finish(c.owner.CloseTimeout(), deadline)
 }
 
@@ -148,13 +149,13 @@ func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code
 	c := sh.byFd[shared.Fd].handler.(*Conn)
 	c.say(ws.StatusCode(code), why)
 	if c.announced { // the peer did
-		c.Finish(ReasonRemote, time.Time{})
+		c.Finish(CausePeerClosed, time.Time{})
 		return
 	}
 	if c.dialer != nil {
 		c.dialer.ended = true
 	}
-	c.Finish(ReasonLocal, time.Time{})
+	c.Finish(CauseClosedHere, time.Time{})
 }
 
 // ConnOf returns the closing connection that the socket with this serial calls rid, or
@@ -170,10 +171,11 @@ func (sh *Shard) ConnOf(shared *shm.Session, serial uint64, rid uint32) *Conn {
 func (c *Conn) OnDriver(call func()) { c.shard.Post(call) }
 
 // Abort closes the connection at once; unwritten data is lost.
-func (c *Conn) Abort(reason Reason) {
+func (c *Conn) Abort(why Cause) {
 	if c.fd >= 0 {
-		c.ordered = c.ordered || reason == ReasonLocal || reason == ReasonCtxTerm
-		c.detach(reason)
+		c.ordered = c.ordered || why.ordered()
+		c.because(why)
+		c.detach()
 		c.close()
 	}
 }
@@ -188,7 +190,8 @@ func (c *Conn) Reset() {
 		c.dialer.ended = true
 	}
 	c.ordered = true
-	c.detach(ReasonLocal)
+	c.because(CauseAbortedHere)
+	c.detach()
 	c.reset()
 }
 
@@ -205,15 +208,16 @@ func (c *Conn) reset() {
 func (c *Conn) remoteEnded() {
 	switch {
 	case c.failed, c.broken: // after a reset, too: nothing more reaches the peer
-		c.Abort(ReasonRemote)
+		c.Abort(CausePeerClosed)
 	case c.finishing:
 		c.hangup = true
 		c.checkArrived()
 	case c.announced:
 	case c.mayBeAnswered():
+		c.because(CausePeerClosed)
 		c.announceEnd() // FinishConn does the rest
 	default:
-		c.Finish(ReasonRemote, time.Time{})
+		c.Finish(CausePeerClosed, time.Time{})
 		if c.fd >= 0 {
 			c.announceEnd()
 		}
@@ -241,6 +245,7 @@ func (c *Conn) announceEnd() {
 	}
 	c.announced = true
 	c.keepFarewell()
+	c.Shared.SetCause(uint8(c.cause))
 	c.deliverLast()
 	c.pushEvent(&c.Shared.Down)
 }

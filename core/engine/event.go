@@ -38,8 +38,10 @@ type Event struct {
 	RoutingID     []byte
 	Local, Remote string
 
-	// Detail explains in words a failed handshake or an end by TLS or WebSocket, or holds what
+	// Detail explains in words a failed handshake or the end of a connection, or holds what
 	// the peer said. For EventReady it is the subject of the peer's certificate, if that was
 	// verified.
 	Detail string
+
+	Cause Cause // of EventDisconnected: why
 }

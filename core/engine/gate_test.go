@@ -64,7 +64,7 @@ func TestGateOfTheShard(t *testing.T) {
 			So(g.owner.held.Load(), ShouldEqual, peers*waitingSize)
 		}
 		finish := func() { // a Reset would come after that of the shard
-			g.sh.EndHandshakes(g.owner, ReasonLocal)
+			g.sh.EndHandshakes(g.owner, CauseClosedHere)
 			g.until("the end of all handshakes", func() bool { return len(g.sh.handshakes) == 0 })
 			So(g.owner.held.Load(), ShouldEqual, 0)
 			So(len(g.sh.gate.begun)+g.sh.gate.accepted.Len(), ShouldEqual, 0)

@@ -65,7 +65,7 @@ func (sh *Shard) welcome(a arrival) {
 		h.announce(a.remote)
 	}
 	if err := sh.register(a.fd, h); err != nil {
-		h.end(ReasonTransport)
+		h.end(ReasonTransport, CauseNoMemory)
 		return
 	}
 	if limit := a.transport.HandshakeTime; limit > 0 {
@@ -74,6 +74,11 @@ func (sh *Shard) welcome(a arrival) {
 	if a.dialer != nil || !a.layers[0].PeerFirst {
 		h.run()
 	}
+}
+
+// noRoom reports that there is no memory for the connection.
+func (a *arrival) noRoom() {
+	a.turnAway(a.fd, a.remote, CauseNoMemory.Reason(), CauseNoMemory)
 }
 
 // outcome gives the dialer its connection, or nil if there is none.
@@ -96,13 +101,11 @@ func (a *arrival) cameUp() EventKind {
 func (h *handshake) announce(remote Address) {
 	if !h.announced {
 		h.announced, h.remote = true, remote
-		h.observe(h.cameUp(), uint64(h.fd))
+		h.observe(h.cameUp(), uint64(h.fd), "")
 	}
 }
 
-func (h *handshake) observe(kind EventKind, value uint64) { h.observeFailure(kind, value, "") }
-
-func (h *handshake) observeFailure(kind EventKind, value uint64, why string) {
+func (h *handshake) observe(kind EventKind, value uint64, why string) {
 	if h.owner.Observed() {
 		h.owner.Observe(Event{Kind: kind, Value: value, Local: h.transport.localText(h.fd),
 			Remote: h.transport.remoteText(h.remote), Detail: why})
@@ -207,21 +210,25 @@ func (h *handshake) fail(err error) {
 	}
 	h.announce(h.remote)
 	kind, value := failureOf(err)
-	h.observeFailure(kind, value, err.Error())
-	h.end(ReasonHandshake)
+	h.observe(kind, value, err.Error())
+	why := CauseHandshake
+	if err == errNoRoom {
+		why = CauseNoMemory
+	}
+	h.end(ReasonHandshake, why)
 }
 
 // abort ends a handshake that is no longer wanted.
-func (h *handshake) abort(reason Reason) {
+func (h *handshake) abort(why Cause) {
 	if !h.over {
-		h.end(reason)
+		h.end(why.Reason(), why)
 	}
 }
 
-func (h *handshake) end(reason Reason) {
+func (h *handshake) end(reason Reason, why Cause) {
 	h.over = true
 	h.announce(h.remote)
-	h.observe(EventDisconnected, uint64(reason))
+	h.turnAway(h.fd, h.remote, reason, why)
 	h.conn.abort(errors.New("the handshake was ended"))
 	h.shard.timers.cancel(h.deadline)
 	h.shard.closeFd(h.fd)
@@ -248,10 +255,10 @@ func (h *handshake) leave() {
 }
 
 // EndHandshakes ends an owner's handshakes on the shard. Driver only.
-func (sh *Shard) EndHandshakes(owner Owner, reason Reason) {
+func (sh *Shard) EndHandshakes(owner Owner, why Cause) {
 	for h := range sh.handshakes {
 		if h.owner == owner && h.dialer == nil {
-			h.abort(reason)
+			h.abort(why)
 		}
 	}
 }

@@ -121,6 +121,7 @@ func (h *heartbeat) judge() {
 		h.await(c.transport.Heartbeat.Timeout)
 		return
 	}
+	c.because(CauseNoPong)
 	c.link.err = webBreach(ws.StatusInternalServerError, "no answer to a ping")
 	c.linkEnded(c.link.err)
 }

@@ -209,8 +209,12 @@ func (c *Conn) linkEnded(err error) {
 	case err == io.EOF, c.finishing && errors.Is(err, io.ErrUnexpectedEOF):
 		c.remoteEnded()
 	case errors.As(err, &system), errors.Is(err, io.ErrUnexpectedEOF):
-		c.Abort(ReasonTransport)
+		c.Abort(CauseReset)
 	default:
+		if aboutCertificate(err) { // in TLS 1.3 a client's handshake is over before the server refuses it
+			c.because(CauseHandshake)
+		}
+		c.because(CauseProtocol)
 		c.link.ended = !c.link.blames(err) // the peer knows already, or never will
 		c.rejectPeer()
 	}
@@ -220,10 +224,10 @@ func (c *Conn) linkEnded(err error) {
 // why. Queued messages are lost.
 func (c *Conn) rejectPeer() {
 	if c.detached {
-		c.Abort(ReasonTransport)
+		c.Abort(CauseProtocol)
 		return
 	}
-	c.detach(ReasonTransport)
+	c.detach()
 	c.abandon()
 	c.dropFlush()
 	limit := c.owner.CloseTimeout()
@@ -239,11 +243,12 @@ func (c *Conn) rejectPeer() {
 // cut is rejectPeer for a message above MAXMSGSIZE.
 func (c *Conn) cut() {
 	if c.manners() == nil {
-		c.Abort(ReasonTransport)
+		c.Abort(CauseTooLong)
 		return
 	}
 	if !c.link.blames(c.link.err) { // else the same bytes had another error, which says more
 		c.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
+		c.because(CauseTooLong)
 	}
 	c.linkEnded(c.link.err)
 }
@@ -266,6 +271,6 @@ func (c *Conn) drain() {
 	case err == io.EOF:
 		c.remoteEnded()
 	default:
-		c.Abort(ReasonTransport)
+		c.Abort(CauseReset)
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
-// Reason is the reason why a connection ended (ZLINK_DISCONNECT_*).
+// Reason is what monitors tell of the end of a connection (ZLINK_DISCONNECT_*). Cause says
+// more.
 type Reason uint8
 
 const (
@@ -45,6 +46,8 @@ type Owner interface {
 	// Holds counts memory, in bytes, of connections in their handshakes: more, or, if
 	// negative, less. Any thread.
 	Holds(bytes int64)
+	// TurnedAway counts a connection that ended before it was attached.
+	TurnedAway(why Cause)
 	// Gone means that the last descriptor of part, which is a connection, listener, dialer
 	// or handshake of this owner, is closed, and that no descriptor of it will follow.
 	Gone(part any)

@@ -52,7 +52,7 @@ func (c *Conn) receive() {
 	head := c.stashed()
 	buf := c.shard.space(head)
 	if buf == nil {
-		c.Abort(ReasonTransport)
+		c.Abort(CauseNoMemory)
 		return
 	}
 	if c.backlog {
@@ -102,7 +102,7 @@ func (c *Conn) outcome(n int, e sys.Errno) (int, bool) {
 		c.readAgain()
 		return 0, false
 	case e != 0:
-		c.Abort(ReasonTransport)
+		c.Abort(CauseReset)
 		return 0, false
 	case n == 0:
 		c.hangup = true
@@ -139,12 +139,12 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	case found.need > stashMax && !c.backlog:
 		c.freeStash()
 		if !c.big.start(rest, found.need) {
-			c.Abort(ReasonTransport)
+			c.Abort(CauseNoMemory)
 			return false
 		}
 		c.countMemory(c.big.size())
 	case !c.keep(rest):
-		c.Abort(ReasonTransport)
+		c.Abort(CauseNoMemory)
 		return false
 	}
 	return true
@@ -228,7 +228,7 @@ func (c *Conn) receiveUnread(unread []byte) {
 	switch {
 	case len(unread) == 0:
 	case !c.keep(unread):
-		c.Abort(ReasonTransport)
+		c.Abort(CauseNoMemory)
 	default:
 		c.backlog = true
 		c.wantRead()

@@ -36,6 +36,7 @@ func (o *ownerStub) Forget(*Conn)                {}
 func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
 func (o *ownerStub) Gone(any)                    { o.gone++ }
 func (o *ownerStub) WakeReaders() bool           { return false }
+func (o *ownerStub) TurnedAway(Cause)            {}
 func (o *ownerStub) Unreceived(s *shm.Session)   { s.Release() }
 func (o *ownerStub) WakeSenders()                {}
 func (o *ownerStub) Observed() bool              { return false }
@@ -71,7 +72,7 @@ func driven(t *testing.T) (*Shard, *ownerStub) {
 	Reset(func() {
 		for fd := range sh.byFd {
 			if c, ok := sh.byFd[fd].handler.(*Conn); ok {
-				c.Abort(ReasonLocal)
+				c.Abort(CauseClosedHere)
 			}
 		}
 		sh.Leave()
@@ -242,7 +243,7 @@ func TestReadParked(t *testing.T) {
 		})
 		Convey("does not meet those that ended meanwhile", func() {
 			for _, i := range []int{0, 4, 2} {
-				mine[i].Abort(ReasonLocal)
+				mine[i].Abort(CauseClosedHere)
 			}
 			So(len(*sh.parked[o.shared]), ShouldEqual, 2)
 			o.takeAll()

@@ -111,7 +111,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 				before := len(g.sh.timers)
 				g.give(fd, peer.changing(200, answer))
 				So(c.link.resting, ShouldNotBeNil)
-				c.Abort(ReasonTransport)
+				c.Abort(CauseReset)
 				So(len(g.sh.timers), ShouldEqual, before)
 			})
 			Convey("what is reckoned as left in Go's heap is what was allocated", func() {

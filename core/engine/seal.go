@@ -79,7 +79,7 @@ func (c *Conn) writeSealed(data []byte) bool {
 			}
 			return false
 		case e != 0:
-			c.writeFailed()
+			c.writeFailed(e)
 			return false
 		default:
 			c.link.sent += uint64(n)
@@ -92,7 +92,7 @@ func (c *Conn) writeSealed(data []byte) bool {
 // keepSealed keeps sealed bytes. It returns false when there is no memory.
 func (c *Conn) keepSealed(data []byte) bool {
 	if c.link.rest = shm.NewPacked(data); c.link.rest == nil {
-		c.Abort(ReasonTransport)
+		c.Abort(CauseNoMemory)
 		return false
 	}
 	c.countMemory(c.link.rest.ChainSize())

@@ -179,13 +179,16 @@ func (c *Conn) dropFlush() {
 
 // writeFailed reacts to a connection that takes no more bytes. Earlier input of the peer
 // may still be unread, so the end shows when reading reaches it.
-func (c *Conn) writeFailed() {
+func (c *Conn) writeFailed(e sys.Errno) {
+	if e != sys.EPIPE { // else the peer had ended the stream, which is still to be read
+		c.because(CauseReset)
+	}
 	c.broken = true
 	if c.finishing {
 		c.reset()
 		return
 	}
-	c.detach(ReasonTransport) // senders must not wait for it, whether it is read or not
+	c.detach() // senders must not wait for it, whether it is read or not
 	c.abandon()
 	c.dropFlush()
 	c.hangup = true

@@ -95,7 +95,7 @@ func (c *Conn) refused(e sys.Errno) {
 		c.setBlocked(true)
 		c.shard.timers.after(shortPause, c.unblock)
 	default:
-		c.writeFailed()
+		c.writeFailed(e)
 	}
 }
 

@@ -104,7 +104,7 @@ func TestTurnsOfWriting(t *testing.T) {
 		g.step()
 		So(conn.unwritten, ShouldBeTrue)
 		Convey("is written to its end first", func() {
-			conn.Finish(ReasonLocal, noTime)
+			conn.Finish(CauseClosedHere, noTime)
 			total := swallow(fd)
 			for range 1000 {
 				g.step()
@@ -113,7 +113,7 @@ func TestTurnsOfWriting(t *testing.T) {
 			So(total, ShouldEqual, count*(message+lengthSize))
 		})
 		Convey("is forgotten when it is aborted", func() {
-			conn.Abort(ReasonLocal)
+			conn.Abort(CauseClosedHere)
 			g.step()
 			So(g.sh.unwritten.len(), ShouldEqual, 0)
 			So(conn.fd, ShouldEqual, -1)

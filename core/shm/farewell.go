@@ -8,20 +8,29 @@ import "sync"
 // The code lies in Down.Msgs, which no event uses otherwise. The reason is rare and lies in a
 // map until the session's slot is free.
 
-// DownReason is the bit of Down.Msgs that says that there is a reason. The bits below it
-// hold the code.
+// Down.Msgs holds the code in its low bits. DownReason is the bit that says that there is a
+// reason. From bit DownCause on lies why the connection ended.
 //
 //capi:const ZL
-const DownReason = 1 << 16
+const (
+	DownReason = 1 << 16
+	DownCause  = 24
+)
 
 var reasons struct {
 	sync.Mutex
 	of map[*Session]string
 }
 
+// SetCause stores why the connection ended. It is called once, before Down is pushed.
+func (s *Session) SetCause(why uint8) { s.Down.Msgs |= uint32(why) << DownCause }
+
+// Cause returns why the connection ended. The receiver calls it while it has Down.
+func (s *Session) Cause() uint8 { return uint8(s.Down.Msgs >> DownCause) }
+
 // SetFarewell stores what the peer said. It is called once, before Down is pushed.
 func (s *Session) SetFarewell(code uint16, reason string) {
-	s.Down.Msgs = uint32(code)
+	s.Down.Msgs |= uint32(code)
 	if reason == "" {
 		return
 	}

@@ -34,8 +34,9 @@ type Monitor struct {
 	mu         sync.Mutex
 	events     []engine.Event // oldest first
 	lost       uint64
-	stopped    bool // EventStopped is queued; no other event follows
-	over       bool // the context was shut down
+	cause      engine.Cause // of the event that was taken last
+	stopped    bool         // EventStopped is queued; no other event follows
+	over       bool         // the context was shut down
 	closed     bool
 	rcvTimeout int32        // ms; -1: no limit
 	linger     int32        // stored
@@ -153,7 +154,7 @@ func (m *Monitor) take() (engine.Event, error) {
 		return engine.Event{}, errno.ENOTSOCK
 	case m.lost > 0:
 		e := engine.Event{Kind: EventLost, Value: m.lost}
-		m.lost = 0
+		m.lost, m.cause = 0, engine.CauseUnknown
 		return e, nil
 	case len(m.events) > 0:
 	case m.over:
@@ -162,6 +163,7 @@ func (m *Monitor) take() (engine.Event, error) {
 		return engine.Event{}, errno.EAGAIN
 	}
 	e := m.events[0]
+	m.cause = e.Cause
 	m.events[0] = engine.Event{}
 	if m.events = m.events[1:]; len(m.events) == 0 {
 		m.events = nil
@@ -189,6 +191,13 @@ func (m *Monitor) Recv(dontWait bool) (engine.Event, error) {
 		}
 		w.Reset()
 	}
+}
+
+// Cause returns that of the event that Recv returned last.
+func (m *Monitor) Cause() engine.Cause {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cause
 }
 
 // Close closes the monitor. A second Close returns ENOTSOCK.

@@ -31,6 +31,7 @@
 //     caller repeats the call, or returns to its own caller.
 //   - EAGAIN: nothing to read, no room to write, nobody to accept. The poller reports
 //     when that changes.
+//   - EPIPE: a write to a peer that has ended its stream and takes no more.
 //   - ENOBUFS, ENOMEM: the kernel has no memory now. The descriptor is unchanged.
 //
 // No call raises a signal: writing to a peer that has gone returns EPIPE.
@@ -122,6 +123,7 @@ const (
 	ENODEV       = syscall.ENODEV
 	ENOMEM       = syscall.ENOMEM
 	ENOTSOCK     = syscall.ENOTSOCK
+	EPIPE        = syscall.EPIPE
 )
 
 // OutOfMemory reports whether a call failed because the kernel lacked memory. That says

@@ -19,11 +19,11 @@ const (
 	CloseAbnormal  = 1006 // received only: the connection ended without a close frame of the peer
 )
 
-// setFarewell puts what the peer said into a Disconnected message. The reason uses the
+// setFarewell puts why the connection ended, and what the peer said, into a Disconnected message. The reason uses the
 // room of the empty Body: messages are copied often and must not grow for it.
 func (m *Message) setFarewell(s *shm.Session) {
 	code, reason := s.Farewell()
-	m.code = code
+	m.code, m.why = code, engine.Cause(s.Cause())
 	if reason != "" {
 		m.Body = append(make([]byte, 0, len(reason)), reason...)[:0]
 	}

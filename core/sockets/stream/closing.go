@@ -34,19 +34,19 @@ func (k *Socket) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, deadline := k.lingerEnd()
-	reason := engine.ReasonLocal
+	why := engine.CauseClosedHere
 	if k.terminated.Load() {
-		reason = engine.ReasonCtxTerm
+		why = engine.CauseContext
 	}
 	for _, l := range k.listeners {
 		l.Close()
 	}
 	for _, d := range k.dialers {
-		d.Close(reason, now, deadline)
+		d.Close(why, now, deadline)
 	}
 	k.listeners, k.dialers = nil, nil
 	for _, sh := range k.shards {
-		sh.Post(func() { k.finishConns(sh, reason, now, deadline) })
+		sh.Post(func() { k.finishConns(sh, why, now, deadline) })
 		users := sh.Users.Add(-1)
 		if check.On {
 			check.That(users >= 0, "no more sockets leave a shard than use it")
@@ -66,7 +66,7 @@ func (k *Socket) lingerEnd() (now bool, deadline time.Time) {
 }
 
 // finishConns ends the connections that the socket has on a shard. The shard's driver runs it.
-func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, deadline time.Time) {
+func (k *Socket) finishConns(sh *engine.Shard, why engine.Cause, now bool, deadline time.Time) {
 	k.mu.Lock()
 	var mine []*engine.Conn
 	for _, c := range k.conns {
@@ -77,12 +77,12 @@ func (k *Socket) finishConns(sh *engine.Shard, reason engine.Reason, now bool, d
 	k.mu.Unlock()
 	for _, c := range mine {
 		if now {
-			c.Abort(reason)
+			c.Abort(why)
 		} else {
-			c.Finish(reason, deadline)
+			c.Finish(why, deadline)
 		}
 	}
-	sh.EndHandshakes(k.owner(), reason)
+	sh.EndHandshakes(k.owner(), why)
 }
 
 // enterRecv and leaveRecv surround a receive call of Go. Close must not touch what a

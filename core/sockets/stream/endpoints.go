@@ -173,7 +173,7 @@ func (k *Socket) Disconnect(text string) error {
 	for i := len(k.dialers) - 1; i >= 0; i-- { // downwards, because forget moves the last one
 		if d := k.dialers[i]; d.text == text {
 			k.forget(d)
-			d.Close(engine.ReasonLocal, now, deadline)
+			d.Close(engine.CauseClosedHere, now, deadline)
 			found = true
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
 )
@@ -84,7 +85,7 @@ func TestFastMessages(t *testing.T) {
 			So(bodies, ShouldResemble, []string{connected, disconnected})
 			m, err := k.Recv(bg)
 			So(err, ShouldBeNil)
-			So(m, ShouldResemble, Message{Peer: id, Kind: Disconnected})
+			So(m, ShouldResemble, Message{Peer: id, Kind: Disconnected, why: engine.CausePeerClosed})
 		})
 
 		Convey("gives what is there without waiting", func() {

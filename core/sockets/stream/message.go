@@ -2,7 +2,10 @@
 
 package stream
 
-import "github.com/zlink/zlink/core/shm"
+import (
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/shm"
+)
 
 // Kind is the kind of a Message.
 type Kind int
@@ -18,11 +21,16 @@ const (
 type Message struct {
 	Peer uint32 // routing id, never 0
 	code uint16 // of Disconnected: closepeer.go
+	why  engine.Cause
 	Kind Kind
 	Body []byte // of Data; in a received message valid until Release
 
 	slab *shm.Slab // the slab that Body lies in; nil: Go's own memory
 }
+
+// Reason returns why the connection ended, from its Disconnected message. For any other
+// message it is engine.CauseUnknown.
+func (m *Message) Reason() engine.Cause { return m.why }
 
 // Release frees the memory of a received message; Body must not be used afterwards. The
 // garbage collector does not do that. A message that is never released keeps the read

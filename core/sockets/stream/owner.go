@@ -25,11 +25,13 @@ func (o *owner) Detach(c *engine.Conn)                     { o.socket().detach(c
 func (o *owner) Forget(c *engine.Conn)                     { o.socket().forgetConn(c) }
 func (o *owner) Unreceived(s *shm.Session)                 { o.socket().releaseUnreceived(s) }
 
-func (o *owner) Enter() bool       { return o.socket().addPart() }
-func (o *owner) Gone(part any)     { o.socket().partGone(part) }
-func (o *owner) Holds(bytes int64) { o.handshakes.Add(bytes) }
-func (o *owner) Closed() bool      { return o.closed.Load() }
-func (o *owner) Terminate()        { o.socket().terminate() }
+func (o *owner) Enter() bool                 { return o.socket().addPart() }
+func (o *owner) Gone(part any)               { o.socket().partGone(part) }
+func (o *owner) Holds(bytes int64)           { o.handshakes.Add(bytes) }
+func (o *owner) TurnedAway(why engine.Cause) { o.socket().turnedAway(why) }
+
+func (o *owner) Closed() bool { return o.closed.Load() }
+func (o *owner) Terminate()   { o.socket().terminate() }
 
 func (o *owner) CloseTimeout() time.Duration {
 	return time.Duration(o.opt.closeTimeout.Load()) * time.Millisecond

@@ -31,12 +31,18 @@ type Stats struct {
 	Memory   uint64 // bytes of the socket's queues, buffers and tables
 
 	Abandoned uint64 // messages accepted, but not acknowledged by the peer's system when the connection ended
+
+	// Connections that ended, by engine.Cause: those that Closed counts, and TurnedAway.
+	EndedBy    [32]uint64
+	TurnedAway uint64 // connections that ended before they were peers: in a handshake, or by a limit
 }
 
 // past holds the counters of connections that have gone, and of all connections ever. mu guards it.
 type past struct {
 	accepted, dialled, oversize uint64
 	abandoned                   uint64 // messages
+	turnedAway                  uint64
+	endedBy                     [engine.Causes]uint64
 	traffic                     engine.Traffic
 }
 
@@ -47,6 +53,15 @@ func (p *past) add(c *engine.Conn) {
 	p.traffic.MsgsOut += t.MsgsOut
 	p.traffic.BytesOut += t.BytesOut
 	p.abandoned += c.Abandoned()
+	p.endedBy[c.Cause()]++
+}
+
+// turnedAway counts a connection that ended before it was attached.
+func (k *Socket) turnedAway(why engine.Cause) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.past.turnedAway++
+	k.past.endedBy[why]++
 }
 
 // connSize is the memory of a connection that has nothing queued: its two structs and its
@@ -88,7 +103,7 @@ func (k *Socket) pastStats() Stats {
 	return Stats{Accepted: p.accepted, Dialled: p.dialled, Oversize: p.oversize,
 		MsgsIn: p.traffic.MsgsIn, BytesIn: p.traffic.BytesIn,
 		MsgsOut: p.traffic.MsgsOut, BytesOut: p.traffic.BytesOut,
-		Refused: k.refused.Load(), Abandoned: p.abandoned,
+		Refused: k.refused.Load(), Abandoned: p.abandoned, EndedBy: p.endedBy, TurnedAway: p.turnedAway,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
 			8*(k.table().Mask+1) + uint64(max(0, k.shared.RxWaiting.Load())) +
 			eventSize*uint64(max(0, k.shared.RxEvents.Load())) +

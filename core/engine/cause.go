@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+// Cause is why a connection ended (ZLINK_STREAM_REASON_*).
+type Cause uint8
+
+// The causes.
+//
+//capi:const ZL
+const (
+	CauseUnknown      Cause = 0
+	CausePeerClosed   Cause = 1  // the peer closed it, or ended its side
+	CauseReset        Cause = 2  // the peer reset it, or the network failed
+	CauseIdle         Cause = 3  // nothing was received for too long
+	CauseNoPong       Cause = 4  // the peer did not answer pings
+	CauseHandshake    Cause = 5  // its TLS or WebSocket handshake failed
+	CauseProtocol     Cause = 6  // the peer broke TLS or WebSocket
+	CauseTooLong      Cause = 7  // a message above MAXMSGSIZE
+	CauseQueueBound   Cause = 8  // too many bytes waited for the peer, or from it
+	CauseRate         Cause = 9  // the peer sent too much in too short a time
+	CauseLimit        Cause = 10 // too many connections, or an address that is not let in
+	CauseClosedHere   Cause = 11 // this side closed it
+	CauseAbortedHere  Cause = 12 // this side aborted it
+	CauseDrained      Cause = 13 // the socket was drained
+	CauseFirstMessage Cause = 14 // no message came in time
+	CauseAge          Cause = 15 // it had lived as long as it may
+	CauseStalled      Cause = 16 // the peer took nothing for the close timeout
+	CauseContext      Cause = 17 // this side closed it after the context's shutdown
+	CauseNoMemory     Cause = 18 // this side had no memory for it
+)
+
+// Causes is the number of causes that statistics have room for.
+const Causes = 32
+
+// causes holds the sentence and the coarse reason of each cause.
+var causes = [Causes]struct {
+	text   string
+	reason Reason
+}{
+	CausePeerClosed:   {"the peer closed the connection", ReasonRemote},
+	CauseReset:        {"the connection was reset, or the network failed", ReasonTransport},
+	CauseIdle:         {"nothing was received for too long", ReasonTransport},
+	CauseNoPong:       {"the peer did not answer pings", ReasonTransport},
+	CauseHandshake:    {"the handshake failed", ReasonTransport},
+	CauseProtocol:     {"the peer broke the protocol", ReasonTransport},
+	CauseTooLong:      {"a message was longer than MAXMSGSIZE", ReasonTransport},
+	CauseQueueBound:   {"too many bytes waited for the peer, or from it", ReasonTransport},
+	CauseRate:         {"the peer sent too much in too short a time", ReasonTransport},
+	CauseLimit:        {"there were too many connections, or the address is not let in", ReasonTransport},
+	CauseClosedHere:   {"this side closed the connection", ReasonLocal},
+	CauseAbortedHere:  {"this side aborted the connection", ReasonLocal},
+	CauseDrained:      {"the socket was drained", ReasonLocal},
+	CauseFirstMessage: {"no message came in time", ReasonTransport},
+	CauseAge:          {"the connection had lived as long as it may", ReasonTransport},
+	CauseStalled:      {"the peer took nothing until the close timeout was over", ReasonTransport},
+	CauseContext:      {"the context was shut down", ReasonCtxTerm},
+	CauseNoMemory:     {"there was no memory for the connection", ReasonTransport},
+}
+
+// String returns a sentence.
+func (why Cause) String() string {
+	if why >= Causes || causes[why].text == "" {
+		return "the reason is not known"
+	}
+	return causes[why].text
+}
+
+// Reason returns the coarse reason that monitors get as the value of EventDisconnected.
+func (why Cause) Reason() Reason {
+	if why >= Causes {
+		return ReasonUnknown
+	}
+	return causes[why].reason
+}
+
+// ordered reports whether the application ordered an end in which all that is queued is
+// still written.
+func (why Cause) ordered() bool {
+	return why == CauseClosedHere || why == CauseDrained || why == CauseContext
+}
+
+// because records why the connection ends. The first cause stays, whatever the peer does
+// afterwards, with one exception: an end that the application ordered may turn into a
+// harsher one of this side, as long as the disconnect event is not pushed.
+func (c *Conn) because(why Cause) {
+	harsher := why == CauseAbortedHere || why == CauseStalled
+	if c.cause == CauseUnknown || harsher && c.cause.ordered() && !c.announced {
+		c.cause = why
+	}
+}
+
+// Cause returns why the connection ended. Driver only, and for the owner's Forget.
+func (c *Conn) Cause() Cause { return c.cause }
+
+// reason returns what monitors get as the value of EventDisconnected.
+func (c *Conn) reason() Reason {
+	if c.Abandoned() > 0 && !c.ordered {
+		return ReasonTransport
+	}
+	return c.cause.Reason()
+}
+
+// turnAway reports the end of a connection that is not attached. Its descriptor is still
+// open. Driver only.
+func (o *origin) turnAway(fd int, remote Address, reason Reason, why Cause) {
+	o.owner.TurnedAway(why)
+	if o.owner.Observed() {
+		o.owner.Observe(Event{Kind: EventDisconnected, Value: uint64(reason), Local: o.transport.localText(fd),
+			Remote: o.transport.remoteText(remote), Detail: why.String(), Cause: why})
+	}
+}
