@@ -367,10 +367,17 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_STREAM_CLOSE_TIMEOUT 301
 #define ZLINK_STREAM_HEADER_MAX 302
 #define ZLINK_TLS_CIPHERS 303
+#define ZLINK_STREAM_RATE_MESSAGES 309
+#define ZLINK_STREAM_RATE_BYTES 310
+#define ZLINK_STREAM_RATE_POLICY 311
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */
 #define ZLINK_STREAM_MODE_FAST 1   /* one call for a message */
+
+/* Values of ZLINK_STREAM_RATE_POLICY: what happens to a peer that sends more than its rate. */
+#define ZLINK_STREAM_RATE_WAIT 0 /* it is read later */
+#define ZLINK_STREAM_RATE_CUT 1  /* it loses its connection */
 
 /* Send and receive flags. */
 #define ZLINK_DONTWAIT 1

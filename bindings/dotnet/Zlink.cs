@@ -63,7 +63,10 @@ namespace Zlink
         TlsPassword = 102, // string
         CloseTimeout = 301,
         HeaderMax = 302,
-        TlsCiphers = 303 // string
+        TlsCiphers = 303,  // string
+        RateMessages = 309,
+        RateBytes = 310,
+        RatePolicy = 311 // 0: a peer that sends more is read later; 1: it loses its connection
     }
 
     // A call that failed: its errno, and what exactly it objected to.

@@ -61,7 +61,7 @@ func (c *Conn) dropBig() {
 
 // receiveBig continues to read a long frame. The system call that reads its end also reads
 // what follows it.
-func (c *Conn) receiveBig(room int) {
+func (c *Conn) receiveBig(room, most int) {
 	before := c.big.size()
 	dst := c.big.space()
 	buf := c.shard.space(0)
@@ -69,7 +69,7 @@ func (c *Conn) receiveBig(room int) {
 		c.Abort(CauseNoMemory)
 		return
 	}
-	dst = dst[:min(len(dst), longRead)]
+	dst = dst[:min(len(dst), longRead, most)]
 	want := readMin
 	if room < slabFrames {
 		want = shm.SmallChunkSize
@@ -79,7 +79,7 @@ func (c *Conn) receiveBig(room int) {
 	parts[1].Set(&buf[0], want)
 	vectors := 2
 	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
-	if !last || room == 1 {
+	if !last || room == 1 || most < len(dst)+want {
 		vectors, want = 1, 0
 	}
 	got, full, ok := 0, false, false
@@ -97,12 +97,19 @@ func (c *Conn) receiveBig(room int) {
 	if !ok {
 		return
 	}
-	c.big.slab.Have += uint64(min(got, len(dst)))
+	of := min(got, len(dst))
+	done := got >= len(dst) && last
+	if c.limits.Rate.Cut && c.bigBeyondRate(of, done) {
+		c.cutForRate()
+		return
+	}
+	c.paid(0, of)
+	c.big.slab.Have += uint64(of)
 	if check.On {
 		check.That(c.big.slab.Have <= c.big.slab.Need, "no more of a long frame comes than it has")
 	}
 	c.countMemory(c.big.size() - before)
-	if got >= len(dst) && last {
+	if done {
 		if !c.pushBig(buf, got-len(dst), room-1) {
 			return
 		}
@@ -119,6 +126,7 @@ func (c *Conn) pushBig(buf []byte, behind, room int) bool {
 	c.countMemory(-c.big.size())
 	c.big = bigFrame{}
 	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
+	c.paid(1, 0)
 	if behind == 0 {
 		return true
 	}

@@ -35,6 +35,14 @@ func (t tick) before(other tick) bool { return int32(t-other) < 0 }
 // Who needs sh.now calls it first, once for each connection. Driver only.
 func (sh *Shard) useClock() tick {
 	sh.clocked = true
-	sh.now = readClock()
+	sh.now = sh.readClock()
 	return sh.now
+}
+
+// readClock returns the present tick, or the one that a test has set.
+func (sh *Shard) readClock() tick {
+	if sh.clock != nil {
+		return sh.clock()
+	}
+	return readClock()
 }

@@ -32,6 +32,7 @@ type Conn struct {
 	// Receiving.
 	stash *shm.Chunk // bytes received and not yet passed on
 	big   bigFrame
+	rates *rates // nil: it has no rate, or nothing came
 
 	// Sending.
 	flushHead, flushTail *shm.Chunk // being written; senders see the main queue only
@@ -42,6 +43,7 @@ type Conn struct {
 	Oversize  bool  // a message above MaxMsgSize cut it; set before Detach
 	pending   bool  // on the shard's ready list
 	parked    bool  // waits for the receiver; parking.go
+	saving    bool  // beyond its rate; rate.go
 	hangup    bool  // the kernel reported the end: keep reading until it shows
 	failed    bool  // the kernel reported an error or a gone peer; after the peer's end a read does not show it
 	backlog   bool  // stash holds whole frames that RCVHWM holds back
@@ -166,8 +168,11 @@ func (c *Conn) ready(what sys.Readiness) {
 			c.link.wire.drained = false
 		}
 		c.wantRead()
-		if c.parked && c.hangup {
+		switch {
+		case c.parked && c.hangup:
 			c.overWhileParked()
+		case c.saving && c.hangup:
+			c.saved() // the pause may be too long now
 		}
 	}
 	c.checkArrived() // the kernel also reports that its last byte was acknowledged
@@ -175,7 +180,7 @@ func (c *Conn) ready(what sys.Readiness) {
 
 // wantRead puts the connection on the ready list.
 func (c *Conn) wantRead() {
-	if !c.pending && !c.parked && c.fd >= 0 {
+	if !c.pending && !c.parked && !c.saving && c.fd >= 0 {
 		c.pending = true
 		c.shard.pending.push(c)
 	}
@@ -282,6 +287,7 @@ func (c *Conn) close() {
 	if c.parked {
 		c.unpark()
 	}
+	c.stopSaving()
 	if c.link != nil {
 		leaves(leftLink)
 	}

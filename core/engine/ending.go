@@ -99,6 +99,7 @@ func (c *Conn) finish(limit time.Duration, deadline time.Time) {
 		if c.parked {
 			c.unpark()
 		}
+		c.stopSaving()
 		c.wantRead() // from here on only to drop it
 	}
 	switch {

@@ -240,15 +240,16 @@ func (c *Conn) rejectPeer() {
 	}
 }
 
-// cut is rejectPeer for a message above MAXMSGSIZE.
-func (c *Conn) cut() {
+// cut is rejectPeer for a peer that sends too much. It gets the code and the text if its
+// protocol has such.
+func (c *Conn) cut(why Cause, code ws.StatusCode, text string) {
 	if c.manners() == nil {
-		c.Abort(CauseTooLong)
+		c.Abort(why)
 		return
 	}
 	if !c.link.blames(c.link.err) { // else the same bytes had another error, which says more
-		c.link.err = webBreach(ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
-		c.because(CauseTooLong)
+		c.link.err = webBreach(code, text)
+		c.because(why)
 	}
 	c.linkEnded(c.link.err)
 }

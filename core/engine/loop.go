@@ -25,7 +25,7 @@ func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error
 		sh.readParked()
 	}
 	if sh.clocked {
-		sh.now = readClock()
+		sh.now = sh.readClock()
 		worked = sh.runWheel() || worked
 	}
 	if len(sh.timers) > 0 && sh.timers.run(time.Now()) {

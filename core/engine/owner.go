@@ -70,5 +70,6 @@ type Limits struct {
 	MaxMsgSize int64  // longest body in bytes; negative: no limit
 	SndHwm     uint32 // messages; 0: no limit
 	RcvHwm     uint32 // messages; 0: no limit
+	Rate       Rate
 	Deadlines
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/gobwas/ws"
+
 	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
@@ -29,7 +31,7 @@ const (
 // receive reads once, passes the whole frames on, and keeps the rest. The connection stays
 // on the ready list if there may be more.
 func (c *Conn) receive() {
-	if c.fd < 0 || c.parked {
+	if c.fd < 0 || c.parked || c.saving {
 		return
 	}
 	if c.finishing {
@@ -45,8 +47,14 @@ func (c *Conn) receive() {
 		}
 		return
 	}
+	messages, most := c.mayBring()
+	if messages == 0 || most == 0 {
+		c.save()
+		return
+	}
+	room = min(room, messages)
 	if c.big.slab != nil {
-		c.receiveBig(room)
+		c.receiveBig(room, most)
 		return
 	}
 	head := c.stashed()
@@ -60,7 +68,10 @@ func (c *Conn) receive() {
 		c.wantRead()
 		return
 	}
-	want := len(buf) - head
+	want := min(len(buf)-head, most)
+	if room == messages && messages < slabFrames {
+		want = min(want, c.expected(room))
+	}
 	if room < slabFrames {
 		// What the high-water mark holds back has to fit into the stash.
 		want = min(want, stashMax-head)
@@ -123,12 +134,20 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	}
 	total := head + n
 	found := scan(buf[:total], room, c.limits.MaxMsgSize)
+	beyond := false
+	if c.limits.Rate.Cut {
+		found, beyond = c.withinRate(buf[:total], n, found)
+	}
 	if found.frames > 0 {
 		c.pushFrames(found.used, found.frames)
 	}
-	if found.tooLong {
-		c.backlog, c.Oversize = false, true
-		c.cut()
+	c.paid(found.frames, n)
+	switch {
+	case beyond:
+		c.cutForRate()
+		return false
+	case found.tooLong:
+		c.cutForLength()
 		return false
 	}
 	rest := buf[found.used:total]
@@ -203,6 +222,12 @@ func (c *Conn) room() int {
 		return math.MaxInt32
 	}
 	return int(c.limits.RcvHwm) - int(c.Shared.RxMsgs())
+}
+
+// cutForLength ends a connection that announces a message above MAXMSGSIZE.
+func (c *Conn) cutForLength() {
+	c.backlog, c.Oversize = false, true
+	c.cut(CauseTooLong, ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
 }
 
 // stashed returns how many bytes wait in the stash.

@@ -55,9 +55,10 @@ type Shard struct {
 	// not refuse.
 	unwritten ring
 	timers    timers
-	wheel     *wheel // connections with deadlines; nil: there never was one
-	now       tick   // at the beginning of the round, with clocked
-	clocked   bool   // somebody needs now
+	wheel     *wheel      // connections with deadlines; nil: there never was one
+	now       tick        // at the beginning of the round, with clocked
+	clocked   bool        // somebody needs now
+	clock     func() tick // replaces readClock in tests
 	// parked are the connections that are not read until their receivers catch up, by socket
 	// (parking.go). caughtUpSpare swaps memory with mail.caughtUp.
 	parked        map[*shm.Queues]*[]*Conn

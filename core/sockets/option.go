@@ -68,6 +68,9 @@ const (
 	OptCloseTimeout     Option = 301
 	OptHeaderMax        Option = 302
 	OptTLSCiphers       Option = 303
+	OptRateMessages     Option = 309
+	OptRateBytes        Option = 310
+	OptRatePolicy       Option = 311
 )
 
 // optionNames are the names of the options in C and in the documents, without ZLINK_.
@@ -127,6 +130,9 @@ var optionNames = map[Option]string{
 	OptCloseTimeout:     "STREAM_CLOSE_TIMEOUT",
 	OptHeaderMax:        "STREAM_HEADER_MAX",
 	OptTLSCiphers:       "TLS_CIPHERS",
+	OptRateMessages:     "STREAM_RATE_MESSAGES",
+	OptRateBytes:        "STREAM_RATE_BYTES",
+	OptRatePolicy:       "STREAM_RATE_POLICY",
 }
 
 // String returns the option's name in C without ZLINK_, or its number.

@@ -57,6 +57,9 @@ func TestSettings(t *testing.T) {
 				{WithTLSClientCert(true), sockets.OptTLSClientCert, 1},
 				{WithMode(ModeCompat), sockets.OptMode, ModeCompat},
 				{WithHeaderMax(2048), sockets.OptHeaderMax, 2048},
+				{WithRateMessages(1000), sockets.OptRateMessages, 1000},
+				{WithRateBytes(1 << 20), sockets.OptRateBytes, 1 << 20},
+				{WithRatePolicy(RateCut), sockets.OptRatePolicy, RateCut},
 				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatIvl, 1000},
 				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatTimeout, 60000},
 			}

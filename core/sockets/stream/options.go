@@ -21,6 +21,12 @@ const (
 	ModeFast   = 1 // one call for a message that carries its routing id
 )
 
+// Values of sockets.OptRatePolicy.
+const (
+	RateWait = 0 // a peer that sends more than its rate is read later
+	RateCut  = 1 // it loses its connection
+)
+
 // Type is the number of the socket type (ZLINK_STREAM).
 const Type = 11
 
@@ -257,7 +263,9 @@ func (o *options) tcp() engine.TCPOptions {
 
 // limits returns the options that a new connection keeps.
 func (o *options) limits() engine.Limits {
-	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.int(sockets.OptSndHwm)), RcvHwm: uint32(o.int(sockets.OptRcvHwm))}
+	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.int(sockets.OptSndHwm)), RcvHwm: uint32(o.int(sockets.OptRcvHwm)),
+		Rate: engine.Rate{Messages: int64(o.int(sockets.OptRateMessages)), Bytes: int64(o.int(sockets.OptRateBytes)),
+			Cut: o.int(sockets.OptRatePolicy) == RateCut}}
 }
 
 func (o *options) redial() engine.Redial {

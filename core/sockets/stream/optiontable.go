@@ -42,6 +42,9 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptTLSTrustSystem:  {1, 0, 1},
 	sockets.OptCloseTimeout:    {10000, -1, most},                            // ms
 	sockets.OptHeaderMax:       {engine.DefaultHeaderMax, 1 << 10, 64 << 10}, // bytes
+	sockets.OptRateMessages:    {0, 0, most},
+	sockets.OptRateBytes:       {0, 0, most},
+	sockets.OptRatePolicy:      {RateWait, RateWait, RateCut},
 
 	sockets.OptHeartbeatIvl:     {0, 0, most},                    // ms
 	sockets.OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms

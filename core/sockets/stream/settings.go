@@ -67,6 +67,16 @@ func WithSendHWM(messages int) Setting { return intSetting(sockets.OptSndHwm, me
 // WithRecvHWM limits the messages queued from one peer; 0: no limit.
 func WithRecvHWM(messages int) Setting { return intSetting(sockets.OptRcvHwm, messages) }
 
+// WithRateMessages limits the messages that one peer may send in a second; 0: no limit. A
+// peer that was silent may send a second's worth at once.
+func WithRateMessages(messages int) Setting { return intSetting(sockets.OptRateMessages, messages) }
+
+// WithRateBytes is WithRateMessages for bytes, length fields included.
+func WithRateBytes(bytes int) Setting { return intSetting(sockets.OptRateBytes, bytes) }
+
+// WithRatePolicy sets what happens to a peer that sends more: RateWait or RateCut.
+func WithRatePolicy(policy int) Setting { return intSetting(sockets.OptRatePolicy, policy) }
+
 // WithLinger limits how long unsent messages are still sent after Close; negative: no
 // limit.
 func WithLinger(d time.Duration) Setting { return msSetting(sockets.OptLinger, d) }
