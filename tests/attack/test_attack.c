@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Small attacks of each kind: good clients miss nothing, what the server holds is
+ * bounded, and afterwards its descriptors are as before. */
+#include "ztest.h"
+#include "lab.h"
+#include "ztls.h"
+
+#include <stdio.h>
+
+enum
+{
+    CLIENTS = 20,
+    PACE_MS = 50,
+    ECHOES = 10 * CLIENTS /* that come during an attack, at the least */
+};
+
+struct small
+{
+    struct attack attack;
+    bool (*done) (struct lab *lab, const struct attack *attack); /* what it is to come to */
+    double most_mb;                                              /* that memory grows by */
+};
+
+/* -------------------------------------------------- what an attack comes to */
+
+static bool all_open (struct lab *lab, const struct attack *attack)
+{
+    return atomic_load (&lab->tally->open) == (uint64_t) attack->most;
+}
+
+static bool all_came (struct lab *lab, const struct attack *attack)
+{
+    return atomic_load (&lab->tally->opened) >= (uint64_t) attack->total;
+}
+
+static bool all_cut (struct lab *lab, const struct attack *attack)
+{
+    return atomic_load (&lab->tally->cut) >= (uint64_t) attack->most;
+}
+
+static bool five_bytes (struct lab *lab, const struct attack *attack)
+{
+    return atomic_load (&lab->tally->bytes) >= (uint64_t) attack->most * 5;
+}
+
+static bool megabytes (struct lab *lab, const struct attack *attack)
+{
+    (void) attack;
+    return atomic_load (&lab->tally->bytes) >= 16u << 20;
+}
+
+static bool thousands (struct lab *lab, const struct attack *attack)
+{
+    (void) attack;
+    return atomic_load (&lab->tally->opened) >= 3000;
+}
+
+/* ---------------------------------------------------------------- a run */
+
+static void check_echoes (struct tally *tally)
+{
+    CHECK_EQ (atomic_load (&tally->wrong), 0);
+    CHECK_EQ (atomic_load (&tally->lost), 0);
+    CHECK_EQ (atomic_load (&tally->checked), atomic_load (&tally->sent));
+}
+
+static void check_memory (pid_t pid, double before, double most_mb)
+{
+    double grown = lab_highest_mb (pid) - before;
+    printf ("memory grew from %.1f by %.1f MB at the most\n", before, grown);
+#if ZT_SCALE == 1 /* sanitizers have memory of their own */
+    CHECK_RANGE (grown, 0, most_mb);
+#else
+    (void) most_mb;
+#endif
+}
+
+static void attack (const struct small *small, const char *profile, const char *set)
+{
+    struct lab lab;
+    bool tls = !strcmp (small->attack.port, "tls");
+    const char *cert = tls ? zt_cert ("server.pem") : "", *key = tls ? zt_cert ("server.key") : "";
+    lab_open (&lab);
+    if (!lab_serve (&lab.server, ZT_ARGV ("--profile", profile, "--set", set, "--push-ms", "1", "--cert", cert, "--key", key))) {
+        zt_skip ("this library has no profile %s", profile);
+        return;
+    }
+    pid_t pid = lab.server.child.pid;
+    lab_good (&lab, CLIENTS, PACE_MS, 0);
+    ZT_UNTIL (atomic_load (&lab.tally->checked) >= ECHOES);
+    long sockets = lab_sockets (pid);
+    double before = lab_resident_mb (pid);
+    lab_forget_highest (pid);
+
+    uint64_t echoes = atomic_load (&lab.tally->checked);
+    lab_attack (&lab, &lab.server, &small->attack, 0);
+    ZT_UNTIL (small->done (&lab, &small->attack));
+    ZT_UNTIL (atomic_load (&lab.tally->checked) >= echoes + ECHOES);
+    lab_attack_end (&lab);
+
+    ZT_UNTIL (lab_sockets (pid) == sockets);
+    check_memory (pid, before, small->most_mb);
+    lab_good_end (&lab);
+    check_echoes (lab.tally);
+    lab_stop (&lab.server);
+    lab_close (&lab);
+}
+
+/* ---------------------------------------------------------------- the cases */
+
+static void flood (void)
+{
+    static const struct small small = {{"flood", "", "tcp", 20, 0, 1}, megabytes, 400};
+    attack (&small, "private", "");
+}
+
+static void unread (void)
+{
+    static const struct small small = {{"unread", "", "tcp", 20, 0, 1}, all_open, 400};
+    attack (&small, "private", "");
+}
+
+static void lengths (void)
+{
+    static const struct small small = {{"length", "", "tcp", 50, 0, 1}, five_bytes, 16};
+    attack (&small, "private", "");
+}
+
+static void vanish (void)
+{
+    static const struct small small = {{"vanish", "", "tcp", 50, 1000, 1}, all_came, 16};
+    attack (&small, "private", "");
+}
+
+static void silent (void)
+{
+    static const struct small small = {{"silent", "", "tcp", 100, 0, 1}, all_open, 16};
+    attack (&small, "private", "");
+}
+
+static void hello (void)
+{
+    static const struct small small = {{"hello", "", "tls", 50, 0, 1}, all_cut, 16};
+    attack (&small, "private", "66=1000"); /* HANDSHAKE_IVL */
+}
+
+static void pings (void)
+{
+    static const struct small small = {{"ping", "", "ws", 10, 0, 1}, all_open, 32};
+    attack (&small, "private", "");
+}
+
+static void keys (void)
+{
+#ifdef HAVE_OPENSSL
+    static const struct small small = {{"keys", "", "tls", 8, 0, 1}, all_open, 32};
+    attack (&small, "private", "");
+#else
+    zt_skip ("it needs OpenSSL when this is built");
+#endif
+}
+
+static void rate (void)
+{
+    static const struct small small = {{"rate", "", "tcp", 2000, 0, 1}, thousands, 32};
+    attack (&small, "private", "");
+}
+
+static const zt_case_t cases[] = {
+  ZT_CASE (flood),
+  ZT_CASE (unread),
+  ZT_CASE (lengths),
+  ZT_CASE (vanish),
+  ZT_CASE (silent),
+  ZT_CASE (hello),
+  ZT_CASE (pings),
+  ZT_CASE (keys),
+  ZT_CASE (rate),
+};
+
+int main (int argc, char **argv)
+{
+    lab_find_programs ();
+    return zt_main (argc, argv, cases, sizeof cases / sizeof cases[0]);
+}
