@@ -110,7 +110,7 @@ static void attack (const struct small *small, const char *profile, const char *
 
 static void flood (void)
 {
-    static const struct small small = {{"flood", "", "tcp", 20, 0, 1}, megabytes, 400};
+    static const struct small small = {{"flood", "", "tcp", 20, 0, 1}, megabytes, 2000};
     attack (&small, "private", "");
 }
 
