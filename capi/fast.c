@@ -71,6 +71,14 @@ static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 /* Turns m into the message of event r. */
 static void fill_event (message *m, zl_run *r)
 {
+    if (r->run_head.kind == ZL_RUN_DRAINED) { /* of the socket; there is no session */
+        static const origin nobody;
+        begin_message (m, &nobody);
+        m->kind = KIND_INLINE;
+        m->event = ZL_RUN_DRAINED;
+        m->u.short_.size = 0;
+        return;
+    }
     zl_session *s = session_of (r);
     const origin from = origin_of (s, load_be32 (s->id4));
     begin_message (m, &from);
@@ -291,6 +299,12 @@ int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
 {
     ZL_ENTER (-1);
     return zl_result (ZL_GO (abort_peer) ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_drain (void *handle, int spread_ms, int ws_code)
+{
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (drain) ((uintptr_t) handle, spread_ms, ws_code));
 }
 
 int zlink_stream_stats (void *handle, zlink_stream_stats_t *out)

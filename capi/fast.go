@@ -6,6 +6,7 @@ package main
 import "C"
 
 import (
+	"time"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/shm"
@@ -43,6 +44,15 @@ func zgo_abort_peer(handle C.uintptr_t, peer C.uint32_t) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err == nil {
 		err = k.AbortPeer(uint32(peer))
+	}
+	return result(err)
+}
+
+//export zgo_drain
+func zgo_drain(handle C.uintptr_t, spreadMs, code C.int) C.int {
+	k, err := socketOf(uintptr(handle))
+	if err == nil {
+		err = k.Drain(time.Duration(spreadMs)*time.Millisecond, int(code))
 	}
 	return result(err)
 }

@@ -54,6 +54,7 @@ enum
     ZL_RUN_DATA = 0, /* whole frames */
     ZL_RUN_CONNECTED = 1, /* the connection came up */
     ZL_RUN_DISCONNECTED = 2, /* the connection ended; the last run of a session */
+    ZL_RUN_DRAINED = 4, /* no peer is left, and none comes; an event of the socket, without a session */
 };
 
 /* States of a session as its senders see it. */
@@ -351,11 +352,13 @@ struct zl_queues
     _Atomic uint32_t rx_throttled; /* shards wait for RxWaiting < RxLow */
     _Atomic uint32_t rx_low;
     _Atomic int32_t rx_events; /* events pushed and not yet taken */
-    uint8_t pad3[36];
+    uint8_t pad3[4];
+    zl_run_head drained; /* the event RunDrained */
+    uint8_t pad4[16];
 
     uint64_t inline_mask; /* Mask of the table that a small socket starts with */
     _Atomic (zl_session *) inline_slots[4];
-    uint8_t pad4[24];
+    uint8_t pad5[24];
 };
 ZL_AT (zl_queues, handle, 0, 8);
 ZL_AT (zl_queues, table, 8, 8);
@@ -377,6 +380,7 @@ ZL_AT (zl_queues, rx_waiting, 200, 8);
 ZL_AT (zl_queues, rx_throttled, 208, 4);
 ZL_AT (zl_queues, rx_low, 212, 4);
 ZL_AT (zl_queues, rx_events, 216, 4);
+ZL_AT (zl_queues, drained, 224, 16);
 ZL_AT (zl_queues, inline_mask, 256, 8);
 ZL_AT (zl_queues, inline_slots, 264, 32);
 _Static_assert (sizeof (zl_queues) == 320 && _Alignof (zl_queues) == 8, "zl_queues");

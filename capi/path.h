@@ -169,11 +169,13 @@ static inline uint8_t *next_body (uint8_t **pos, uint64_t *left, size_t *size)
     return body;
 }
 
-/* Run.Of: the session of a run. An event lies in its session. */
+/* Run.Of: the session of a run, or NULL. An event lies in its session. */
 static inline zl_session *session_of (zl_run *r)
 {
     if (ZL_LIKELY (r->run_head.kind == ZL_RUN_DATA))
         return r->session;
+    if (r->run_head.kind == ZL_RUN_DRAINED)
+        return NULL;
     const size_t place = r->run_head.kind == ZL_RUN_DISCONNECTED ? offsetof (zl_session, down)
                                                                  : offsetof (zl_session, up);
     return (zl_session *) ((char *) r - place);

@@ -18,15 +18,18 @@ import (
 	"github.com/zlink/zlink/core/sockets/stream"
 )
 
+// knownEvents are the events that a monitor may ask for.
+const knownEvents = C.ZLINK_EVENT_ALL | C.ZLINK_EVENT_STREAM_DRAINED
+
 //export zgo_monitor_open
 func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t {
 	k, err := socketOf(uintptr(handle))
-	if err == nil && events&C.ZLINK_EVENT_ALL == 0 {
+	if err == nil && events&knownEvents == 0 {
 		err = errno.New(errno.EINVAL, "%#x names no event", int(events))
 	}
 	var m *sockets.Monitor
 	if err == nil {
-		m, err = k.Monitor(engine.EventKind(events & C.ZLINK_EVENT_ALL))
+		m, err = k.Monitor(engine.EventKind(events & knownEvents))
 	}
 	if err != nil {
 		*code = result(err)

@@ -199,6 +199,7 @@ typedef struct zlink_msg_t
 #define ZLINK_STREAM_DATA 0
 #define ZLINK_STREAM_CONNECTED 1
 #define ZLINK_STREAM_DISCONNECTED 2
+#define ZLINK_STREAM_DRAINED 4 /* of the socket: no peer is left; routing id 0 */
 
 /* Values of ZLINK_STREAM_REASON and of zlink_monitor_reason, and places in
  * zlink_stream_stats_t.ended_by: why a connection ended. doc/reasons.md has more. */
@@ -503,6 +504,17 @@ ZLINK_EXPORT int zlink_stream_close_peer_with (void *socket,
  * such connection, or its descriptor is closed. */
 ZLINK_EXPORT int zlink_stream_abort_peer (void *socket, uint32_t routing_id);
 
+/* Takes a socket out of service: it accepts what waits in its accept queues and
+ * stops listening, dials no more, and ends its peers spread evenly over spread_ms,
+ * each once what is queued for it is written; ws and wss peers are told ws_code
+ * (as above; 0: 1001). When nobody is left, monitors that ask for it get
+ * ZLINK_EVENT_STREAM_DRAINED, and in the mode FAST the event ZLINK_STREAM_DRAINED
+ * comes, once, after the last disconnect event. A second call with a shorter time
+ * hastens the first. Bind and connect give EFSM from then on; close the socket.
+ * Both modes, any thread. EINVAL: spread_ms is negative, or a code that cannot be
+ * sent. ENOTSOCK, ETERM. */
+ZLINK_EXPORT int zlink_stream_drain (void *socket, int spread_ms, int ws_code);
+
 /* What a socket has done. Bytes include the 4 bytes of each length. */
 typedef struct zlink_stream_stats_t
 {
@@ -551,6 +563,8 @@ ZLINK_EXPORT int zlink_stream_stats (void *socket, zlink_stream_stats_t *out);
 #define ZLINK_EVENT_HANDSHAKE_FAILED_PROTOCOL 0x2000
 #define ZLINK_EVENT_HANDSHAKE_FAILED_AUTH 0x4000
 #define ZLINK_EVENT_ALL 0xFFFF
+/* Not in ZLINK_EVENT_ALL, which programs may compare with: ask for it by name. */
+#define ZLINK_EVENT_STREAM_DRAINED 0x20000 /* zlink_stream_drain is done */
 
 #define ZLINK_DISCONNECT_UNKNOWN 0
 #define ZLINK_DISCONNECT_LOCAL 1

@@ -8,7 +8,8 @@ namespace Zlink
     {
         Data = 0,
         Connected = 1,
-        Disconnected = 2
+        Disconnected = 2,
+        Drained = 4 // of the socket, with the peer 0: Drain is done
     }
 
     // An array of native messages, outside the garbage collector's reach, for

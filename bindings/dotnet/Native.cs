@@ -87,6 +87,9 @@ namespace Zlink
         [DllImport(Lib, SetLastError = true)]
         public static extern int zlink_stream_abort_peer(SocketHandle socket, uint peer);
 
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_drain(SocketHandle socket, int spread, int code);
+
         [DllImport(Lib)]
         public static extern int zlink_msg_init(IntPtr message);
 

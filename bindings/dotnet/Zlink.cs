@@ -343,6 +343,14 @@ namespace Zlink
                 throw ZlinkException.OfLast("zlink_stream_abort_peer");
         }
 
+        // Stops listening and dialling, and ends all peers over that time; those of ws and wss are told
+        // the code (0: 1001). StreamEvent.Drained says when nobody is left. Any thread.
+        public void Drain(int spreadMs, int code = 0)
+        {
+            if (Native.zlink_stream_drain(handle, spreadMs, code) != 0)
+                throw ZlinkException.OfLast("zlink_stream_drain");
+        }
+
         // Returns at once; what was sent goes out as Option.Linger says.
         public void Dispose()
         {

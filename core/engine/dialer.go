@@ -158,6 +158,17 @@ func (d *Dialer) close(why Cause, now bool, deadline time.Time) {
 	}
 }
 
+// Retire makes the present connection the last one, and ends a try that is under way. Any
+// thread.
+func (d *Dialer) Retire() {
+	d.shard.Post(func() {
+		d.ended = true
+		if d.conn == nil {
+			d.close(CauseDrained, true, time.Time{})
+		}
+	})
+}
+
 // dialAgain dials again once the receiver has taken enough of the earlier events.
 func (d *Dialer) dialAgain() {
 	if !d.closed && eventful(d.owner) {

@@ -144,19 +144,30 @@ func (c *Conn) closeBy(deadline time.Time) {
 // this serial still calls rid. code and why go into the WebSocket Close frame. A
 // connection that this side ends is not dialled again. Driver only.
 func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code uint16, why string) {
-	if !shared.Closing(serial, rid) {
-		return
+	if shared.Closing(serial, rid) {
+		c := sh.byFd[shared.Fd].handler.(*Conn)
+		c.say(ws.StatusCode(code), why)
+		c.finishHere(CauseClosedHere)
 	}
-	c := sh.byFd[shared.Fd].handler.(*Conn)
-	c.say(ws.StatusCode(code), why)
-	if c.announced { // the peer did
+}
+
+// Drain is FinishConn for a connection of a socket that drains. Driver only.
+func (c *Conn) Drain(code uint16) {
+	if c.fd >= 0 && !c.detached {
+		c.say(ws.StatusCode(code), "")
+		c.finishHere(CauseDrained)
+	}
+}
+
+func (c *Conn) finishHere(why Cause) {
+	if c.announced { // the peer ended it before
 		c.Finish(CausePeerClosed, time.Time{})
 		return
 	}
 	if c.dialer != nil {
 		c.dialer.ended = true
 	}
-	c.Finish(CauseClosedHere, time.Time{})
+	c.Finish(why, time.Time{})
 }
 
 // ConnOf returns the closing connection that the socket with this serial calls rid, or

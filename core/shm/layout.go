@@ -55,6 +55,7 @@ const (
 	RunData         = 0 // whole frames
 	RunConnected    = 1 // the connection came up
 	RunDisconnected = 2 // the connection ended; the last run of a session
+	RunDrained      = 4 // no peer is left, and none comes; an event of the socket, without a session
 )
 
 // States of a session as its senders see it.
@@ -246,7 +247,9 @@ type Queues struct {
 	RxThrottled atomic.Uint32 // shards wait for RxWaiting < RxLow
 	RxLow       atomic.Uint32
 	RxEvents    atomic.Int32 // events pushed and not yet taken
-	_           [36]byte
+	_           [4]byte
+	Drained     RunHead // the event RunDrained
+	_           [16]byte
 
 	InlineMask  uint64 // Mask of the table that a small socket starts with
 	InlineSlots [inlineTable]atomic.Pointer[Session]

@@ -43,6 +43,7 @@ func NewQueues() *Queues {
 	q.RxWaiting.Store(0)
 	q.RxThrottled.Store(0)
 	q.RxEvents.Store(0)
+	q.Drained = RunHead{Kind: RunDrained}
 	q.InlineMask = inlineTable - 1
 	for i := range q.InlineSlots {
 		q.InlineSlots[i].Store(nil)

@@ -12,11 +12,13 @@ import (
 func (e *RunHead) Run() *Run { return (*Run)(unsafe.Pointer(e)) }
 
 // Of returns the session of a run. An event lies in its session, at a place that its kind
-// names. capi/path.h has the same in C.
+// names. RunDrained is of no session. capi/path.h has the same in C.
 func (r *Run) Of() *Session {
 	switch r.Kind {
 	case RunData:
 		return r.Session
+	case RunDrained:
+		return nil
 	case RunDisconnected:
 		return (*Session)(unsafe.Add(unsafe.Pointer(r), -int(unsafe.Offsetof(Session{}.Down))))
 	}

@@ -495,6 +495,7 @@ int zgo_close_peer_with (uintptr_t h, uint32_t rid, int code, void *why, size_t 
 }
 void zgo_close_reason (void *s, void *to, size_t room) { (void) s, (void) to, (void) room, unused (); }
 int zgo_abort_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
+int zgo_drain (uintptr_t h, int spread, int code) { return (void) h, (void) spread, (void) code, unused (); }
 int zgo_stats (uintptr_t h, size_t size, zl_stats *out)
 {
     return (void) h, (void) size, (void) out, unused ();

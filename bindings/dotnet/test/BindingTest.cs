@@ -19,6 +19,7 @@ static class BindingTest
         { "full queue", FullQueue },
         { "gone peer", GonePeer },
         { "close peer", ClosePeer },
+        { "drain", Drain },
         { "shutdown", Shutdown },
         { "disposed", Disposed },
         { "linger", Linger },
@@ -217,6 +218,24 @@ static class BindingTest
             Check.Equal(pair.ServerPeer, pair.Batch[0].Peer, "peer");
             var e = Check.Throws<ZlinkException>(() => pair.Server.ClosePeer(pair.ServerPeer), "closed already");
             Check.Equal(Errno.EHOSTUNREACH, e.Errno, "errno");
+        }
+    }
+
+    static void Drain()
+    {
+        using (var pair = new Pair()) {
+            pair.Server.Drain(0);
+            Check.Equal(1, pair.Client.Receive(pair.Batch), "the client's events");
+            Check.Equal(StreamEvent.Disconnected, pair.Batch[0].Event, "the client's event");
+            using (var one = new MessageBatch(1)) {
+                Check.Equal(1, pair.Server.Receive(one), "events");
+                Check.Equal(StreamEvent.Disconnected, one[0].Event, "event");
+                Check.Equal(1, pair.Server.Receive(one), "events");
+                Check.Equal(StreamEvent.Drained, one[0].Event, "event");
+                Check.Equal(0, (int) one[0].Peer, "peer");
+            }
+            var e = Check.Throws<ZlinkException>(() => pair.Server.Drain(-1), "a negative time");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
         }
     }
 

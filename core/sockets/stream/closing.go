@@ -33,6 +33,7 @@ func (k *Socket) Close() error {
 	defer k.partGone(nil) // after unlocking: the open socket counts as a part
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.stopDrain()
 	now, deadline := k.lingerEnd()
 	why := engine.CauseClosedHere
 	if k.terminated.Load() {

@@ -26,17 +26,18 @@ type aliasUse struct {
 	session *shm.Session
 }
 
-// addDialer counts a dialer as a part that Close ends. It returns false if the socket is closed.
-func (k *Socket) addDialer(d *dialing) bool {
+// addDialer counts a dialer as a part that Close or Drain ends, unless the socket takes none.
+func (k *Socket) addDialer(d *dialing) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed.Load() {
-		return false
+	if err := k.takesEndpoints(); err != nil {
+		delete(k.aliases, d.alias)
+		return err
 	}
 	k.parts++
 	d.Index = int32(len(k.dialers))
 	k.dialers = append(k.dialers, d)
-	return true
+	return nil
 }
 
 // forget removes a dialer from the list, and frees its name if no peer has got it.

@@ -43,8 +43,8 @@ func (k *Socket) bind(text string) error {
 	if err != nil {
 		return err
 	}
-	if !k.addPart() { // Close came in between and would not end the listener
-		return errno.ENOTSOCK
+	if err := k.addEndpoint(); err != nil { // Close or Drain came in between
+		return err
 	}
 	l, err := k.listen(sh, transport, addr)
 	if err != nil {
@@ -55,9 +55,9 @@ func (k *Socket) bind(text string) error {
 	k.opt.lastEndpoint = transport.Endpoint.String()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed.Load() {
+	if err := k.takesEndpoints(); err != nil {
 		l.Close()
-		return errno.ENOTSOCK
+		return err
 	}
 	k.listeners = append(k.listeners, &listening{l, [2]string{text, k.opt.lastEndpoint}})
 	return nil
@@ -145,8 +145,8 @@ func (k *Socket) connect(text string) error {
 	if err := k.reserve(alias, d); err != nil {
 		return err
 	}
-	if !k.addDialer(d) {
-		return errno.ENOTSOCK
+	if err := k.addDialer(d); err != nil {
+		return err
 	}
 	k.opt.connectID = nil
 	k.opt.used = true
@@ -204,12 +204,35 @@ func (k *Socket) reserve(alias []byte, d *dialing) error {
 	return nil
 }
 
-// addPart counts a new part: a listener, or a connection in its handshake. It returns
-// false if the socket is closed.
+// takesEndpoints returns why the socket takes no more endpoints, or nil. mu is held.
+func (k *Socket) takesEndpoints() error {
+	switch {
+	case k.closed.Load():
+		return errno.ENOTSOCK
+	case k.drain != nil:
+		return errDraining()
+	}
+	return nil
+}
+
+// addEndpoint counts a new listener as a part that Close or Drain ends, unless the socket
+// takes none.
+func (k *Socket) addEndpoint() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err := k.takesEndpoints()
+	if err == nil {
+		k.parts++
+	}
+	return err
+}
+
+// addPart counts a connection in its handshake. It returns false if the socket is closed or
+// has drained.
 func (k *Socket) addPart() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed.Load() {
+	if k.closed.Load() || k.drained() {
 		return false
 	}
 	k.parts++

@@ -117,6 +117,12 @@ func (k *Socket) receive(w sockets.Waiting, room int, take func(n int) int) (int
 func (k *Socket) takeMessages(msgs []Message) int {
 	q := k.shared
 	r := q.RxRun
+	if r.Kind == shm.RunDrained {
+		msgs[0] = Message{Kind: Drained}
+		q.EndRun()
+		k.finishRun(r)
+		return 1
+	}
 	peer := r.Of().Rid4()
 	if r.Kind != shm.RunData {
 		msgs[0] = Message{Peer: peer, Kind: Kind(r.Kind)}

@@ -15,11 +15,12 @@ const (
 	Data         Kind = 0 // a message from the peer
 	Connected    Kind = 1 // the peer has come; its first message
 	Disconnected Kind = 2 // the peer has gone; its last message
+	Drained      Kind = 4 // Drain is done; of the socket, without a peer
 )
 
 // Message is one message, or an event, of a peer.
 type Message struct {
-	Peer uint32 // routing id, never 0
+	Peer uint32 // routing id; 0 of Drained only
 	code uint16 // of Disconnected: closepeer.go
 	why  engine.Cause
 	Kind Kind

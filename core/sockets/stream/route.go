@@ -18,6 +18,9 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	if k.closed.Load() {
 		return errno.ENOTSOCK
 	}
+	if k.drained() { // it was on its way from a listener
+		return errDraining()
+	}
 	if err := k.growTable(); err != nil {
 		return err
 	}
@@ -43,6 +46,7 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	c.Index = int32(len(k.conns))
 	k.conns = append(k.conns, c)
 	k.parts++
+	k.drainToo(c)
 	if c.Dialled() {
 		k.past.dialled++
 	} else {
@@ -99,6 +103,7 @@ func (k *Socket) partGone(part any) {
 	if check.On {
 		check.That(k.parts >= 0, "no more parts go than came")
 	}
+	k.drainedPart(part)
 	over := k.parts == 0
 	k.mu.Unlock()
 	if over {

@@ -61,6 +61,7 @@ type Socket struct {
 	past       past
 	dropping   bool           // dropReceived is at work
 	unreceived []*shm.Session // their disconnect events were dropped meanwhile
+	drain      *draining      // nil: none has begun
 	gone       chan struct{}  // closed when nothing of the socket is left; nil: nobody waits
 }
 
@@ -76,7 +77,7 @@ func New(ctx *core.Context) (*Socket, error) {
 	if shared == nil {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
-	k := &Socket{ctx: ctx, shared: shared, serial: shared.Serial, parts: 2}
+	k := &Socket{ctx: ctx, shared: shared, serial: shared.Serial, parts: partsOpen}
 	k.pins.Store(1)
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k.owner()); err != nil {

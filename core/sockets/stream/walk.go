@@ -66,13 +66,19 @@ func (k *Socket) walkSome(list []*engine.Conn, look func(*engine.Conn) bool, for
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, c := range list {
-		if at := int(c.Index); at >= len(k.conns) || k.conns[at] != c {
+		if !k.has(c) {
 			forgotten(k.finals[c])
 		} else if !look(c) {
 			return false
 		}
 	}
 	return true
+}
+
+// has reports whether a connection has not been forgotten. mu is held.
+func (k *Socket) has(c *engine.Conn) bool {
+	at := int(c.Index)
+	return at < len(k.conns) && k.conns[at] == c
 }
 
 // keepFinal keeps the counters of a connection for walks that have it on their list. mu is
