@@ -371,6 +371,9 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_STREAM_RATE_MESSAGES 309
 #define ZLINK_STREAM_RATE_BYTES 310
 #define ZLINK_STREAM_RATE_POLICY 311
+#define ZLINK_STREAM_IDLE_TIMEOUT 312
+#define ZLINK_STREAM_FIRST_MESSAGE_TIMEOUT 313
+#define ZLINK_STREAM_MAX_AGE 314
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */

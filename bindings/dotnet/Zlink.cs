@@ -62,6 +62,9 @@ namespace Zlink
         TlsTrustSystem = 101,
         TlsPassword = 102, // string
         CloseTimeout = 301,
+        IdleTimeout = 312,
+        FirstMessageTimeout = 313,
+        MaxAge = 314,
         HeaderMax = 302,
         TlsCiphers = 303,  // string
         RateMessages = 309,

@@ -81,7 +81,7 @@ func (c *Conn) awaitDeadline() {
 		case c.fd < 0 || c.detached:
 			return
 		case left <= 0:
-			c.expire(rule.cause, rule.why)
+			c.expire(rule.cause)
 			return
 		}
 		next = min(next, left)
@@ -96,11 +96,10 @@ func (c *Conn) awaitDeadline() {
 var deadlineRules = [...]struct {
 	left  func(*Conn) time.Duration
 	cause Cause
-	why   string
 }{
-	{(*Conn).ageLeft, CauseAge, "the connection is too old"},
-	{(*Conn).firstLeft, CauseFirstMessage, "no message in time"},
-	{(*Conn).idleLeft, CauseIdle, "nothing came for too long"},
+	{(*Conn).ageLeft, CauseAge},
+	{(*Conn).firstLeft, CauseFirstMessage},
+	{(*Conn).idleLeft, CauseIdle},
 }
 
 func (c *Conn) age() time.Duration { return c.shard.now.since(c.shard.wheel.node(c.fd).born) }
@@ -175,9 +174,9 @@ func (c *Conn) readNow() {
 
 // expire ends the connection because its time is over. What is queued is still sent, if the
 // peer takes it.
-func (c *Conn) expire(cause Cause, why string) {
-	c.say(ws.StatusGoingAway, why)
-	c.because(cause)
+func (c *Conn) expire(why Cause) {
+	c.say(ws.StatusGoingAway, why.String())
+	c.because(why)
 	c.detach()
 	limit := c.owner.CloseTimeout()
 	if limit < 0 {

@@ -31,15 +31,16 @@ import (
 // stage is a shard that a test drives round by round, with connections whose peers
 // are descriptors of the test. So what a round does is a matter of counting.
 type stage struct {
-	t     *testing.T
-	sh    *Shard
-	owner *ownerStub
+	t         *testing.T
+	sh        *Shard
+	owner     *ownerStub
+	deadlines Deadlines // of connections that come
 }
 
 func newStage(t *testing.T) *stage {
 	sh, o := driven(t)
 	sh.handOver = nil
-	return &stage{t, sh, o}
+	return &stage{t: t, sh: sh, owner: o}
 }
 
 // step does one round without a wait.
@@ -62,7 +63,7 @@ func (g *stage) pair() (ours, theirs int) {
 
 // connect makes a connection over a pair, with the link that shake made of it.
 func (g *stage) connect(fd int, transport *Transport, l *link) *Conn {
-	from := newOrigin(g.owner, transport, Limits{MaxMsgSize: -1}, nil)
+	from := newOrigin(g.owner, transport, Limits{MaxMsgSize: -1, Deadlines: g.deadlines}, nil)
 	g.sh.conns.Add(1)
 	c := g.sh.adopt(arrival{origin: &from, fd: fd, announced: l != nil}, l)
 	if c == nil {

@@ -71,6 +71,9 @@ const (
 	OptRateMessages     Option = 309
 	OptRateBytes        Option = 310
 	OptRatePolicy       Option = 311
+	OptIdleTimeout      Option = 312
+	OptFirstMessage     Option = 313
+	OptMaxAge           Option = 314
 )
 
 // optionNames are the names of the options in C and in the documents, without ZLINK_.
@@ -133,6 +136,9 @@ var optionNames = map[Option]string{
 	OptRateMessages:     "STREAM_RATE_MESSAGES",
 	OptRateBytes:        "STREAM_RATE_BYTES",
 	OptRatePolicy:       "STREAM_RATE_POLICY",
+	OptIdleTimeout:      "STREAM_IDLE_TIMEOUT",
+	OptFirstMessage:     "STREAM_FIRST_MESSAGE_TIMEOUT",
+	OptMaxAge:           "STREAM_MAX_AGE",
 }
 
 // String returns the option's name in C without ZLINK_, or its number.

@@ -61,6 +61,9 @@ func TestSettings(t *testing.T) {
 				{WithRateBytes(1 << 20), sockets.OptRateBytes, 1 << 20},
 				{WithRatePolicy(RateCut), sockets.OptRatePolicy, RateCut},
 				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatIvl, 1000},
+				{WithIdleTimeout(2 * time.Minute), sockets.OptIdleTimeout, 120_000},
+				{WithFirstMessageTimeout(30 * time.Second), sockets.OptFirstMessage, 30_000},
+				{WithMaxAge(time.Hour), sockets.OptMaxAge, 3_600_000},
 				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatTimeout, 60000},
 			}
 			for _, c := range ints {

@@ -265,7 +265,9 @@ func (o *options) tcp() engine.TCPOptions {
 func (o *options) limits() engine.Limits {
 	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.int(sockets.OptSndHwm)), RcvHwm: uint32(o.int(sockets.OptRcvHwm)),
 		Rate: engine.Rate{Messages: int64(o.int(sockets.OptRateMessages)), Bytes: int64(o.int(sockets.OptRateBytes)),
-			Cut: o.int(sockets.OptRatePolicy) == RateCut}}
+			Cut: o.int(sockets.OptRatePolicy) == RateCut},
+		Deadlines: engine.Deadlines{Idle: o.duration(sockets.OptIdleTimeout),
+			FirstMessage: o.duration(sockets.OptFirstMessage), Age: o.duration(sockets.OptMaxAge)}}
 }
 
 func (o *options) redial() engine.Redial {

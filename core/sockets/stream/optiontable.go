@@ -46,6 +46,10 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptRateBytes:       {0, 0, most},
 	sockets.OptRatePolicy:      {RateWait, RateWait, RateCut},
 
+	sockets.OptIdleTimeout:  {0, 0, most}, // ms
+	sockets.OptFirstMessage: {0, 0, most}, // ms
+	sockets.OptMaxAge:       {0, 0, most}, // ms
+
 	sockets.OptHeartbeatIvl:     {0, 0, most},                    // ms
 	sockets.OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
 	sockets.OptHeartbeatTimeout: {0, 0, most},                    // ms; not set: as sockets.OptHeartbeatIvl

@@ -134,6 +134,19 @@ func WithHeartbeat(interval, timeout time.Duration) Setting {
 	}}
 }
 
+// WithIdleTimeout ends a connection from which nothing comes for so long, not even the answer
+// to a ping; 0: never.
+func WithIdleTimeout(d time.Duration) Setting { return msSetting(sockets.OptIdleTimeout, d) }
+
+// WithFirstMessageTimeout ends an accepted connection that has not sent a whole message so
+// long after it came up; 0: never.
+func WithFirstMessageTimeout(d time.Duration) Setting {
+	return msSetting(sockets.OptFirstMessage, d)
+}
+
+// WithMaxAge ends an accepted connection so long after it came up; 0: never.
+func WithMaxAge(d time.Duration) Setting { return msSetting(sockets.OptMaxAge, d) }
+
 // WithKeepAlive turns TCP keep-alive on and sets the idle time, the interval (both in
 // whole seconds, rounded up) and the number of probes; 0: the system's value.
 func WithKeepAlive(idle, interval time.Duration, probes int) Setting {
