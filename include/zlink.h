@@ -374,6 +374,11 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_STREAM_IDLE_TIMEOUT 312
 #define ZLINK_STREAM_FIRST_MESSAGE_TIMEOUT 313
 #define ZLINK_STREAM_MAX_AGE 314
+#define ZLINK_STREAM_PROFILE 324
+
+/* Values of ZLINK_STREAM_PROFILE, which sets many options at once: doc/public.md. */
+#define ZLINK_STREAM_PROFILE_PRIVATE 0 /* peers are trusted: the default */
+#define ZLINK_STREAM_PROFILE_PUBLIC 1  /* a server on the internet */
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */

@@ -69,7 +69,8 @@ namespace Zlink
         TlsCiphers = 303,  // string
         RateMessages = 309,
         RateBytes = 310,
-        RatePolicy = 311 // 0: a peer that sends more is read later; 1: it loses its connection
+        RatePolicy = 311, // 0: a peer that sends more is read later; 1: it loses its connection
+        Profile = 324     // 0: PRIVATE; 1: PUBLIC sets the limits of a server on the internet
     }
 
     // A call that failed: its errno, and what exactly it objected to.

@@ -74,6 +74,7 @@ const (
 	OptIdleTimeout      Option = 312
 	OptFirstMessage     Option = 313
 	OptMaxAge           Option = 314
+	OptProfile          Option = 324 // ProfilePrivate or ProfilePublic: sets many others
 )
 
 // optionNames are the names of the options in C and in the documents, without ZLINK_.
@@ -139,6 +140,7 @@ var optionNames = map[Option]string{
 	OptIdleTimeout:      "STREAM_IDLE_TIMEOUT",
 	OptFirstMessage:     "STREAM_FIRST_MESSAGE_TIMEOUT",
 	OptMaxAge:           "STREAM_MAX_AGE",
+	OptProfile:          "STREAM_PROFILE",
 }
 
 // String returns the option's name in C without ZLINK_, or its number.

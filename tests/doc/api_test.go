@@ -21,7 +21,7 @@ import (
 // that run here, and "c top" blocks go before these, outside any function. The
 // "c shared NAME" blocks of doc/api/README.md go before the examples of every page
 // that calls NAME and has no such function of its own.
-// The "c" blocks of doc/modes.md are as those.
+// The "c" blocks of doc/modes.md and doc/public.md are as those.
 
 var (
 	comment     = regexp.MustCompile(`(?s)/\*.*?\*/`)
@@ -171,7 +171,7 @@ func TestConstantsHaveTheirValues(t *testing.T) {
 }
 
 func TestExamplesRun(t *testing.T) {
-	for _, p := range pages(t, "doc/api/*.md", "doc/modes.md") {
+	for _, p := range pages(t, "doc/api/*.md", "doc/modes.md", "doc/public.md") {
 		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.info == "c" }) {
 			continue
 		}

@@ -59,6 +59,7 @@ func TestSettings(t *testing.T) {
 				{WithHeaderMax(2048), sockets.OptHeaderMax, 2048},
 				{WithRateMessages(1000), sockets.OptRateMessages, 1000},
 				{WithRateBytes(1 << 20), sockets.OptRateBytes, 1 << 20},
+				{WithProfile(ProfilePublic), sockets.OptProfile, ProfilePublic},
 				{WithRatePolicy(RateCut), sockets.OptRatePolicy, RateCut},
 				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatIvl, 1000},
 				{WithIdleTimeout(2 * time.Minute), sockets.OptIdleTimeout, 120_000},

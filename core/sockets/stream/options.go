@@ -103,6 +103,10 @@ func (k *Socket) SetOption(opt sockets.Option, value []byte) error {
 		return err
 	}
 	defer k.leave()
+	return k.setOption(opt, value)
+}
+
+func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 	o := &k.opt
 	if takes, ok := intOptions[opt]; ok {
 		if len(value) != 4 {
@@ -111,6 +115,9 @@ func (k *Socket) SetOption(opt sockets.Option, value []byte) error {
 		v := int32(binary.NativeEndian.Uint32(value))
 		if v < takes.min || v > takes.max {
 			return sockets.BadOption(opt, "does not take the value %d", v)
+		}
+		if opt == sockets.OptProfile {
+			return k.setProfile(v)
 		}
 		o.setInt(opt, v)
 		return nil

@@ -67,6 +67,7 @@ func TestIntOptions(t *testing.T) {
 		{"STREAM_RATE_MESSAGES", 309, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_RATE_BYTES", 310, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_RATE_POLICY", 311, RateWait, []int{RateWait, RateCut}, []int{-1, 2}},
+		{"STREAM_PROFILE", 324, ProfilePrivate, []int{ProfilePublic, ProfilePrivate}, []int{-1, 2}},
 		{"RATE", 8, 100, []int{1, big}, []int{0, -1}},
 		{"RECOVERY_IVL", 9, 10_000, []int{0, 1, big}, []int{-1}},
 		{"MULTICAST_HOPS", 25, 1, []int{1, 255, big}, []int{0, -1}},

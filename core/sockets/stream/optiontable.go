@@ -54,6 +54,8 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
 	sockets.OptHeartbeatTimeout: {0, 0, most},                    // ms; not set: as sockets.OptHeartbeatIvl
 
+	sockets.OptProfile: {ProfilePrivate, ProfilePrivate, ProfilePublic},
+
 	// Only other socket types use the following options. A STREAM socket stores them, so
 	// that setting them on sockets of all types does not fail.
 	sockets.OptRate:             {100, 1, most},   // kbit/s

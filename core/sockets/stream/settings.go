@@ -61,6 +61,11 @@ func msSetting(opt sockets.Option, d time.Duration) Setting {
 // or Connect.
 func WithMode(mode int) Setting { return intSetting(sockets.OptMode, mode) }
 
+// WithProfile sets many options at once: ProfilePublic makes a server safe on the internet,
+// ProfilePrivate is what a socket starts with. doc/public.md lists them. Settings behind it
+// override it.
+func WithProfile(profile int) Setting { return intSetting(sockets.OptProfile, profile) }
+
 // WithSendHWM limits the messages queued for one peer; 0: no limit.
 func WithSendHWM(messages int) Setting { return intSetting(sockets.OptSndHwm, messages) }
 
