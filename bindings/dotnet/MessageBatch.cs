@@ -12,6 +12,30 @@ namespace Zlink
         Drained = 4 // of the socket, with the peer 0: Drain is done
     }
 
+    // Why a connection ended: doc/reasons.md.
+    public enum Reason
+    {
+        Unknown = 0,
+        PeerClosed = 1,
+        Reset = 2,
+        Idle = 3,
+        NoPong = 4,
+        Handshake = 5,
+        Protocol = 6,
+        TooLong = 7,
+        QueueBound = 8,
+        Rate = 9,
+        Limit = 10,
+        ClosedHere = 11,
+        AbortedHere = 12,
+        Drained = 13,
+        FirstMessage = 14,
+        Age = 15,
+        Stalled = 16,
+        Context = 17,
+        NoMemory = 18
+    }
+
     // An array of native messages, outside the garbage collector's reach, for
     // receiving and sending many at a time. The first Count are in use. One
     // thread at a time.
@@ -141,6 +165,26 @@ namespace Zlink
                 int value = Native.zlink_msg_get(batch.At(index), Native.MessageEvent);
                 GC.KeepAlive(batch);
                 return (StreamEvent) value;
+            }
+        }
+
+        // Of StreamEvent.Disconnected; Unknown of anything else.
+        public Reason Reason
+        {
+            get {
+                int value = Native.zlink_msg_get(batch.At(index), Native.MessageReason);
+                GC.KeepAlive(batch);
+                return (Reason) value;
+            }
+        }
+
+        // The peer's IP address, of a received message; "" of a peer of ipc.
+        public string PeerAddress
+        {
+            get {
+                string address = Text.Read(Native.zlink_msg_gets(batch.At(index), Text.Bytes("Peer-Address")));
+                GC.KeepAlive(batch);
+                return address;
             }
         }
 

@@ -17,6 +17,7 @@ namespace Zlink
         public const int DontWait = 1;
         public const int TypeStream = 11;
         public const int MessageEvent = 300;
+        public const int MessageReason = 302;
 
         [DllImport(Lib)]
         public static extern void zlink_version(out int major, out int minor, out int patch);
@@ -107,6 +108,9 @@ namespace Zlink
 
         [DllImport(Lib)]
         public static extern int zlink_msg_get(IntPtr message, int property);
+
+        [DllImport(Lib)]
+        public static extern IntPtr zlink_msg_gets(IntPtr message, byte[] property);
 
         [DllImport(Lib)]
         public static extern uint zlink_msg_routing_id(IntPtr message);

@@ -26,13 +26,13 @@ func ipOf(a Address) (ip [16]byte, kind uint8, port uint16, zone uint32) {
 	return ip, shm.IPNone, 0, 0
 }
 
-// addressOfIP is the inverse of ipOf.
-func addressOfIP(ip [16]byte, kind uint8, port uint16, zone uint32) Address {
-	switch kind {
+// AddressOf returns the address of a session's peer. It is the inverse of ipOf.
+func AddressOf(s *shm.Session) Address {
+	switch s.IPKind {
 	case shm.IP4:
-		return ipAddress(netip.AddrFrom4([4]byte(ip[:4])), port)
+		return ipAddress(netip.AddrFrom4([4]byte(s.IP[:4])), s.Port)
 	case shm.IP6:
-		return ipAddress(sys.InZone(netip.AddrFrom16(ip), zone), port)
+		return ipAddress(sys.InZone(netip.AddrFrom16(s.IP), s.Zone), s.Port)
 	}
 	return Address{}
 }

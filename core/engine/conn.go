@@ -59,7 +59,7 @@ type Conn struct {
 
 // Remote is the peer's endpoint.
 func (c *Conn) Remote() string {
-	return c.transport.remoteText(addressOfIP(c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone))
+	return c.transport.remoteText(AddressOf(c.Shared))
 }
 
 // Since returns when the connection came up.

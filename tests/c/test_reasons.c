@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The reason that a monitor tells for the end of a connection. */
+/* Why a connection ended: what its event, monitors and statistics tell of that. */
 #include "ztest.h"
+#include "zfast.h"
 #include "zmonitor.h"
+
+#include <sys/socket.h>
 
 #define CONNECTION_EVENTS                                \
     (ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_CONNECTION_READY \
@@ -148,6 +151,163 @@ static void disconnected_by_name (void)
     zt_term (ctx);
 }
 
+/* ------------------------------------------------------- the same in three places */
+
+enum
+{
+    REASONS = sizeof ((zlink_stream_stats_t *) 0)->ended_by / sizeof (uint64_t),
+    STALL_MS = 50
+};
+
+typedef struct ended_t
+{
+    zt_fast_t f;
+    void *monitor;
+} ended_t;
+
+static ended_t open_ended (int close_timeout)
+{
+    int64_t limit = 100000;
+    ended_t e = {.f = {.ctx = zt_ctx ()}};
+    e.f.s = zt_fast_socket (e.f.ctx);
+    CHECK_OK (zlink_setsockopt (e.f.s, ZLINK_MAXMSGSIZE, &limit, sizeof limit));
+    zt_set_int (e.f.s, ZLINK_SNDBUF, 65536);
+    zt_set_int (e.f.s, ZLINK_STREAM_CLOSE_TIMEOUT, close_timeout);
+    e.monitor = zt_monitor (e.f.s, ZLINK_EVENT_DISCONNECTED);
+    e.f.port = zt_bind (e.f.s);
+    e.f.fd = zt_small_client (e.f.port);
+    e.f.peer = zt_fast_event (e.f.s, ZLINK_STREAM_CONNECTED);
+    CHECK_EQ (zlink_monitor_reason (e.monitor), 0);
+    return e;
+}
+
+static void fill_queue (const ended_t *e)
+{
+    static const uint8_t body[60000];
+    for (int i = 0; i < 100; i++)
+        zt_fast_send (e->f.s, e->f.peer, body, sizeof body);
+}
+
+/* The statistics have one end, of this reason. */
+static void counted (void *s, int reason, uint64_t turned_away)
+{
+    zlink_stream_stats_t stats = {.size = sizeof stats};
+    uint64_t sum = 0;
+    ZT_UNTIL (zlink_stream_stats (s, &stats) == 0
+              && stats.closed + stats.turned_away == 1);
+    for (int i = 0; i < REASONS; i++)
+        sum += stats.ended_by[i];
+    CHECK_EQ (sum, 1);
+    CHECK_EQ (stats.ended_by[reason], 1);
+    CHECK_EQ (stats.turned_away, turned_away);
+}
+
+/* Of the event, also of its copy, of the monitor and of the statistics. */
+static void expect_reason (ended_t *e, int reason)
+{
+    zlink_msg_t msg, copy;
+    zlink_monitor_event_t event;
+    CHECK_OK (zlink_msg_init (&msg));
+    CHECK_OK (zlink_msg_init (&copy));
+    CHECK_EQ (zlink_msg_recv (&msg, e->f.s, 0), 0);
+    CHECK_OK (zlink_msg_copy (&copy, &msg));
+    CHECK_OK (zlink_msg_close (&msg));
+    CHECK_EQ (zlink_msg_get (&copy, ZLINK_STREAM_EVENT),
+              ZLINK_STREAM_DISCONNECTED);
+    CHECK_EQ (zlink_msg_get (&copy, ZLINK_STREAM_REASON), reason);
+    CHECK_EQ (zlink_msg_get (&copy, ZLINK_STREAM_CLOSE_CODE), 0);
+    CHECK_EQ (zlink_msg_routing_id (&copy), e->f.peer);
+    CHECK_STR (zlink_msg_gets (&copy, "Peer-Address"), "127.0.0.1");
+    CHECK_OK (zlink_msg_close (&copy));
+
+    CHECK_OK (zlink_monitor_recv (e->monitor, &event, 0));
+    CHECK_EQ (zlink_monitor_reason (e->monitor), reason);
+    CHECK (*zlink_error_detail () != '\0');
+    counted (e->f.s, reason, 0);
+}
+
+static void close_ended (ended_t *e)
+{
+    zlink_monitor_event_t event;
+    zt_fast_close (&e->f);
+    CHECK_OK (zlink_monitor_recv (e->monitor, &event, 0));
+    CHECK_EQ (event.event, ZLINK_EVENT_MONITOR_STOPPED);
+    CHECK_EQ (zlink_monitor_reason (e->monitor), 0);
+    zt_close (e->monitor);
+}
+
+static void told_peer_closed (void)
+{
+    ended_t e = open_ended (-1);
+    shutdown (e.f.fd, SHUT_RDWR);
+    expect_reason (&e, ZLINK_STREAM_REASON_PEER_CLOSED);
+    close_ended (&e);
+}
+
+static void told_reset (void)
+{
+    ended_t e = open_ended (-1);
+    zt_reset (e.f.fd);
+    expect_reason (&e, ZLINK_STREAM_REASON_RESET);
+    e.f.fd = dup (0);
+    close_ended (&e);
+}
+
+static void told_too_long (void)
+{
+    ended_t e = open_ended (-1);
+    zt_write (e.f.fd, "\x00\x01\x86\xA1", 4); /* 100001 bytes follow */
+    expect_reason (&e, ZLINK_STREAM_REASON_TOO_LONG);
+    close_ended (&e);
+}
+
+static void told_closed_here (void)
+{
+    ended_t e = open_ended (-1);
+    CHECK_OK (zlink_stream_close_peer (e.f.s, e.f.peer));
+    expect_reason (&e, ZLINK_STREAM_REASON_CLOSED_HERE);
+    close_ended (&e);
+}
+
+/* Also a connection that was being closed. */
+static void told_aborted_here (void)
+{
+    ended_t e = open_ended (-1);
+    fill_queue (&e);
+    CHECK_OK (zlink_stream_close_peer (e.f.s, e.f.peer));
+    CHECK_OK (zlink_stream_abort_peer (e.f.s, e.f.peer));
+    expect_reason (&e, ZLINK_STREAM_REASON_ABORTED_HERE);
+    CHECK_FAIL (zlink_stream_abort_peer (e.f.s, e.f.peer), EHOSTUNREACH);
+    CHECK (strstr (zlink_error_detail (), "routing id") != NULL);
+    close_ended (&e);
+}
+
+static void told_stalled (void)
+{
+    ended_t e = open_ended (STALL_MS);
+    fill_queue (&e);
+    CHECK_OK (zlink_stream_close_peer (e.f.s, e.f.peer));
+    expect_reason (&e, ZLINK_STREAM_REASON_STALLED);
+    close_ended (&e);
+}
+
+/* Of messages that are no end, and of what is no monitor. */
+static void none_told (void)
+{
+    zt_fast_t f = zt_fast_open ();
+    zlink_msg_t msg;
+    CHECK_OK (zlink_msg_init (&msg));
+    CHECK_EQ (zlink_msg_get (&msg, ZLINK_STREAM_REASON), 0);
+    zt_write_frame (f.fd, "\xFF\xFF\xFF\xFF\xFF", 5);
+    CHECK_EQ (zlink_msg_recv (&msg, f.s, 0), 5);
+    CHECK_EQ (zlink_msg_get (&msg, ZLINK_STREAM_REASON), 0);
+    CHECK_OK (zlink_msg_close (&msg));
+    CHECK_FAIL (zlink_msg_get (&msg, ZLINK_STREAM_REASON), EFAULT);
+    CHECK_FAIL (zlink_monitor_reason (f.s), ENOTSOCK);
+    CHECK_FAIL (zlink_monitor_reason (NULL), ENOTSOCK);
+    zt_fast_close (&f);
+}
+
 static const zt_case_t cases[] = {
   ZT_CASE (remote_end),
   ZT_CASE (remote_reset),
@@ -156,6 +316,13 @@ static const zt_case_t cases[] = {
   ZT_CASE (closed_with_the_socket),
   ZT_CASE (closed_after_the_context),
   ZT_CASE (disconnected_by_name),
+  ZT_CASE (told_peer_closed),
+  ZT_CASE (told_reset),
+  ZT_CASE (told_too_long),
+  ZT_CASE (told_closed_here),
+  ZT_CASE (told_aborted_here),
+  ZT_CASE (told_stalled),
+  ZT_CASE (none_told),
 };
 
 ZT_MAIN (cases)

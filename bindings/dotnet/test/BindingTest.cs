@@ -216,6 +216,8 @@ static class BindingTest
             Check.Equal(1, pair.Server.Receive(pair.Batch), "events");
             Check.Equal(StreamEvent.Disconnected, pair.Batch[0].Event, "event");
             Check.Equal(pair.ServerPeer, pair.Batch[0].Peer, "peer");
+            Check.Equal(Reason.PeerClosed, pair.Batch[0].Reason, "reason");
+            Check.Equal("127.0.0.1", pair.Batch[0].PeerAddress, "address");
             var e = Check.Throws<ZlinkException>(() => pair.Server.ClosePeer(pair.ServerPeer), "closed already");
             Check.Equal(Errno.EHOSTUNREACH, e.Errno, "errno");
         }

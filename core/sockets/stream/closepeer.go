@@ -19,26 +19,6 @@ const (
 	CloseAbnormal  = 1006 // received only: the connection ended without a close frame of the peer
 )
 
-// setFarewell puts why the connection ended, and what the peer said, into a Disconnected message. The reason uses the
-// room of the empty Body: messages are copied often and must not grow for it.
-func (m *Message) setFarewell(s *shm.Session) {
-	code, reason := s.Farewell()
-	m.code, m.why = code, engine.Cause(s.Cause())
-	if reason != "" {
-		m.Body = append(make([]byte, 0, len(reason)), reason...)[:0]
-	}
-}
-
-// CloseCode returns the code and the reason that a peer of ws or wss gave, from its
-// Disconnected message. If the peer gave no code, CloseCode returns CloseNoCode or
-// CloseAbnormal. For any other message the code is 0. The reason is valid until Release.
-func (m *Message) CloseCode() (code int, reason string) {
-	if m.code == 0 {
-		return 0, ""
-	}
-	return int(m.code), string(m.Body[:cap(m.Body)])
-}
-
 // ClosePeerWith is ClosePeer that sends a code and a reason to a peer of ws or wss. For
 // other peers it is the same as ClosePeer. It works in both modes. EINVAL: peer is 0, the
 // code may not be sent (only 1000 to 1003, 1007 to 1014, 3000 to 4999 may), or the reason

@@ -126,9 +126,7 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	peer := r.Of().Rid4()
 	if r.Kind != shm.RunData {
 		msgs[0] = Message{Peer: peer, Kind: Kind(r.Kind)}
-		if r.Kind == shm.RunDisconnected {
-			msgs[0].setFarewell(r.Of())
-		}
+		msgs[0].setEvent(r.Of())
 		q.EndRun()
 		k.finishRun(r)
 		return 1

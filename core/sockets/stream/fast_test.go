@@ -85,6 +85,8 @@ func TestFastMessages(t *testing.T) {
 			So(bodies, ShouldResemble, []string{connected, disconnected})
 			m, err := k.Recv(bg)
 			So(err, ShouldBeNil)
+			So(m.Body, ShouldBeEmpty)
+			m.Release()
 			So(m, ShouldResemble, Message{Peer: id, Kind: Disconnected, why: engine.CausePeerClosed})
 		})
 

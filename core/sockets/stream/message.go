@@ -21,17 +21,13 @@ const (
 // Message is one message, or an event, of a peer.
 type Message struct {
 	Peer uint32 // routing id; 0 of Drained only
-	code uint16 // of Disconnected: closepeer.go
+	code uint16 // of Disconnected: eventbody.go
 	why  engine.Cause
 	Kind Kind
 	Body []byte // of Data; in a received message valid until Release
 
 	slab *shm.Slab // the slab that Body lies in; nil: Go's own memory
 }
-
-// Reason returns why the connection ended, from its Disconnected message. For any other
-// message it is engine.CauseUnknown.
-func (m *Message) Reason() engine.Cause { return m.why }
 
 // Release frees the memory of a received message; Body must not be used afterwards. The
 // garbage collector does not do that. A message that is never released keeps the read

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package stream
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/smartystreets/goconvey/convey"
+
+	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/sockets"
+)
+
+// ended is a server of one transport with one raw peer, whose end it tells in three places.
+type ended struct {
+	t      testing.TB
+	k      *Socket
+	m      *sockets.Monitor
+	scheme string
+	tcp    *net.TCPConn
+	conn   net.Conn // through TLS, if the transport has it
+	up     Message
+}
+
+// upgradeText asks for a WebSocket.
+const upgradeText = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+func newEnded(t testing.TB, scheme string, settings ...Setting) *ended {
+	t.Helper()
+	k, m := watched(t, scheme+"://127.0.0.1:*", append(settings, WithMode(ModeFast), WithSendBuffer(64<<10))...)
+	e := &ended{t: t, k: k, m: m, scheme: scheme, tcp: plain(t, lastEndpoint(t, k)).(*net.TCPConn)}
+	_ = e.tcp.SetReadBuffer(64 << 10)
+	if e.conn = e.tcp; scheme == "tls" || scheme == "wss" {
+		secure := tls.Client(e.tcp, &tls.Config{InsecureSkipVerify: true})
+		must(t, secure.Handshake(), "handshake")
+		e.conn = secure
+	}
+	if e.web() {
+		e.write(upgradeText)
+		for head := []byte(nil); !bytes.HasSuffix(head, []byte("\r\n\r\n")); {
+			one := make([]byte, 1)
+			_, err := io.ReadFull(e.conn, one)
+			must(t, err, "read an answer")
+			head = append(head, one...)
+		}
+	}
+	e.up = e.next()
+	return e
+}
+
+func (e *ended) web() bool { return strings.HasPrefix(e.scheme, "ws") }
+
+func (e *ended) next() Message {
+	e.t.Helper()
+	m, err := e.k.Recv(context.Background())
+	must(e.t, err, "Recv")
+	return m
+}
+
+func (e *ended) write(text string) {
+	e.t.Helper()
+	_, err := io.WriteString(e.conn, text)
+	must(e.t, err, "write")
+}
+
+// frame writes bytes of the stream, over WebSocket in a masked frame of this opcode.
+func (e *ended) frame(op byte, data string) {
+	e.t.Helper()
+	if e.web() {
+		data = string([]byte{0x80 | op, 0x80 | byte(len(data)), 0, 0, 0, 0}) + data
+	}
+	e.write(data)
+}
+
+func (e *ended) reset() {
+	_ = e.tcp.SetLinger(0)
+	_ = e.tcp.Close()
+}
+
+// fill queues more than the system takes from a peer that does not read.
+func (e *ended) fill() {
+	for range 100 {
+		must(e.t, e.k.Send(context.Background(), e.up.Peer, make([]byte, 60_000)), "Send")
+	}
+}
+
+// check expects that the event, the monitor and the statistics tell the same cause.
+func (e *ended) check(why engine.Cause) {
+	message := e.next()
+	for ; message.Kind != Disconnected; message = e.next() {
+		message.Release()
+	}
+	So(message.Reason(), ShouldEqual, why)
+	So(message.Address().String(), ShouldEqual, e.tcp.LocalAddr().String())
+	So(e.up.Address().String(), ShouldEqual, e.tcp.LocalAddr().String())
+	So(message.Body, ShouldBeEmpty)
+	e.checkMonitor(why)
+	e.checkStats(why, 0)
+}
+
+func (e *ended) checkMonitor(why engine.Cause) {
+	event := engine.Event{}
+	for event.Kind != engine.EventDisconnected {
+		within(e.t, patience, "an event", func() { event, _ = e.m.Recv(false) })
+	}
+	So(event.Cause, ShouldEqual, why)
+	So(e.m.Cause(), ShouldEqual, why)
+	So(event.Detail, ShouldNotBeEmpty)
+}
+
+func (e *ended) checkStats(why engine.Cause, turnedAway uint64) {
+	var stats Stats
+	eventually(e.t, "the connection is over", func() (over bool) {
+		stats, _ = e.k.Stats()
+		return stats.Connections == 0 && stats.Closed+stats.TurnedAway > 0
+	})
+	sum := uint64(0)
+	for _, n := range stats.EndedBy {
+		sum += n
+	}
+	So(stats.EndedBy[why], ShouldEqual, 1)
+	So(sum, ShouldEqual, stats.Closed+stats.TurnedAway)
+	So(stats.TurnedAway, ShouldEqual, turnedAway)
+}
+
+// wayToEnd is a way in which a connection ends.
+type wayToEnd struct {
+	name     string
+	why      engine.Cause
+	schemes  string // of those it applies to
+	settings []Setting
+	end      func(e *ended)
+}
+
+const everyScheme = "tcp tls ws wss"
+
+var waysToEnd = []wayToEnd{
+	{"the peer closes", engine.CausePeerClosed, everyScheme, nil, func(e *ended) {
+		if e.web() {
+			e.frame(8, "\x03\xe8")
+		}
+		_ = e.conn.Close()
+	}},
+	{"the peer closes without a Close frame", engine.CausePeerClosed, "ws wss", nil, func(e *ended) { _ = e.conn.Close() }},
+	{"the peer ends its side, does not read and is aborted", engine.CausePeerClosed, "tcp tls", nil, func(e *ended) {
+		e.frame(2, string(frame("hello")))
+		eventually(e.t, "it came", func() bool { stats, _ := e.k.Stats(); return stats.MsgsIn == 1 })
+		e.fill()
+		if secure, ok := e.conn.(*tls.Conn); ok {
+			_ = secure.CloseWrite()
+		} else {
+			_ = e.tcp.CloseWrite()
+		}
+		eventually(e.t, "the event", func() bool { return e.k.shared.RxEvents.Load() > 0 })
+		must(e.t, e.k.AbortPeer(e.up.Peer), "AbortPeer")
+	}},
+	{"the peer ends its side and never reads", engine.CausePeerClosed, "tcp", []Setting{WithCloseTimeout(50 * time.Millisecond)}, func(e *ended) {
+		e.fill()
+		_ = e.tcp.CloseWrite()
+	}},
+	{"the peer resets", engine.CauseReset, everyScheme, nil, func(e *ended) { e.reset() }},
+	{"the peer closes without close_notify", engine.CausePeerClosed, "tls wss", nil, func(e *ended) { _ = e.tcp.Close() }},
+	{"the stream ends inside a record", engine.CauseReset, "tls wss", nil, func(e *ended) {
+		_, _ = e.tcp.Write([]byte("\x17\x03\x03"))
+		_ = e.tcp.Close()
+	}},
+	{"pings are not answered", engine.CauseNoPong, "ws wss", []Setting{WithHeartbeat(20*time.Millisecond, 100*time.Millisecond)}, func(*ended) {}},
+	{"a text message", engine.CauseProtocol, "ws wss", nil, func(e *ended) { e.frame(1, "hello") }},
+	{"no record of TLS", engine.CauseProtocol, "tls wss", nil, func(e *ended) { _, _ = e.tcp.Write([]byte("\x17\x03\x03\x00\x20this is not what was agreed upon ")) }},
+	{"a message is too long", engine.CauseTooLong, everyScheme, []Setting{WithMaxMessageSize(10)}, func(e *ended) {
+		e.frame(2, string(binary.BigEndian.AppendUint32(nil, 11)))
+	}},
+	{"closed here", engine.CauseClosedHere, everyScheme, nil, func(e *ended) {
+		must(e.t, e.k.ClosePeer(e.up.Peer), "ClosePeer")
+		_, _ = io.Copy(io.Discard, e.conn)
+		_ = e.conn.Close()
+	}},
+	{"closed here, and reset by the peer meanwhile", engine.CauseClosedHere, everyScheme, []Setting{WithCloseTimeout(-1)}, func(e *ended) {
+		e.fill()
+		must(e.t, e.k.ClosePeer(e.up.Peer), "ClosePeer")
+		eventually(e.t, "the end", func() bool { return e.k.closingPeer(e.up.Peer) != nil })
+		e.reset()
+	}},
+	{"aborted here", engine.CauseAbortedHere, everyScheme, nil, func(e *ended) {
+		must(e.t, e.k.AbortPeer(e.up.Peer), "AbortPeer")
+	}},
+	{"closed here, then aborted", engine.CauseAbortedHere, everyScheme, []Setting{WithCloseTimeout(-1)}, func(e *ended) {
+		e.fill()
+		must(e.t, e.k.ClosePeer(e.up.Peer), "ClosePeer")
+		must(e.t, e.k.AbortPeer(e.up.Peer), "AbortPeer")
+	}},
+	{"closed here, and nothing is taken", engine.CauseStalled, everyScheme, []Setting{WithCloseTimeout(50 * time.Millisecond)}, func(e *ended) {
+		e.fill()
+		must(e.t, e.k.ClosePeer(e.up.Peer), "ClosePeer")
+	}},
+}
+
+// TestReasons: each way to end has one reason, which the event, the monitor and the
+// statistics tell alike.
+func TestReasons(t *testing.T) {
+	for _, way := range waysToEnd {
+		for _, scheme := range strings.Fields(way.schemes) {
+			Convey(fmt.Sprintf("Over %s, %s", scheme, way.name), t, func() {
+				e := newEnded(t, scheme, way.settings...)
+				way.end(e)
+				e.check(way.why)
+			})
+		}
+	}
+}
+
+// TestReasonsOfSockets: ends that the socket's application does not see any more.
+func TestReasonsOfSockets(t *testing.T) {
+	for _, shutdown := range []bool{false, true} {
+		Convey(fmt.Sprintf("A socket closes, after its context: %v", shutdown), t, func() {
+			for _, linger := range []time.Duration{0, 50 * time.Millisecond, -1} {
+				e := newEnded(t, "tcp", WithLinger(linger))
+				if linger > 0 {
+					must(t, e.k.Set(WithCloseTimeout(-1)), "Set")
+					e.fill()
+				}
+				why := engine.CauseClosedHere
+				if shutdown {
+					e.k.ctx.Shutdown()
+					why = engine.CauseContext
+				}
+				must(t, e.k.Close(), "Close")
+				if linger < 0 {
+					_ = e.conn.Close()
+				}
+				e.checkMonitor(why)
+			}
+		})
+	}
+}
+
+// TestReasonsOfHandshakes: connections that never become peers are told of, too.
+func TestReasonsOfHandshakes(t *testing.T) {
+	for name, end := range map[string]func(net.Conn){
+		"sends something else":     func(c net.Conn) { _, _ = io.WriteString(c, "hello\r\n\r\n") },
+		"goes in between":          func(c net.Conn) { _, _ = io.WriteString(c, "GET"); _ = c.Close() },
+		"is reset":                 func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); _ = c.Close() },
+		"says nothing for so long": func(net.Conn) {},
+	} {
+		for _, scheme := range []string{"tls", "ws", "wss"} {
+			Convey(fmt.Sprintf("Over %s a client %s", scheme, name), t, func() {
+				k, m := watched(t, scheme+"://127.0.0.1:*", WithMode(ModeFast), WithHandshakeTimeout(300*time.Millisecond))
+				e := &ended{t: t, k: k, m: m}
+				c := plain(t, lastEndpoint(t, k))
+				end(c)
+				e.checkMonitor(engine.CauseHandshake)
+				e.checkStats(engine.CauseHandshake, 1)
+			})
+		}
+	}
+	Convey("A socket that closes ends handshakes", t, func() {
+		k, m := watched(t, "tls://127.0.0.1:*", WithMode(ModeFast))
+		plain(t, lastEndpoint(t, k))
+		wantEvents(t, m, engine.EventAccepted)
+		must(t, k.Close(), "Close")
+		(&ended{t: t, m: m}).checkMonitor(engine.CauseClosedHere)
+	})
+}
+
+// TestReasonsOfDialled: the side that dialled tells them, too.
+func TestReasonsOfDialled(t *testing.T) {
+	for _, scheme := range []string{"tcp", "ws", "wss", "tls"} {
+		for name, why := range map[string]engine.Cause{
+			"ClosePeer by the server": engine.CausePeerClosed, "AbortPeer by the server": engine.CauseReset,
+			"Disconnect": engine.CauseClosedHere,
+		} {
+			Convey(fmt.Sprintf("Over %s: %s", scheme, name), t, func() {
+				server, client := newSocket(t, newContext(t)), newSocket(t, newContext(t))
+				newIdentity(t, "one").use(t, server, client)
+				must(t, server.Set(WithMode(ModeFast)), "Set")
+				must(t, client.Set(WithMode(ModeFast), WithReconnect(-1, 0)), "Set")
+				must(t, server.Bind(scheme+"://127.0.0.1:*"), "Bind")
+				endpoint := lastEndpoint(t, server)
+				must(t, client.Connect(endpoint), "Connect")
+				e := &ended{t: t, k: client}
+				e.up = e.next()
+				atServer := (&ended{t: t, k: server}).next()
+				switch strings.Fields(name)[0] {
+				case "ClosePeer":
+					must(t, server.ClosePeer(atServer.Peer), "ClosePeer")
+				case "AbortPeer":
+					must(t, server.AbortPeer(atServer.Peer), "AbortPeer")
+				default:
+					must(t, client.Disconnect(endpoint), "Disconnect")
+				}
+				down := e.next()
+				So(down.Kind, ShouldEqual, Disconnected)
+				So(down.Reason(), ShouldEqual, why)
+				_, address, _ := strings.Cut(endpoint, "://")
+				So(down.Address().String(), ShouldEqual, strings.TrimSuffix(address, "/"))
+				e.checkStats(why, 0)
+			})
+		}
+	}
+	Convey("A client whose certificate is refused after its handshake", t, func() {
+		server, client := newSocket(t, newContext(t)), newSocket(t, newContext(t))
+		id := newIdentity(t, "server")
+		id.use(t, server)
+		must(t, server.Set(WithTLSClientCert(true)), "Set")
+		must(t, client.Set(WithMode(ModeFast), WithReconnect(-1, 0), WithTLSAuthorities(id.cert, false)), "Set")
+		must(t, server.Bind("tls://127.0.0.1:*"), "Bind")
+		must(t, client.Connect(lastEndpoint(t, server)), "Connect")
+		e := &ended{t: t, k: client}
+		for down := e.next(); down.Kind != Disconnected; down = e.next() {
+			So(down.Kind, ShouldEqual, Connected)
+		}
+		e.checkStats(engine.CauseHandshake, 0)
+	})
+}
+
+// TestReasonsHaveWords: each has a sentence of its own.
+func TestReasonsHaveWords(t *testing.T) {
+	Convey("Each reason has a sentence of its own", t, func() {
+		var seen []string
+		for why := engine.CausePeerClosed; why <= engine.CauseNoMemory; why++ {
+			So(slices.Contains(seen, why.String()), ShouldBeFalse)
+			So(why.String(), ShouldNotEqual, engine.CauseUnknown.String())
+			So(why.Reason(), ShouldNotEqual, engine.ReasonUnknown)
+			seen = append(seen, why.String())
+		}
+	})
+	Convey("A message that is no end has no reason, and data has no address", t, func() {
+		e := newEnded(t, "tcp")
+		So(e.up.Reason(), ShouldEqual, engine.CauseUnknown)
+		e.frame(2, string(frame("hello")))
+		m := e.next()
+		So(m.Reason(), ShouldEqual, engine.CauseUnknown)
+		So(m.Address().IsValid(), ShouldBeFalse)
+		m.Release()
+	})
+	Convey("A peer of ipc has no address", t, func() {
+		server := newSocket(t, newContext(t))
+		must(t, server.Set(WithMode(ModeFast)), "Set")
+		must(t, server.Bind(fresh("ipc://@")), "Bind")
+		client := newSocket(t, server.ctx)
+		must(t, client.Connect(lastEndpoint(t, server)), "Connect")
+		m := (&ended{t: t, k: server}).next()
+		So(m.Address().IsValid(), ShouldBeFalse)
+	})
+}
