@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// doc/conformance.md names tests in backquotes: "c_poll:timeouts" is a case of
+// doc/conformance.md and SECURITY.md name tests in backquotes: "c_poll:timeouts" is a case of
 // a ctest, "c_header" a ctest without cases, and
 // "core/sockets/stream:TestPoll" a Go test.
 
@@ -104,11 +104,21 @@ func whatRan(t *testing.T) ran {
 
 func TestRulesHaveTestsThatPassed(t *testing.T) {
 	ran := whatRan(t)
-	p := pages(t, "doc/conformance.md")[0]
+	for _, p := range pages(t, "doc/conformance.md", "SECURITY.md") {
+		t.Run(filepath.Base(p.name), func(t *testing.T) { rowsHaveTests(t, p, ran) })
+	}
+}
+
+// headOfRows is the first cell of a table's first line.
+var headOfRows = regexp.MustCompile(`^\| (rule|function|promise) \|`)
+
+// rowsHaveTests checks that each row of a page's tables names tests in its last cell, and
+// that they passed.
+func rowsHaveTests(t *testing.T, p page, ran ran) {
 	var bad []string
 	rows := 0
 	for i, line := range strings.Split(p.text, "\n") {
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| rule") || strings.HasPrefix(line, "| function") {
+		if !strings.HasPrefix(line, "| ") || headOfRows.MatchString(line) {
 			continue
 		}
 		rows++
