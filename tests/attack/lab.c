@@ -69,21 +69,14 @@ struct told lab_ask (struct lab_server *server)
     return told;
 }
 
-uint64_t lab_value (const struct told *told, const char *name)
-{
-    size_t size = strlen (name);
-    for (const char *at = told->line; (at = strstr (at, name)) != NULL; at += size)
-        if (at[size] == '=' && (at == told->line || at[-1] == ' '))
-            return strtoull (at + size + 1, NULL, 10);
-    fprintf (stderr, "no %s in: %s\n", name, told->line);
-    CHECK (!"the server tells it");
-    return 0;
-}
-
-uint64_t lab_ask_for (struct lab_server *server, const char *name)
+uint64_t lab_ended_by (struct lab_server *server, const char *reason)
 {
     struct told told = lab_ask (server);
-    return lab_value (&told, name);
+    size_t size = strlen (reason);
+    for (const char *at = strstr (told.line, "ended_by="); at && (at = strstr (at, reason)) != NULL; at += size)
+        if (at[size] == ':' && (at[-1] == '=' || at[-1] == ','))
+            return strtoull (at + size + 1, NULL, 10);
+    return 0;
 }
 
 /* ------------------------------------------------------------- good clients */

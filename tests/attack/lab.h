@@ -48,9 +48,8 @@ void lab_find_programs (void);
 bool lab_serve (struct lab_server *server, const char *const server_args[]);
 void lab_stop (struct lab_server *server);
 struct told lab_ask (struct lab_server *server);
-/* A value of it; fails when it has none of that name. */
-uint64_t lab_value (const struct told *told, const char *name);
-uint64_t lab_ask_for (struct lab_server *server, const char *name);
+/* Connections that ended for a reason, by its name in server.c. */
+uint64_t lab_ended_by (struct lab_server *server, const char *reason);
 
 /* The shared memory; then clients that are good to the server, all connected. */
 void lab_open (struct lab *lab);
