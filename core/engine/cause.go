@@ -80,6 +80,15 @@ func (why Cause) ordered() bool {
 	return why == CauseClosedHere || why == CauseDrained || why == CauseContext
 }
 
+// ofLink reports whether what a layer objected to says more than the cause.
+func (why Cause) ofLink() bool {
+	switch why {
+	case CauseReset, CauseNoPong, CauseHandshake, CauseProtocol, CauseTooLong, CauseQueueBound, CauseRate:
+		return true
+	}
+	return false
+}
+
 // because records why the connection ends. The first cause stays, whatever the peer does
 // afterwards, with one exception: an end that the application ordered may turn into a
 // harsher one of this side, as long as the disconnect event is not pushed.

@@ -140,14 +140,16 @@ func (c *Conn) event(kind EventKind, value uint64, detail string) Event {
 // WebSocket peer said. In TLS 1.3 a client's handshake is over before the server can
 // refuse the client's certificate.
 func (c *Conn) observeEnd() {
-	reason, why := c.reason(), c.farewellText()
-	switch {
-	case reason == ReasonTransport && c.link != nil && c.link.err != nil:
+	why := c.cause.String()
+	switch said := c.farewellText(); {
+	case c.cause.ofLink() && c.link != nil && c.link.err != nil:
 		why = c.link.err.Error()
-	case why == "":
-		why = c.cause.String()
+	case c.cause == CausePeerClosed && said != "":
+		why = said
+	case c.cause.ordered() && said != "":
+		why += ", " + said
 	}
-	e := c.event(EventDisconnected, uint64(reason), why)
+	e := c.event(EventDisconnected, uint64(c.reason()), why)
 	e.Cause = c.cause
 	c.owner.Observe(e)
 }

@@ -18,6 +18,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
 )
 
@@ -88,11 +89,28 @@ func (e *ended) reset() {
 	_ = e.tcp.Close()
 }
 
-// fill queues more than the system takes from a peer that does not read.
+// readToTheEnd is a peer that goes when the other side does.
+func (e *ended) readToTheEnd() {
+	_, _ = io.Copy(io.Discard, e.conn)
+	_ = e.conn.Close()
+}
+
+// fill queues more than the system takes from a peer that does not read, unless the
+// connection ends meanwhile.
 func (e *ended) fill() {
 	for range 100 {
-		must(e.t, e.k.Send(context.Background(), e.up.Peer, make([]byte, 60_000)), "Send")
+		if err := e.k.Send(context.Background(), e.up.Peer, make([]byte, 60_000)); errno.Of(err) != errno.EHOSTUNREACH {
+			must(e.t, err, "Send")
+		}
 	}
+}
+
+// awaitEnd waits until the connection is closing, or over.
+func (e *ended) awaitEnd() {
+	eventually(e.t, "the end", func() bool {
+		stats, _ := e.k.Stats()
+		return e.k.closingPeer(e.up.Peer) != nil || stats.Closed == 1
+	})
 }
 
 // check expects that the event, the monitor and the statistics tell the same cause.
@@ -181,15 +199,39 @@ var waysToEnd = []wayToEnd{
 	{"a message is too long", engine.CauseTooLong, everyScheme, []Setting{WithMaxMessageSize(10)}, func(e *ended) {
 		e.frame(2, string(binary.BigEndian.AppendUint32(nil, 11)))
 	}},
+	{"nothing comes", engine.CauseIdle, everyScheme, []Setting{WithIdleTimeout(50 * time.Millisecond)}, (*ended).readToTheEnd},
+	{"nothing comes, and the peer resets when that ends it", engine.CauseIdle, everyScheme, []Setting{WithIdleTimeout(50 * time.Millisecond), WithCloseTimeout(-1)}, func(e *ended) {
+		e.fill()
+		e.awaitEnd()
+		e.reset()
+	}},
+	{"nothing comes, and nothing is taken", engine.CauseIdle, everyScheme, []Setting{WithIdleTimeout(50 * time.Millisecond), WithCloseTimeout(50 * time.Millisecond)}, (*ended).fill},
+	{"no message comes", engine.CauseFirstMessage, everyScheme, []Setting{WithFirstMessageTimeout(50 * time.Millisecond)}, (*ended).readToTheEnd},
+	{"it is old", engine.CauseAge, everyScheme, []Setting{WithMaxAge(50 * time.Millisecond)}, (*ended).readToTheEnd},
+	{"too many messages", engine.CauseRate, everyScheme, []Setting{WithRateMessages(2), WithRatePolicy(RateCut)}, func(e *ended) {
+		e.frame(2, strings.Repeat(string(frame("x")), 20))
+	}},
+	{"the socket drains", engine.CauseDrained, everyScheme, nil, func(e *ended) {
+		must(e.t, e.k.Drain(0, 0), "Drain")
+		e.readToTheEnd()
+	}},
+	{"the socket drains, and nothing is taken", engine.CauseStalled, everyScheme, []Setting{WithCloseTimeout(50 * time.Millisecond)}, func(e *ended) {
+		e.fill()
+		must(e.t, e.k.Drain(0, 0), "Drain")
+	}},
+	{"the socket drains, and the peer is aborted", engine.CauseAbortedHere, everyScheme, []Setting{WithCloseTimeout(-1)}, func(e *ended) {
+		e.fill()
+		must(e.t, e.k.Drain(0, 0), "Drain")
+		must(e.t, e.k.AbortPeer(e.up.Peer), "AbortPeer")
+	}},
 	{"closed here", engine.CauseClosedHere, everyScheme, nil, func(e *ended) {
 		must(e.t, e.k.ClosePeer(e.up.Peer), "ClosePeer")
-		_, _ = io.Copy(io.Discard, e.conn)
-		_ = e.conn.Close()
+		e.readToTheEnd()
 	}},
 	{"closed here, and reset by the peer meanwhile", engine.CauseClosedHere, everyScheme, []Setting{WithCloseTimeout(-1)}, func(e *ended) {
 		e.fill()
 		must(e.t, e.k.ClosePeer(e.up.Peer), "ClosePeer")
-		eventually(e.t, "the end", func() bool { return e.k.closingPeer(e.up.Peer) != nil })
+		e.awaitEnd()
 		e.reset()
 	}},
 	{"aborted here", engine.CauseAbortedHere, everyScheme, nil, func(e *ended) {
