@@ -379,6 +379,15 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 /* Values of ZLINK_STREAM_PROFILE, which sets many options at once: doc/public.md. */
 #define ZLINK_STREAM_PROFILE_PRIVATE 0 /* peers are trusted: the default */
 #define ZLINK_STREAM_PROFILE_PUBLIC 1  /* a server on the internet */
+#define ZLINK_STREAM_MAX_CONNECTIONS 315
+#define ZLINK_STREAM_ADDRESS_CONNECTIONS 316
+#define ZLINK_STREAM_ADDRESS_PREFIX4 317
+#define ZLINK_STREAM_ADDRESS_PREFIX6 318
+#define ZLINK_STREAM_ACCEPT_RATE 319
+#define ZLINK_STREAM_ADDRESS_ACCEPT_RATE 320
+#define ZLINK_STREAM_ALLOW 321
+#define ZLINK_STREAM_DENY 322
+#define ZLINK_STREAM_HANDSHAKES 323
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */

@@ -70,7 +70,16 @@ namespace Zlink
         RateMessages = 309,
         RateBytes = 310,
         RatePolicy = 311, // 0: a peer that sends more is read later; 1: it loses its connection
-        Profile = 324     // 0: PRIVATE; 1: PUBLIC sets the limits of a server on the internet
+        Profile = 324, // 0: PRIVATE; 1: PUBLIC sets the limits of a server on the internet
+        MaxConnections = 315,
+        AddressConnections = 316,
+        AddressPrefix4 = 317,
+        AddressPrefix6 = 318,
+        AcceptRate = 319,
+        AddressAcceptRate = 320,
+        Allow = 321, // string, as is the next one
+        Deny = 322,
+        Handshakes = 323
     }
 
     // A call that failed: its errno, and what exactly it objected to.

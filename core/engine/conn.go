@@ -28,6 +28,7 @@ type Conn struct {
 	fd            int32         // -1: closed
 	parkedAt      int32         // its position in the socket's list while it is parked
 	heardAt       tick          // when something last came; only with deadlines
+	place         place         // of the socket's Admission
 
 	// Receiving.
 	stash *shm.Chunk // bytes received and not yet passed on
@@ -72,6 +73,7 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 	c := sh.newConn(a, l.worth())
 	if c == nil {
 		sh.conns.Add(-1)
+		a.admission.leave(a.place)
 		return nil
 	}
 	sh.warm = true
@@ -93,7 +95,7 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 // newConn registers a descriptor and attaches its Conn to the owner. If that fails, it
 // closes the descriptor and returns nil.
 func (sh *Shard) newConn(a arrival, l *link) *Conn {
-	c := &Conn{origin: a.origin, fd: int32(a.fd), shard: sh, link: l, sinceMs: time.Now().UnixMilli()}
+	c := &Conn{origin: a.origin, fd: int32(a.fd), shard: sh, link: l, place: a.place, sinceMs: time.Now().UnixMilli()}
 	c.Shared = shm.NewSession(a.queues, sh.Shared)
 	if c.Shared == nil {
 		a.noRoom()
@@ -285,6 +287,8 @@ func (c *Conn) close() {
 	if check.On {
 		check.That(conns >= 0, "no more connections end than came up")
 	}
+	c.admission.leave(c.place)
+	c.place = noPlace
 	c.end.cancel(&c.shard.timers)
 	if c.parked {
 		c.unpark()

@@ -16,6 +16,7 @@ type arrival struct {
 	fd     int
 	remote Address
 	alias  []byte
+	place  place // of the socket's Admission
 
 	announced bool // monitors know that it came up
 }
@@ -52,6 +53,7 @@ func (sh *Shard) welcome(a arrival) {
 	h := &handshake{arrival: a, shard: sh, conn: newFdConn(a.fd)}
 	if a.dialer == nil && !a.owner.Enter() {
 		sys.Close(a.fd)
+		a.admission.leave(a.place)
 		sh.conns.Add(-1)
 		return
 	}
@@ -233,6 +235,7 @@ func (h *handshake) end(reason Reason, why Cause) {
 	h.shard.timers.cancel(h.deadline)
 	h.shard.closeFd(h.fd)
 	h.shard.conns.Add(-1)
+	h.admission.leave(h.place)
 	if !h.running {
 		h.shard.gate.leave(h)
 		h.forget()

@@ -153,6 +153,7 @@ func listeningAddress(fd int, n *network) (Address, error) {
 func (l *Listener) start() {
 	fd := l.fd
 	growOnce.Do(func() { sys.GrowTable(fd, tableSize) })
+	spare.need()
 	l.observe(EventListening, uint64(fd)) // before any of its connections
 	l.shard.Post(func() {
 		if l.fd >= 0 {
@@ -256,6 +257,7 @@ func (l *Listener) close() {
 	l.fd = -1
 	l.closing.Unlock()
 	if fd >= 0 {
+		spare.unneed()
 		l.file.remove()
 		l.observe(EventClosed, uint64(fd))
 		l.shard.closeFd(fd)
@@ -273,15 +275,22 @@ func (l *Listener) observe(kind EventKind, value uint64) {
 func (l *Listener) ready(sys.Readiness) {
 	l.shard.accepted = time.Now()
 	for range acceptBatch {
-		if eventful(l.owner) {
-			l.pause(eventsPause)
+		if wait := l.mustWait(); wait > 0 {
+			l.pause(wait)
 			return
 		}
 		fd, remote, err := sys.Accept(l.fd)
+		if err == 0 && l.take(fd, remote) {
+			continue
+		}
+		l.admission.unwait()
 		switch err {
-		case 0:
-			l.take(fd, remote)
-		case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM:
+		case sys.EMFILE, sys.ENFILE:
+			l.observe(EventAcceptFailed, uint64(err))
+			l.shed()
+			l.pause(acceptPause)
+			return
+		case sys.ENOBUFS, sys.ENOMEM:
 			l.observe(EventAcceptFailed, uint64(err))
 			l.pause(acceptPause)
 			return
@@ -291,17 +300,62 @@ func (l *Listener) ready(sys.Readiness) {
 	}
 }
 
-// take makes a connection of an accepted descriptor.
-func (l *Listener) take(fd int, remote Address) {
+// mustWait returns how long nobody may be accepted. After 0 somebody may, once, and
+// counts for the socket's rate unless unwait follows.
+func (l *Listener) mustWait() time.Duration {
+	if eventful(l.owner) {
+		return eventsPause
+	}
+	return l.admission.wait(l.shard.accepted)
+}
+
+// shed resets some of those that wait to be accepted while the process has no descriptors.
+func (l *Listener) shed() {
+	spare.lend(func() {
+		for range acceptBatch {
+			fd, _, err := sys.Accept(l.fd)
+			if err != 0 {
+				return
+			}
+			l.reset(fd)
+		}
+	})
+}
+
+// take makes a connection of an accepted descriptor, or refuses it. It reports whether the
+// connection is kept.
+func (l *Listener) take(fd int, remote Address) bool {
+	at, why := l.admission.enter(remote.Addr(), time.Now())
+	if why != admitted {
+		l.refuse(fd, remote, why)
+		return false
+	}
 	if l.given != nil { // it may have waited since before the options were set
 		_ = l.given.apply(fd, l.Local.Family())
 	}
-	l.hand(fd, remote)
+	l.hand(arrival{origin: l.origin, fd: fd, remote: remote, place: at})
+	return true
+}
+
+// refuse resets a connection. Monitors hear of it.
+func (l *Listener) refuse(fd int, remote Address, why verdict) {
+	if l.owner.Observed() {
+		err := verdicts[why]
+		l.owner.Observe(Event{Kind: EventAcceptFailed, Value: uint64(errno.Of(err)), Local: l.transport.Endpoint.String(),
+			Remote: l.transport.remoteText(remote), Detail: errno.Detail(err), Cause: CauseLimit})
+	}
+	l.reset(fd)
+}
+
+// reset ends and counts a connection that was accepted, but is not kept.
+func (l *Listener) reset(fd int) {
+	sys.ResetOnClose(fd)
+	sys.Close(fd)
+	l.owner.TurnedAway(CauseLimit)
 }
 
 // hand passes a connection to a shard.
-func (l *Listener) hand(fd int, remote Address) {
-	a := arrival{origin: l.origin, fd: fd, remote: remote}
+func (l *Listener) hand(a arrival) {
 	sh := l.place()
 	sh.conns.Add(1) // at once, so that the next connection goes elsewhere
 	if sh == l.shard {

@@ -26,6 +26,8 @@ const (
 type Owner interface {
 	// Shared returns the socket's queues.
 	Shared() *shm.Queues
+	// Admission returns what decides which accepted connections the socket keeps.
+	Admission() *Admission
 	// Attach names a new connection and shows it to senders. alias is the requested name,
 	// or nil. An error refuses the connection.
 	Attach(s *Conn, alias []byte) error

@@ -21,7 +21,11 @@ type ownerStub struct {
 	rid    uint32 // of the last connection
 	held   atomic.Int64
 	gone   int
+
+	admission Admission
 }
+
+func (o *ownerStub) Admission() *Admission { return &o.admission }
 
 func (o *ownerStub) Shared() *shm.Queues { return o.shared }
 func (o *ownerStub) Attach(c *Conn, _ []byte) error {

@@ -20,7 +20,8 @@ type origin struct {
 	queues    *shm.Queues // the owner's
 	transport *Transport
 	limits    Limits
-	dialer    *Dialer // nil: a listener
+	dialer    *Dialer    // nil: a listener
+	admission *Admission // the owner's
 
 	network *network
 	layers  []*LayerKind // between the descriptor and the frames, the lowest one first
@@ -30,7 +31,8 @@ type origin struct {
 
 func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin {
 	o := origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer,
-		network: networks[t.Endpoint.Scheme.Address], layers: kindsOf(t.Endpoint.Scheme)}
+		admission: owner.Admission(),
+		network:   networks[t.Endpoint.Scheme.Address], layers: kindsOf(t.Endpoint.Scheme)}
 	for i, kind := range o.layers {
 		if kind.Readdresses {
 			o.readdressed = i + 1

@@ -75,6 +75,16 @@ const (
 	OptFirstMessage     Option = 313
 	OptMaxAge           Option = 314
 	OptProfile          Option = 324 // ProfilePrivate or ProfilePublic: sets many others
+
+	OptMaxConnections     Option = 315
+	OptAddressConnections Option = 316
+	OptAddressPrefix4     Option = 317
+	OptAddressPrefix6     Option = 318
+	OptAcceptRate         Option = 319
+	OptAddressAcceptRate  Option = 320
+	OptAllow              Option = 321
+	OptDeny               Option = 322
+	OptHandshakes         Option = 323
 )
 
 // optionNames are the names of the options in C and in the documents, without ZLINK_.
@@ -141,6 +151,16 @@ var optionNames = map[Option]string{
 	OptFirstMessage:     "STREAM_FIRST_MESSAGE_TIMEOUT",
 	OptMaxAge:           "STREAM_MAX_AGE",
 	OptProfile:          "STREAM_PROFILE",
+
+	OptMaxConnections:     "STREAM_MAX_CONNECTIONS",
+	OptAddressConnections: "STREAM_ADDRESS_CONNECTIONS",
+	OptAddressPrefix4:     "STREAM_ADDRESS_PREFIX4",
+	OptAddressPrefix6:     "STREAM_ADDRESS_PREFIX6",
+	OptAcceptRate:         "STREAM_ACCEPT_RATE",
+	OptAddressAcceptRate:  "STREAM_ADDRESS_ACCEPT_RATE",
+	OptAllow:              "STREAM_ALLOW",
+	OptDeny:               "STREAM_DENY",
+	OptHandshakes:         "STREAM_HANDSHAKES",
 }
 
 // String returns the option's name in C without ZLINK_, or its number.

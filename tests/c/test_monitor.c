@@ -215,7 +215,8 @@ static void unbound (void)
     zt_term (ctx);
 }
 
-/* Out of descriptors: told with the errno, and accepted once there are some. */
+/* Out of descriptors: told with the errno, those that wait are reset in the place of a
+ * spare one, a few times in a second; and accepted once there are some. */
 static void accept_failed (void)
 {
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
@@ -227,6 +228,7 @@ static void accept_failed (void)
     zlink_monitor_event_t e;
     int port = zt_bind (server);
     int fd = socket (AF_INET, SOCK_STREAM, 0), lowest = dup (fd);
+    char byte;
 
     CHECK (lowest >= 0);
     CHECK_OK (close (lowest));
@@ -238,7 +240,10 @@ static void accept_failed (void)
     CHECK_OK (connect (fd, (struct sockaddr *) &to, sizeof to));
     e = zt_event_value (monitor, ZLINK_EVENT_ACCEPT_FAILED, EMFILE);
     CHECK_STR (e.local_addr, zt_endpoint (port));
+    CHECK_FAIL (recv (fd, &byte, 1, 0), ECONNRESET);
     CHECK_OK (setrlimit (RLIMIT_NOFILE, &limit));
+    close (fd);
+    fd = zt_client (port);
     do
         CHECK_OK (zlink_monitor_recv (monitor, &e, 0));
     while (e.event == ZLINK_EVENT_ACCEPT_FAILED);

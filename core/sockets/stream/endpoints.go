@@ -35,6 +35,7 @@ func (k *Socket) bind(text string) error {
 	if err != nil {
 		return err
 	}
+	k.admit() // the options that are set together may have changed
 	transport, err := k.transport(ep, true)
 	if err != nil {
 		return err

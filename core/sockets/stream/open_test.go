@@ -61,6 +61,13 @@ func TestSettings(t *testing.T) {
 				{WithRateBytes(1 << 20), sockets.OptRateBytes, 1 << 20},
 				{WithProfile(ProfilePublic), sockets.OptProfile, ProfilePublic},
 				{WithRatePolicy(RateCut), sockets.OptRatePolicy, RateCut},
+				{WithMaxConnections(9), sockets.OptMaxConnections, 9},
+				{WithAddressConnections(8), sockets.OptAddressConnections, 8},
+				{WithAddressPrefix(24, 56), sockets.OptAddressPrefix4, 24},
+				{WithAddressPrefix(24, 56), sockets.OptAddressPrefix6, 56},
+				{WithAcceptRate(7), sockets.OptAcceptRate, 7},
+				{WithAddressAcceptRate(6), sockets.OptAddressAcceptRate, 6},
+				{WithHandshakes(5), sockets.OptHandshakes, 5},
 				{WithHeartbeat(time.Second, time.Minute), sockets.OptHeartbeatIvl, 1000},
 				{WithIdleTimeout(2 * time.Minute), sockets.OptIdleTimeout, 120_000},
 				{WithFirstMessageTimeout(30 * time.Second), sockets.OptFirstMessage, 30_000},
@@ -83,6 +90,8 @@ func TestSettings(t *testing.T) {
 				{WithTLSCiphers("DEFAULT:AES128-SHA"), sockets.OptTLSCiphers, "DEFAULT:AES128-SHA"},
 				{WithTLSAuthorities("ca.pem", true), sockets.OptTLSCA, "ca.pem"},
 				{WithTLSVerify(true, "name"), sockets.OptTLSHostname, "name"},
+				{WithAllow("10.0.0.0/8 ::1"), sockets.OptAllow, "10.0.0.0/8 ::1"},
+				{WithDeny("192.0.2.1"), sockets.OptDeny, "192.0.2.1"},
 			}
 			for _, c := range texts {
 				So(k.Set(c.setting), ShouldBeNil)

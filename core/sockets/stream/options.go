@@ -40,6 +40,7 @@ type options struct {
 	maxMsgSize   int64
 	routingID    []byte
 	connectID    []byte
+	allow, deny  *engine.AddressList
 	lastEndpoint string
 	used         bool // Bind or Connect was called
 }
@@ -120,6 +121,7 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 			return k.setProfile(v)
 		}
 		o.setInt(opt, v)
+		k.admitBy(opt)
 		return nil
 	}
 	if longest, ok := stringOptions[opt]; ok {
@@ -132,7 +134,7 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 		}
 		before := o.strings[opt]
 		o.strings[opt] = text
-		err := k.reloadTLS(opt)
+		err := k.textSet(opt)
 		if err != nil {
 			o.strings[opt] = before
 		}
@@ -163,6 +165,15 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 		return sockets.BadOption(opt, "cannot be set on a STREAM socket")
 	}
 	return nil
+}
+
+// textSet makes a text option take effect that does so at once. After an error it does not.
+func (k *Socket) textSet(opt sockets.Option) error {
+	switch opt {
+	case sockets.OptAllow, sockets.OptDeny:
+		return k.setAddresses(opt)
+	}
+	return k.reloadTLS(opt)
 }
 
 func (k *Socket) mode() int32 {

@@ -68,6 +68,13 @@ func TestIntOptions(t *testing.T) {
 		{"STREAM_RATE_BYTES", 310, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_RATE_POLICY", 311, RateWait, []int{RateWait, RateCut}, []int{-1, 2}},
 		{"STREAM_PROFILE", 324, ProfilePrivate, []int{ProfilePublic, ProfilePrivate}, []int{-1, 2}},
+		{"STREAM_MAX_CONNECTIONS", 315, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_ADDRESS_CONNECTIONS", 316, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_ADDRESS_PREFIX4", 317, 32, []int{0, 24, 32}, []int{-1, 33}},
+		{"STREAM_ADDRESS_PREFIX6", 318, 64, []int{0, 48, 128}, []int{-1, 129}},
+		{"STREAM_ACCEPT_RATE", 319, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_ADDRESS_ACCEPT_RATE", 320, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_HANDSHAKES", 323, 0, []int{0, 1, big}, []int{-1}},
 		{"RATE", 8, 100, []int{1, big}, []int{0, -1}},
 		{"RECOVERY_IVL", 9, 10_000, []int{0, 1, big}, []int{-1}},
 		{"MULTICAST_HOPS", 25, 1, []int{1, 255, big}, []int{0, -1}},
@@ -128,7 +135,7 @@ func TestStringOptions(t *testing.T) {
 		{"BINDTODEVICE", 92, 16}, {"TLS_CERT", 95, 256}, {"TLS_KEY", 96, 256}, {"TLS_CA", 97, 256},
 		{"TLS_HOSTNAME", 100, 256}, {"TLS_PASSWORD", 102, 256}, {"TLS_CIPHERS", 303, 256},
 	}
-	Convey("There is a case for every text option", t, func() { So(len(cases), ShouldEqual, len(stringOptions)) })
+	Convey("There is a case for every text option", t, func() { So(len(cases)+len([]string{"ALLOW", "DENY"}), ShouldEqual, len(stringOptions)) })
 	Convey("The text option", t, func() {
 		k := newSocketOnly(t, core.NewContext())
 		for _, c := range cases {

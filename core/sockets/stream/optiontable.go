@@ -54,7 +54,14 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptHeartbeatTTL:     {0, 0, math.MaxUint16*100 + 99}, // ms
 	sockets.OptHeartbeatTimeout: {0, 0, most},                    // ms; not set: as sockets.OptHeartbeatIvl
 
-	sockets.OptProfile: {ProfilePrivate, ProfilePrivate, ProfilePublic},
+	sockets.OptProfile:            {ProfilePrivate, ProfilePrivate, ProfilePublic},
+	sockets.OptMaxConnections:     {0, 0, most},
+	sockets.OptAddressConnections: {0, 0, most},
+	sockets.OptAddressPrefix4:     {32, 0, 32},
+	sockets.OptAddressPrefix6:     {64, 0, 128},
+	sockets.OptAcceptRate:         {0, 0, most}, // in a second
+	sockets.OptAddressAcceptRate:  {0, 0, most}, // in a second
+	sockets.OptHandshakes:         {0, 0, most},
 
 	// Only other socket types use the following options. A STREAM socket stores them, so
 	// that setting them on sockets of all types does not fail.
@@ -69,6 +76,10 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptZMPMetadata:      {0, 0, 1},
 }
 
+// listMost is the length of the longest list of addresses. With a NUL it fits into the 64 KiB that
+// C passes.
+const listMost = 64<<10 - 1
+
 // stringOptions are the options of text, with the length of their longest value in bytes.
 var stringOptions = map[sockets.Option]int{
 	sockets.OptBindToDevice: 16,
@@ -78,4 +89,6 @@ var stringOptions = map[sockets.Option]int{
 	sockets.OptTLSHostname:  256,
 	sockets.OptTLSPassword:  256,
 	sockets.OptTLSCiphers:   256,
+	sockets.OptAllow:        listMost,
+	sockets.OptDeny:         listMost,
 }

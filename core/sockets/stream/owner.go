@@ -18,7 +18,8 @@ func (k *Socket) owner() *owner { return (*owner)(k) }
 
 func (o *owner) socket() *Socket { return (*Socket)(o) }
 
-func (o *owner) Shared() *shm.Queues { return o.shared }
+func (o *owner) Shared() *shm.Queues          { return o.shared }
+func (o *owner) Admission() *engine.Admission { return &o.admission }
 
 func (o *owner) Attach(c *engine.Conn, alias []byte) error { return o.socket().attach(c, alias) }
 func (o *owner) Detach(c *engine.Conn)                     { o.socket().detach(c) }

@@ -25,6 +25,13 @@ var profiles = map[sockets.Option]struct{ private, public int64 }{
 	sockets.OptFirstMessage: {0, 30_000},
 	sockets.OptMaxAge:       {0, 0},
 
+	sockets.OptMaxConnections:     {0, 16_384},
+	sockets.OptAddressConnections: {0, 256},
+	sockets.OptAddressPrefix4:     {32, 32},
+	sockets.OptAddressPrefix6:     {64, 64},
+	sockets.OptAcceptRate:         {0, 5000},
+	sockets.OptAddressAcceptRate:  {0, 100},
+
 	sockets.OptHandshakeIvl:     {30_000, 10_000},
 	sockets.OptHeartbeatIvl:     {0, 30_000},
 	sockets.OptHeartbeatTimeout: {0, 15_000},

@@ -94,6 +94,40 @@ func WithCloseTimeout(d time.Duration) Setting { return msSetting(sockets.OptClo
 // in bytes: 1,024 to 65,536.
 func WithHeaderMax(bytes int) Setting { return intSetting(sockets.OptHeaderMax, bytes) }
 
+// WithMaxConnections limits the accepted connections of the socket, with those in their
+// handshakes; 0: no limit. It and the settings below apply to connections that are accepted
+// from then on. Whoever is refused is reset at once.
+func WithMaxConnections(n int) Setting { return intSetting(sockets.OptMaxConnections, n) }
+
+// WithAddressConnections limits the accepted connections of one block of addresses; 0: no limit.
+func WithAddressConnections(n int) Setting { return intSetting(sockets.OptAddressConnections, n) }
+
+// WithAddressPrefix sets how many bits of an IPv4 and of an IPv6 address say which block it is in.
+func WithAddressPrefix(bits4, bits6 int) Setting {
+	return Setting{apply: func(k *Socket) error {
+		return k.Set(intSetting(sockets.OptAddressPrefix4, bits4), intSetting(sockets.OptAddressPrefix6, bits6))
+	}}
+}
+
+// WithAcceptRate limits the connections that are accepted in a second; the others wait in the
+// kernel. 0: no limit.
+func WithAcceptRate(perSecond int) Setting { return intSetting(sockets.OptAcceptRate, perSecond) }
+
+// WithAddressAcceptRate limits the connections of one block of addresses in a second; 0: no limit.
+func WithAddressAcceptRate(perSecond int) Setting {
+	return intSetting(sockets.OptAddressAcceptRate, perSecond)
+}
+
+// WithAllow accepts peers of these addresses and blocks (192.0.2.0/24) only, with commas or
+// spaces between; "": all. EINVAL: the list has a wrong entry.
+func WithAllow(list string) Setting { return textSetting(sockets.OptAllow, list) }
+
+// WithDeny accepts no peers of these addresses and blocks, also if WithAllow has them.
+func WithDeny(list string) Setting { return textSetting(sockets.OptDeny, list) }
+
+// WithHandshakes limits the handshakes that are begun at a time; 0: the limit of the process.
+func WithHandshakes(n int) Setting { return intSetting(sockets.OptHandshakes, n) }
+
 // WithRecvTimeout limits how long a receive waits (EAGAIN); negative: no limit.
 func WithRecvTimeout(d time.Duration) Setting { return msSetting(sockets.OptRcvTimeo, d) }
 

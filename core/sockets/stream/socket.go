@@ -28,8 +28,9 @@ type Socket struct {
 	readers wait.List // wait for RxInbox
 	senders wait.List // wait for room in a send queue
 
-	monitors sockets.Monitors
-	fast     atomic.Bool // the mode FAST
+	monitors  sockets.Monitors
+	admission engine.Admission // of accepted connections
+	fast      atomic.Bool      // the mode FAST
 
 	receiving  atomic.Bool                      // a receive call that could drive is among the readers
 	refused    atomic.Uint64                    // sends that found a queue full

@@ -106,7 +106,7 @@ func (k *Socket) pastStats() Stats {
 		Refused: k.refused.Load(), Abandoned: p.abandoned, EndedBy: p.endedBy, TurnedAway: p.turnedAway,
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
 			8*(k.table().Mask+1) + uint64(max(0, k.shared.RxWaiting.Load())) +
-			eventSize*uint64(max(0, k.shared.RxEvents.Load())) +
+			uint64(k.admission.Memory()) + eventSize*uint64(max(0, k.shared.RxEvents.Load())) +
 			uint64(max(0, k.handshakes.Load()))}
 }
 
