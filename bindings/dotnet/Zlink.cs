@@ -67,6 +67,7 @@ namespace Zlink
         MaxAge = 314,
         HeaderMax = 302,
         TlsCiphers = 303,  // string
+        ReceiveBytes = 307,
         RateMessages = 309,
         RateBytes = 310,
         RatePolicy = 311, // 0: a peer that sends more is read later; 1: it loses its connection

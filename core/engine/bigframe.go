@@ -60,14 +60,18 @@ func (c *Conn) dropBig() {
 }
 
 // receiveBig continues to read a long frame. The system call that reads its end also reads
-// what follows it.
-func (c *Conn) receiveBig(room, most int) {
+// what follows it. most limits what is read, roomBytes what may wait: if only this message
+// does, it gets on.
+func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 	before := c.big.size()
 	dst := c.big.space()
 	buf := c.shard.space(0)
 	if dst == nil || buf == nil {
 		c.Abort(CauseNoMemory)
 		return
+	}
+	if c.Shared.RxMsgs() > 0 {
+		most = int(min(int64(most), roomBytes))
 	}
 	dst = dst[:min(len(dst), longRead, most)]
 	want := readMin
@@ -79,7 +83,7 @@ func (c *Conn) receiveBig(room, most int) {
 	parts[1].Set(&buf[0], want)
 	vectors := 2
 	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
-	if !last || room == 1 || most < len(dst)+want {
+	if !last || room == 1 || min(int64(most), roomBytes) < int64(len(dst)+want) {
 		vectors, want = 1, 0
 	}
 	got, full, ok := 0, false, false

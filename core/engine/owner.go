@@ -72,6 +72,7 @@ type Limits struct {
 	MaxMsgSize int64  // longest body in bytes; negative: no limit
 	SndHwm     uint32 // messages; 0: no limit
 	RcvHwm     uint32 // messages; 0: no limit
+	RecvBytes  int64  // that wait for the receiver; 0: no limit
 	Rate       Rate
 	Deadlines
 }

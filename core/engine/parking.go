@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"github.com/zlink/zlink/core/check"
@@ -24,6 +25,36 @@ func (c *Conn) throttled() bool {
 	return c.queues.RxWaiting.Load() >= limit
 }
 
+// full reports whether enough of the connection's own waits for the receiver.
+func (c *Conn) full() bool { return c.room() <= 0 || c.roomBytes() <= 0 }
+
+// roomBytes returns how many more bytes RECV_BYTES lets in. What was received of a message
+// that still comes counts. If nothing else waits, there is always room: the message has to
+// get on, however long it is, and nobody would take anything to make room for it.
+func (c *Conn) roomBytes() int64 {
+	limit := c.limits.RecvBytes
+	if limit == 0 || c.hangup { // one that is over occupies a descriptor: throttled has a limit for all of them
+		return math.MaxInt64
+	}
+	left := limit - c.Shared.RxBytes() - int64(c.stashed())
+	if c.big.slab != nil {
+		left -= int64(c.big.slab.Have)
+	}
+	if left <= 0 && c.Shared.RxMsgs() == 0 {
+		return shm.SmallChunkSize
+	}
+	return left
+}
+
+// low is how many messages are left of a full connection when it is read on: half of RCVHWM,
+// or of those that wait now.
+func (c *Conn) low() uint32 {
+	if c.room() <= 0 {
+		return c.limits.RcvHwm / 2
+	}
+	return c.Shared.RxMsgs() / 2
+}
+
 // park stops reading until the receiver catches up. It marks what it waits for and then
 // checks once more. The receiver takes something and then looks for the mark. If the second
 // check finds another reason, park marks that, too, and checks again: what the first mark
@@ -36,10 +67,10 @@ func (c *Conn) park() {
 	c.shard.listParked(c)
 	stalled, throttled := false, false // marked
 	for {
-		switch full, much := c.room() <= 0, c.throttled(); {
+		switch full, much := c.full(), c.throttled(); {
 		case full && !stalled:
 			stalled = true
-			c.Shared.RxStalled.Store(1 + c.limits.RcvHwm/2)
+			c.Shared.RxStalled.Store(1 + c.low())
 		case much && !throttled:
 			throttled = true
 			c.queues.RxLow.Store(throttleBytes / 2)
@@ -77,7 +108,7 @@ func (c *Conn) overWhileParked() {
 	case c.overUnread():
 		c.unpark()
 		c.readEnd()
-	case c.room() > 0 && !c.throttled():
+	case !c.full() && !c.throttled():
 		c.unpark()
 		c.wantRead()
 	}
@@ -154,7 +185,7 @@ func readInOrder(list *[]*Conn) {
 		if check.On {
 			check.That(c.parked, "a connection on the list of parked ones is marked so")
 		}
-		if c.Shared.RxStalled.Load() != 0 && c.room() <= 0 {
+		if c.Shared.RxStalled.Load() != 0 && c.staysFull() {
 			all[stay], c.parkedAt = c, int32(stay)
 			stay++
 			continue
@@ -165,6 +196,18 @@ func readInOrder(list *[]*Conn) {
 	}
 	clear(all[stay:])
 	*list = all[:stay]
+}
+
+// staysFull reports whether a connection that was full still is. Those of its messages that
+// are left may be the long ones. Then it waits for half of them, so that the receiver does
+// not wake the shard with each. The earlier mark holds until the new one, which is not
+// higher, so no second look is needed.
+func (c *Conn) staysFull() bool {
+	full := c.full()
+	if full {
+		c.Shared.RxStalled.Store(1 + c.low())
+	}
+	return full
 }
 
 // dropParkedLists forgets sockets without a parked connection.

@@ -38,8 +38,8 @@ func (c *Conn) receive() {
 		c.discard()
 		return
 	}
-	room := c.room()
-	if room <= 0 || c.throttled() {
+	room, roomBytes := c.room(), c.roomBytes()
+	if room <= 0 || roomBytes <= 0 || c.throttled() {
 		if c.overUnread() {
 			c.readEnd()
 		} else {
@@ -54,7 +54,7 @@ func (c *Conn) receive() {
 	}
 	room = min(room, messages)
 	if c.big.slab != nil {
-		c.receiveBig(room, most)
+		c.receiveBig(room, most, roomBytes)
 		return
 	}
 	head := c.stashed()
@@ -68,7 +68,7 @@ func (c *Conn) receive() {
 		c.wantRead()
 		return
 	}
-	want := min(len(buf)-head, most)
+	want := int(min(int64(min(len(buf)-head, most)), roomBytes))
 	if room == messages && messages < slabFrames {
 		want = min(want, c.expected(room))
 	}

@@ -68,6 +68,7 @@ const (
 	OptCloseTimeout     Option = 301
 	OptHeaderMax        Option = 302
 	OptTLSCiphers       Option = 303
+	OptRecvBytes        Option = 307
 	OptRateMessages     Option = 309
 	OptRateBytes        Option = 310
 	OptRatePolicy       Option = 311
@@ -144,6 +145,7 @@ var optionNames = map[Option]string{
 	OptCloseTimeout:     "STREAM_CLOSE_TIMEOUT",
 	OptHeaderMax:        "STREAM_HEADER_MAX",
 	OptTLSCiphers:       "TLS_CIPHERS",
+	OptRecvBytes:        "STREAM_RECV_BYTES",
 	OptRateMessages:     "STREAM_RATE_MESSAGES",
 	OptRateBytes:        "STREAM_RATE_BYTES",
 	OptRatePolicy:       "STREAM_RATE_POLICY",

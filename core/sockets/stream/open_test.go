@@ -57,6 +57,7 @@ func TestSettings(t *testing.T) {
 				{WithTLSClientCert(true), sockets.OptTLSClientCert, 1},
 				{WithMode(ModeCompat), sockets.OptMode, ModeCompat},
 				{WithHeaderMax(2048), sockets.OptHeaderMax, 2048},
+				{WithRecvBytes(2048), sockets.OptRecvBytes, 2048},
 				{WithRateMessages(1000), sockets.OptRateMessages, 1000},
 				{WithRateBytes(1 << 20), sockets.OptRateBytes, 1 << 20},
 				{WithProfile(ProfilePublic), sockets.OptProfile, ProfilePublic},

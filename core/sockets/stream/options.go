@@ -282,6 +282,7 @@ func (o *options) tcp() engine.TCPOptions {
 // limits returns the options that a new connection keeps.
 func (o *options) limits() engine.Limits {
 	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.int(sockets.OptSndHwm)), RcvHwm: uint32(o.int(sockets.OptRcvHwm)),
+		RecvBytes: int64(o.int(sockets.OptRecvBytes)),
 		Rate: engine.Rate{Messages: int64(o.int(sockets.OptRateMessages)), Bytes: int64(o.int(sockets.OptRateBytes)),
 			Cut: o.int(sockets.OptRatePolicy) == RateCut},
 		Deadlines: engine.Deadlines{Idle: o.duration(sockets.OptIdleTimeout),

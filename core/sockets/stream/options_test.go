@@ -64,6 +64,7 @@ func TestIntOptions(t *testing.T) {
 		{"STREAM_FIRST_MESSAGE_TIMEOUT", 313, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_MAX_AGE", 314, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_HEADER_MAX", 302, 16384, []int{1024, 65536}, []int{-1, 0, 1023, 65537}},
+		{"STREAM_RECV_BYTES", 307, 1 << 20, []int{0, 1, big}, []int{-1}},
 		{"STREAM_RATE_MESSAGES", 309, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_RATE_BYTES", 310, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_RATE_POLICY", 311, RateWait, []int{RateWait, RateCut}, []int{-1, 2}},

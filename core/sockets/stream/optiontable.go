@@ -42,6 +42,7 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptTLSTrustSystem:  {1, 0, 1},
 	sockets.OptCloseTimeout:    {10000, -1, most},                            // ms
 	sockets.OptHeaderMax:       {engine.DefaultHeaderMax, 1 << 10, 64 << 10}, // bytes
+	sockets.OptRecvBytes:       {1 << 20, 0, most},
 	sockets.OptRateMessages:    {0, 0, most},
 	sockets.OptRateBytes:       {0, 0, most},
 	sockets.OptRatePolicy:      {RateWait, RateWait, RateCut},

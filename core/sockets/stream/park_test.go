@@ -188,6 +188,7 @@ func TestDeadWhileParked(t *testing.T) {
 			ctx := newContext(t)
 			k, client := newSocket(t, ctx), newSocket(t, ctx)
 			newIdentity(t, "one").use(t, k, client)
+			must(t, k.Set(WithRecvBytes(0)), "Set") // one peer may throttle the socket
 			flooder := dial(t, bind(t, k))
 			must(t, k.Bind(scheme+"://127.0.0.1:*"), "Bind")
 			for range dead {

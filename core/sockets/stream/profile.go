@@ -18,6 +18,7 @@ const (
 // PRIVATE are the defaults. doc/public.md has the same table, and reasons.
 var profiles = map[sockets.Option]struct{ private, public int64 }{
 	sockets.OptMaxMsgSize:   {-1, 64 << 10},
+	sockets.OptRecvBytes:    {1 << 20, 128 << 10},
 	sockets.OptRateMessages: {0, 10_000},
 	sockets.OptRateBytes:    {0, 4 << 20},
 

@@ -72,6 +72,10 @@ func WithSendHWM(messages int) Setting { return intSetting(sockets.OptSndHwm, me
 // WithRecvHWM limits the messages queued from one peer; 0: no limit.
 func WithRecvHWM(messages int) Setting { return intSetting(sockets.OptRcvHwm, messages) }
 
+// WithRecvBytes limits the bytes queued from one peer; 0: no limit. A longer message passes
+// while nothing else of its peer waits.
+func WithRecvBytes(bytes int) Setting { return intSetting(sockets.OptRecvBytes, bytes) }
+
 // WithRateMessages limits the messages that one peer may send in a second; 0: no limit. A
 // peer that was silent may send a second's worth at once.
 func WithRateMessages(messages int) Setting { return intSetting(sockets.OptRateMessages, messages) }
