@@ -4,6 +4,8 @@
 #include "zfast.h"
 #include "zmonitor.h"
 
+#include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define CONNECTION_EVENTS                                \
@@ -156,7 +158,9 @@ static void disconnected_by_name (void)
 enum
 {
     REASONS = sizeof ((zlink_stream_stats_t *) 0)->ended_by / sizeof (uint64_t),
-    STALL_MS = 50
+    STALL_MS = 50,
+    LIMIT = 100000,
+    NO_LIMIT = -1
 };
 
 typedef struct ended_t
@@ -165,9 +169,8 @@ typedef struct ended_t
     void *monitor;
 } ended_t;
 
-static ended_t open_ended (int close_timeout)
+static ended_t open_ended (int close_timeout, int64_t limit)
 {
-    int64_t limit = 100000;
     ended_t e = {.f = {.ctx = zt_ctx ()}};
     e.f.s = zt_fast_socket (e.f.ctx);
     CHECK_OK (zlink_setsockopt (e.f.s, ZLINK_MAXMSGSIZE, &limit, sizeof limit));
@@ -238,7 +241,7 @@ static void close_ended (ended_t *e)
 
 static void told_peer_closed (void)
 {
-    ended_t e = open_ended (-1);
+    ended_t e = open_ended (-1, LIMIT);
     shutdown (e.f.fd, SHUT_RDWR);
     expect_reason (&e, ZLINK_STREAM_REASON_PEER_CLOSED);
     close_ended (&e);
@@ -246,7 +249,7 @@ static void told_peer_closed (void)
 
 static void told_reset (void)
 {
-    ended_t e = open_ended (-1);
+    ended_t e = open_ended (-1, LIMIT);
     zt_reset (e.f.fd);
     expect_reason (&e, ZLINK_STREAM_REASON_RESET);
     e.f.fd = dup (0);
@@ -255,15 +258,15 @@ static void told_reset (void)
 
 static void told_too_long (void)
 {
-    ended_t e = open_ended (-1);
-    zt_write (e.f.fd, "\x00\x01\x86\xA1", 4); /* 100001 bytes follow */
+    ended_t e = open_ended (-1, LIMIT);
+    zt_write (e.f.fd, "\x00\x01\x86\xA1", 4); /* LIMIT + 1 bytes follow */
     expect_reason (&e, ZLINK_STREAM_REASON_TOO_LONG);
     close_ended (&e);
 }
 
 static void told_closed_here (void)
 {
-    ended_t e = open_ended (-1);
+    ended_t e = open_ended (-1, LIMIT);
     CHECK_OK (zlink_stream_close_peer (e.f.s, e.f.peer));
     expect_reason (&e, ZLINK_STREAM_REASON_CLOSED_HERE);
     close_ended (&e);
@@ -272,7 +275,7 @@ static void told_closed_here (void)
 /* Also a connection that was being closed. */
 static void told_aborted_here (void)
 {
-    ended_t e = open_ended (-1);
+    ended_t e = open_ended (-1, LIMIT);
     fill_queue (&e);
     CHECK_OK (zlink_stream_close_peer (e.f.s, e.f.peer));
     CHECK_OK (zlink_stream_abort_peer (e.f.s, e.f.peer));
@@ -284,10 +287,62 @@ static void told_aborted_here (void)
 
 static void told_stalled (void)
 {
-    ended_t e = open_ended (STALL_MS);
+    ended_t e = open_ended (STALL_MS, LIMIT);
     fill_queue (&e);
     CHECK_OK (zlink_stream_close_peer (e.f.s, e.f.peer));
     expect_reason (&e, ZLINK_STREAM_REASON_STALLED);
+    close_ended (&e);
+}
+
+enum
+{
+    MIB = 1 << 20,
+    SPACE_MIB = 200, /* of which the library leaves 128 to Go */
+    ANNOUNCED_MIB = 512
+};
+
+static void limit_address_space (rlim_t limit)
+{
+    struct rlimit space;
+    CHECK_OK (getrlimit (RLIMIT_AS, &space));
+    space.rlim_cur = limit;
+    CHECK_OK (setrlimit (RLIMIT_AS, &space));
+}
+
+/* What the process has now, in bytes. */
+static rlim_t address_space (void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen ("/proc/self/statm", "r");
+    CHECK (file && fscanf (file, "%lu", &pages) == 1);
+    fclose (file);
+    return (rlim_t) pages * (rlim_t) sysconf (_SC_PAGESIZE);
+}
+
+/* Writes a long message until the connection is over. */
+static void *write_long (void *arg)
+{
+    static const uint8_t zeros[MIB];
+    const ended_t *e = arg;
+    zt_write (e->f.fd, "\x20\0\0\0", 4);
+    for (int i = 0; i < ANNOUNCED_MIB; i++)
+        if (send (e->f.fd, zeros, sizeof zeros, MSG_NOSIGNAL) < 0)
+            break;
+    return NULL;
+}
+
+/* A message is longer than the process may have memory for. */
+static void told_no_memory (void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    zt_skip ("AddressSanitizer needs TiB of address space");
+#endif
+    ended_t e = open_ended (-1, NO_LIMIT);
+    limit_address_space (address_space () + (rlim_t) SPACE_MIB * MIB);
+    pthread_t writer = zt_thread (write_long, &e);
+    expect_reason (&e, ZLINK_STREAM_REASON_NO_MEMORY);
+    limit_address_space (RLIM_INFINITY);
+    zt_join (writer);
     close_ended (&e);
 }
 
@@ -322,6 +377,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (told_closed_here),
   ZT_CASE (told_aborted_here),
   ZT_CASE (told_stalled),
+  ZT_CASE (told_no_memory),
   ZT_CASE (none_told),
 };
 
