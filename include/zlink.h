@@ -654,8 +654,8 @@ ZLINK_EXPORT void *zlink_socket_monitor_open (void *socket, int events);
 ZLINK_EXPORT int
 zlink_monitor_recv (void *monitor, zlink_monitor_event_t *event, int flags);
 
-/* Why the connection of the last event that zlink_monitor_recv returned ended, a
- * ZLINK_STREAM_REASON_*; 0: it did not. zlink_error_detail stays valid. ENOTSOCK: not a
+/* Why the connection of the last event that zlink_monitor_recv returned ended, or was
+ * refused, a ZLINK_STREAM_REASON_*; 0: it did not, and was not. zlink_error_detail stays valid. ENOTSOCK: not a
  * monitor. */
 ZLINK_EXPORT int zlink_monitor_reason (void *monitor);
 

@@ -45,5 +45,5 @@ type Event struct {
 	// verified.
 	Detail string
 
-	Cause Cause // of EventDisconnected: why
+	Cause Cause // of EventDisconnected, and of EventAcceptFailed of a refused connection: why
 }
