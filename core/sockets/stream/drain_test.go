@@ -175,6 +175,9 @@ func TestDrain(t *testing.T) {
 			d.wantDrained()
 			_, err := net.Dial("tcp", endpoint[len("tcp://"):])
 			So(err, ShouldNotBeNil)
+			// One that was on its way between io threads comes too late.
+			So(d.attach(nil, nil), shouldBeErrno, errno.EFSM)
+			So(d.addPart(), ShouldBeFalse)
 		})
 		Convey("refuses what makes no sense, and nothing changes", func() {
 			for _, code := range []int{-1, 1, 999, 1004, 1005, 1006, 1015, 2999, 5000} {
@@ -201,7 +204,9 @@ func TestDrain(t *testing.T) {
 				So(d.Send(bg, ids[i], []byte("here")), ShouldBeNil)
 				p.want("here")
 			}
-			So(d.Drain(forever, 0), ShouldBeNil)
+			end := d.drain.end
+			So(d.Drain(2*forever, 0), ShouldBeNil) // a longer time changes nothing
+			So(d.drain.end, ShouldEqual, end)
 			count, err := d.PeerCount()
 			So(err, ShouldBeNil)
 			So(count, ShouldEqual, 3)
@@ -280,6 +285,7 @@ func TestDrainPeers(t *testing.T) {
 			p, _ := fastPeer(t, d.Socket, bind(t, d.Socket))
 			So(d.Drain(forever, 0), ShouldBeNil)
 			So(d.Close(), ShouldBeNil)
+			So(d.drain.timer.Stop(), ShouldBeFalse) // nothing waits for the end of the time
 			So(d.Drain(0, 0), shouldBeErrno, errno.ENOTSOCK)
 			p.wantEnd()
 			e, err := d.monitor.Recv(false)
