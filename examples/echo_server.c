@@ -7,10 +7,12 @@ int main (int argc, char **argv)
     const char *endpoint = argc > 1 ? argv[1] : "tcp://127.0.0.1:5555";
     void *context = zlink_ctx_new ();
     void *server = zlink_socket (context, ZLINK_STREAM);
-    int fast = ZLINK_STREAM_MODE_FAST, most = 1000; /* messages queued for a client */
+    int fast = ZLINK_STREAM_MODE_FAST, limits = ZLINK_STREAM_PROFILE_PUBLIC;
+    int most = 1000; /* messages queued for a client */
     zlink_msg_t msg;
 
     zlink_setsockopt (server, ZLINK_STREAM_MODE, &fast, sizeof fast);
+    zlink_setsockopt (server, ZLINK_STREAM_PROFILE, &limits, sizeof limits);
     zlink_setsockopt (server, ZLINK_SNDHWM, &most, sizeof most);
     if (zlink_bind (server, endpoint) != 0) {
         fprintf (stderr, "%s: %s\n", zlink_strerror (errno), zlink_error_detail ());

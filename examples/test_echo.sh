@@ -7,7 +7,8 @@ set -eu
 port=$((20000 + $$ % 10000))
 "$1" "tcp://127.0.0.1:$port" &
 server=$!
-trap 'kill "$server" 2>/dev/null || true' EXIT
+flood=$(mktemp)
+trap 'kill "$server" 2>/dev/null || true; rm -f "$flood"' EXIT
 
 ask() {
     answer=$("$2" "$port" "$1" 2>/dev/null) && [ "$answer" = "$1" ]
@@ -25,9 +26,18 @@ ask "hello, peer" "$2" || {
     exit 1
 }
 
-# Empty messages until the server gives the client up.
+# Messages of 16 KiB until the server gives the client up; it takes 4 MiB a second of them.
+for _ in $(seq 64); do
+    printf '\0\0\100\0'
+    head -c 16384 /dev/zero
+done >"$flood"
+send_a_gigabyte() {
+    for _ in $(seq 1024); do
+        cat "$flood" || return
+    done
+}
 exec 3<>"/dev/tcp/127.0.0.1/$port"
-if head -c 1G /dev/zero 1>&3 2>/dev/null; then
+if send_a_gigabyte 1>&3 2>/dev/null; then
     echo "the server took a gigabyte of a client that reads nothing"
     exit 1
 fi
