@@ -28,6 +28,7 @@ take_setting() {
 }
 
 setting CCU 10000
+setting SOURCES 0 # addresses that clients come from, for servers that limit them; 0: one
 setting SIZE 1024
 setting INFLIGHT 30
 setting WARMUP 3

@@ -235,6 +235,15 @@ rows() { awk -F, -v rows="$1" 'NR == 1 { n = NF } NF != n { exit 1 }
 check csv rows 4
 run_client --scenario s2 --size 16
 check "size-16" passes
+run_client --scenario s1 --sources 20 --hold 2 &
+# Fifty connections from twenty addresses: the server's ends of them.
+from_20() { [ "$(awk -v to="$(printf '0100007F:%04X' "$port")" '$3 == to { print substr($2, 1, 8) }' /proc/net/tcp | sort -u | wc -l)" -eq 20 ]; }
+for _ in $(seq 600); do from_20 && break; sleep 0.05; done
+rc=0
+check "sources" from_20
+wait $!
+run_client --scenario s1 --sources 20 --host 10.0.0.1
+check "sources-elsewhere" refuses 'a host of 127.0.0.0/8'
 for burst in 1 4; do
     run_client --scenario s2 --rate 500 --burst $burst
     # Unpaced it would be a hundred times that; a busy machine may catch up.

@@ -45,7 +45,8 @@ static int to_path (struct dial *dial, const char *path)
 int dial_init (struct dial *dial, const struct options *options)
 {
     *dial = (struct dial) {.sndbuf = (int) options->sndbuf,
-                           .rcvbuf = (int) options->rcvbuf};
+                           .rcvbuf = (int) options->rcvbuf,
+                           .sources = (uint32_t) options->sources};
     return options->path ? to_path (dial, options->path)
                          : to_port (dial, options);
 }
@@ -56,7 +57,21 @@ static void set_option (int fd, int level, int option, int value)
         setsockopt (fd, level, option, &value, sizeof value);
 }
 
-int dial_start (const struct dial *dial)
+#define HOSTS 250u /* in the last byte of an address, and in the third */
+
+/* Has a descriptor connect from the next one of 127.1.0.1, 127.1.0.2 and so on. The
+ * port is chosen by connect, so that many connections can have the same one. */
+static int from_source (struct dial *dial, int fd)
+{
+    uint32_t n = dial->next++ % dial->sources;
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    from.sin_addr.s_addr = htonl (127u << 24 | (1 + n / (HOSTS * HOSTS)) << 16
+                                  | n / HOSTS % HOSTS << 8 | (n % HOSTS + 1));
+    set_option (fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    return bind (fd, (struct sockaddr *) &from, sizeof from);
+}
+
+int dial_start (struct dial *dial)
 {
     int family = dial->address.any.sa_family;
     int fd = socket (family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -66,8 +81,9 @@ int dial_start (const struct dial *dial)
         set_option (fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option (fd, SOL_SOCKET, SO_SNDBUF, dial->sndbuf);
     set_option (fd, SOL_SOCKET, SO_RCVBUF, dial->rcvbuf);
-    if (connect (fd, &dial->address.any, dial->address_len) != 0
-        && errno != EINPROGRESS) {
+    if ((dial->sources > 0 && from_source (dial, fd) != 0)
+        || (connect (fd, &dial->address.any, dial->address_len) != 0
+            && errno != EINPROGRESS)) {
         int error = errno;
         close (fd);
         errno = error;

@@ -5,6 +5,7 @@
 
 #include "options.h"
 
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -18,6 +19,8 @@ struct dial
     } address;
     socklen_t address_len;
     int sndbuf, rcvbuf; /* bytes; 0: the system's */
+    uint32_t sources;   /* addresses to connect from, in turn; 0: the system's choice */
+    uint32_t next;
 };
 
 /* 0, or -1 when the reason was printed. */
@@ -25,7 +28,7 @@ int dial_init (struct dial *dial, const struct options *options);
 
 /* Returns a non-blocking descriptor that is connecting, or -1 and an errno.
  * EAGAIN: a Unix socket's backlog is full, and a later try may find room. */
-int dial_start (const struct dial *dial);
+int dial_start (struct dial *dial);
 
 /* What became of it, once it is writable: 0, or an errno. */
 int dial_result (int fd);

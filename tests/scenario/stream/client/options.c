@@ -34,6 +34,10 @@ static enum settings_result check (struct options *options)
         fprintf (stderr, "--%s is needed\n", ipc ? "path" : "port");
         return SETTINGS_BAD;
     }
+    if (options->sources > 0 && (ipc || strncmp (options->host, "127.", 4) != 0)) {
+        fprintf (stderr, "SOURCES needs a host of 127.0.0.0/8\n");
+        return SETTINGS_BAD;
+    }
     if (options->rate > 0 && options->burst > options->inflight) {
         fprintf (stderr, "BURST %ld is more than INFLIGHT %ld\n",
                  options->burst, options->inflight);
@@ -94,6 +98,8 @@ options_read (struct options *o, int argc, char **argv)
       {"TLS_CIPHER", SETTING_TEXT, false, &o->tls_cipher, 0, 0,
        "the one TLS 1.3 cipher that is offered"},
       {"CCU", SETTING_INTEGER, false, &o->ccu, 1, MAX_CCU, "connections"},
+      {"SOURCES", SETTING_INTEGER, false, &o->sources, 0, MAX_CCU,
+       "addresses of 127.0.0.0/8 to connect from, 0: one"},
       {"SIZE", SETTING_INTEGER, false, &o->size,
        MESSAGE_HEADER_SIZE, 16 << 20,
        "bytes of a body"},

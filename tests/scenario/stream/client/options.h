@@ -26,6 +26,7 @@ struct options
     long port;
     long server_pid; /* 0: the server's memory and CPU are not measured */
     long ccu;        /* connections */
+    long sources;    /* addresses that they come from; 0: one */
     long size;       /* bytes of a message's body */
     long inflight;   /* window of a connection, messages */
     long rate;  /* messages per second of all; 0: what the windows allow */

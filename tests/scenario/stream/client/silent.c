@@ -21,7 +21,7 @@ struct line
 
 struct silent
 {
-    const struct dial *dial;
+    struct dial *dial;
     int epoll;
     int timer; /* -1: they stay */
     uint32_t count, open;
@@ -47,7 +47,7 @@ static bool start_timer (struct silent *silent, double stay_s)
 }
 
 struct silent *
-silent_new (const struct dial *dial, uint32_t count, double stay_s)
+silent_new (struct dial *dial, uint32_t count, double stay_s)
 {
     struct silent *silent = calloc (1, sizeof *silent);
     if (!silent)

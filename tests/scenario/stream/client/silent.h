@@ -14,7 +14,7 @@ struct silent;
 /* stay_s: how long one stays, 0: until the server ends it. NULL: the reason was
  * printed. */
 struct silent *
-silent_new (const struct dial *dial, uint32_t count, double stay_s);
+silent_new (struct dial *dial, uint32_t count, double stay_s);
 void silent_free (struct silent *silent);
 
 /* Opens them all; returns when all are open or the time is over. */

@@ -20,6 +20,7 @@
 struct config
 {
     const char *mode;
+    const char *profile;           /* "private" or "public" */
     const char *transport;         /* "tcp", "tls", "ws", "wss" or "ipc" */
     const char *tls_cert, *tls_key; /* PEM files, or NULL */
     long port, io_threads, backlog, hwm, sndbuf, rcvbuf, max_size;
@@ -100,7 +101,10 @@ static int open_endpoint (void *socket, const struct config *config)
 {
     int mode = strcmp (config->mode, "compat") == 0 ? ZLINK_STREAM_MODE_COMPAT
                                                     : ZLINK_STREAM_MODE_FAST;
-    if (set_option (socket, ZLINK_STREAM_MODE, mode) != 0
+    int profile = strcmp (config->profile, "public") == 0 ? ZLINK_STREAM_PROFILE_PUBLIC
+                                                          : ZLINK_STREAM_PROFILE_PRIVATE;
+    if (set_option (socket, ZLINK_STREAM_PROFILE, profile) != 0
+        || set_option (socket, ZLINK_STREAM_MODE, mode) != 0
         || set_option (socket, ZLINK_BACKLOG, config->backlog) != 0
         || set_option (socket, ZLINK_SNDHWM, config->hwm) != 0
         || set_option (socket, ZLINK_RCVHWM, config->hwm) != 0
@@ -265,6 +269,7 @@ static int serve (void *context, const struct config *config)
 int main (int argc, char **argv)
 {
     struct config config = {.mode = "compat",
+                            .profile = "private",
                             .transport = "tcp",
                             .io_threads = 2,
                             .backlog = 32768,
@@ -275,6 +280,8 @@ int main (int argc, char **argv)
     const struct setting table[] = {
       {"MODE", SETTING_TEXT, true, &config.mode, 0, 0,
        "compat, fast, or batch: fast in batches"},
+      {"PROFILE", SETTING_TEXT, true, &config.profile, 0, 0,
+       "private, or public: with the limits of a server on the internet"},
       {"TRANSPORT", SETTING_TEXT, false, &config.transport, 0, 0,
        "tcp, tls, ws, wss or ipc"},
       {"TLS_CERT", SETTING_TEXT, false, &config.tls_cert, 0, 0,
