@@ -5,8 +5,6 @@ package engine
 import (
 	"math"
 	"time"
-
-	"github.com/gobwas/ws"
 )
 
 // looksAtOnce is the number of connections that are looked at before the shard turns to
@@ -175,7 +173,7 @@ func (c *Conn) readNow() {
 // expire ends the connection because its time is over. What is queued is still sent, if the
 // peer takes it.
 func (c *Conn) expire(why Cause) {
-	c.say(ws.StatusGoingAway, why.String())
+	c.say(webGoingAway, why.String())
 	c.because(why)
 	c.detach()
 	limit := c.owner.CloseTimeout()

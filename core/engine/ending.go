@@ -5,8 +5,6 @@ package engine
 import (
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -80,7 +78,7 @@ func (c *Conn) Finish(why Cause, deadline time.Time) {
 		return
 	}
 	if c.owner.Closed() {
-		c.say(ws.StatusGoingAway, "")
+		c.say(webGoingAway, "")
 	}
 	c.because(why)
 	c.detach()
@@ -146,7 +144,7 @@ func (c *Conn) closeBy(deadline time.Time) {
 func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code uint16, why string) {
 	if shared.Closing(serial, rid) {
 		c := sh.byFd[shared.Fd].handler.(*Conn)
-		c.say(ws.StatusCode(code), why)
+		c.say(webCode(code), why)
 		c.finishHere(CauseClosedHere)
 	}
 }
@@ -154,7 +152,7 @@ func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code
 // Drain is FinishConn for a connection of a socket that drains. Driver only.
 func (c *Conn) Drain(code uint16) {
 	if c.fd >= 0 && !c.detached {
-		c.say(ws.StatusCode(code), "")
+		c.say(webCode(code), "")
 		c.finishHere(CauseDrained)
 	}
 }

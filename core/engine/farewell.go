@@ -4,8 +4,6 @@ package engine
 
 import (
 	"fmt"
-
-	"github.com/gobwas/ws"
 )
 
 // What the two sides of a WebSocket connection say at its end: codes and reasons of
@@ -19,11 +17,11 @@ const CloseReasonMax = 125 - 2
 
 // PossibleCode reports whether a Close frame may carry a code.
 func PossibleCode(code int) bool {
-	return code >= 0 && code < 5000 && possibleCode(ws.StatusCode(code))
+	return code >= 0 && code < 5000 && possibleCode(webCode(code))
 }
 
 // say sets the content of a WebSocket connection's Close frame, unless it is set already.
-func (c *Conn) say(code ws.StatusCode, why string) {
+func (c *Conn) say(code webCode, why string) {
 	if m := c.manners(); m != nil && !c.link.ended {
 		m.say(code, why)
 	}
@@ -31,7 +29,7 @@ func (c *Conn) say(code ws.StatusCode, why string) {
 
 // farewell returns what the peer has said. If the peer said nothing, the code is the one
 // that RFC 6455 has for that. 0 means that the connection is not a WebSocket.
-func (c *Conn) farewell() (code ws.StatusCode, why string) {
+func (c *Conn) farewell() (code webCode, why string) {
 	m := c.manners()
 	if m == nil {
 		return 0, ""
@@ -39,9 +37,9 @@ func (c *Conn) farewell() (code ws.StatusCode, why string) {
 	code, why, closed := m.heard()
 	switch {
 	case !closed:
-		return ws.StatusAbnormalClosure, ""
+		return webAbnormalClosure, ""
 	case code == 0:
-		return ws.StatusNoStatusRcvd, ""
+		return webNoStatusRcvd, ""
 	}
 	return code, why
 }

@@ -6,8 +6,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -122,7 +120,7 @@ func (h *heartbeat) judge() {
 		return
 	}
 	c.because(CauseNoPong)
-	c.link.err = webBreach(ws.StatusInternalServerError, "no answer to a ping")
+	c.link.err = webBreach(webInternalServerError, "no answer to a ping")
 	c.linkEnded(c.link.err)
 }
 

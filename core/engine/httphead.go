@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/http"
 )
 
 // firstHeadBuffer is the size in bytes of the buffer that a head begins in. The buffer
@@ -25,7 +24,7 @@ type refusal struct {
 func (r *refusal) Error() string { return r.text }
 
 func bad(format string, a ...any) error {
-	return &refusal{status: http.StatusBadRequest, text: fmt.Sprintf(format, a...)}
+	return &refusal{status: statusBadRequest, text: fmt.Sprintf(format, a...)}
 }
 
 // headReader reads the heads of HTTP messages (RFC 9112), and keeps what came behind the
@@ -89,9 +88,9 @@ func (r *headReader) scan() (over bool, err error) {
 // fill reads once.
 func (r *headReader) fill() error {
 	if len(r.buf) >= r.max {
-		status := http.StatusRequestHeaderFieldsTooLarge
+		status := statusRequestHeaderFieldsTooLarge
 		if r.line == r.begin {
-			status = http.StatusRequestURITooLong
+			status = statusURITooLong
 		}
 		return &refusal{status: status, text: fmt.Sprintf("the head is longer than %d bytes (STREAM_HEADER_MAX)", r.max)}
 	}

@@ -5,8 +5,6 @@ package engine
 import (
 	"errors"
 	"io"
-
-	"github.com/gobwas/ws"
 )
 
 // webSize is the memory in bytes that WebSocket needs for a connection, during its
@@ -26,12 +24,12 @@ func shakeWeb(below Level, g *Greeting) (Layer, error) {
 
 // webError is a breach of the WebSocket protocol, or of HTTP before it.
 type webError struct {
-	code   ws.StatusCode // for the Close frame to the peer; 0 during the handshake
-	status int           // HTTP status with which a server refused the upgrade; 0: none
+	code   webCode // for the Close frame to the peer; 0 during the handshake
+	status int     // HTTP status with which a server refused the upgrade; 0: none
 	text   string
 }
 
-func webBreach(code ws.StatusCode, text string) error { return &webError{code: code, text: text} }
+func webBreach(code webCode, text string) error { return &webError{code: code, text: text} }
 
 func (e *webError) Error() string { return "websocket: " + e.text }
 
@@ -129,13 +127,13 @@ func (w *webSocket) ask(owed bool) { w.pingOwed = owed }
 func (w *webSocket) asks() bool { return w.pingOwed }
 
 // say sets the content of the Close frame, unless it is set already.
-func (w *webSocket) say(code ws.StatusCode, why string) {
+func (w *webSocket) say(code webCode, why string) {
 	if w.closeCode == 0 && !w.noCode {
 		w.closeCode, w.why = code, why
 	}
 }
 
 // heard returns what the peer has said at its end; closed reports whether it has.
-func (w *webSocket) heard() (code ws.StatusCode, why string, closed bool) {
+func (w *webSocket) heard() (code webCode, why string, closed bool) {
 	return w.peerCode, w.peerWhy, w.peerClosed
 }

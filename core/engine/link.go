@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -48,9 +46,9 @@ type manners interface {
 	ask(owed bool)
 	asks() bool
 	// say sets what Close says, unless it is set already.
-	say(code ws.StatusCode, why string)
+	say(code webCode, why string)
 	// heard returns what the peer said at its end; closed reports whether it did.
-	heard() (code ws.StatusCode, why string, closed bool)
+	heard() (code webCode, why string, closed bool)
 }
 
 // settle releases a link without a connection. It runs on the goroutine of the handshake.
@@ -242,7 +240,7 @@ func (c *Conn) rejectPeer() {
 
 // cut is rejectPeer for a peer that sends too much. It gets the code and the text if its
 // protocol has such.
-func (c *Conn) cut(why Cause, code ws.StatusCode, text string) {
+func (c *Conn) cut(why Cause, code webCode, text string) {
 	if c.manners() == nil {
 		c.Abort(why)
 		return

@@ -5,8 +5,6 @@ package engine
 import (
 	"math"
 	"time"
-
-	"github.com/gobwas/ws"
 )
 
 // Rates
@@ -189,5 +187,5 @@ func (c *Conn) bigBeyondRate(bytes int, done bool) bool {
 // cutForRate ends a connection that has brought more than it may.
 func (c *Conn) cutForRate() {
 	c.backlog = false
-	c.cut(CauseRate, ws.StatusPolicyViolation, "more messages or bytes in a second than a peer may send")
+	c.cut(CauseRate, webPolicyViolation, "more messages or bytes in a second than a peer may send")
 }

@@ -6,8 +6,6 @@ import (
 	"math"
 	"unsafe"
 
-	"github.com/gobwas/ws"
-
 	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
@@ -227,7 +225,7 @@ func (c *Conn) room() int {
 // cutForLength ends a connection that announces a message above MAXMSGSIZE.
 func (c *Conn) cutForLength() {
 	c.backlog, c.Oversize = false, true
-	c.cut(CauseTooLong, ws.StatusMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
+	c.cut(CauseTooLong, webMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
 }
 
 // stashed returns how many bytes wait in the stash.

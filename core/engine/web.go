@@ -8,8 +8,6 @@ import (
 	"io"
 	"math"
 	"unicode/utf8"
-
-	"github.com/gobwas/ws"
 )
 
 // webFrameMax is the longest accepted WebSocket frame: the longest message with its length
@@ -28,7 +26,7 @@ type webSocket struct {
 	inFrame   bool // its header is complete
 	inMessage bool // a data message continues in the next data frame
 	fin       bool
-	op        ws.OpCode
+	op        webOp
 	readKey   [4]byte
 	readAt    uint8 // position in readKey
 	headLen   uint8 // bytes of head
@@ -43,16 +41,16 @@ type webSocket struct {
 	writeKey  [4]byte
 	writeLeft uint64 // bytes of payload to come
 
-	pong       []byte        // payload of the last ping
-	pongOwed   bool          // the ping is still to be answered
-	pingOwed   bool          // the peer is still to be asked for a sign of life
-	closeCode  ws.StatusCode // for the Close frame; 0: a normal end
-	noCode     bool          // the Close frame has no code, because the peer's had none
-	closed     bool          // the Close frame is written
-	peerClosed bool          // the peer's Close frame has come
-	peerCode   ws.StatusCode // its code; 0: none
-	why        string        // reason in the Close frame
-	peerWhy    string        // in the peer's
+	pong       []byte  // payload of the last ping
+	pongOwed   bool    // the ping is still to be answered
+	pingOwed   bool    // the peer is still to be asked for a sign of life
+	closeCode  webCode // for the Close frame; 0: a normal end
+	noCode     bool    // the Close frame has no code, because the peer's had none
+	closed     bool    // the Close frame is written
+	peerClosed bool    // the peer's Close frame has come
+	peerCode   webCode // its code; 0: none
+	why        string  // reason in the Close frame
+	peerWhy    string  // in the peer's
 
 	opening opening // how the stream begins
 }
@@ -74,10 +72,10 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 		at += len(part)
 		w.left -= uint64(len(part))
 		if !w.client {
-			ws.Cipher(part, w.readKey, int(w.readAt))
+			webMask(part, w.readKey, int(w.readAt))
 			w.readAt = uint8(int(w.readAt)+len(part)) & 3
 		}
-		if w.op.IsControl() {
+		if w.op.isControl() {
 			w.control = append(w.control, part...)
 		} else {
 			if !w.opening.known {
@@ -134,11 +132,11 @@ func headerSize(head []byte) int {
 	return size
 }
 
-func breach(text string) error { return webBreach(ws.StatusProtocolError, text) }
+func breach(text string) error { return webBreach(webProtocolError, text) }
 
 // beginFrame parses and checks a complete header (RFC 6455, 5.2).
 func (w *webSocket) beginFrame(head []byte) error {
-	w.fin, w.op = head[0]&0x80 != 0, ws.OpCode(head[0]&0x0F)
+	w.fin, w.op = head[0]&0x80 != 0, webOp(head[0]&0x0F)
 	masked := head[1]&0x80 != 0
 	size, minimal := uint64(head[1]&0x7F), uint64(0)
 	switch size {
@@ -170,26 +168,26 @@ func (w *webSocket) beginFrame(head []byte) error {
 
 func (w *webSocket) checkOp(size uint64) error {
 	switch w.op {
-	case ws.OpContinuation:
+	case webOpContinuation:
 		if !w.inMessage {
 			return breach("nothing to continue")
 		}
-	case ws.OpBinary:
+	case webOpBinary:
 		if w.inMessage {
 			return breach("a new message inside another")
 		}
 		w.inMessage = true
-	case ws.OpText:
-		return webBreach(ws.StatusUnsupportedData, "a text message; only binary ones are taken")
-	case ws.OpClose, ws.OpPing, ws.OpPong:
-		if !w.fin || size > ws.MaxControlFramePayloadSize {
+	case webOpText:
+		return webBreach(webUnsupportedData, "a text message; only binary ones are taken")
+	case webOpClose, webOpPing, webOpPong:
+		if !w.fin || size > webControlMax {
 			return breach("a control frame is fragmented or too long")
 		}
 	default:
 		return breach("a reserved opcode")
 	}
 	if size > webFrameMax {
-		return webBreach(ws.StatusMessageTooBig, "a frame longer than any message")
+		return webBreach(webMessageTooBig, "a frame longer than any message")
 	}
 	return nil
 }
@@ -198,11 +196,11 @@ func (w *webSocket) checkOp(size uint64) error {
 func (w *webSocket) endFrame() error {
 	w.inFrame = false
 	switch w.op {
-	case ws.OpPing: // if there are several, answering the last is enough (5.5.3)
+	case webOpPing: // if there are several, answering the last is enough (5.5.3)
 		w.pong, w.pongOwed = append(w.pong[:0], w.control...), true
-	case ws.OpClose:
+	case webOpClose:
 		return w.closedBy(w.control)
-	case ws.OpContinuation, ws.OpBinary:
+	case webOpContinuation, webOpBinary:
 		w.inMessage = !w.fin
 		if w.fin && !w.opening.known {
 			return w.opening.endMessage()
@@ -219,12 +217,12 @@ func (w *webSocket) closedBy(payload []byte) error {
 	case len(payload) == 1:
 		return breach("a Close frame with half a code")
 	default:
-		code := ws.StatusCode(binary.BigEndian.Uint16(payload))
+		code := webCode(binary.BigEndian.Uint16(payload))
 		if !possibleCode(code) {
 			return breach("a Close frame with a code that cannot be sent")
 		}
 		if !utf8.Valid(payload[2:]) {
-			return webBreach(ws.StatusInvalidFramePayloadData, "a Close frame's reason is not UTF-8")
+			return webBreach(webInvalidFramePayloadData, "a Close frame's reason is not UTF-8")
 		}
 		w.peerCode, w.peerWhy = code, string(payload[2:])
 		if w.closeCode == 0 {
@@ -237,7 +235,7 @@ func (w *webSocket) closedBy(payload []byte) error {
 
 // possibleCode reports whether a Close frame may carry a code (RFC 6455, 7.4, and the
 // registry that it opens).
-func possibleCode(code ws.StatusCode) bool {
+func possibleCode(code webCode) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
@@ -245,13 +243,13 @@ func possibleCode(code ws.StatusCode) bool {
 // bytes must follow.
 func (w *webSocket) beginMessage(dst []byte, size uint64) []byte {
 	w.writeLeft, w.writeAt = size, 0
-	return w.appendHeader(dst, ws.OpBinary, size)
+	return w.appendHeader(dst, webOpBinary, size)
 }
 
 // seal masks the next bytes of the message in place if this side must mask.
 func (w *webSocket) seal(part []byte) {
 	if w.client {
-		ws.Cipher(part, w.writeKey, int(w.writeAt))
+		webMask(part, w.writeKey, int(w.writeAt))
 		w.writeAt = uint8(int(w.writeAt)+len(part)) & 3
 	}
 	w.writeLeft -= uint64(len(part))
@@ -259,7 +257,7 @@ func (w *webSocket) seal(part []byte) {
 
 // appendHeader appends the header of an unfragmented frame. A client's header gets a new,
 // unpredictable key (10.3).
-func (w *webSocket) appendHeader(dst []byte, op ws.OpCode, size uint64) []byte {
+func (w *webSocket) appendHeader(dst []byte, op webOp, size uint64) []byte {
 	mask := byte(0)
 	if w.client {
 		mask = 0x80
@@ -281,12 +279,12 @@ func (w *webSocket) appendHeader(dst []byte, op ws.OpCode, size uint64) []byte {
 }
 
 // appendControl appends a control frame. It may be called only between messages.
-func (w *webSocket) appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
+func (w *webSocket) appendControl(dst []byte, op webOp, payload []byte) []byte {
 	dst = w.appendHeader(dst, op, uint64(len(payload)))
 	from := len(dst)
 	dst = append(dst, payload...)
 	if w.client {
-		ws.Cipher(dst[from:], w.writeKey, 0)
+		webMask(dst[from:], w.writeKey, 0)
 	}
 	return dst
 }
@@ -298,11 +296,11 @@ func (w *webSocket) appendOwed(dst []byte) []byte {
 	}
 	if w.pongOwed {
 		w.pongOwed = false
-		dst = w.appendControl(dst, ws.OpPong, w.pong)
+		dst = w.appendControl(dst, webOpPong, w.pong)
 	}
 	if w.pingOwed {
 		w.pingOwed = false
-		dst = w.appendControl(dst, ws.OpPing, nil)
+		dst = w.appendControl(dst, webOpPing, nil)
 	}
 	return dst
 }
@@ -310,12 +308,12 @@ func (w *webSocket) appendOwed(dst []byte) []byte {
 // appendClose appends the Close frame.
 func (w *webSocket) appendClose(dst []byte) []byte {
 	if w.noCode {
-		return w.appendControl(dst, ws.OpClose, nil)
+		return w.appendControl(dst, webOpClose, nil)
 	}
 	code := w.closeCode
 	if code == 0 {
-		code = ws.StatusNormalClosure
+		code = webNormalClosure
 	}
 	payload := binary.BigEndian.AppendUint16(make([]byte, 0, 2+CloseReasonMax), uint16(code))
-	return w.appendControl(dst, ws.OpClose, append(payload, w.why...))
+	return w.appendControl(dst, webOpClose, append(payload, w.why...))
 }

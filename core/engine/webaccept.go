@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -41,7 +40,7 @@ func acceptWeb(r *headReader, conn io.Writer, path string) error {
 	var why *refusal
 	switch {
 	case errors.As(err, &why):
-		_, _ = conn.Write(why.answer(req.method == http.MethodHead))
+		_, _ = conn.Write(why.answer(req.method == "HEAD"))
 		return &webError{text: fmt.Sprintf("a request was answered %d: %s", why.status, why.text)}
 	case err != nil:
 		return err
@@ -60,8 +59,8 @@ func (r *refusal) answer(head bool) []byte {
 		connection = "close, Upgrade"
 	}
 	out := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s"+
-		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n", r.status, http.StatusText(r.status),
-		time.Now().UTC().Format(http.TimeFormat), connection, r.fields, len(body))
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n", r.status, statusText[r.status],
+		time.Now().UTC().Format(httpTime), connection, r.fields, len(body))
 	if head {
 		return out
 	}
@@ -89,7 +88,7 @@ func readRequestLine(line string) (r requestLine, err error) {
 	}
 	r.method, r.old = method, minor == 0
 	if major != 1 {
-		return r, &refusal{status: http.StatusHTTPVersionNotSupported, text: "only HTTP/1.1 is understood here"}
+		return r, &refusal{status: statusHTTPVersionNotSupported, text: "only HTTP/1.1 is understood here"}
 	}
 	for i := range len(target) {
 		if c := target[i]; c <= ' ' || c >= 0x7F || c == '#' {
@@ -110,7 +109,7 @@ func readVersion(text string) (major, minor int, ok bool) {
 
 // readTarget parses the target of a request in its four forms (RFC 9112, 3.2).
 func (r *requestLine) readTarget(target string) error {
-	if target == "*" || r.method == http.MethodConnect {
+	if target == "*" || r.method == "CONNECT" {
 		r.path = target
 		return nil
 	}
@@ -168,14 +167,14 @@ func checkRequest(h *head, req requestLine, path string) (key string, err error)
 		return "", err
 	}
 	switch {
-	case req.method != http.MethodGet && req.method != http.MethodHead:
-		return "", &refusal{http.StatusMethodNotAllowed, allowField, "only GET and HEAD are understood here"}
+	case req.method != "GET" && req.method != "HEAD":
+		return "", &refusal{statusMethodNotAllowed, allowField, "only GET and HEAD are understood here"}
 	case req.path != path:
-		return "", &refusal{http.StatusNotFound, "", "there is no WebSocket at this path"}
+		return "", &refusal{statusNotFound, "", "there is no WebSocket at this path"}
 	case h.count("Transfer-Encoding") > 0 || hasBody(h):
 		return "", bad("the request has a body")
-	case req.old || req.method == http.MethodHead || !h.asksForWeb():
-		return "", &refusal{http.StatusUpgradeRequired, upgradeField + versionField, "this is a WebSocket, which takes an upgrade of HTTP/1.1"}
+	case req.old || req.method == "HEAD" || !h.asksForWeb():
+		return "", &refusal{statusUpgradeRequired, upgradeField + versionField, "this is a WebSocket, which takes an upgrade of HTTP/1.1"}
 	}
 	return h.checkUpgrade()
 }
@@ -233,7 +232,7 @@ func (h *head) checkUpgrade() (key string, err error) {
 	case n != 1:
 		return "", bad("the field Sec-WebSocket-Version is missing, or there more than once")
 	case version != webVersion:
-		return "", &refusal{http.StatusUpgradeRequired, upgradeField + versionField, "only version 13 of WebSocket is understood here"}
+		return "", &refusal{statusUpgradeRequired, upgradeField + versionField, "only version 13 of WebSocket is understood here"}
 	}
 	key, n = h.one("Sec-WebSocket-Key")
 	if n != 1 {

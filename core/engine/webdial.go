@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -56,7 +55,7 @@ func takeAnswer(r *headReader, key string) error {
 		switch {
 		case err != nil:
 			return err
-		case status == http.StatusSwitchingProtocols:
+		case status == statusSwitchingProtocols:
 			return h.checkAnswer(key)
 		case status >= 200:
 			return &webError{status: status, text: fmt.Sprintf("the server answered %s", h.first[len("HTTP/1.1 "):])}

@@ -4,8 +4,6 @@ package engine
 
 import (
 	"encoding/binary"
-
-	"github.com/gobwas/ws"
 )
 
 // opening checks what a WebSocket peer sends first, to recognize a peer that does not know
@@ -45,5 +43,5 @@ func (o *opening) endMessage() error {
 	if o.bytes >= lengthSize+uint64(binary.BigEndian.Uint32(o.first[:])) {
 		return nil
 	}
-	return webBreach(ws.StatusInvalidFramePayloadData, "text without the 4 bytes of zlink's length, big endian, in front of each body")
+	return webBreach(webInvalidFramePayloadData, "text without the 4 bytes of zlink's length, big endian, in front of each body")
 }
