@@ -18,6 +18,7 @@ import (
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
+	"github.com/zlink/zlink/core/sys"
 )
 
 func init() {
@@ -49,8 +50,17 @@ func zgo_new_caller(callers C.uint) {
 	needProcs(uint(callers))
 }
 
+// keep makes the stack hold the array, and then returns the array's memory to the system:
+// Go has filled it with zeros.
+//
 //go:noinline
-func keep(room *[hostStack]byte) { room[0] = 1 }
+func keep(room *[hostStack]byte) {
+	room[0] = 1
+	const page = shm.PageSize
+	from := (uintptr(unsafe.Pointer(room)) + page - 1) &^ (page - 1)
+	skipped := from - uintptr(unsafe.Pointer(room))
+	sys.Discard(unsafe.Add(unsafe.Pointer(room), skipped), (hostStack-skipped)&^(page-1))
+}
 
 // maxProcs limits the number of processors. Go may start a thread for each to collect
 // garbage.
