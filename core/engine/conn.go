@@ -113,9 +113,7 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	}
 	if err := a.owner.Attach(c, a.alias); err != nil {
 		c.Shared.Release()
-		if !a.owner.Closed() {
-			a.noRoom()
-		}
+		a.notTaken(err)
 		sh.closeFd(a.fd)
 		return nil
 	}

@@ -52,6 +52,7 @@ func (sh *Shard) welcome(a arrival) {
 	}
 	h := &handshake{arrival: a, shard: sh, conn: newFdConn(a.fd)}
 	if a.dialer == nil && !a.owner.Enter() {
+		a.notTaken(nil)
 		sys.Close(a.fd)
 		a.admission.leave(a.place)
 		sh.conns.Add(-1)
@@ -81,6 +82,18 @@ func (sh *Shard) welcome(a arrival) {
 // noRoom reports that there is no memory for the connection.
 func (a *arrival) noRoom() {
 	a.turnAway(a.fd, a.remote, CauseNoMemory.Reason(), CauseNoMemory)
+}
+
+// notTaken reports that the owner did not take the connection. A closed one is asked for
+// nothing any more.
+func (a *arrival) notTaken(err error) {
+	switch {
+	case a.owner.Closed():
+	case errno.Of(err) == errno.ENOMEM:
+		a.noRoom()
+	default:
+		a.turnAway(a.fd, a.remote, CauseDrained.Reason(), CauseDrained)
+	}
 }
 
 // outcome gives the dialer its connection, or nil if there is none.

@@ -13,7 +13,7 @@ import (
 )
 
 // methods are those of a socket that an application may call: what go doc shows of it.
-const methods = `AbortPeer Addr Bind Close ClosePeer ClosePeerWith Connect Disconnect ForC ForPoll
+const methods = `AbortPeer Addr Bind Close ClosePeer ClosePeerWith Connect Disconnect Drain ForC ForPoll
 Messages Monitor Option Peer PeerCount Peers Recv RecvBatch RecvFrame Send SendBatch SendFrame
 SendOwned Set SetOption Shutdown Stats TryRecv TryRecvBatch TrySend TrySendBatch Unbind`
 

@@ -122,7 +122,7 @@ func (k *Socket) beginDrain(end time.Time, code uint16) ([]*listening, error) {
 	d := k.drain
 	if d == nil {
 		d = &draining{pacing: pacing{end: end}, left: slices.Clone(k.conns)}
-		d.timer = time.AfterFunc(end.Sub(time.Now()), k.drainOn)
+		d.timer = time.AfterFunc(time.Until(end), k.drainOn)
 		k.drain = d
 		for _, dialer := range k.dialers {
 			dialer.Retire()

@@ -194,17 +194,20 @@ var waysToEnd = []wayToEnd{
 	}},
 	{"pings are not answered", engine.CauseNoPong, "ws wss", []Setting{WithHeartbeat(20*time.Millisecond, 100*time.Millisecond)}, func(*ended) {}},
 	{"a text message", engine.CauseProtocol, "ws wss", nil, func(e *ended) { e.frame(1, "hello") }},
-	{"no record of TLS", engine.CauseProtocol, "tls wss", nil, func(e *ended) { _, _ = e.tcp.Write([]byte("\x17\x03\x03\x00\x20this is not what was agreed upon ")) }},
+	{"no record of TLS", engine.CauseProtocol, "tls wss",
+		nil, func(e *ended) { _, _ = e.tcp.Write([]byte("\x17\x03\x03\x00\x20this is not what was agreed upon ")) }},
 	{"a message is too long", engine.CauseTooLong, everyScheme, []Setting{WithMaxMessageSize(10)}, func(e *ended) {
 		e.frame(2, string(binary.BigEndian.AppendUint32(nil, 11)))
 	}},
 	{"nothing comes", engine.CauseIdle, everyScheme, []Setting{WithIdleTimeout(50 * time.Millisecond)}, (*ended).readToTheEnd},
-	{"nothing comes, and the peer resets when that ends it", engine.CauseIdle, everyScheme, []Setting{WithIdleTimeout(50 * time.Millisecond), WithCloseTimeout(-1)}, func(e *ended) {
-		e.fill()
-		e.awaitEnd()
-		e.reset()
-	}},
-	{"nothing comes, and nothing is taken", engine.CauseIdle, everyScheme, []Setting{WithIdleTimeout(50 * time.Millisecond), WithCloseTimeout(50 * time.Millisecond)}, (*ended).fill},
+	{"nothing comes, and the peer resets when that ends it", engine.CauseIdle, everyScheme,
+		[]Setting{WithIdleTimeout(50 * time.Millisecond), WithCloseTimeout(-1)}, func(e *ended) {
+			e.fill()
+			e.awaitEnd()
+			e.reset()
+		}},
+	{"nothing comes, and nothing is taken", engine.CauseIdle, everyScheme,
+		[]Setting{WithIdleTimeout(50 * time.Millisecond), WithCloseTimeout(50 * time.Millisecond)}, (*ended).fill},
 	{"no message comes", engine.CauseFirstMessage, everyScheme, []Setting{WithFirstMessageTimeout(50 * time.Millisecond)}, (*ended).readToTheEnd},
 	{"it is old", engine.CauseAge, everyScheme, []Setting{WithMaxAge(50 * time.Millisecond)}, (*ended).readToTheEnd},
 	{"too many messages", engine.CauseRate, everyScheme, []Setting{WithRateMessages(2), WithRatePolicy(RateCut)}, func(e *ended) {
