@@ -149,8 +149,8 @@ func (sh *Shard) FinishConn(shared *shm.Session, serial uint64, rid uint32, code
 	}
 }
 
-// Drain is FinishConn for a connection of a socket that drains. Driver only.
-func (c *Conn) Drain(code uint16) {
+// FinishDrained is FinishConn for a connection of a socket that drains. Driver only.
+func (c *Conn) FinishDrained(code uint16) {
 	if c.fd >= 0 && !c.detached {
 		c.say(webCode(code), "")
 		c.finishHere(CauseDrained)

@@ -172,7 +172,7 @@ func (k *Socket) drainSome() bool {
 		c := d.left[0]
 		if d.left[0] = nil; k.has(c) {
 			code := d.code
-			c.OnDriver(func() { c.Drain(code) })
+			c.OnDriver(func() { c.FinishDrained(code) })
 			n--
 		}
 	}

@@ -102,25 +102,25 @@ func TestPacing(t *testing.T) {
 	})
 }
 
-// draineds is a socket of the mode FAST that drains, with a monitor of that.
-type draineds struct {
+// drainer is a socket of the mode FAST that drains, with a monitor of that.
+type drainer struct {
 	t testing.TB
 	*Socket
 	monitor *sockets.Monitor
 	why     engine.Cause // of the last Disconnected
 }
 
-func newDrained(t testing.TB, ctx *core.Context) *draineds {
+func newDrainer(t testing.TB, ctx *core.Context) *drainer {
 	k := newFastSocket(t, ctx)
 	m, err := k.Monitor(engine.EventDrained)
 	must(t, err, "Monitor")
 	t.Cleanup(func() { _ = m.Close() })
-	return &draineds{t, k, m, engine.CauseUnknown}
+	return &drainer{t, k, m, engine.CauseUnknown}
 }
 
 // wantDrained receives all that comes, until the event Drained; nothing may follow. Each
 // connection that came is gone by then. It returns how many came and went.
-func (d *draineds) wantDrained() (came, went int) {
+func (d *drainer) wantDrained() (came, went int) {
 	d.t.Helper()
 	for {
 		m, err := d.Recv(context.Background())
@@ -142,7 +142,7 @@ func (d *draineds) wantDrained() (came, went int) {
 }
 
 // wantNothing: no peer is left, and nothing more comes.
-func (d *draineds) wantNothing() {
+func (d *drainer) wantNothing() {
 	stats, err := d.Stats()
 	must(d.t, err, "Stats")
 	So(stats.Connections, ShouldEqual, 0)
@@ -163,7 +163,7 @@ func (d *draineds) wantNothing() {
 func TestDrain(t *testing.T) {
 	bg := context.Background()
 	Convey("A socket that drains", t, func() {
-		d := newDrained(t, newContext(t))
+		d := newDrainer(t, newContext(t))
 
 		Convey("without endpoints has drained", func() {
 			So(d.Drain(forever, 0), ShouldBeNil)
@@ -236,7 +236,7 @@ func TestDrain(t *testing.T) {
 func TestDrainPeers(t *testing.T) {
 	bg := context.Background()
 	Convey("A socket that drains", t, func() {
-		d := newDrained(t, newContext(t))
+		d := newDrainer(t, newContext(t))
 
 		Convey("does not wait for those that go by themselves", func() {
 			endpoint := bind(t, d.Socket)
@@ -309,7 +309,7 @@ func TestDrainHandshakes(t *testing.T) {
 	Convey("A handshake that is not over when the time is ends", t, func() {
 		for _, transport := range []string{"tls", "ws", "wss"} {
 			for _, first := range []string{"", "G", "\x16\x03"} {
-				d := newDrained(t, newContext(t))
+				d := newDrainer(t, newContext(t))
 				newIdentity(t, "server").use(t, d.Socket)
 				must(t, d.Set(WithHandshakeTimeout(0)), "Set")
 				must(t, d.Bind(transport+"://127.0.0.1:*"), "Bind")
@@ -343,7 +343,7 @@ func shouldBeOver(actual any, _ ...any) string {
 func TestDrainDialled(t *testing.T) {
 	Convey("What a socket that drains has dialled is not dialled again", t, func() {
 		for _, transport := range everyTransport {
-			d := newDrained(t, newContext(t))
+			d := newDrainer(t, newContext(t))
 			server := newFastSocket(t, d.ctx)
 			newIdentity(t, "one").use(t, server, d.Socket)
 			must(t, d.Set(WithReconnect(time.Millisecond, 0)), "Set")
@@ -360,7 +360,7 @@ func TestDrainDialled(t *testing.T) {
 		}
 	})
 	Convey("Nor is one that its peer ends during the drain", t, func() {
-		d := newDrained(t, newContext(t))
+		d := newDrainer(t, newContext(t))
 		must(t, d.Set(WithReconnect(time.Millisecond, 0)), "Set")
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err, "Listen")
@@ -375,7 +375,7 @@ func TestDrainDialled(t *testing.T) {
 		So(went, ShouldEqual, 1)
 	})
 	Convey("Dialers that have no connection end at once", t, func() {
-		d := newDrained(t, newContext(t))
+		d := newDrainer(t, newContext(t))
 		newIdentity(t, "one").use(t, d.Socket)
 		must(t, d.Set(WithReconnect(time.Hour, 0), WithHandshakeTimeout(0)), "Set")
 		silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -424,7 +424,7 @@ func TestDrainCompat(t *testing.T) {
 func TestDrainUnderLoad(t *testing.T) {
 	Convey("Connections come, are closed and sent to while several goroutines drain", t, func() {
 		for round := range 20 {
-			d := newDrained(t, newContext(t, core.OptIOThreads, 1+round%4))
+			d := newDrainer(t, newContext(t, core.OptIOThreads, 1+round%4))
 			endpoint := bind(t, d.Socket)
 			var all sync.WaitGroup
 			for range 8 {
@@ -482,7 +482,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	Convey("Sockets are closed while they drain", t, func() {
 		for round := range 30 {
 			ctx := newContext(t, core.OptIOThreads, 2)
-			d := newDrained(t, ctx)
+			d := newDrainer(t, ctx)
 			endpoint := bind(t, d.Socket)
 			for range 20 {
 				dial(t, endpoint)
