@@ -94,8 +94,11 @@ static inline bool fill_body (message *m, const origin *from, uint8_t *body,
                               size_t size, zl_slab *slab, bool view)
 {
     if (!(view && size > INLINE_MAX)
-        && ZL_LIKELY (copy_message (m, from, body, size)))
+        && ZL_LIKELY (copy_message (m, from, body, size))) {
+        if (ZL_UNLIKELY (!view && size > INLINE_MAX))
+            zl_msg_charge (m, slab);
         return false;
+    }
     view_message (m, from, body, size, slab);
     return true;
 }

@@ -10,12 +10,23 @@
 #include "path.h"
 #include "zlink.h"
 
+/* Slab.credit: bytes that an account counted are free. */
+void zl_credit (zl_account *account, int64_t bytes)
+{
+    int64_t had = atomic_fetch_sub (&account->kept, bytes);
+    ZL_CHECK (had >= bytes, "no more is given back than was kept");
+    (void) had;
+}
+
 void zl_slab_release (zl_slab *slab, int32_t refs)
 {
     int32_t had = atomic_fetch_sub (&slab->refs, refs);
     ZL_CHECK (had >= refs, "a slab is released no more often than it is retained");
     if (had != refs)
         return;
+    int64_t charged = atomic_load_explicit (&slab->charged, memory_order_relaxed);
+    if (charged)
+        zl_credit (atomic_load_explicit (&slab->account, memory_order_relaxed), charged);
     if (slab->class_ == ZL_CLASS_DEDICATED) {
         munmap (slab, slab->size);
         return;

@@ -111,6 +111,7 @@ void zl_finish_run (void *handle, zl_queues *socket, zl_run *run);
 
 /* Drops references; the last one frees the slab. */
 void zl_slab_release (zl_slab *slab, int32_t refs);
+void zl_credit (zl_account *account, int64_t bytes);
 
 /* Drops a reference to what zlink_msg_send passed on without copying: a message's content,
  * or, if the lowest bit is set, a slab. */

@@ -46,6 +46,7 @@ enum
     ZL_CLASS_SLAB = 4,
     ZL_CLASS_BIG_SLAB = 5,
     ZL_CLASS_DEDICATED = 6, /* a mapping of its own, unmapped when it is free */
+    ZL_CLASS_COPIED = 7, /* in Go's memory */
 };
 
 /* Kinds of a Run. */
@@ -131,6 +132,7 @@ enum
 typedef struct zl_run zl_run;
 typedef struct zl_run_head zl_run_head;
 typedef struct zl_slab zl_slab;
+typedef struct zl_account zl_account;
 typedef struct zl_chunk zl_chunk;
 typedef struct zl_session zl_session;
 typedef struct zl_inbox zl_inbox;
@@ -179,18 +181,36 @@ struct zl_slab
     _Atomic int32_t refs;
     uint32_t class_;
     uint64_t size; /* header included */
-    uint8_t pad0[8];
+    /* Account is that of the socket whose runs alone are here; nil: of several
+     * sockets. */
+    _Atomic (zl_account *) account;
     uint64_t have; /* bytes that are there of a single long frame that still comes */
-    uint64_t need; /* size of that frame in bytes */
-    uint8_t pad1[16];
+    uint64_t need; /* size of that frame in bytes; 0: a slab of runs */
+    _Atomic int64_t charged; /* bytes that Account counts for it */
+    uint8_t pad0[8];
 };
 ZL_AT (zl_slab, next, 0, 8);
 ZL_AT (zl_slab, refs, 8, 4);
 ZL_AT (zl_slab, class_, 12, 4);
 ZL_AT (zl_slab, size, 16, 8);
+ZL_AT (zl_slab, account, 24, 8);
 ZL_AT (zl_slab, have, 32, 8);
 ZL_AT (zl_slab, need, 40, 8);
+ZL_AT (zl_slab, charged, 48, 8);
 _Static_assert (sizeof (zl_slab) == 64 && _Alignof (zl_slab) == 8, "zl_slab");
+
+/* Account adds up the memory that received messages of a socket take (account.go). */
+struct zl_account
+{
+    _Atomic int64_t kept; /* bytes of slabs that no shard fills any more, and of copies in their place */
+    _Atomic int64_t begun; /* bytes of messages that are not whole */
+    _Atomic int64_t total; /* limit for both; 0: none */
+    uint8_t pad0[40];
+};
+ZL_AT (zl_account, kept, 0, 8);
+ZL_AT (zl_account, begun, 8, 8);
+ZL_AT (zl_account, total, 16, 8);
+_Static_assert (sizeof (zl_account) == 64 && _Alignof (zl_account) == 8, "zl_account");
 
 /* Chunk is a block of a session's send queue. It holds the bytes [Start, End) of its
  * data, and behind them those of Ext if there are any. A chunk with Ext takes no more

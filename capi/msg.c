@@ -54,6 +54,23 @@ int zl_msg_allocate (message *m, size_t size)
     return 0;
 }
 
+/* Frees the charge of a copy, whose content is in front of the data. */
+static void credit_copy (void *data, void *account)
+{
+    zl_credit (account, (int64_t) ((content *) data - 1)->size);
+}
+
+void zl_msg_charge (message *m, zl_slab *slab)
+{
+    content *c = m->u.content;
+    zl_account *account = atomic_load_explicit (&slab->account, memory_order_relaxed);
+    if (!account)
+        return;
+    c->ffn = credit_copy;
+    c->hint = account;
+    atomic_fetch_add (&account->kept, (int64_t) c->size);
+}
+
 /* The slab of a message that the application has. */
 static void slab_release (zl_slab *slab)
 {
@@ -301,8 +318,11 @@ static bool from_frame (message *m, const zl_frame *f)
 {
     const origin from = origin_of (f->session, 0);
     if ((!f->slab || f->size < VIEW_MIN || !may_view (f->slab))
-        && copy_message (m, &from, f->data, f->size))
+        && copy_message (m, &from, f->data, f->size)) {
+        if (ZL_UNLIKELY (f->slab && f->size >= VIEW_MIN))
+            zl_msg_charge (m, f->slab);
         return true;
+    }
     if (!f->slab)
         return false;
     atomic_fetch_add (&f->slab->refs, 1);

@@ -135,6 +135,9 @@ static inline size_t message_size (const message *m)
 /* Makes m a message of size bytes behind its header fields; -1: no memory. */
 int zl_msg_allocate (message *m, size_t size);
 
+/* Counts the copied content of m, which came with slab, for the account of its socket. */
+void zl_msg_charge (message *m, zl_slab *slab);
+
 /* Releases what m refers to. m is not a message afterwards. */
 void zl_msg_release (message *m);
 

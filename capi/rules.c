@@ -41,14 +41,39 @@ int zl_recv_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags
 
 /* ------------------------------------------------------------------- send */
 
+/* Slab.Discharge: a long message that is sent on is not kept any more. Returns what is to be
+ * charged again if it was not sent. */
+static int64_t discharge (const message *m)
+{
+    if (m->kind != KIND_SLAB || m->u.view.slab->need == 0)
+        return 0;
+    zl_slab *slab = m->u.view.slab;
+    int64_t charged = atomic_exchange (&slab->charged, 0);
+    if (charged)
+        zl_credit (atomic_load (&slab->account), charged);
+    return charged;
+}
+
+static void recharge (const message *m, int64_t charged)
+{
+    if (charged == 0)
+        return;
+    zl_slab *slab = m->u.view.slab;
+    atomic_store (&slab->charged, charged);
+    atomic_fetch_add (&atomic_load (&slab->account)->kept, charged);
+}
+
 int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
 {
     message *m = as_message (msg);
     size_t size = message_size (m);
     void *owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL;
     ZL_ENTER (-1);
+    int64_t charged = owner ? discharge (m) : 0;
     int taken = ZL_GO (msg_send) ((uintptr_t) handle, m->routing_id, message_data (m),
                                   for_go (size), flags, owner);
+    if (taken <= 0)
+        recharge (m, charged);
     if (taken < 0)
         return zl_result (taken);
     end_sent (m, taken);
@@ -84,10 +109,15 @@ static int send_parcels (void *handle, zl_parcel *parcels, size_t count, int fla
 int zl_send_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags)
 {
     zl_parcel parcels[PARCELS];
+    int64_t charged[PARCELS];
     size_t sent = 0, count;
     do {
         count = describe (parcels, msgs + sent, n - sent);
+        for (size_t i = 0; i < count; i++)
+            charged[i] = parcels[i].owner ? discharge (as_message (&msgs[sent + i])) : 0;
         int result = count == 0 ? zl_fail (EFAULT) : send_parcels (handle, parcels, count, flags);
+        for (size_t i = result < 0 ? 0 : (size_t) result; i < count; i++)
+            recharge (as_message (&msgs[sent + i]), charged[i]);
         if (result < 0)
             return sent > 0 ? (int) sent : -1;
         for (int i = 0; i < result; i++)

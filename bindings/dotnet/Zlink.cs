@@ -68,6 +68,7 @@ namespace Zlink
         HeaderMax = 302,
         TlsCiphers = 303,  // string
         ReceiveBytes = 307,
+        ReceiveBytesTotal = 308, // long
         RateMessages = 309,
         RateBytes = 310,
         RatePolicy = 311, // 0: a peer that sends more is read later; 1: it loses its connection

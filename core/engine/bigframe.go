@@ -15,7 +15,7 @@ import (
 type bigFrame struct{ slab *shm.Slab } // nil: no such frame
 
 // start takes a slab for a frame of need bytes that begins with rest.
-func (b *bigFrame) start(rest []byte, need uint64) bool {
+func (b *bigFrame) start(account *shm.Account, rest []byte, need uint64) bool {
 	room := shm.HeaderSize + need
 	if room > shm.BigSlabSize-shm.HeaderSize {
 		room = min(room, bigStep)
@@ -24,6 +24,7 @@ func (b *bigFrame) start(rest []byte, need uint64) bool {
 		return false
 	}
 	b.slab.Need = need
+	b.slab.Account.Store(account)
 	b.slab.Have = uint64(copy(b.slab.Bytes()[shm.HeaderSize:], rest))
 	return true
 }
@@ -113,6 +114,9 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 		check.That(c.big.slab.Have <= c.big.slab.Need, "no more of a long frame comes than it has")
 	}
 	c.countMemory(c.big.size() - before)
+	if !done && !c.mayBegin() {
+		return
+	}
 	if done {
 		if !c.pushBig(buf, got-len(dst), room-1) {
 			return
@@ -127,8 +131,11 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 func (c *Conn) pushBig(buf []byte, behind, room int) bool {
 	slab := c.big.slab
 	size := int(slab.Need)
-	c.countMemory(-c.big.size())
+	bytes := c.big.size()
+	c.countMemory(-bytes)
 	c.big = bigFrame{}
+	slab.Charge(bytes)
+	c.countBegun()
 	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
 	c.paid(1, 0)
 	if behind == 0 {

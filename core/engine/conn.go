@@ -33,6 +33,7 @@ type Conn struct {
 	// Receiving.
 	stash *shm.Chunk // bytes received and not yet passed on
 	big   bigFrame
+	begun int64  // counted for both in the account
 	rates *rates // nil: it has no rate, or nothing came
 
 	// Sending.
@@ -298,6 +299,7 @@ func (c *Conn) close() {
 	leaves(leftConn)
 	c.freeStash()
 	c.dropBig()
+	c.countBegun()
 	c.dropFlush()
 	c.dropLink()
 	c.owner.Forget(c) // reads what the connection counted

@@ -28,6 +28,8 @@ type Owner interface {
 	Shared() *shm.Queues
 	// Admission returns what decides which accepted connections the socket keeps.
 	Admission() *Admission
+	// Account returns what adds up the memory of the socket's received messages.
+	Account() *shm.Account
 	// Attach names a new connection and shows it to senders. alias is the requested name,
 	// or nil. An error refuses the connection.
 	Attach(s *Conn, alias []byte) error

@@ -67,6 +67,10 @@ func (c *Conn) park() {
 	c.shard.listParked(c)
 	stalled, throttled := false, false // marked
 	for {
+		over := c.overTotal()
+		if over {
+			c.shard.lookLater(c.queues)
+		}
 		switch full, much := c.full(), c.throttled(); {
 		case full && !stalled:
 			stalled = true
@@ -75,7 +79,7 @@ func (c *Conn) park() {
 			throttled = true
 			c.queues.RxLow.Store(throttleBytes / 2)
 			c.queues.RxThrottled.Store(1)
-		case full || much: // and was marked before this check
+		case full || much || over: // and was marked before this check
 			return
 		default:
 			c.shard.caughtUp(c.queues)
@@ -108,7 +112,7 @@ func (c *Conn) overWhileParked() {
 	case c.overUnread():
 		c.unpark()
 		c.readEnd()
-	case !c.full() && !c.throttled():
+	case !c.full() && !c.throttled() && !c.overTotal():
 		c.unpark()
 		c.wantRead()
 	}

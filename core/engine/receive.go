@@ -37,7 +37,7 @@ func (c *Conn) receive() {
 		return
 	}
 	room, roomBytes := c.room(), c.roomBytes()
-	if room <= 0 || roomBytes <= 0 || c.throttled() {
+	if room <= 0 || roomBytes <= 0 || c.throttled() || c.overTotal() {
 		if c.overUnread() {
 			c.readEnd()
 		} else {
@@ -155,7 +155,7 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 		c.freeStash()
 	case found.need > stashMax && !c.backlog:
 		c.freeStash()
-		if !c.big.start(rest, found.need) {
+		if !c.big.start(c.account, rest, found.need) {
 			c.Abort(CauseNoMemory)
 			return false
 		}
@@ -164,13 +164,14 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 		c.Abort(CauseNoMemory)
 		return false
 	}
-	return true
+	return c.mayBegin()
 }
 
 // pushFrames passes on the first used bytes of the shard's free space.
 func (c *Conn) pushFrames(used, frames int) {
 	sh := c.shard
 	at := unsafe.Pointer(&sh.slab.Bytes()[sh.slabPos])
+	sh.fills(c.account)
 	sh.slab.Retain()
 	c.pushData(sh.slab, at, used, frames)
 	sh.slabPos += (shm.HeaderSize + uint64(used) + 63) &^ 63
@@ -204,6 +205,7 @@ func (sh *Shard) space(head int) []byte {
 	const all = shm.SlabSize - shm.HeaderSize
 	if sh.slab == nil || all-sh.slabPos < uint64(shm.HeaderSize+head+readMin) {
 		if sh.slab != nil {
+			sh.slab.Charge(int64(sh.slab.Size)) // free at once if nobody else has it
 			sh.slab.Release()
 		}
 		sh.slab, sh.slabPos = shm.NewSlab(all), 0

@@ -17,10 +17,11 @@ import (
 // ownerStub is a socket without an application.
 type ownerStub struct {
 	Owner
-	shared *shm.Queues
-	rid    uint32 // of the last connection
-	held   atomic.Int64
-	gone   int
+	account *shm.Account
+	shared  *shm.Queues
+	rid     uint32 // of the last connection
+	held    atomic.Int64
+	gone    int
 
 	admission Admission
 }
@@ -28,6 +29,12 @@ type ownerStub struct {
 func (o *ownerStub) Admission() *Admission { return &o.admission }
 
 func (o *ownerStub) Shared() *shm.Queues { return o.shared }
+func (o *ownerStub) Account() *shm.Account {
+	if o.account == nil {
+		o.account = shm.NewAccount()
+	}
+	return o.account
+}
 func (o *ownerStub) Attach(c *Conn, _ []byte) error {
 	o.rid++
 	c.Shared.Lock()

@@ -63,6 +63,9 @@ type Shard struct {
 	// (parking.go). caughtUpSpare swaps memory with mail.caughtUp.
 	parked        map[*shm.Queues]*[]*Conn
 	caughtUpSpare []*shm.Queues
+	// kept are the sockets whose applications keep too much (kept.go).
+	kept      map[*shm.Queues]struct{}
+	keptPause time.Duration
 	// handshakes are the connections that are not up yet.
 	handshakes map[*handshake]struct{}
 	gate       *gate                  // of the handshakes

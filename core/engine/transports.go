@@ -17,7 +17,8 @@ import (
 // change once there is a connection.
 type origin struct {
 	owner     Owner
-	queues    *shm.Queues // the owner's
+	queues    *shm.Queues  // the owner's
+	account   *shm.Account // the owner's
 	transport *Transport
 	limits    Limits
 	dialer    *Dialer    // nil: a listener
@@ -30,7 +31,7 @@ type origin struct {
 }
 
 func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin {
-	o := origin{owner: owner, queues: owner.Shared(), transport: t, limits: limits, dialer: dialer,
+	o := origin{owner: owner, queues: owner.Shared(), account: owner.Account(), transport: t, limits: limits, dialer: dialer,
 		admission: owner.Admission(),
 		network:   networks[t.Endpoint.Scheme.Address], layers: kindsOf(t.Endpoint.Scheme)}
 	for i, kind := range o.layers {

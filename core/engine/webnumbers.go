@@ -46,6 +46,7 @@ const (
 	webPolicyViolation         webCode = 1008
 	webMessageTooBig           webCode = 1009
 	webInternalServerError     webCode = 1011
+	webTryAgain                webCode = 1013 // in the registry of the RFC
 )
 
 // webMask puts a mask on payload, or takes it off. offset is the number of bytes of the frame

@@ -46,6 +46,7 @@ const (
 	ClassSlab
 	ClassBigSlab
 	ClassDedicated // a mapping of its own, unmapped when it is free
+	ClassCopied    // in Go's memory
 )
 
 // Kinds of a Run.
@@ -127,10 +128,22 @@ type Slab struct {
 	Refs  atomic.Int32
 	Class uint32
 	Size  uint64 // header included
-	_     [8]byte
-	Have  uint64 // bytes that are there of a single long frame that still comes
-	Need  uint64 // size of that frame in bytes
-	_     [16]byte
+	// Account is that of the socket whose runs alone are here; nil: of several sockets.
+	Account atomic.Pointer[Account]
+	Have    uint64       // bytes that are there of a single long frame that still comes
+	Need    uint64       // size of that frame in bytes; 0: a slab of runs
+	Charged atomic.Int64 // bytes that Account counts for it
+	_       [8]byte
+}
+
+// Account adds up the memory that received messages of a socket take (account.go).
+//
+//capi:struct zl_account
+type Account struct {
+	Kept  atomic.Int64 // bytes of slabs that no shard fills any more, and of copies in their place
+	Begun atomic.Int64 // bytes of messages that are not whole
+	Total atomic.Int64 // limit for both; 0: none
+	_     [40]byte
 }
 
 // Chunk is a block of a session's send queue. It holds the bytes [Start, End) of its data,

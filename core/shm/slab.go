@@ -36,6 +36,9 @@ func NewSlab(need uint64) *Slab {
 			Pools[ClassSlab].Out.Add(1)
 		}
 		atomic.StorePointer(&s.Next, nil)
+		s.Need = 0
+		s.Account.Store(nil)
+		s.Charged.Store(0)
 		s.Refs.Store(1)
 	}
 	return s
@@ -81,6 +84,10 @@ func (s *Slab) Release() {
 		check.That(refs >= 0, "a slab is released no more often than it is retained")
 	}
 	if refs != 0 {
+		return
+	}
+	s.credit(s.Charged.Load())
+	if s.Class == ClassCopied {
 		return
 	}
 	if s.Class == ClassDedicated {

@@ -69,6 +69,7 @@ const (
 	OptHeaderMax        Option = 302
 	OptTLSCiphers       Option = 303
 	OptRecvBytes        Option = 307
+	OptRecvTotal        Option = 308
 	OptRateMessages     Option = 309
 	OptRateBytes        Option = 310
 	OptRatePolicy       Option = 311
@@ -146,6 +147,7 @@ var optionNames = map[Option]string{
 	OptHeaderMax:        "STREAM_HEADER_MAX",
 	OptTLSCiphers:       "TLS_CIPHERS",
 	OptRecvBytes:        "STREAM_RECV_BYTES",
+	OptRecvTotal:        "STREAM_RECV_BYTES_TOTAL",
 	OptRateMessages:     "STREAM_RATE_MESSAGES",
 	OptRateBytes:        "STREAM_RATE_BYTES",
 	OptRatePolicy:       "STREAM_RATE_POLICY",

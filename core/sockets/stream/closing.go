@@ -181,6 +181,7 @@ func (k *Socket) destroy() {
 	}
 	k.monitors.Stop()
 	shm.FreeQueues(k.shared)
+	shm.FreeAccount(k.account)
 	k.ctx.Done()
 }
 

@@ -135,10 +135,14 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	n, views := 0, int32(0)
 	for ; n < len(msgs) && q.RxLeft > 0; n++ {
 		body := q.NextBody()
-		if view && len(body) >= viewMin {
+		switch {
+		case view && len(body) >= viewMin:
 			msgs[n] = Message{Peer: peer, Body: body, slab: r.Slab}
 			views++
-		} else {
+		case !view && len(body) >= viewMin:
+			slab, copied := shm.CopyBody(r.Slab.Account.Load(), body)
+			msgs[n] = Message{Peer: peer, Body: copied, slab: slab}
+		default:
 			msgs[n] = Message{Peer: peer, Body: append([]byte(nil), body...)}
 		}
 	}
@@ -276,7 +280,9 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (in
 	m := &msgs[0]
 	if m.slab != nil && len(m.Body) >= ownedMin { // sent on from where it was received
 		owner := engine.OwnBody(m.Body, m.slab.Release)
+		charged := m.slab.Discharge()
 		if err := k.queue(s, peer, m.Body, owner, w); err != nil {
+			m.slab.Charge(charged)
 			engine.DisownBody(owner)
 			return 0, err
 		}

@@ -143,6 +143,8 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 	switch opt {
 	case sockets.OptMode:
 		return k.setMode(value)
+	case sockets.OptRecvTotal:
+		return k.setRecvTotal(value)
 	case sockets.OptMaxMsgSize, sockets.OptAffinity:
 		if len(value) != 8 {
 			return sockets.BadOption(opt, "takes 8 bytes, not %d", len(value))
@@ -243,6 +245,8 @@ func (k *Socket) option(opt sockets.Option) ([]byte, error) {
 		return append([]byte(o.strings[opt]), 0), nil
 	}
 	switch opt {
+	case sockets.OptRecvTotal:
+		return binary.NativeEndian.AppendUint64(nil, uint64(k.account.Total.Load())), nil
 	case sockets.OptMaxMsgSize:
 		return binary.NativeEndian.AppendUint64(nil, uint64(o.maxMsgSize)), nil
 	case sockets.OptAffinity:
@@ -264,6 +268,21 @@ func (k *Socket) option(opt sockets.Option) ([]byte, error) {
 		return append([]byte(o.lastEndpoint), 0), nil
 	}
 	return nil, sockets.BadOption(opt, "cannot be read from a STREAM socket")
+}
+
+// recvTotal is the default of sockets.OptRecvTotal.
+const recvTotal = 256 << 20
+
+func (k *Socket) setRecvTotal(value []byte) error {
+	if len(value) != 8 {
+		return sockets.BadOption(sockets.OptRecvTotal, "takes 8 bytes, not %d", len(value))
+	}
+	total := int64(binary.NativeEndian.Uint64(value))
+	if total < 0 || total > shm.MaxTotal {
+		return sockets.BadOption(sockets.OptRecvTotal, "does not take the value %d", total)
+	}
+	k.account.Total.Store(total)
+	return nil
 }
 
 func cInt(v int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(v)) }

@@ -19,6 +19,7 @@ func (k *Socket) owner() *owner { return (*owner)(k) }
 func (o *owner) socket() *Socket { return (*Socket)(o) }
 
 func (o *owner) Shared() *shm.Queues          { return o.shared }
+func (o *owner) Account() *shm.Account        { return o.account }
 func (o *owner) Admission() *engine.Admission { return &o.admission }
 
 func (o *owner) Attach(c *engine.Conn, alias []byte) error { return o.socket().attach(c, alias) }

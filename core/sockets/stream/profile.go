@@ -19,6 +19,7 @@ const (
 var profiles = map[sockets.Option]struct{ private, public int64 }{
 	sockets.OptMaxMsgSize:   {-1, 64 << 10},
 	sockets.OptRecvBytes:    {1 << 20, 128 << 10},
+	sockets.OptRecvTotal:    {recvTotal, 32 << 20},
 	sockets.OptRateMessages: {0, 10_000},
 	sockets.OptRateBytes:    {0, 4 << 20},
 

@@ -76,6 +76,12 @@ func WithRecvHWM(messages int) Setting { return intSetting(sockets.OptRcvHwm, me
 // while nothing else of its peer waits.
 func WithRecvBytes(bytes int) Setting { return intSetting(sockets.OptRecvBytes, bytes) }
 
+// WithRecvBytesTotal limits the memory that received messages of the socket take until they
+// are released; 0: no limit.
+func WithRecvBytesTotal(bytes int64) Setting {
+	return longSetting(sockets.OptRecvTotal, uint64(bytes))
+}
+
 // WithRateMessages limits the messages that one peer may send in a second; 0: no limit. A
 // peer that was silent may send a second's worth at once.
 func WithRateMessages(messages int) Setting { return intSetting(sockets.OptRateMessages, messages) }

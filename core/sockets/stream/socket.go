@@ -20,10 +20,11 @@ import (
 // Close. In the mode COMPAT one goroutine may receive while another one sends. All other
 // methods are for one goroutine at a time.
 type Socket struct {
-	ctx    *core.Context
-	shared *shm.Queues
-	serial uint64       // of shared; sessions are compared with it
-	pins   atomic.Int64 // calls in progress, plus one for all parts; at 0, shared may become another socket's
+	ctx     *core.Context
+	shared  *shm.Queues
+	account *shm.Account // of received messages; outlives the socket
+	serial  uint64       // of shared; sessions are compared with it
+	pins    atomic.Int64 // calls in progress, plus one for all parts; at 0, shared may become another socket's
 
 	readers wait.List // wait for RxInbox
 	senders wait.List // wait for room in a send queue
@@ -78,11 +79,18 @@ func New(ctx *core.Context) (*Socket, error) {
 	if shared == nil {
 		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
 	}
-	k := &Socket{ctx: ctx, shared: shared, serial: shared.Serial, parts: partsOpen}
+	account := shm.NewAccount()
+	if account == nil {
+		shm.FreeQueues(shared)
+		return nil, errno.New(errno.ENOMEM, "no memory for a socket")
+	}
+	k := &Socket{ctx: ctx, shared: shared, account: account, serial: shared.Serial, parts: partsOpen}
+	account.Total.Store(recvTotal)
 	k.pins.Store(1)
 	k.opt.setDefaults(ctx)
 	if err := ctx.Add(k.owner()); err != nil {
 		shm.FreeQueues(shared)
+		shm.FreeAccount(account)
 		return nil, err
 	}
 	return k, nil
