@@ -79,26 +79,11 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 	if room < slabFrames {
 		want = shm.SmallChunkSize
 	}
-	parts := c.shard.parts[:2]
-	parts[0].Set(&dst[0], len(dst))
-	parts[1].Set(&buf[0], want)
-	vectors := 2
 	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
 	if !last || room == 1 || min(int64(most), roomBytes) < int64(len(dst)+want) {
-		vectors, want = 1, 0
+		want = 0
 	}
-	got, full, ok := 0, false, false
-	if c.link != nil {
-		got, full, ok = c.readLink(dst)
-	} else {
-		n, e := sys.RecvVectors(int(c.fd), parts[:vectors])
-		if e == sys.EINTR {
-			c.wantRead()
-			return
-		}
-		got, ok = c.outcome(n, e)
-		full = got == len(dst)+want
-	}
+	got, full, ok := c.readInto(dst, buf[:want])
 	if !ok {
 		return
 	}
@@ -125,6 +110,27 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 	if full || c.hangup || c.backlog {
 		c.wantRead()
 	}
+}
+
+// readInto is read for a part of a long frame, and for what follows it. A link reads the
+// frame only.
+func (c *Conn) readInto(dst, behind []byte) (got int, full, ok bool) {
+	if c.link != nil {
+		return c.readLink(dst)
+	}
+	parts := c.shard.parts[:1]
+	parts[0].Set(&dst[0], len(dst))
+	if len(behind) > 0 {
+		parts = c.shard.parts[:2]
+		parts[1].Set(&behind[0], len(behind))
+	}
+	n, e := sys.RecvVectors(int(c.fd), parts)
+	if e == sys.EINTR {
+		c.wantRead()
+		return 0, false, false
+	}
+	got, ok = c.outcome(n, e)
+	return got, got == len(dst)+len(behind), ok
 }
 
 // pushBig passes on the complete long frame, and then the bytes behind it.

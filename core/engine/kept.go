@@ -47,10 +47,11 @@ func (c *Conn) overTotal() bool {
 	return c.account.Full(beyond)
 }
 
-// countBegun counts what the connection has of messages that are not whole.
+// countBegun counts what the connection has of messages that are not whole. Whole ones that
+// are held back have limits of their own, and are not the peer's fault.
 func (c *Conn) countBegun() {
 	size := c.big.size()
-	if c.stash != nil {
+	if c.stash != nil && !c.backlog {
 		size += c.stash.ChainSize()
 	}
 	if now := c.account.Counted(size); now != c.begun {
@@ -59,11 +60,11 @@ func (c *Conn) countBegun() {
 	}
 }
 
-// mayBegin counts that, and ends the connection if it is more than its share. Whole messages
-// that are held back are not the peer's fault. It returns false if the connection ended.
+// mayBegin counts that, and ends the connection if it is more than its share. It returns
+// false if the connection ended.
 func (c *Conn) mayBegin() bool {
 	c.countBegun()
-	if c.backlog || c.account.Admits(c.begun) {
+	if c.account.Admits(c.begun) {
 		return true
 	}
 	c.cut(CauseQueueBound, webTryAgain, "too many long messages come at once")

@@ -136,15 +136,9 @@ func (c *Conn) withinRate(buf []byte, fresh int, found scanned) (within scanned,
 	return scan(buf[:len(buf)-max(0, fresh-bytes)], messages, c.limits.MaxMsgSize), true
 }
 
-// expected returns how many bytes so many messages have if they are like the earlier ones.
-// What is read beyond the rate has to be kept.
-func (c *Conn) expected(messages int) int {
-	n := int64(c.Received.Load())
-	if n == 0 {
-		return slabFrames
-	}
-	return int(max(leastRead, int64(messages)*(int64(c.ReceivedBytes.Load())/n+1)))
-}
+// readable returns how many bytes may be read so that hardly any are kept back: they may be
+// frames of nothing but a length.
+func readable(messages int) int { return max(leastRead, messages*lengthSize) }
 
 // save stops reading until the buckets are worth a read again. A connection that is over,
 // and of which the system has no more, ends instead.

@@ -262,14 +262,14 @@ func TestRateAndTheEnd(t *testing.T) {
 		g := newStage(t)
 		c, fd := g.plain()
 		r := newRated(g, c, fd, Rate{Messages: 10})
-		r.wire = numbered(150, 20)
+		r.wire = numbered(40, 20)
 		Convey("ends when the system has no more of it, with what the shard has kept", func() {
 			r.let(0)
 			So(unread(int(c.fd)), ShouldEqual, 0)
 			So(unix.Shutdown(fd, unix.SHUT_WR), ShouldBeNil)
 			r.let(0)
 			So(r.ends, ShouldEqual, 1)
-			So(len(r.got), ShouldEqual, 150)
+			So(len(r.got), ShouldEqual, 40)
 			So(r.inOrder(), ShouldBeTrue)
 		})
 		Convey("is read to its end after STREAM_CLOSE_TIMEOUT, else at its rate", func() {

@@ -68,7 +68,7 @@ func (c *Conn) receive() {
 	}
 	want := int(min(int64(min(len(buf)-head, most)), roomBytes))
 	if room == messages && messages < slabFrames {
-		want = min(want, c.expected(room))
+		want = min(want, readable(messages))
 	}
 	if room < slabFrames {
 		// What the high-water mark holds back has to fit into the stash.
