@@ -44,12 +44,13 @@ static void read_line (struct lab_server *server, char *line, size_t cap)
     line[size] = '\0';
 }
 
-bool lab_serve (struct lab_server *server, const char *const server_args[])
+bool lab_serve (struct lab_server *server, int nice, const char *const server_args[])
 {
     char path[4096], line[256];
-    const char *argv[ARGS_MAX] = {program ("attack_server", path)};
-    for (size_t i = 0; server_args[i] && i < ARGS_MAX - 2; i++)
-        argv[i + 1] = server_args[i];
+    char n[24];
+    const char *argv[ARGS_MAX] = {"nice", "-n", number (nice, n), program ("attack_server", path)};
+    for (size_t i = 0; server_args[i] && i < ARGS_MAX - 5; i++)
+        argv[i + 4] = server_args[i];
     server->child = zt_spawn (argv);
     read_line (server, line, sizeof line);
     if (sscanf (line, "LISTENING %d %d %d", &server->tcp, &server->ws, &server->tls) == 3)
@@ -97,10 +98,10 @@ void lab_close (struct lab *lab)
     CHECK_OK (close (lab->tally_fd));
 }
 
-void lab_good (struct lab *lab, int clients, int pace_ms, int new_each_s)
+void lab_good (struct lab *lab, int clients, int pace_ms, int new_each_s, int nice)
 {
-    char path[4096], n[5][24];
-    lab->good = zt_spawn (ZT_ARGV (program ("attack_good", path), "--port", number (lab->server.tcp, n[0]),
+    char path[4096], n[6][24];
+    lab->good = zt_spawn (ZT_ARGV ("nice", "-n", number (nice, n[5]), program ("attack_good", path), "--port", number (lab->server.tcp, n[0]),
                                    "--clients", number (clients, n[1]), "--pace-ms", number (pace_ms, n[2]),
                                    "--new-each-s", number (new_each_s, n[3]), "--tally-fd", number (lab->tally_fd, n[4])));
     ZT_UNTIL (atomic_load (&lab->tally->connected) == (uint64_t) clients);
