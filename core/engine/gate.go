@@ -27,6 +27,11 @@ const (
 	leastPeerTime = 300 * time.Millisecond
 	// sweepEvery is how often that limit is checked while others wait.
 	sweepEvery = 200 * time.Millisecond
+	// sweepMost limits the handshakes that are ended at a time. Those that take their places
+	// begin at once, and established connections must not wait for all of that. The next
+	// ones are ended after sweepNext.
+	sweepMost = 50
+	sweepNext = 10 * time.Millisecond
 )
 
 // errNoPatience ends a handshake with a slow peer while others wait.
@@ -78,7 +83,7 @@ func (g *gate) enter(h *handshake) bool {
 	}
 	h.ticket.waits = queue.PushBack(h)
 	g.dismiss()
-	g.plan()
+	g.plan(sweepEvery)
 	return false
 }
 
@@ -174,10 +179,10 @@ func (g *gate) next() (first *handshake) {
 	return first
 }
 
-// plan schedules a sweep.
-func (g *gate) plan() {
+// plan schedules a sweep, unless one is planned.
+func (g *gate) plan(after time.Duration) {
 	if g.sweeps == nil {
-		g.sweeps = time.AfterFunc(sweepEvery, g.sweep)
+		g.sweeps = time.AfterFunc(after, g.sweep)
 	}
 }
 
@@ -191,10 +196,21 @@ func (g *gate) sweep() {
 	if waiting == 0 {
 		return
 	}
-	g.plan()
-	for _, h := range g.slowest(waiting) {
+	slow, next := g.portion(waiting)
+	g.plan(next)
+	for _, h := range slow {
 		h.shard.Post(func() { h.fail(errNoPatience) })
 	}
+}
+
+// portion returns those of the slowest handshakes that end now, and when the next sweep is.
+// mu is held.
+func (g *gate) portion(waiting int) ([]*handshake, time.Duration) {
+	slow := g.slowest(waiting)
+	if len(slow) > sweepMost {
+		return slow[:sweepMost], sweepNext
+	}
+	return slow, sweepEvery
 }
 
 // patience returns how long a handshake may wait for its peer while others wait for a place.

@@ -258,5 +258,18 @@ func TestGate(t *testing.T) {
 			gate.lingers(all[2].conn) // refused: its end has a reason, and it goes by dismiss
 			So(len(gate.slowest(9)), ShouldEqual, 1)
 		})
+		Convey("ends the slow ones in portions, so that others do not wait for all of that", func() {
+			gate = newGate(2*sweepMost, 1)
+			for range 2 * sweepMost {
+				h, _ := enter(false)
+				h.conn.waitedNs.Store(int64(peerTime))
+			}
+			some, next := gate.portion(sweepMost)
+			So(len(some), ShouldEqual, sweepMost)
+			So(next, ShouldEqual, sweepEvery)
+			some, next = gate.portion(2 * sweepMost)
+			So(len(some), ShouldEqual, sweepMost)
+			So(next, ShouldEqual, sweepNext)
+		})
 	})
 }
