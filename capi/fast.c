@@ -237,7 +237,7 @@ static size_t put_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size_
     if (ZL_LIKELY (session_names (s, handle, rid)))
         for (; i < n && ordinary (&msgs[i], rid); i++) {
             const message *m = as_message (&msgs[i]);
-            if (!put_message (s, message_data (m), message_size (m)))
+            if (!put_message (k, s, message_data (m), message_size (m)))
                 break;
         }
     if (i > 0)

@@ -93,13 +93,32 @@ bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
     return true;
 }
 
+/* Session.TakeUp: ends the event in s->up, which was taken. true: it has become
+ * ZL_RUN_WRITABLE, which is to be taken next. */
+static bool take_up (zl_session *s)
+{
+    lock_session (s);
+    const bool again = s->tx_marks & ZL_MARK_OWED;
+    if (again)
+        s->up.kind = ZL_RUN_WRITABLE;
+    s->tx_marks &= (uint8_t) ~(again ? ZL_MARK_OWED : ZL_MARK_UP);
+    unlock_session (s);
+    return again;
+}
+
 void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
 {
     zl_session *s = session_of (r);
-    if (ZL_UNLIKELY (r->run_head.kind != ZL_RUN_DATA)) {
+    const uint32_t kind = r->run_head.kind; /* the shard may use the event's place again */
+    if (ZL_UNLIKELY (kind != ZL_RUN_DATA)) {
+        if ((kind == ZL_RUN_CONNECTED || kind == ZL_RUN_WRITABLE) && take_up (s)) {
+            k->rx_run = r; /* it is the next event */
+            atomic_store_explicit (&k->rx_hand, 1, memory_order_relaxed);
+            return;
+        }
         ZL_CHECK (atomic_load (&k->rx_events) > 0, "no more events are taken than were pushed");
         atomic_fetch_sub (&k->rx_events, 1);
-        if (r->run_head.kind != ZL_RUN_DISCONNECTED)
+        if (kind != ZL_RUN_DISCONNECTED)
             return;
         if (answerable (r))
             ZL_GO (event_taken) ((uintptr_t) handle, s);
@@ -149,7 +168,7 @@ static bool append_frame (void *handle, zl_queues *k, const void *buf, size_t le
     zl_session *s = k->tx_session;
     lock_session (s);
     if (ZL_UNLIKELY (!session_names (s, handle, k->tx_rid)
-                     || !put_message (s, buf, len))) {
+                     || !put_message (k, s, buf, len))) {
         unlock_session (s);
         return false;
     }

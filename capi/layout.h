@@ -14,6 +14,18 @@
                       && sizeof (((type *) 0)->field) == size,                           \
                     #type "." #field)
 
+/* Sizes in bytes, and one ratio. */
+enum
+{
+    ZL_SEND_UNIT = 64, /* the unit of TxLimit */
+    /* Unbounded is the bound of a queue without one. It keeps TxLimit within reach. */
+    /* HeldSmall is what a held queue takes in blocks that TxMemory does not count. */
+    ZL_HELD_SMALL = 4096,
+    /* Shares is by how much a queue must be smaller than what is left of the total. */
+    ZL_SHARES = 64,
+};
+#define ZL_UNBOUNDED UINT64_C (0x1000000000)
+
 /* Down.Msgs holds the code in its low bits. DownReason is the bit that says that there
  * is a reason. From bit DownCause on lies why the connection ended. */
 enum
@@ -55,6 +67,7 @@ enum
     ZL_RUN_DATA = 0, /* whole frames */
     ZL_RUN_CONNECTED = 1, /* the connection came up */
     ZL_RUN_DISCONNECTED = 2, /* the connection ended; the last run of a session */
+    ZL_RUN_WRITABLE = 3, /* a queue that refused a message has room again */
     ZL_RUN_DRAINED = 4, /* no peer is left, and none comes; an event of the socket, without a session */
 };
 
@@ -71,6 +84,14 @@ enum
 {
     ZL_DIRTY_LISTED = 1, /* on the shard's list of sessions to flush */
     ZL_DIRTY_HELD = 2, /* the kernel takes nothing; the driver takes the queue when the kernel does again */
+};
+
+/* Bits of TxMarks. */
+enum
+{
+    ZL_MARK_REFUSED = 1, /* a send got EAGAIN, and its sender waits for RunWritable */
+    ZL_MARK_UP = 2, /* Up is pushed, or will be, and not yet taken */
+    ZL_MARK_OWED = 4, /* once Up is taken as RunConnected, it is RunWritable */
 };
 
 /* Kinds of a peer's address. */
@@ -259,7 +280,7 @@ struct zl_session
     uint8_t tx_state;
     uint8_t tx_dirty; /* DirtyListed, DirtyHeld; if 0, a sender has to put the session on the list */
     uint8_t tx_hint; /* class of the chunk that would have fitted the last batch */
-    uint8_t pad0;
+    uint8_t tx_marks;
     uint32_t tx_room; /* bytes of blocks that a held queue may add: held.go */
     zl_chunk *tx_head; /* the main queue */
     zl_chunk *tx_tail;
@@ -280,12 +301,14 @@ struct zl_session
     uint8_t id_len;
     uint8_t ip_kind; /* IPNone, IP4 or IP6 */
     uint16_t port; /* the peer's */
-    uint8_t pad1[4];
+    _Atomic uint32_t tx_limit; /* how far TxBytes may go, in units of SendUnit, modulo 2^32; stored by the driver */
 
     uint8_t ip[16]; /* the peer's */
     uint32_t zone; /* of a link-local address */
-    uint8_t pad2[12];
-    zl_run_head up; /* the connection came up */
+    uint32_t tx_bound; /* most bytes queued; 0: no limit; set before the session is open */
+    uint32_t tx_begun; /* bytes at the start of a held queue that must stay; under TxLock */
+    uint32_t tx_first; /* of these, the rest of the first message */
+    zl_run_head up; /* the connection came up, or its queue has room again */
     zl_run_head down; /* it ended */
 };
 ZL_AT (zl_session, rid, 0, 4);
@@ -297,6 +320,7 @@ ZL_AT (zl_session, tx_done, 20, 4);
 ZL_AT (zl_session, tx_state, 24, 1);
 ZL_AT (zl_session, tx_dirty, 25, 1);
 ZL_AT (zl_session, tx_hint, 26, 1);
+ZL_AT (zl_session, tx_marks, 27, 1);
 ZL_AT (zl_session, tx_room, 28, 4);
 ZL_AT (zl_session, tx_head, 32, 8);
 ZL_AT (zl_session, tx_tail, 40, 8);
@@ -314,8 +338,12 @@ ZL_AT (zl_session, fd, 116, 4);
 ZL_AT (zl_session, id_len, 120, 1);
 ZL_AT (zl_session, ip_kind, 121, 1);
 ZL_AT (zl_session, port, 122, 2);
+ZL_AT (zl_session, tx_limit, 124, 4);
 ZL_AT (zl_session, ip, 128, 16);
 ZL_AT (zl_session, zone, 144, 4);
+ZL_AT (zl_session, tx_bound, 148, 4);
+ZL_AT (zl_session, tx_begun, 152, 4);
+ZL_AT (zl_session, tx_first, 156, 4);
 ZL_AT (zl_session, up, 160, 16);
 ZL_AT (zl_session, down, 176, 16);
 _Static_assert (sizeof (zl_session) == 192 && _Alignof (zl_session) == 8, "zl_session");
@@ -348,7 +376,9 @@ struct zl_queues
     _Atomic (zl_wakeup *) shard; /* the shard that a receive call may drive, or nil */
     uint64_t serial; /* unique name of the socket: its handle, or a small number in a Go program */
     uint32_t last_id; /* the last routing id given; at first the one before the first */
-    uint8_t pad0[28];
+    uint8_t pad0[4];
+    _Atomic int64_t tx_total; /* most bytes of TxMemory; 0: no limit */
+    uint8_t pad1[16];
 
     /* Private to the receiving thread. */
     zl_run *rx_run; /* the run being read, or nil */
@@ -358,13 +388,13 @@ struct zl_queues
     uint32_t rx_phase; /* PhaseID, PhaseBody or PhaseFast */
     uint32_t rx_more; /* the value of RCVMORE */
     _Atomic uint32_t rx_hand; /* not 0: the receiver has a run, so it will be back; senders look */
-    uint8_t pad1[20];
+    uint8_t pad2[20];
 
     /* Private to the sending thread (COMPAT), which may differ from the receiving one. */
     zl_session *tx_session;
     uint32_t tx_rid;
     uint32_t tx_phase;
-    uint8_t pad2[48];
+    uint8_t pad3[48];
 
     /* Between the shards and the receiver. */
     zl_inbox rx_inbox;
@@ -372,19 +402,27 @@ struct zl_queues
     _Atomic uint32_t rx_throttled; /* shards wait for RxWaiting < RxLow */
     _Atomic uint32_t rx_low;
     _Atomic int32_t rx_events; /* events pushed and not yet taken */
-    uint8_t pad3[4];
+    uint8_t pad4[4];
     zl_run_head drained; /* the event RunDrained */
-    uint8_t pad4[16];
+    uint8_t pad5[16];
+
+    /* What senders and shards know of all send queues together (bounds.go). */
+    _Atomic int64_t tx_memory; /* bytes of their blocks from ClassSmall on, and of bodies that are not copied */
+    _Atomic uint32_t tx_refusals; /* sessions with MarkRefused */
+    _Atomic uint32_t tx_starved; /* not 0: a message for an empty queue was refused because of TxTotal */
+    _Atomic int32_t tx_held; /* held queues */
+    uint8_t pad6[44];
 
     uint64_t inline_mask; /* Mask of the table that a small socket starts with */
     _Atomic (zl_session *) inline_slots[4];
-    uint8_t pad5[24];
+    uint8_t pad7[24];
 };
 ZL_AT (zl_queues, handle, 0, 8);
 ZL_AT (zl_queues, table, 8, 8);
 ZL_AT (zl_queues, shard, 16, 8);
 ZL_AT (zl_queues, serial, 24, 8);
 ZL_AT (zl_queues, last_id, 32, 4);
+ZL_AT (zl_queues, tx_total, 40, 8);
 ZL_AT (zl_queues, rx_run, 64, 8);
 ZL_AT (zl_queues, rx_list, 72, 8);
 ZL_AT (zl_queues, rx_pos, 80, 8);
@@ -401,9 +439,13 @@ ZL_AT (zl_queues, rx_throttled, 208, 4);
 ZL_AT (zl_queues, rx_low, 212, 4);
 ZL_AT (zl_queues, rx_events, 216, 4);
 ZL_AT (zl_queues, drained, 224, 16);
-ZL_AT (zl_queues, inline_mask, 256, 8);
-ZL_AT (zl_queues, inline_slots, 264, 32);
-_Static_assert (sizeof (zl_queues) == 320 && _Alignof (zl_queues) == 8, "zl_queues");
+ZL_AT (zl_queues, tx_memory, 256, 8);
+ZL_AT (zl_queues, tx_refusals, 264, 4);
+ZL_AT (zl_queues, tx_starved, 268, 4);
+ZL_AT (zl_queues, tx_held, 272, 4);
+ZL_AT (zl_queues, inline_mask, 320, 8);
+ZL_AT (zl_queues, inline_slots, 328, 32);
+_Static_assert (sizeof (zl_queues) == 384 && _Alignof (zl_queues) == 8, "zl_queues");
 
 /* Wakeup is the part of a shard that its callers see. */
 struct zl_wakeup

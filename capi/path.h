@@ -241,6 +241,32 @@ static inline bool has_room (zl_session *s)
                 < s->tx_hwm;
 }
 
+/* Session.takes: whether the queue's bound has room for so many bytes. An empty queue takes
+ * more, by Go's rules. TxLock is held. */
+static inline bool takes (zl_session *s, size_t bytes)
+{
+    const uint32_t end = (uint32_t) ((s->tx_bytes + bytes + ZL_SEND_UNIT - 1) / ZL_SEND_UNIT);
+    return (int32_t) (atomic_load_explicit (&s->tx_limit, memory_order_relaxed) - end) >= 0;
+}
+
+/* Session.mayGrow for an open session of k: whether the total lets the queue have a block of
+ * this size more. An empty queue may have more, by Go's rules. TxLock is held. */
+static inline bool may_grow (zl_queues *k, zl_session *s, size_t size)
+{
+    const int64_t total = atomic_load_explicit (&k->tx_total, memory_order_relaxed);
+    if (total == 0)
+        return true;
+    const uint64_t bound = s->tx_bound ? s->tx_bound : ZL_UNBOUNDED;
+    const uint32_t limit = atomic_load_explicit (&s->tx_limit, memory_order_relaxed);
+    const int32_t units = (int32_t) ((uint32_t) (s->tx_bytes / ZL_SEND_UNIT)
+                                     - (limit - (uint32_t) (bound / ZL_SEND_UNIT)));
+    const int64_t waiting = units > 0 ? (int64_t) units * ZL_SEND_UNIT : 0;
+    const int64_t left = total - atomic_load_explicit (&k->tx_memory, memory_order_relaxed)
+                         - (int64_t) ZL_HELD_SMALL
+                             * atomic_load_explicit (&k->tx_held, memory_order_relaxed);
+    return waiting + (int64_t) size <= left / ZL_SHARES;
+}
+
 /* A free chunk of at least this class with room for need bytes, or NULL. */
 static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
 {
@@ -258,7 +284,7 @@ static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
 
 /* The chunk that takes need more bytes of the main queue, or NULL. A held queue grows only
  * by Go's rules (core/shm/held.go). */
-static inline zl_chunk *chunk_for (zl_session *s, size_t need)
+static inline zl_chunk *chunk_for (zl_queues *k, zl_session *s, size_t need)
 {
     zl_chunk *tail = s->tx_tail;
     if (ZL_LIKELY (tail && !tail->ext && tail->cap - tail->end >= need))
@@ -268,6 +294,15 @@ static inline zl_chunk *chunk_for (zl_session *s, size_t need)
     zl_chunk *c = new_chunk (need, tail ? tail->class_ + 1 : s->tx_hint);
     if (!c)
         return NULL;
+    if (c->class_ != ZL_CLASS_TINY || tail) {
+        if (ZL_UNLIKELY (!may_grow (k, s, c->size))) {
+            pool_push (&zl_pools[c->class_], c);
+            return NULL;
+        }
+        if (c->class_ != ZL_CLASS_TINY)
+            atomic_fetch_add_explicit (&k->tx_memory, (int64_t) c->size,
+                                       memory_order_relaxed);
+    }
     atomic_store_explicit (&c->next, NULL, memory_order_relaxed);
     c->start = c->end = c->msgs = c->open = 0;
     c->ext = 0;
@@ -285,10 +320,11 @@ static inline zl_chunk *chunk_for (zl_session *s, size_t need)
 
 /* Puts a message into the main queue. TxLock is held. false: no room, or no memory at
  * hand. */
-static inline bool put_message (zl_session *s, const void *buf, size_t len)
+static inline bool put_message (zl_queues *k, zl_session *s, const void *buf, size_t len)
 {
     zl_chunk *c;
-    if (ZL_UNLIKELY (!has_room (s) || !(c = chunk_for (s, 4 + len))))
+    if (ZL_UNLIKELY (!has_room (s) || !takes (s, 4 + len)
+                     || !(c = chunk_for (k, s, 4 + len))))
         return false;
     uint8_t *to = (uint8_t *) c + ZL_HEADER_SIZE + c->end;
     store_be32 (to, (uint32_t) len);

@@ -78,6 +78,8 @@ struct zl_stats
      * TurnedAway. */
     uint64_t ended_by[32];
     uint64_t turned_away; /* connections that ended before they were peers: in a handshake, or by a limit */
+    uint64_t msgs_dropped; /* of MsgsOut, dropped because a queue was full */
+    uint64_t bytes_dropped; /* of MsgsDropped */
 };
 ZL_AT (zl_stats, connections, 0, 8);
 ZL_AT (zl_stats, accepted, 8, 8);
@@ -95,7 +97,9 @@ ZL_AT (zl_stats, memory, 96, 8);
 ZL_AT (zl_stats, abandoned, 104, 8);
 ZL_AT (zl_stats, ended_by, 112, 256);
 ZL_AT (zl_stats, turned_away, 368, 8);
-_Static_assert (sizeof (zl_stats) == 376 && _Alignof (zl_stats) == 8, "zl_stats");
+ZL_AT (zl_stats, msgs_dropped, 376, 8);
+ZL_AT (zl_stats, bytes_dropped, 384, 8);
+_Static_assert (sizeof (zl_stats) == 392 && _Alignof (zl_stats) == 8, "zl_stats");
 ZL_AT (zlink_stream_stats_t, connections, 8, 8);
 ZL_AT (zlink_stream_stats_t, accepted, 16, 8);
 ZL_AT (zlink_stream_stats_t, dialled, 24, 8);
@@ -112,7 +116,9 @@ ZL_AT (zlink_stream_stats_t, memory, 104, 8);
 ZL_AT (zlink_stream_stats_t, abandoned, 112, 8);
 ZL_AT (zlink_stream_stats_t, ended_by, 120, 256);
 ZL_AT (zlink_stream_stats_t, turned_away, 376, 8);
-_Static_assert (sizeof (zlink_stream_stats_t) == 384, "zlink_stream_stats_t");
+ZL_AT (zlink_stream_stats_t, msgs_dropped, 384, 8);
+ZL_AT (zlink_stream_stats_t, bytes_dropped, 392, 8);
+_Static_assert (sizeof (zlink_stream_stats_t) == 400, "zlink_stream_stats_t");
 
 #undef ZL_AT
 

@@ -19,7 +19,7 @@ import (
 )
 
 // knownEvents are the events that a monitor may ask for.
-const knownEvents = C.ZLINK_EVENT_ALL | C.ZLINK_EVENT_STREAM_DRAINED
+const knownEvents = C.ZLINK_EVENT_ALL | C.ZLINK_EVENT_STREAM_WRITABLE | C.ZLINK_EVENT_STREAM_DRAINED
 
 //export zgo_monitor_open
 func zgo_monitor_open(handle C.uintptr_t, events C.int, code *C.int) C.uintptr_t {

@@ -199,6 +199,7 @@ typedef struct zlink_msg_t
 #define ZLINK_STREAM_DATA 0
 #define ZLINK_STREAM_CONNECTED 1
 #define ZLINK_STREAM_DISCONNECTED 2
+#define ZLINK_STREAM_WRITABLE 3 /* a send to the peer got EAGAIN, and now has room */
 #define ZLINK_STREAM_DRAINED 4 /* of the socket: no peer is left; routing id 0 */
 
 /* Values of ZLINK_STREAM_REASON and of zlink_monitor_reason, and places in
@@ -368,6 +369,9 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_STREAM_CLOSE_TIMEOUT 301
 #define ZLINK_STREAM_HEADER_MAX 302
 #define ZLINK_TLS_CIPHERS 303
+#define ZLINK_STREAM_SEND_BYTES 304
+#define ZLINK_STREAM_SEND_BYTES_TOTAL 305 /* int64_t */
+#define ZLINK_STREAM_FULL_POLICY 306
 #define ZLINK_STREAM_RECV_BYTES 307
 #define ZLINK_STREAM_RECV_BYTES_TOTAL 308
 #define ZLINK_STREAM_RATE_MESSAGES 309
@@ -398,6 +402,12 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 /* Values of ZLINK_STREAM_RATE_POLICY: what happens to a peer that sends more than its rate. */
 #define ZLINK_STREAM_RATE_WAIT 0 /* it is read later */
 #define ZLINK_STREAM_RATE_CUT 1  /* it loses its connection */
+
+/* Values of ZLINK_STREAM_FULL_POLICY: what a send to a full queue does. */
+#define ZLINK_STREAM_FULL_AGAIN 0       /* waits, or EAGAIN */
+#define ZLINK_STREAM_FULL_DROP_NEWEST 1 /* succeeds; its message is dropped */
+#define ZLINK_STREAM_FULL_DROP_OLDEST 2 /* drops the oldest messages of the queue */
+#define ZLINK_STREAM_FULL_CUT 3         /* resets the connection; EHOSTUNREACH */
 
 /* Send and receive flags. */
 #define ZLINK_DONTWAIT 1
@@ -557,6 +567,8 @@ typedef struct zlink_stream_stats_t
                             * closed counts, and turned_away */
     uint64_t turned_away;  /* connections that ended before they were peers: in a
                             * handshake, or by a limit */
+    uint64_t msgs_dropped;  /* of msgs_out, because a queue was full */
+    uint64_t bytes_dropped; /* of bytes_out */
 } zlink_stream_stats_t;
 
 /* Stores the statistics of a socket in either mode; looks at every connection.
@@ -583,6 +595,7 @@ ZLINK_EXPORT int zlink_stream_stats (void *socket, zlink_stream_stats_t *out);
 #define ZLINK_EVENT_HANDSHAKE_FAILED_AUTH 0x4000
 #define ZLINK_EVENT_ALL 0xFFFF
 /* Not in ZLINK_EVENT_ALL, which programs may compare with: ask for it by name. */
+#define ZLINK_EVENT_STREAM_WRITABLE 0x10000 /* a send got EAGAIN, and now has room */
 #define ZLINK_EVENT_STREAM_DRAINED 0x20000 /* zlink_stream_drain is done */
 
 #define ZLINK_DISCONNECT_UNKNOWN 0

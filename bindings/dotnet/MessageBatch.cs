@@ -9,6 +9,7 @@ namespace Zlink
         Data = 0,
         Connected = 1,
         Disconnected = 2,
+        Writable = 3,
         Drained = 4 // of the socket, with the peer 0: Drain is done
     }
 

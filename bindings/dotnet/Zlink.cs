@@ -66,7 +66,10 @@ namespace Zlink
         FirstMessageTimeout = 313,
         MaxAge = 314,
         HeaderMax = 302,
-        TlsCiphers = 303,  // string
+        TlsCiphers = 303, // string
+        SendBytes = 304,
+        SendBytesTotal = 305, // long
+        FullPolicy = 306, // 0 AGAIN, 1 DROP_NEWEST, 2 DROP_OLDEST, 3 CUT
         ReceiveBytes = 307,
         ReceiveBytesTotal = 308, // long
         RateMessages = 309,

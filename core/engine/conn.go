@@ -105,6 +105,7 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	}
 	c.Shared.Fd = int32(a.fd)
 	c.Shared.TxHwm = a.limits.SndHwm
+	c.Shared.SetBound(a.limits.SendBytes)
 	c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone = ipOf(a.remote)
 	if err := sh.register(a.fd, c); err != nil {
 		c.Shared.Release()
@@ -255,6 +256,7 @@ func (c *Conn) detach() {
 	shared := c.Shared
 	shared.Lock()
 	shared.TxState = shm.TxClosed
+	shared.EndRefusal(c.queues)
 	c.takeMain()
 	if shared.TxDirty&shm.DirtyListed != 0 {
 		shared.Retain() // the list of connections to flush still has it
@@ -302,6 +304,7 @@ func (c *Conn) close() {
 	c.countBegun()
 	c.dropFlush()
 	c.dropLink()
+	c.giveRoom()
 	c.owner.Forget(c) // reads what the connection counted
 	c.announceEnd()
 	if c.dialer != nil {

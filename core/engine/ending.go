@@ -193,7 +193,7 @@ func (c *Conn) Abort(why Cause) {
 
 // Reset is Abort that also discards what the kernel has not delivered. The application
 // ordered it, so a dialled connection is not dialled again.
-func (c *Conn) Reset() {
+func (c *Conn) Reset(why Cause) {
 	if c.fd < 0 {
 		return
 	}
@@ -201,7 +201,7 @@ func (c *Conn) Reset() {
 		c.dialer.ended = true
 	}
 	c.ordered = true
-	c.because(CauseAbortedHere)
+	c.because(why)
 	c.detach()
 	c.reset()
 }

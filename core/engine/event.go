@@ -18,7 +18,8 @@ const (
 	EventStopped        EventKind = 0x0400 // no event follows
 	EventReady          EventKind = 0x1000 // messages can flow; value: descriptor
 
-	EventDrained EventKind = 0x20000 // Drain is done
+	EventWritable EventKind = 0x10000 // a queue that refused a message has room again; value: 0
+	EventDrained  EventKind = 0x20000 // Drain is done
 
 	// The TLS or WebSocket handshake failed.
 	EventHandshakeFailed   EventKind = 0x0800 // value: errno

@@ -20,15 +20,18 @@ func (c *Conn) holdQueue() {
 	shared.Unlock()
 	c.disown()
 	if blocks := c.queueBlocks(); shm.Sparse(queued, blocks, c.flushTail) {
-		more := int64(0)
+		more, before := int64(0), c.flushHead.ChainCharge()
 		c.flushHead, c.flushTail, more = shm.Pack(c.flushHead)
 		c.countMemory(more)
+		c.queues.Charge(c.flushHead.ChainCharge() - before)
 	}
 	if c.detached {
 		return
 	}
+	first, all := c.partly()
 	shared.Lock()
-	shared.PutBack(c.flushHead, c.flushTail, int64(shared.TxBytes-c.moved.Load()), c.queueBlocks())
+	shared.MarkBegun(first, all)
+	shared.PutBack(c.queues, c.flushHead, c.flushTail, int64(shared.TxBytes-c.moved.Load()), c.queueBlocks())
 	shared.Unlock()
 	c.flushHead, c.flushTail = nil, nil
 }
@@ -66,6 +69,7 @@ func (c *Conn) disown() {
 	}
 	last.Msgs = chunk.Msgs
 	c.countMemory(rest.ChainSize())
+	c.queues.Charge(rest.ChainCharge())
 	next := (*shm.Chunk)(chunk.Next)
 	c.popFlush()
 	if c.flushHead = rest; next == nil {
@@ -73,6 +77,24 @@ func (c *Conn) disown() {
 	} else {
 		last.Link(next)
 	}
+}
+
+// partly returns how many bytes at the start of the flush queue belong to a message that is
+// partly written, and how many to that and to the others of its WebSocket message. None of
+// them may be dropped.
+func (c *Conn) partly() (first, all uint64) {
+	l := c.books()
+	if first = l.left; l.have > 0 { // the length field is cut, too
+		head, have := l.head, int(l.have)
+		for chunk := c.flushHead; chunk != nil && have < lengthSize; chunk = (*shm.Chunk)(chunk.Next) {
+			have += copy(head[have:], chunk.Bytes()[chunk.Start:chunk.End])
+		}
+		first = frameSize(head[:]) - uint64(l.have)
+	}
+	if m := c.manners(); m != nil {
+		return first, max(first, m.begun())
+	}
+	return first, first
 }
 
 // unblock takes the held queue and writes on, because the kernel takes bytes again.

@@ -45,6 +45,9 @@ func SetHost(h Host) {
 // Reserve calls the host's Reserve.
 func Reserve(procs, threads int) error { return host.Reserve(procs, threads) }
 
+// ReleaseOwner calls the host's ReleaseOwner, for a body that no queue has.
+func ReleaseOwner(owner unsafe.Pointer) { host.ReleaseOwner(owner) }
+
 func raiseProcs(procs, _ int) error {
 	if runtime.GOMAXPROCS(0) < procs {
 		runtime.GOMAXPROCS(procs)

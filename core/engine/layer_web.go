@@ -133,6 +133,9 @@ func (w *webSocket) say(code webCode, why string) {
 	}
 }
 
+// begun returns how many bytes the message that is partly written still takes.
+func (w *webSocket) begun() uint64 { return w.writeLeft }
+
 // heard returns what the peer has said at its end; closed reports whether it has.
 func (w *webSocket) heard() (code webCode, why string, closed bool) {
 	return w.peerCode, w.peerWhy, w.peerClosed

@@ -47,6 +47,9 @@ type manners interface {
 	asks() bool
 	// say sets what Close says, unless it is set already.
 	say(code webCode, why string)
+	// begun returns how many bytes of the stream belong to a message of the protocol that is
+	// partly written.
+	begun() uint64
 	// heard returns what the peer said at its end; closed reports whether it did.
 	heard() (code webCode, why string, closed bool)
 }

@@ -67,6 +67,10 @@ type Owner interface {
 	Observe(Event)
 	// WakeSenders wakes everyone who waits for room in a connection's send queue.
 	WakeSenders()
+	// Starve notes a session whose empty queue has refused a message because of the total of
+	// the socket. Relieve has OfferRoom look at all of them, because the total has room again.
+	Starve(s *shm.Session, rid uint32)
+	Relieve()
 }
 
 // Limits are the options of a connection that were fixed at its bind or connect.
@@ -77,4 +81,6 @@ type Limits struct {
 	RecvBytes  int64  // that wait for the receiver; 0: no limit
 	Rate       Rate
 	Deadlines
+	SendBytes uint32 // most bytes queued; 0: no limit
+	Fast      bool   // the receiver gets an event when a queue that was full has room
 }

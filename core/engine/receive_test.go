@@ -50,6 +50,8 @@ func (o *ownerStub) WakeReaders() bool           { return false }
 func (o *ownerStub) TurnedAway(Cause)            {}
 func (o *ownerStub) Unreceived(s *shm.Session)   { s.Release() }
 func (o *ownerStub) WakeSenders()                {}
+func (o *ownerStub) Starve(*shm.Session, uint32) {}
+func (o *ownerStub) Relieve()                    {}
 func (o *ownerStub) Observed() bool              { return false }
 func (o *ownerStub) waiting() int64              { return o.shared.RxWaiting.Load() }
 func (o *ownerStub) Closed() bool                { return false }

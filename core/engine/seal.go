@@ -60,7 +60,8 @@ func (c *Conn) writeRest() sys.Errno {
 		if l.rest.Start += uint32(n); l.rest.Start == l.rest.End {
 			done := l.rest
 			l.rest = (*shm.Chunk)(done.Next)
-			c.freeChunk(done)
+			c.freeSent(done)
+			c.giveRoom()
 		}
 	}
 	return 0
@@ -96,6 +97,7 @@ func (c *Conn) keepSealed(data []byte) bool {
 		return false
 	}
 	c.countMemory(c.link.rest.ChainSize())
+	c.queues.Charge(c.link.rest.ChainCharge())
 	c.countLink() // it includes what was owed
 	return true
 }
@@ -106,13 +108,15 @@ func (c *Conn) packRest() {
 	if !shm.Sparse(int64(rest.ChainLen()), rest.ChainSize(), nil) {
 		return
 	}
-	more := int64(0)
+	more, before := int64(0), rest.ChainCharge()
 	c.link.rest, _, more = shm.Pack(rest)
 	c.countMemory(more)
+	c.queues.Charge(c.link.rest.ChainCharge() - before)
 }
 
 func (c *Conn) dropRest() {
 	if c.link.rest != nil {
+		c.queues.Charge(-c.link.rest.ChainCharge())
 		c.freeChain(c.link.rest)
 		c.link.rest = nil
 	}

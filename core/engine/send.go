@@ -33,8 +33,14 @@ func (sh *Shard) flush(shared *shm.Session) {
 // takeMain moves the main queue behind the flush queue. TxLock is held.
 func (c *Conn) takeMain() {
 	c.shard.mustDrive()
-	c.sent.Add(uint64(c.Shared.TxQueued.Load() - uint32(c.sent.Load())))
+	c.sent.Add(c.unsent())
 	c.addFlush(c.Shared.TakeMain())
+}
+
+// unsent returns by how much sent has to grow for the main queue to count as taken. It may
+// be negative, modulo 2^64: what was taken before may have been put back and dropped.
+func (c *Conn) unsent() uint64 {
+	return uint64(int64(int32(c.Shared.TxQueued.Load() - uint32(c.sent.Load()))))
 }
 
 // addFlush puts chunks behind the flush queue.
@@ -88,8 +94,10 @@ func (c *Conn) setBlocked(blocked bool) {
 	switch {
 	case blocked && !c.blocked:
 		c.shard.blocked++
+		c.queues.TxHeld.Add(1)
 	case c.blocked && !blocked:
 		c.shard.blocked--
+		c.queues.TxHeld.Add(-1)
 		if check.On {
 			check.That(c.shard.blocked >= 0, "no more connections are unblocked than were blocked")
 		}
@@ -154,8 +162,9 @@ func (c *Conn) advance(n uint64) {
 	c.countLedger()
 	if done > 0 {
 		c.Shared.TxDone.Add(done)
-		c.owner.WakeSenders()
 	}
+	c.Shared.Written(c.moved.Load())
+	c.giveRoom()
 }
 
 // popFlush frees the first chunk of the flush queue.
@@ -166,9 +175,10 @@ func (c *Conn) popFlush() {
 	}
 	if owner := chunk.OwnerPointer(); owner != nil {
 		c.countMemory(-int64(chunk.ExtAll))
+		c.queues.Charge(-int64(chunk.ExtAll))
 		host.ReleaseOwner(owner)
 	}
-	c.freeChunk(chunk)
+	c.freeSent(chunk)
 }
 
 func (c *Conn) dropFlush() {

@@ -22,15 +22,18 @@ func (c *Conn) Traffic() Traffic {
 	done, moved := c.Shared.TxDone.Load(), c.moved.Load()
 	return Traffic{
 		MsgsIn: c.Received.Load(), BytesIn: c.ReceivedBytes.Load(),
-		MsgsOut: c.sent.Load() + uint64(c.Shared.TxQueued.Load()-uint32(c.sent.Load())), BytesOut: c.Shared.TxBytes,
+		MsgsOut: c.sent.Load() + c.unsent(), BytesOut: c.Shared.TxBytes,
 		MsgsQueued: uint64(c.Shared.TxQueued.Load() - done), BytesQueued: c.Shared.TxBytes - moved,
 		Memory: uint64(c.Shared.Memory.Load()),
 	}
 }
 
-// freeChunk frees a chunk that the connection held.
-func (c *Conn) freeChunk(chunk *shm.Chunk) {
+// freeSent frees a chunk of what is to be sent. It has no owner any more.
+func (c *Conn) freeSent(chunk *shm.Chunk) {
 	c.countMemory(-int64(chunk.Size))
+	if chunk.Class != shm.ClassTiny {
+		c.queues.Charge(-int64(chunk.Size))
+	}
 	shm.FreeChunk(chunk)
 }
 

@@ -13,10 +13,11 @@ import (
 type AppendResult int
 
 const (
-	Appended     AppendResult = iota
-	AppendedWake              // appended, and the sleeping shard was woken
-	AppendGone                // the peer is no longer there
-	AppendFull                // the peer's queue is at SNDHWM
+	Appended      AppendResult = iota
+	AppendedWake               // appended, and the sleeping shard was woken
+	AppendGone                 // the peer is no longer there
+	AppendFull                 // the peer's queue is at one of its bounds
+	AppendStarved              // the peer's queue is empty, but the total of the socket is used up
 	AppendNoMemory
 
 	appendNeedsChunk // no free chunk: ask the system, without the lock
@@ -32,22 +33,19 @@ const lengthSize = 4
 // Detach ends a connection under the same lock. A send must not touch the shard after
 // it has unlocked.
 
-// Append queues one message for the peer rid of the socket with this serial, and wakes
+// Append queues one message for the peer rid of the socket q, and wakes
 // the shard if it sleeps. s is the session that the caller found for rid; it may be stale
 // by now. If owner is not nil, Append does not copy body: the bytes must stay in place
 // until the host's ReleaseOwner gets owner. Any thread. capi/path.h has the copying path
 // in C.
-func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
-	need := uint64(lengthSize)
-	if owner == nil {
-		need += uint64(len(body))
-	}
-	if need > LargeChunkSize-HeaderSize {
-		return s.appendLong(serial, rid, body)
+func (s *Session) Append(q *Queues, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
+	p := parcelOf(len(body), owner != nil)
+	if p.need > LargeChunkSize-HeaderSize {
+		return s.appendLong(q, rid, body, p)
 	}
 	var spare spares
 	s.Lock()
-	result, class := s.append(serial, rid, body, owner, need, &spare)
+	result, class := s.append(q, rid, body, owner, p, &spare)
 	for result == appendNeedsChunk {
 		s.Unlock() // the system may have to be asked for memory
 		c := NewChunk(0, class)
@@ -57,7 +55,7 @@ func (s *Session) Append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 		}
 		spare.add(c)
 		s.Lock()
-		result, class = s.append(serial, rid, body, owner, need, &spare)
+		result, class = s.append(q, rid, body, owner, p, &spare)
 	}
 	if result == Appended {
 		result = s.owe()
@@ -85,17 +83,6 @@ func (s *Session) owe() AppendResult {
 	return AppendedWake
 }
 
-// judge returns Appended if rid's queue takes a message now, or why not; TxLock is held.
-func (s *Session) judge(serial uint64, rid uint32) AppendResult {
-	switch {
-	case !s.names(serial, rid):
-		return AppendGone
-	case !s.HasRoom():
-		return AppendFull
-	}
-	return Appended
-}
-
 // nextClass returns the class of the next chunk of a main queue that is not held. The
 // chunk has to take need bytes. TxLock is held.
 func (s *Session) nextClass(need uint64) uint32 {
@@ -112,13 +99,16 @@ func (s *Session) nextClass(need uint64) uint32 {
 // chunkFor returns the chunk that takes need more bytes of the main queue: the last
 // one, a spare, or a free one. It returns nil and the class to ask for if none is at
 // hand. TxLock is held.
-func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class uint32) {
+func (s *Session) chunkFor(q *Queues, need uint64, owned bool, sp *spares) (c *Chunk, class uint32) {
 	tail := s.TxTail
 	if tail != nil && uint64(tail.room()) >= need {
 		return tail, 0
 	}
 	if class = ClassTiny; !owned { // an owned body adds nothing behind the length
 		class = s.nextClass(need)
+		if class > ClassTiny && !s.shares(q, int64(blockSize[class])) {
+			class = fittingClass(uint32(need))
+		}
 	}
 	if c = sp.take(); c != nil && uint64(c.Cap) < need {
 		FreeChunk(c) // got while the queue was held
@@ -128,13 +118,13 @@ func (s *Session) chunkFor(need uint64, owned bool, sp *spares) (c *Chunk, class
 		c = freeChunk(need, class)
 	}
 	if c != nil {
-		s.link(c, c, int64(c.Size))
+		s.link(q, c, c, int64(c.Size))
 	}
 	return c, class
 }
 
 // link puts chunks behind the main queue. Their blocks take so many bytes. TxLock is held.
-func (s *Session) link(head, tail *Chunk, blocks int64) {
+func (s *Session) link(q *Queues, head, tail *Chunk, blocks int64) {
 	s.mustHold()
 	if check.On {
 		check.That(blocks > 0 && tail.Next == nil, "what is linked has blocks and an end")
@@ -155,6 +145,7 @@ func (s *Session) link(head, tail *Chunk, blocks int64) {
 	}
 	s.TxTail = tail
 	s.Memory.Add(blocks)
+	q.Charge(head.ChainCharge())
 }
 
 // appended counts a message whose last byte is in c. TxLock is held.
@@ -170,9 +161,9 @@ func (s *Session) appended(c *Chunk, body int) {
 
 // appendLong is Append for a body that no single chunk can hold. It copies the body
 // into new chunks without the lock.
-func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResult {
+func (s *Session) appendLong(q *Queues, rid uint32, body []byte, p parcel) AppendResult {
 	s.Lock()
-	result := s.judge(serial, rid)
+	result := s.judge(q, rid, p)
 	s.Unlock()
 	if result != Appended {
 		return result
@@ -183,11 +174,11 @@ func (s *Session) appendLong(serial uint64, rid uint32, body []byte) AppendResul
 	}
 	s.Lock()
 	defer s.Unlock()
-	if result = s.judge(serial, rid); result != Appended {
+	if result = s.judge(q, rid, p); result != Appended {
 		FreeChain(head)
 		return result
 	}
-	s.link(head, tail, blocks)
+	s.link(q, head, tail, blocks)
 	s.appended(tail, len(body))
 	return s.owe()
 }
@@ -225,18 +216,18 @@ func newChain(body []byte) (head, tail *Chunk, blocks int64) {
 // AppendMany takes the lock once and queues copies of the messages that next yields. It
 // ends when next returns false or a message cannot be queued at once. It returns the
 // number of queued messages, and the result that Append would have returned. Any thread.
-func (s *Session) AppendMany(serial uint64, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
+func (s *Session) AppendMany(q *Queues, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
 	var spare spares
 	defer func() { spare.free() }()
 	s.Lock()
 	defer s.Unlock()
 	for ; ; n++ {
 		body, ok := next(n)
-		need := lengthSize + uint64(len(body))
-		if !ok || need > LargeChunkSize-HeaderSize {
+		p := parcelOf(len(body), false)
+		if !ok || p.need > LargeChunkSize-HeaderSize {
 			break
 		}
-		if result, _ = s.append(serial, rid, body, nil, need, &spare); result != Appended {
+		if result, _ = s.append(q, rid, body, nil, p, &spare); result != Appended {
 			break
 		}
 	}
@@ -303,15 +294,15 @@ func (s *Session) HasRoom() bool {
 
 // append is Append under the lock, with the chunks at hand. It returns appendNeedsChunk
 // and a class if a chunk of that class is missing.
-func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Pointer, need uint64, sp *spares) (AppendResult, uint32) {
-	if result := s.judge(serial, rid); result != Appended {
+func (s *Session) append(q *Queues, rid uint32, body []byte, owner unsafe.Pointer, p parcel, sp *spares) (AppendResult, uint32) {
+	if result := s.judge(q, rid, p); result != Appended {
 		return result, 0
 	}
-	tail := s.TxTail
+	tail, need := s.TxTail, p.need
 	if owner == nil && s.TxDirty&DirtyHeld != 0 && (tail == nil || uint64(tail.room()) < need) {
-		return s.appendHeld(body, sp)
+		return s.appendHeld(q, body, sp)
 	}
-	c, class := s.chunkFor(need, owner != nil, sp)
+	c, class := s.chunkFor(q, need, owner != nil, sp)
 	if c == nil {
 		return appendNeedsChunk, class
 	}
@@ -324,18 +315,19 @@ func (s *Session) append(serial uint64, rid uint32, body []byte, owner unsafe.Po
 	if owner == nil {
 		copy(free[lengthSize:], body)
 	} else {
-		s.own(c, body, owner)
+		s.own(q, c, body, owner)
 	}
 	s.appended(c, len(body))
 	return Appended, 0
 }
 
 // own puts a body that is not copied behind the data of c. c takes no more bytes then.
-func (s *Session) own(c *Chunk, body []byte, owner unsafe.Pointer) {
+func (s *Session) own(q *Queues, c *Chunk, body []byte, owner unsafe.Pointer) {
 	size := uint32(len(body))
 	if s.TxDirty&DirtyHeld != 0 { // it counts its own memory, and allows twice that
 		s.allow(int64(s.TxRoom) + int64(size) - 2*int64(c.room()))
 	}
 	c.Ext, c.ExtLen, c.ExtAll, c.Owner = uintptr(unsafe.Pointer(&body[0])), size, size, uintptr(owner)
 	s.Memory.Add(int64(size))
+	q.Charge(int64(size))
 }

@@ -47,14 +47,14 @@ func TestAppendResults(t *testing.T) {
 		k, sh, s := openSession()
 
 		Convey("queues, and the first message alone marks the session dirty", func() {
-			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, Appended)
 			So(s.TxDirty, ShouldEqual, 1)
-			So(s.Append(k.Serial, 5, nil, nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, nil, nil), ShouldEqual, Appended)
 			So(s.TxQueued.Load(), ShouldEqual, 2)
 			So(sh.TakeDirty() == s, ShouldBeTrue)
 			So(s.DirtyNext == nil, ShouldBeTrue)
 			So(sh.TakeDirty(), ShouldBeNil)
-			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("c"), nil), ShouldEqual, Appended)
 			So(sh.TakeDirty(), ShouldBeNil)
 			head, tail := takeMain(s)
 			So(head == tail, ShouldBeTrue)
@@ -65,17 +65,17 @@ func TestAppendResults(t *testing.T) {
 		})
 		Convey("asks for a wake-up of a sleeping shard, once", func() {
 			sh.Dirty.MarkAsleep()
-			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, AppendedWake)
-			So(s.Append(k.Serial, 5, []byte("b"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, AppendedWake)
+			So(s.Append(k, 5, []byte("b"), nil), ShouldEqual, Appended)
 			So(sh.Dirty.Asleep(), ShouldBeFalse)
 		})
 		Convey("refuses another id, another socket's session and a closed one", func() {
 			other := NewQueues()
-			So(s.Append(k.Serial, 6, []byte("a"), nil), ShouldEqual, AppendGone)
-			So(s.Append(other.Serial, 5, []byte("a"), nil), ShouldEqual, AppendGone)
+			So(s.Append(k, 6, []byte("a"), nil), ShouldEqual, AppendGone)
+			So(s.Append(other, 5, []byte("a"), nil), ShouldEqual, AppendGone)
 			So(s.Is(k.Serial, 5), ShouldBeTrue)
 			s.TxState = TxClosed
-			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, AppendGone)
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, AppendGone)
 			So(s.Is(k.Serial, 5), ShouldBeFalse)
 			So(s.TxDirty, ShouldEqual, 0)
 			So(s.TxHead == nil, ShouldBeTrue)
@@ -84,25 +84,25 @@ func TestAppendResults(t *testing.T) {
 		})
 		Convey("stops at SNDHWM until messages are written", func() {
 			s.TxHwm = 2
-			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, Appended)
 			So(s.HasRoom(), ShouldBeTrue)
-			So(s.Append(k.Serial, 5, []byte("b"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("b"), nil), ShouldEqual, Appended)
 			So(s.HasRoom(), ShouldBeFalse)
-			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, AppendFull)
+			So(s.Append(k, 5, []byte("c"), nil), ShouldEqual, AppendFull)
 			s.TxDone.Store(1)
-			So(s.Append(k.Serial, 5, []byte("d"), nil), ShouldEqual, Appended)
-			So(s.Append(k.Serial, 5, []byte("e"), nil), ShouldEqual, AppendFull)
+			So(s.Append(k, 5, []byte("d"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("e"), nil), ShouldEqual, AppendFull)
 			So(content(s.TxHead), ShouldResemble, bytes.Join([][]byte{frameOf("a"), frameOf("b"), frameOf("d")}, nil))
 		})
 		Convey("counts beyond 2^32", func() {
 			s.TxHwm = 2
 			s.TxQueued.Store(1<<32 - 1)
 			s.TxDone.Store(1<<32 - 2)
-			So(s.Append(k.Serial, 5, []byte("a"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("a"), nil), ShouldEqual, Appended)
 			So(s.TxQueued.Load(), ShouldEqual, 0)
-			So(s.Append(k.Serial, 5, []byte("b"), nil), ShouldEqual, AppendFull)
+			So(s.Append(k, 5, []byte("b"), nil), ShouldEqual, AppendFull)
 			s.TxDone.Store(0)
-			So(s.Append(k.Serial, 5, []byte("c"), nil), ShouldEqual, Appended)
+			So(s.Append(k, 5, []byte("c"), nil), ShouldEqual, Appended)
 		})
 		Reset(func() {
 			head, _ := takeMain(s)
@@ -123,7 +123,7 @@ func TestAppendChunks(t *testing.T) {
 			}
 			return all
 		}
-		add := func(size int) { So(s.Append(k.Serial, 5, make([]byte, size), nil), ShouldEqual, Appended) }
+		add := func(size int) { So(s.Append(k, 5, make([]byte, size), nil), ShouldEqual, Appended) }
 
 		Convey("grows from a tiny chunk on to large ones", func() {
 			for range 200 {
@@ -191,9 +191,9 @@ func TestAppendOwned(t *testing.T) {
 		k, _, s := openSession()
 		body := []byte("somebody else's")
 		owner := unsafe.Pointer(&body)
-		So(s.Append(k.Serial, 5, []byte("before"), nil), ShouldEqual, Appended)
-		So(s.Append(k.Serial, 5, body, owner), ShouldEqual, Appended)
-		So(s.Append(k.Serial, 5, []byte("behind"), nil), ShouldEqual, Appended)
+		So(s.Append(k, 5, []byte("before"), nil), ShouldEqual, Appended)
+		So(s.Append(k, 5, body, owner), ShouldEqual, Appended)
+		So(s.Append(k, 5, []byte("behind"), nil), ShouldEqual, Appended)
 		first := s.TxHead
 		So(first.ExtPointer() == unsafe.Pointer(&body[0]), ShouldBeTrue)
 		So(first.ExtLen, ShouldEqual, len(body))

@@ -17,7 +17,7 @@ func BenchmarkAppendFlush(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				s.Append(k.Serial, 5, body, nil)
+				s.Append(k, 5, body, nil)
 				if i%30 != 29 {
 					continue
 				}

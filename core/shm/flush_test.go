@@ -97,7 +97,7 @@ func TestFlushListStress(t *testing.T) {
 				binary.BigEndian.PutUint32(body, uint32(id))
 				binary.BigEndian.PutUint32(body[4:], numbers[to])
 			again:
-				switch all[to].Append(k.Serial, uint32(to+1), body[:size], nil) {
+				switch all[to].Append(k, uint32(to+1), body[:size], nil) {
 				case Appended:
 				case AppendedWake:
 					d.wake <- struct{}{} // only the pusher that found it asleep: never blocks long

@@ -31,13 +31,13 @@ func (s *Session) TakeBack() (head, tail *Chunk) {
 	head, tail = s.TxHead, s.TxTail
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty |= DirtyHeld
-	s.TxRoom = 0
+	s.TxRoom, s.TxBegun, s.TxFirst = 0, 0, 0
 	return head, tail
 }
 
 // PutBack puts a queue in front of the held main queue. queued is the number of bytes in
 // both, blocks the size of their blocks. TxLock is held.
-func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
+func (s *Session) PutBack(q *Queues, head, tail *Chunk, queued, blocks int64) {
 	for next := s.TxHead; next != nil && tail != nil && tail.takes(next); next = s.TxHead {
 		// Neither is full: senders have added little meanwhile.
 		tail.merge(next)
@@ -46,6 +46,7 @@ func (s *Session) PutBack(head, tail *Chunk, queued, blocks int64) {
 		}
 		blocks -= int64(next.Size)
 		s.Memory.Add(-int64(next.Size))
+		q.Charge(-int64(next.charge() - int64(next.ExtAll)))
 		FreeChunk(next)
 	}
 	if head != nil {
@@ -93,7 +94,7 @@ func (sp *spares) free() {
 
 // appendHeld is append for a held queue whose last chunk is too small for the frame. It
 // fills that chunk and puts the rest into others. TxLock is held.
-func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, class uint32) {
+func (s *Session) appendHeld(q *Queues, body []byte, sp *spares) (result AppendResult, class uint32) {
 	tail := s.TxTail
 	part := uint64(0)
 	if tail != nil {
@@ -137,6 +138,7 @@ func (s *Session) appendHeld(body []byte, sp *spares) (result AppendResult, clas
 	s.TxTail = last
 	s.allow(room)
 	s.Memory.Add(blocks)
+	q.Charge(chain.ChainCharge())
 	if part == 0 {
 		tail = chain
 	}

@@ -38,7 +38,7 @@ func (w *slow) add(t *testing.T, size int, owned bool) {
 		owner = unsafe.Pointer(&body)
 		w.owned = append(w.owned, body)
 	}
-	if result := w.s.Append(w.k.Serial, 5, body, owner); result > AppendedWake {
+	if result := w.s.Append(w.k, 5, body, owner); result > AppendedWake {
 		t.Fatal("append gave ", result)
 	}
 	w.want = append(w.want, frameOf(string(body))...)
@@ -73,7 +73,7 @@ func (w *slow) hold(head *Chunk) {
 		w.s.Memory.Add(more)
 	}
 	w.s.Lock()
-	w.s.PutBack(head, tail, queued, w.s.Memory.Load()-written)
+	w.s.PutBack(w.k, head, tail, queued, w.s.Memory.Load()-written)
 	w.s.Unlock()
 }
 

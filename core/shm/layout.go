@@ -56,6 +56,7 @@ const (
 	RunData         = 0 // whole frames
 	RunConnected    = 1 // the connection came up
 	RunDisconnected = 2 // the connection ended; the last run of a session
+	RunWritable     = 3 // a queue that refused a message has room again
 	RunDrained      = 4 // no peer is left, and none comes; an event of the socket, without a session
 )
 
@@ -74,6 +75,15 @@ const (
 const (
 	DirtyListed = 1 // on the shard's list of sessions to flush
 	DirtyHeld   = 2 // the kernel takes nothing; the driver takes the queue when the kernel does again
+)
+
+// Bits of TxMarks.
+//
+//capi:const ZL
+const (
+	MarkRefused = 1 // a send got EAGAIN, and its sender waits for RunWritable
+	MarkUp      = 2 // Up is pushed, or will be, and not yet taken
+	MarkOwed    = 4 // once Up is taken as RunConnected, it is RunWritable
 )
 
 // Kinds of a peer's address.
@@ -182,7 +192,7 @@ type Session struct {
 	TxState   uint8
 	TxDirty   uint8 // DirtyListed, DirtyHeld; if 0, a sender has to put the session on the list
 	TxHint    uint8 // class of the chunk that would have fitted the last batch
-	_         uint8
+	TxMarks   uint8
 	TxRoom    uint32 // bytes of blocks that a held queue may add: held.go
 	TxHead    *Chunk // the main queue
 	TxTail    *Chunk
@@ -201,15 +211,17 @@ type Session struct {
 	ID4       [4]byte       // the id frame of a session without an alias
 	Fd        int32         // valid while TxState is not TxClosed; the driver
 	IDLen     uint8
-	IPKind    uint8  // IPNone, IP4 or IP6
-	Port      uint16 // the peer's
-	_         [4]byte
+	IPKind    uint8         // IPNone, IP4 or IP6
+	Port      uint16        // the peer's
+	TxLimit   atomic.Uint32 // how far TxBytes may go, in units of SendUnit, modulo 2^32; stored by the driver
 
-	IP   [16]byte // the peer's
-	Zone uint32   // of a link-local address
-	_    [12]byte
-	Up   RunHead // the connection came up
-	Down RunHead // it ended
+	IP      [16]byte // the peer's
+	Zone    uint32   // of a link-local address
+	TxBound uint32   // most bytes queued; 0: no limit; set before the session is open
+	TxBegun uint32   // bytes at the start of a held queue that must stay; under TxLock
+	TxFirst uint32   // of these, the rest of the first message
+	Up      RunHead  // the connection came up, or its queue has room again
+	Down    RunHead  // it ended
 }
 
 // Inbox is a stack: any thread pushes one node, and one thread takes all of them (inbox.go).
@@ -231,12 +243,14 @@ type Table struct {
 //capi:struct zl_queues
 type Queues struct {
 	// Set by control calls.
-	Handle atomic.Uint64 // the handle that the caller has; 0 once closed or shut down
-	Table  atomic.Pointer[Table]
-	Shard  atomic.Pointer[Wakeup] // the shard that a receive call may drive, or nil
-	Serial uint64                 // unique name of the socket: its handle, or a small number in a Go program
-	LastID uint32                 // the last routing id given; at first the one before the first
-	_      [28]byte
+	Handle  atomic.Uint64 // the handle that the caller has; 0 once closed or shut down
+	Table   atomic.Pointer[Table]
+	Shard   atomic.Pointer[Wakeup] // the shard that a receive call may drive, or nil
+	Serial  uint64                 // unique name of the socket: its handle, or a small number in a Go program
+	LastID  uint32                 // the last routing id given; at first the one before the first
+	_       [4]byte
+	TxTotal atomic.Int64 // most bytes of TxMemory; 0: no limit
+	_       [16]byte
 
 	// Private to the receiving thread.
 	RxRun   *Run          // the run being read, or nil
@@ -263,6 +277,13 @@ type Queues struct {
 	_           [4]byte
 	Drained     RunHead // the event RunDrained
 	_           [16]byte
+
+	// What senders and shards know of all send queues together (bounds.go).
+	TxMemory   atomic.Int64  // bytes of their blocks from ClassSmall on, and of bodies that are not copied
+	TxRefusals atomic.Uint32 // sessions with MarkRefused
+	TxStarved  atomic.Uint32 // not 0: a message for an empty queue was refused because of TxTotal
+	TxHeld     atomic.Int32  // held queues
+	_          [44]byte
 
 	InlineMask  uint64 // Mask of the table that a small socket starts with
 	InlineSlots [inlineTable]atomic.Pointer[Session]

@@ -40,6 +40,11 @@ func NewQueues() *Queues {
 	q.RxHand.Store(0)
 	q.TxSession, q.TxRid, q.TxPhase = nil, 0, 0
 	q.Shard.Store(nil)
+	q.TxTotal.Store(0)
+	q.TxMemory.Store(0)
+	q.TxRefusals.Store(0)
+	q.TxStarved.Store(0)
+	q.TxHeld.Store(0)
 	q.RxWaiting.Store(0)
 	q.RxThrottled.Store(0)
 	q.RxEvents.Store(0)

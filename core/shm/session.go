@@ -20,8 +20,10 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
 	s.TxDone.Store(0)
 	s.TxQueued.Store(0)
-	s.TxDirty, s.TxHint = 0, ClassTiny
+	s.TxDirty, s.TxHint, s.TxMarks = 0, ClassTiny, MarkUp
+	s.TxBegun, s.TxFirst = 0, 0
 	s.TxHead, s.TxTail, s.TxBytes = nil, nil, 0
+	s.SetBound(0)
 	s.Memory.Store(0)
 	s.Shard, s.Owner = w, q.Serial
 	s.Unlock()
@@ -102,6 +104,7 @@ func (s *Session) TakeMain() (head, tail *Chunk) {
 	}
 	s.TxHead, s.TxTail = nil, nil
 	s.TxDirty &^= DirtyHeld
+	s.TxBegun, s.TxFirst = 0, 0
 	if head != nil {
 		s.TxHint = ClassLarge
 		if head == tail || tail.Ext != 0 {

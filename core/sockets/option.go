@@ -73,6 +73,9 @@ const (
 	OptRateMessages     Option = 309
 	OptRateBytes        Option = 310
 	OptRatePolicy       Option = 311
+	OptSendBytes        Option = 304
+	OptSendBytesTotal   Option = 305
+	OptFullPolicy       Option = 306
 	OptIdleTimeout      Option = 312
 	OptFirstMessage     Option = 313
 	OptMaxAge           Option = 314
@@ -151,6 +154,9 @@ var optionNames = map[Option]string{
 	OptRateMessages:     "STREAM_RATE_MESSAGES",
 	OptRateBytes:        "STREAM_RATE_BYTES",
 	OptRatePolicy:       "STREAM_RATE_POLICY",
+	OptSendBytes:        "STREAM_SEND_BYTES",
+	OptSendBytesTotal:   "STREAM_SEND_BYTES_TOTAL",
+	OptFullPolicy:       "STREAM_FULL_POLICY",
 	OptIdleTimeout:      "STREAM_IDLE_TIMEOUT",
 	OptFirstMessage:     "STREAM_FIRST_MESSAGE_TIMEOUT",
 	OptMaxAge:           "STREAM_MAX_AGE",

@@ -238,7 +238,7 @@ static void *receive_one (void *arg)
     sender_t *receiver = arg;
     zlink_msg_t msg;
     CHECK_OK (zlink_msg_init (&msg));
-    receiver->rc = zlink_msg_recv (&msg, receiver->f->s, 0);
+    receiver->rc = zt_fast_recv (receiver->f->s, &msg, ZLINK_STREAM_DATA);
     receiver->err = errno;
     CHECK_OK (zlink_msg_close (&msg));
     atomic_store (&receiver->done, true);
@@ -331,7 +331,7 @@ static void rcvhwm_pushes_back (void)
     uint32_t whole = (uint32_t) (written / frame_bytes);
     CHECK (whole > HWM_MESSAGES);
     for (uint32_t i = 0; i < whole; i++) {
-        CHECK_EQ (zlink_msg_recv (&msg, f.s, 0), 1000);
+        CHECK_EQ (zt_fast_recv (f.s, &msg, ZLINK_STREAM_DATA), 1000);
         zt_fast_filled (&msg, f.peer, i, 1000);
     }
     CHECK_OK (zlink_msg_close (&msg));

@@ -341,7 +341,7 @@ static void wrong_handles (void)
     CHECK_NULL (zlink_socket_monitor_open (NULL, ZLINK_EVENT_ALL), ENOTSOCK);
     CHECK_NULL (zlink_socket_monitor_open (ctx, ZLINK_EVENT_ALL), ENOTSOCK);
     CHECK_NULL (zlink_socket_monitor_open (s, 0), EINVAL);
-    CHECK_NULL (zlink_socket_monitor_open (s, 0x10000), EINVAL);
+    CHECK_NULL (zlink_socket_monitor_open (s, 0x40000000), EINVAL);
     CHECK_FAIL (zlink_socket_monitor (s, "inproc://m", ZLINK_EVENT_ALL),
                 ENOTSUP);
     CHECK_FAIL (zlink_socket_monitor (monitor, NULL, 0), ENOTSOCK);

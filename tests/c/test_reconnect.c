@@ -154,6 +154,7 @@ static linger_t open_linger (int linger_ms)
     l.server = zt_socket (l.ctx);
     zt_set_int (l.server, ZLINK_SNDBUF, SMALL_BUFFER_BYTES);
     zt_set_int (l.server, ZLINK_LINGER, linger_ms);
+    zt_unbounded (l.server); /* all of it is queued before the end */
     l.fd = zt_small_client (zt_bind (l.server));
     zt_expect_connect (l.server, &id);
     for (uint32_t i = 0; i < LINGER_MESSAGES; i++) {

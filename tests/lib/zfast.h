@@ -39,12 +39,24 @@ zt_fast_send (void *s, uint32_t peer, const void *body, size_t size)
     CHECK_EQ (zt_fast_try (s, peer, body, size, 0), size);
 }
 
+/* Receives a message that is not ZLINK_STREAM_WRITABLE, which may come at any time once a send
+ * got EAGAIN, unless event is that. Returns its size. */
+static inline int zt_fast_recv (void *s, zlink_msg_t *msg, int event)
+{
+    int size;
+    do
+        size = zlink_msg_recv (msg, s, 0);
+    while (size == 0 && event != ZLINK_STREAM_WRITABLE
+           && zlink_msg_get (msg, ZLINK_STREAM_EVENT) == ZLINK_STREAM_WRITABLE);
+    return size;
+}
+
 /* The next message is this event; returns its peer. */
 static inline uint32_t zt_fast_event (void *s, int event)
 {
     zlink_msg_t msg;
     CHECK_OK (zlink_msg_init (&msg));
-    CHECK_EQ (zlink_msg_recv (&msg, s, 0), 0);
+    CHECK_EQ (zt_fast_recv (s, &msg, event), 0);
     CHECK_EQ (zlink_msg_get (&msg, ZLINK_STREAM_EVENT), event);
     CHECK_EQ (zlink_msg_size (&msg), 0);
     uint32_t peer = zlink_msg_routing_id (&msg);
@@ -69,7 +81,7 @@ zt_fast_expect (void *s, uint32_t peer, const void *body, size_t size)
 {
     zlink_msg_t msg;
     CHECK_OK (zlink_msg_init (&msg));
-    CHECK_EQ (zlink_msg_recv (&msg, s, 0), size);
+    CHECK_EQ (zt_fast_recv (s, &msg, ZLINK_STREAM_DATA), size);
     zt_fast_is (&msg, peer, body, size);
     CHECK_OK (zlink_msg_close (&msg));
 }
@@ -148,7 +160,8 @@ static inline zt_fast_t zt_fast_open (void)
     return f;
 }
 
-/* As zt_fast_open, with high-water marks and small kernel buffers. */
+/* As zt_fast_open, with high-water marks and small kernel buffers. The marks are the only
+ * bounds. */
 static inline zt_fast_t zt_fast_open_small (int hwm)
 {
     enum
@@ -158,6 +171,7 @@ static inline zt_fast_t zt_fast_open_small (int hwm)
     zt_fast_t f;
     f.ctx = zt_ctx ();
     f.s = zt_fast_socket (f.ctx);
+    zt_unbounded (f.s);
     zt_set_int (f.s, ZLINK_SNDHWM, hwm);
     zt_set_int (f.s, ZLINK_RCVHWM, hwm);
     zt_set_int (f.s, ZLINK_SNDBUF, buffer_bytes);

@@ -231,6 +231,13 @@ void *zt_echo (void *s)
     return NULL;
 }
 
+void zt_unbounded (void *s)
+{
+    const int64_t none = 0;
+    zt_set_int (s, ZLINK_STREAM_SEND_BYTES, 0);
+    CHECK_OK (zlink_setsockopt (s, ZLINK_STREAM_SEND_BYTES_TOTAL, &none, sizeof none));
+}
+
 zt_pair_t zt_pair_begin (void)
 {
     zt_pair_t p = {.ctx = zt_ctx ()};

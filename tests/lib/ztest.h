@@ -181,6 +181,9 @@ typedef struct zt_pair_t
 zt_pair_t zt_pair (void);
 /* The same in two steps: between them the server's options are set. The client is
  * zt_client or zt_small_client. */
+/* Lifts the bounds on queued bytes, for a test that queues more for a peer that is stuck. */
+void zt_unbounded (void *s);
+
 zt_pair_t zt_pair_begin (void);
 void zt_pair_join (zt_pair_t *p, int (*client) (int port));
 /* Closes the client, the server and the context. */

@@ -367,6 +367,7 @@ void *shard_socket (bool fast, int count)
         s->shard = &shard;
         s->tx_state = ZL_TX_OPEN;
         s->tx_hwm = SNDHWM;
+        s->tx_limit = INT32_MAX; /* no bound */
         store_be32 (s->id4, rid);
         s->id = s->id4;
         s->id_len = 4;
@@ -419,6 +420,7 @@ static int send_slowly (void *handle, uint32_t rid, const void *data, size_t siz
       ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE, ZL_SMALL_CHUNK_SIZE - ZL_HEADER_SIZE,
       ZL_MID_CHUNK_SIZE - ZL_HEADER_SIZE, ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE};
     uint32_t class_ = ZL_CLASS_TINY;
+    zl_queues *k = lookup_socket (handle);
     zl_session *s = shard_session (handle, rid);
     while (class_ < ZL_CLASS_LARGE && cap[class_] < 4 + size)
         class_++;
@@ -430,7 +432,7 @@ static int send_slowly (void *handle, uint32_t rid, const void *data, size_t siz
             unlock_session (s);
             return -EHOSTUNREACH;
         }
-        if (put_message (s, data, size)) {
+        if (put_message (k, s, data, size)) {
             owe_flush (s);
             done = true;
         } else

@@ -4,6 +4,7 @@ package stream
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -128,8 +129,8 @@ func (k *Socket) wakeReaders() bool {
 	return receiving
 }
 
-// awaitRoom waits until the session's queue has room or the session has ended.
-func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit sockets.Waiting) error {
+// awaitRoom waits until the session's queue has room for a message or the session has ended.
+func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
 	k.senders.Add(w)
@@ -139,7 +140,11 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, deadline time.Time, limit
 	}
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
-	for !s.HasRoom() && s.Is(k.serial, rid) {
+	full := func() bool {
+		result := s.Judge(k.shared, rid, len(body), owner != nil)
+		return result == shm.AppendFull || result == shm.AppendStarved
+	}
+	for full() {
 		if err := k.state(); err != nil {
 			return err
 		}

@@ -78,7 +78,9 @@ func (c *calls) leave() {
 		s.TxDirty = 0
 		head, _ := s.TakeMain()
 		s.TxDone.Store(s.TxQueued.Load())
+		s.Written(s.TxBytes)
 		s.Unlock()
+		c.k.shared.Charge(-head.ChainCharge())
 		for head != nil {
 			chunk := head
 			head = (*shm.Chunk)(chunk.Next)

@@ -75,25 +75,30 @@ func (k *Socket) AbortPeer(peer uint32) error {
 		return errno.New(errno.EINVAL, "0 is no routing id")
 	}
 	if s := k.shared.Find(peer); s != nil && s.BeginAbort(k.serial, peer) {
-		sh := k.shard(s)
-		sh.Post(func() {
-			found := sh.ConnOf(s, k.serial, peer)
-			if found == nil { // it began to close meanwhile
-				found = k.closingPeer(peer)
-			}
-			if found != nil {
-				found.Reset()
-			}
-		})
-		k.flush(s, false)
+		k.resetPeer(s, peer, engine.CauseAbortedHere)
 		return nil
 	}
 	c := k.closingPeer(peer)
 	if c == nil {
 		return errno.New(errno.EHOSTUNREACH, "no connection has the routing id %d", peer)
 	}
-	c.OnDriver(c.Reset)
+	c.OnDriver(func() { c.Reset(engine.CauseAbortedHere) })
 	return nil
+}
+
+// resetPeer resets the connection of a session after BeginAbort.
+func (k *Socket) resetPeer(s *shm.Session, peer uint32, why engine.Cause) {
+	sh := k.shard(s)
+	sh.Post(func() {
+		found := sh.ConnOf(s, k.serial, peer)
+		if found == nil { // it began to close meanwhile
+			found = k.closingPeer(peer)
+		}
+		if found != nil {
+			found.Reset(why)
+		}
+	})
+	k.flush(s, false)
 }
 
 // closingPeer returns the connection called rid that senders no longer find.

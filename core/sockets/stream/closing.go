@@ -165,6 +165,7 @@ func (k *Socket) destroy() {
 		q := k.shared
 		check.That(q.RxRun == nil && q.RxList == nil, "the receiver of a socket that goes has nothing")
 		check.That(q.RxWaiting.Load() == 0 && q.RxEvents.Load() == 0, "nothing waits in a socket that goes")
+		check.That(q.TxMemory.Load() == 0 && q.TxRefusals.Load() == 0 && q.TxHeld.Load() == 0, "nothing is queued in a socket that goes")
 		check.That(k.admission.Idle(), "no connection of a socket that goes has a place")
 	}
 	k.mu.Lock()

@@ -113,9 +113,9 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 	if s == nil {
 		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %.32x", id) // the start: a frame can be long
 	}
-	if dontWait && !s.HasRoom() {
+	if dontWait && !s.HasRoom() && k.opt.fullPolicy.Load() == FullAgain {
 		k.flush(s, true)
-		if !s.HasRoom() {
+		if !s.HasRoom() && k.refuse(s, rid, nil, nil) {
 			return k.errFull(rid)
 		}
 	}

@@ -256,6 +256,7 @@ func TestDrainPeers(t *testing.T) {
 		})
 		Convey("resets a peer that takes nothing", func() {
 			must(t, d.Set(WithCloseTimeout(100*time.Millisecond), WithSendBuffer(65536)), "Set")
+			unbounded(t, d.Socket) // all of it is queued before the end
 			p, id := fastPeer(t, d.Socket, bind(t, d.Socket))
 			must(t, p.Conn.(*net.TCPConn).SetReadBuffer(65536), "SetReadBuffer")
 			for range 400 {

@@ -73,9 +73,9 @@ func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
 func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address) (*engine.Listener, error) {
 	fd := int(k.opt.int(sockets.OptUseFd))
 	if fd < 0 {
-		return engine.Listen(sh, transport, addr, k.owner(), k.opt.tcp(), k.opt.limits(), k.placer(sh))
+		return engine.Listen(sh, transport, addr, k.owner(), k.opt.tcp(), k.limits(), k.placer(sh))
 	}
-	l, err := engine.ListenOn(sh, fd, transport, k.owner(), k.opt.tcp(), k.opt.limits(), k.placer(sh))
+	l, err := engine.ListenOn(sh, fd, transport, k.owner(), k.opt.tcp(), k.limits(), k.placer(sh))
 	if err == nil {
 		k.opt.setInt(sockets.OptUseFd, -1)
 	}
@@ -139,7 +139,7 @@ func (k *Socket) connect(text string) error {
 		return err
 	}
 	alias := k.opt.connectID
-	d := &dialing{engine.NewDialer(sh, transport, k.owner(), k.opt.tcp(), k.opt.limits(), k.opt.redial(), alias), text, string(alias)}
+	d := &dialing{engine.NewDialer(sh, transport, k.owner(), k.opt.tcp(), k.limits(), k.opt.redial(), alias), text, string(alias)}
 	if err := d.Check(); err != nil {
 		return err
 	}

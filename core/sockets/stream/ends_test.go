@@ -110,6 +110,7 @@ func TestAbandoned(t *testing.T) {
 		Convey("Messages "+name, t, func() {
 			k := newSocket(t, newContext(t))
 			must(t, k.Set(WithMode(ModeFast), WithCloseTimeout(300*time.Millisecond), WithSendBuffer(65536)), "Set")
+			unbounded(t, k) // all of it is queued before the end
 			p := dial(t, bind(t, k))
 			must(t, p.Conn.(*net.TCPConn).SetReadBuffer(65536), "SetReadBuffer")
 			up, err := k.Recv(context.Background())
@@ -149,6 +150,7 @@ func TestAbortPeer(t *testing.T) {
 	Convey("A connection that is aborted", t, func() {
 		k := newSocket(t, newContext(t))
 		must(t, k.Set(WithMode(ModeFast), WithCloseTimeout(-1)), "Set")
+		unbounded(t, k) // all of it is queued before the end
 		p := dial(t, bind(t, k))
 		up, err := k.Recv(context.Background())
 		must(t, err, "Recv")

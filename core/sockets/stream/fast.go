@@ -262,7 +262,7 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 // room for at least one.
 func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (int, error) {
 	peer := msgs[0].Peer
-	n, result := s.AppendMany(k.serial, peer, func(i int) ([]byte, bool) {
+	n, result := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
 		if i == len(msgs) || msgs[i].Peer != peer || msgs[i].slab != nil && len(msgs[i].Body) >= ownedMin {
 			return nil, false
 		}

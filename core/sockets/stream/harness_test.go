@@ -104,6 +104,12 @@ func setInt64(t testing.TB, k *Socket, opt sockets.Option, v int64) {
 	must(t, k.SetOption(opt, binary.NativeEndian.AppendUint64(nil, uint64(v))), "option %d = %d", opt, v)
 }
 
+// unbounded lifts the bounds on queued bytes, for a test that queues more for a peer that is
+// stuck.
+func unbounded(t testing.TB, k *Socket) {
+	must(t, k.Set(WithSendBytes(0), WithSendBytesTotal(0)), "no bounds")
+}
+
 func getInt(t testing.TB, k *Socket, opt sockets.Option) int {
 	t.Helper()
 	var buf [4]byte

@@ -24,6 +24,7 @@ func TestLinger(t *testing.T) {
 		ctx := core.NewContext()
 		k := newSocket(t, ctx)
 		set(t, k, sockets.OptSndBuf, 64<<10)
+		unbounded(t, k) // all of it is queued before the end
 		p, id := accept(t, k, bind(t, k))
 		must(t, p.Conn.(*net.TCPConn).SetReadBuffer(64<<10), "SO_RCVBUF")
 		for n := range messages {

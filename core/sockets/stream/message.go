@@ -15,6 +15,7 @@ const (
 	Data         Kind = 0 // a message from the peer
 	Connected    Kind = 1 // the peer has come; its first message
 	Disconnected Kind = 2 // the peer has gone; its last message
+	Writable     Kind = 3 // a send to the peer got EAGAIN, and now has room
 	Drained      Kind = 4 // Drain is done; of the socket, without a peer
 )
 

@@ -62,6 +62,8 @@ func TestSettings(t *testing.T) {
 				{WithRateBytes(1 << 20), sockets.OptRateBytes, 1 << 20},
 				{WithProfile(ProfilePublic), sockets.OptProfile, ProfilePublic},
 				{WithRatePolicy(RateCut), sockets.OptRatePolicy, RateCut},
+				{WithSendBytes(1), sockets.OptSendBytes, 1},
+				{WithFullPolicy(FullCut), sockets.OptFullPolicy, FullCut},
 				{WithMaxConnections(9), sockets.OptMaxConnections, 9},
 				{WithAddressConnections(8), sockets.OptAddressConnections, 8},
 				{WithAddressPrefix(24, 56), sockets.OptAddressPrefix4, 24},
@@ -254,7 +256,7 @@ func TestSendOwned(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	Convey("Given a peer that does not read", t, func() {
 		ctx := context.Background()
-		server, err := Listen("tcp://127.0.0.1:*", WithSendBuffer(64<<10))
+		server, err := Listen("tcp://127.0.0.1:*", WithSendBuffer(64<<10), WithSendBytes(0), WithSendBytesTotal(0)) // all of it is queued before the end
 		So(err, ShouldBeNil)
 		p := dial(t, server.Addr())
 		Reset(func() { _ = p.Close() })

@@ -33,6 +33,7 @@ const Type = 11
 // options are a socket's settings; those that take effect at once are atomic.
 type options struct {
 	linger, rcvTimeout, sndTimeout, closeTimeout atomic.Int32 // ms; -1: no limit
+	fullPolicy                                   atomic.Int32
 
 	ints         map[sockets.Option]int32 // those that differ from their default
 	strings      map[sockets.Option]string
@@ -67,6 +68,8 @@ func (o *options) atOnce(opt sockets.Option) *atomic.Int32 {
 		return &o.sndTimeout
 	case sockets.OptCloseTimeout:
 		return &o.closeTimeout
+	case sockets.OptFullPolicy:
+		return &o.fullPolicy
 	}
 	return nil
 }
@@ -143,6 +146,8 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 	switch opt {
 	case sockets.OptMode:
 		return k.setMode(value)
+	case sockets.OptSendBytesTotal:
+		return k.setTotal(opt, value)
 	case sockets.OptRecvTotal:
 		return k.setRecvTotal(value)
 	case sockets.OptMaxMsgSize, sockets.OptAffinity:
@@ -205,6 +210,20 @@ func (k *Socket) setMode(value []byte) error {
 	return nil
 }
 
+// setTotal sets an option of all connections together, which takes effect at once.
+func (k *Socket) setTotal(opt sockets.Option, value []byte) error {
+	if len(value) != 8 {
+		return sockets.BadOption(opt, "takes 8 bytes, not %d", len(value))
+	}
+	v := int64(binary.NativeEndian.Uint64(value))
+	if v < 0 {
+		return sockets.BadOption(opt, "does not take the value %d", v)
+	}
+	k.shared.TxTotal.Store(v)
+	k.relieved()
+	return nil
+}
+
 // Option stores an option's value in C's form at the start of buf and returns its length.
 // Behind an int it fills buf with zeros. EINVAL: the option is unknown, or buf is too small.
 func (k *Socket) Option(opt sockets.Option, buf []byte) (int, error) {
@@ -251,6 +270,8 @@ func (k *Socket) option(opt sockets.Option) ([]byte, error) {
 		return binary.NativeEndian.AppendUint64(nil, uint64(o.maxMsgSize)), nil
 	case sockets.OptAffinity:
 		return binary.NativeEndian.AppendUint64(nil, o.affinity), nil
+	case sockets.OptSendBytesTotal:
+		return binary.NativeEndian.AppendUint64(nil, uint64(k.shared.TxTotal.Load())), nil
 	case sockets.OptRoutingID:
 		return o.routingID, nil
 	case sockets.OptType:
@@ -299,8 +320,15 @@ func (o *options) tcp() engine.TCPOptions {
 }
 
 // limits returns the options that a new connection keeps.
+func (k *Socket) limits() engine.Limits {
+	limits := k.opt.limits()
+	limits.Fast = k.fast.Load()
+	return limits
+}
+
 func (o *options) limits() engine.Limits {
 	return engine.Limits{MaxMsgSize: o.maxMsgSize, SndHwm: uint32(o.int(sockets.OptSndHwm)), RcvHwm: uint32(o.int(sockets.OptRcvHwm)),
+		SendBytes: uint32(o.int(sockets.OptSendBytes)),
 		RecvBytes: int64(o.int(sockets.OptRecvBytes)),
 		Rate: engine.Rate{Messages: int64(o.int(sockets.OptRateMessages)), Bytes: int64(o.int(sockets.OptRateBytes)),
 			Cut: o.int(sockets.OptRatePolicy) == RateCut},

@@ -46,6 +46,8 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptRateMessages:    {0, 0, most},
 	sockets.OptRateBytes:       {0, 0, most},
 	sockets.OptRatePolicy:      {RateWait, RateWait, RateCut},
+	sockets.OptSendBytes:       {4 << 20, 0, most}, // bytes; 0: no limit
+	sockets.OptFullPolicy:      {FullAgain, FullAgain, FullCut},
 
 	sockets.OptIdleTimeout:  {0, 0, most}, // ms
 	sockets.OptFirstMessage: {0, 0, most}, // ms

@@ -44,3 +44,6 @@ func (o *owner) Observe(e engine.Event) { o.monitors.Observe(e) }
 
 func (o *owner) WakeReaders() bool { return o.socket().wakeReaders() }
 func (o *owner) WakeSenders()      { o.socket().wakeSenders() }
+
+func (o *owner) Starve(s *shm.Session, rid uint32) { o.socket().starve(s, rid) }
+func (o *owner) Relieve()                          { o.socket().relieve() }

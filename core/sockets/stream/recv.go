@@ -9,11 +9,34 @@ import (
 
 // finishRun releases a run, and lets its shard read on if it waits for that.
 func (k *Socket) finishRun(r *shm.Run) {
-	if r.Kind == shm.RunDisconnected {
+	switch r.Kind {
+	case shm.RunConnected, shm.RunWritable:
+		k.upTaken(r)
+		return
+	case shm.RunDisconnected:
 		k.eventTaken(r.Of())
 	}
 	if k.release(r) {
 		k.resume()
+	}
+}
+
+// upTaken releases an event in a session's Up, or makes it the next one to read. A shard may
+// use its place again at once.
+func (k *Socket) upTaken(r *shm.Run) {
+	if r.Of().TakeUp() {
+		k.shared.RxRun = r
+		k.shared.RxHand.Store(1)
+		return
+	}
+	k.countEvent()
+}
+
+// countEvent counts an event as taken.
+func (k *Socket) countEvent() {
+	events := k.shared.RxEvents.Add(-1)
+	if check.On {
+		check.That(events >= 0, "no more events are taken than were pushed")
 	}
 }
 
@@ -29,10 +52,7 @@ func (k *Socket) eventTaken(s *shm.Session) {
 func (k *Socket) release(r *shm.Run) bool {
 	s := r.Of()
 	if r.Kind != shm.RunData {
-		events := k.shared.RxEvents.Add(-1)
-		if check.On {
-			check.That(events >= 0, "no more events are taken than were pushed")
-		}
+		k.countEvent()
 		if r.Kind == shm.RunDisconnected {
 			s.Release()
 		}

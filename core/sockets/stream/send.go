@@ -13,8 +13,10 @@ import (
 
 func (k *Socket) errFull(rid uint32) error {
 	k.refused.Add(1)
-	return errno.New(errno.EAGAIN, "the send queue of peer %d is full (SNDHWM)", rid)
+	return errno.New(errno.EAGAIN, "the send queue of peer %d is full (SNDHWM, STREAM_SEND_BYTES or STREAM_SEND_BYTES_TOTAL)", rid)
 }
+
+func errGone(rid uint32) error { return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid) }
 
 // queue appends a message to the queue of the peer rid, and waits for room as long as it
 // may. s is the session found for rid. Any thread.
@@ -27,7 +29,8 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 	}
 	var deadline time.Time
 	for started := false; ; {
-		switch s.Append(k.serial, rid, body, owner) {
+		result := s.Append(k.shared, rid, body, owner)
+		switch result {
 		case shm.AppendedWake:
 			return nil
 		case shm.Appended:
@@ -36,20 +39,32 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 			}
 			return nil
 		case shm.AppendGone:
-			return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid)
+			return errGone(rid)
 		case shm.AppendNoMemory:
 			return errno.New(errno.ENOMEM, "no memory to queue %d bytes", len(body))
 		}
 		if !started {
 			started = true
-			if deadline = w.Deadline(k.opt.sndTimeout.Load()); !w.Not {
+			policy := k.opt.fullPolicy.Load()
+			if deadline = w.Deadline(k.opt.sndTimeout.Load()); !w.Not || policy != FullAgain {
 				k.flush(s, true)
 			}
-		}
-		if err := k.awaitRoom(s, rid, deadline, w); err != nil {
-			if err == errno.EAGAIN {
-				err = k.errFull(rid)
+			if policy != FullAgain && s.Judge(k.shared, rid, len(body), owner != nil) == result {
+				if done, err := k.makeRoom(policy, s, rid, body, owner, result); done {
+					return err
+				}
 			}
+			continue
+		}
+		err := k.awaitRoom(s, rid, body, owner, deadline, w)
+		if err == errno.EAGAIN {
+			if k.refuse(s, rid, body, owner) {
+				err = k.errFull(rid)
+			} else {
+				err = nil
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -92,6 +92,20 @@ func WithRateBytes(bytes int) Setting { return intSetting(sockets.OptRateBytes, 
 // WithRatePolicy sets what happens to a peer that sends more: RateWait or RateCut.
 func WithRatePolicy(policy int) Setting { return intSetting(sockets.OptRatePolicy, policy) }
 
+// WithSendBytes limits the bytes queued for one peer; 0: no limit. A longer message passes
+// through an empty queue.
+func WithSendBytes(bytes int) Setting { return intSetting(sockets.OptSendBytes, bytes) }
+
+// WithSendBytesTotal limits the memory of all send queues of the socket, in bytes; 0: no
+// limit. It takes effect at once.
+func WithSendBytesTotal(bytes int64) Setting {
+	return longSetting(sockets.OptSendBytesTotal, uint64(bytes))
+}
+
+// WithFullPolicy says what a send to a full queue does: FullAgain, FullDropNewest,
+// FullDropOldest or FullCut. It takes effect at once.
+func WithFullPolicy(policy int) Setting { return intSetting(sockets.OptFullPolicy, policy) }
+
 // WithLinger limits how long unsent messages are still sent after Close; negative: no
 // limit.
 func WithLinger(d time.Duration) Setting { return msSetting(sockets.OptLinger, d) }

@@ -33,8 +33,9 @@ type Socket struct {
 	admission engine.Admission // of accepted connections
 	fast      atomic.Bool      // the mode FAST
 
-	receiving  atomic.Bool                      // a receive call that could drive is among the readers
-	refused    atomic.Uint64                    // sends that found a queue full
+	receiving  atomic.Bool   // a receive call that could drive is among the readers
+	refused    atomic.Uint64 // sends that found a queue full
+	full       full
 	handshakes atomic.Int64                     // bytes held by connections whose handshake is not over
 	blocked    atomic.Int32                     // senders waiting
 	sole       atomic.Pointer[engine.Shard]     // the only one of shards, or nil
@@ -88,6 +89,7 @@ func New(ctx *core.Context) (*Socket, error) {
 	account.Total.Store(recvTotal)
 	k.pins.Store(1)
 	k.opt.setDefaults(ctx)
+	shared.TxTotal.Store(sendBytesTotal)
 	if err := ctx.Add(k.owner()); err != nil {
 		shm.FreeQueues(shared)
 		shm.FreeAccount(account)

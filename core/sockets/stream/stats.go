@@ -33,8 +33,10 @@ type Stats struct {
 	Abandoned uint64 // messages accepted, but not acknowledged by the peer's system when the connection ended
 
 	// Connections that ended, by engine.Cause: those that Closed counts, and TurnedAway.
-	EndedBy    [32]uint64
-	TurnedAway uint64 // connections that ended before they were peers: in a handshake, or by a limit
+	EndedBy      [32]uint64
+	TurnedAway   uint64 // connections that ended before they were peers: in a handshake, or by a limit
+	MsgsDropped  uint64 // of MsgsOut, dropped because a queue was full
+	BytesDropped uint64 // of MsgsDropped
 }
 
 // past holds the counters of connections that have gone, and of all connections ever. mu guards it.
@@ -93,6 +95,9 @@ func (k *Socket) Stats() (Stats, error) {
 		stats.addTraffic(f.traffic)
 		stats.Abandoned += f.abandoned
 	})
+	stats.MsgsDropped, stats.BytesDropped = k.full.msgs.Load(), k.full.bytes.Load()
+	stats.MsgsOut += stats.MsgsDropped // connections count what they did not drop
+	stats.BytesOut += stats.BytesDropped
 	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
 	return stats, nil
 }
