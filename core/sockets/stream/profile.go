@@ -17,11 +17,14 @@ const (
 // profiles holds the options that a profile sets, with their values in both. Those of
 // PRIVATE are the defaults. doc/public.md has the same table, and reasons.
 var profiles = map[sockets.Option]struct{ private, public int64 }{
-	sockets.OptMaxMsgSize:   {-1, 64 << 10},
-	sockets.OptRecvBytes:    {1 << 20, 128 << 10},
-	sockets.OptRecvTotal:    {recvTotal, 32 << 20},
-	sockets.OptRateMessages: {0, 10_000},
-	sockets.OptRateBytes:    {0, 4 << 20},
+	sockets.OptMaxMsgSize:     {-1, 64 << 10},
+	sockets.OptSendBytes:      {4 << 20, 256 << 10},
+	sockets.OptSendBytesTotal: {sendBytesTotal, 32 << 20},
+	sockets.OptFullPolicy:     {FullAgain, FullCut},
+	sockets.OptRecvBytes:      {1 << 20, 128 << 10},
+	sockets.OptRecvTotal:      {recvTotal, 32 << 20},
+	sockets.OptRateMessages:   {0, 10_000},
+	sockets.OptRateBytes:      {0, 4 << 20},
 
 	sockets.OptIdleTimeout:  {0, 120_000},
 	sockets.OptFirstMessage: {0, 30_000},
