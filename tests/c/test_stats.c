@@ -197,6 +197,7 @@ static void full_queue (void)
         CHECK_EQ (zt_read_frame (f.fd, body, sizeof body), BODY_BYTES);
     ZT_UNTIL (stats_of (f.s).msgs_queued == 0);
     CHECK_EQ (stats_of (f.s).bytes_queued, 0);
+    CHECK_EQ (zt_fast_event (f.s, ZLINK_STREAM_WRITABLE), f.peer);
     ZT_UNTIL (stats_of (f.s).memory == memory);
 
     /* What is queued for a lost peer is not queued any more. */

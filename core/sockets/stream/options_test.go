@@ -77,6 +77,8 @@ func TestIntOptions(t *testing.T) {
 		{"STREAM_ADDRESS_ACCEPT_RATE", 320, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_HANDSHAKES", 323, 0, []int{0, 1, big}, []int{-1}},
 		{"RATE", 8, 100, []int{1, big}, []int{0, -1}},
+		{"STREAM_SEND_BYTES", 304, 4 << 20, []int{0, 1, big}, []int{-1}},
+		{"STREAM_FULL_POLICY", 306, 0, []int{0, 1, 2, 3}, []int{-1, 4}},
 		{"RECOVERY_IVL", 9, 10_000, []int{0, 1, big}, []int{-1}},
 		{"MULTICAST_HOPS", 25, 1, []int{1, 255, big}, []int{0, -1}},
 		{"CONFLATE", 54, 0, []int{0, 1}, []int{-1, 2}},

@@ -89,6 +89,7 @@ func pairOver(t testing.TB, ctx *core.Context, endpoint string) (server, client 
 	t.Helper()
 	server, client = newSocket(t, ctx), newSocket(t, ctx)
 	newIdentity(t, "one").use(t, server, client)
+	unbounded(t, server) // cases queue more than the system takes
 	must(t, server.Bind(fresh(endpoint)), "Bind %s", endpoint)
 	must(t, client.Connect(lastEndpoint(t, server)), "Connect %s", lastEndpoint(t, server))
 	return server, client, want(t, server, connected), want(t, client, connected)
