@@ -8,12 +8,10 @@ int main (int argc, char **argv)
     void *context = zlink_ctx_new ();
     void *server = zlink_socket (context, ZLINK_STREAM);
     int fast = ZLINK_STREAM_MODE_FAST, limits = ZLINK_STREAM_PROFILE_PUBLIC;
-    int most = 1000; /* messages queued for a client */
     zlink_msg_t msg;
 
     zlink_setsockopt (server, ZLINK_STREAM_MODE, &fast, sizeof fast);
     zlink_setsockopt (server, ZLINK_STREAM_PROFILE, &limits, sizeof limits);
-    zlink_setsockopt (server, ZLINK_SNDHWM, &most, sizeof most);
     if (zlink_bind (server, endpoint) != 0) {
         fprintf (stderr, "%s: %s\n", zlink_strerror (errno), zlink_error_detail ());
         return 1;
@@ -26,7 +24,7 @@ int main (int argc, char **argv)
         if (zlink_msg_get (&msg, ZLINK_STREAM_EVENT) != ZLINK_STREAM_DATA)
             continue; /* a client came, or went */
         if (zlink_msg_send (&msg, server, ZLINK_DONTWAIT) < 0 && errno == EAGAIN)
-            zlink_stream_abort_peer (server, client); /* it does not read */
+            zlink_stream_abort_peer (server, client); /* there is no room for it */
     }
     zlink_close (server); /* a signal handler ran */
     zlink_ctx_term (context);
