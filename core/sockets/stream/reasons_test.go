@@ -98,7 +98,7 @@ func (e *ended) readToTheEnd() {
 // fill queues more than the system takes from a peer that does not read, unless the
 // connection ends meanwhile.
 func (e *ended) fill() {
-	for range 100 {
+	for range 50 { // less than STREAM_SEND_BYTES
 		if err := e.k.Send(context.Background(), e.up.Peer, make([]byte, 60_000)); errno.Of(err) != errno.EHOSTUNREACH {
 			must(e.t, err, "Send")
 		}
@@ -214,6 +214,7 @@ var waysToEnd = []wayToEnd{
 	{"too many messages", engine.CauseRate, everyScheme, []Setting{WithRateMessages(2), WithRatePolicy(RateCut)}, func(e *ended) {
 		e.frame(2, strings.Repeat(string(frame("x")), 20))
 	}},
+	{"its queue is full", engine.CauseQueueBound, everyScheme, []Setting{WithSendBytes(100_000), WithFullPolicy(FullCut)}, (*ended).fill},
 	{"the socket drains", engine.CauseDrained, everyScheme, nil, func(e *ended) {
 		must(e.t, e.k.Drain(0, 0), "Drain")
 		e.readToTheEnd()
