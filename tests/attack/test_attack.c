@@ -112,16 +112,18 @@ static void attack (const struct small *small, const char *profile, const char *
 
 static void flood (void)
 {
-    static const struct small small = {{"flood", "", "tcp", 20, 0, 1}, megabytes, 2000, NULL};
-    attack (&small, "private", "");
-    attack (&small, "public", "");
+    static const struct small endured = {{"flood", "", "tcp", 20, 0, 1}, megabytes, 400, NULL};
+    static const struct small ended = {{"flood", "", "tcp", 20, 0, 1}, all_cut, 96, "queue_bound"};
+    attack (&endured, "private", "");
+    attack (&ended, "public", "");
 }
 
 static void unread (void)
 {
-    static const struct small small = {{"unread", "", "tcp", 20, 0, 1}, all_open, 64, NULL};
-    attack (&small, "private", "");
-    attack (&small, "public", "");
+    static const struct small endured = {{"unread", "", "tcp", 20, 0, 1}, all_open, 64, NULL};
+    static const struct small ended = {{"unread", "", "tcp", 20, 0, 1}, all_cut, 64, "queue_bound"};
+    attack (&endured, "private", "");
+    attack (&ended, "public", "");
 }
 
 static void lengths (void)
