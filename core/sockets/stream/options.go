@@ -113,19 +113,7 @@ func (k *Socket) SetOption(opt sockets.Option, value []byte) error {
 func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 	o := &k.opt
 	if takes, ok := intOptions[opt]; ok {
-		if len(value) != 4 {
-			return sockets.BadOption(opt, "takes 4 bytes, not %d", len(value))
-		}
-		v := int32(binary.NativeEndian.Uint32(value))
-		if v < takes.min || v > takes.max {
-			return sockets.BadOption(opt, "does not take the value %d", v)
-		}
-		if opt == sockets.OptProfile {
-			return k.setProfile(v)
-		}
-		o.setInt(opt, v)
-		k.admitBy(opt)
-		return nil
+		return k.setIntOption(opt, takes, value)
 	}
 	if longest, ok := stringOptions[opt]; ok {
 		if size := len(bytes.TrimSuffix(value, []byte{0})); size > longest {
@@ -171,6 +159,22 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 	default:
 		return sockets.BadOption(opt, "cannot be set on a STREAM socket")
 	}
+	return nil
+}
+
+func (k *Socket) setIntOption(opt sockets.Option, takes intOption, value []byte) error {
+	if len(value) != 4 {
+		return sockets.BadOption(opt, "takes 4 bytes, not %d", len(value))
+	}
+	v := int32(binary.NativeEndian.Uint32(value))
+	if v < takes.min || v > takes.max {
+		return sockets.BadOption(opt, "does not take the value %d", v)
+	}
+	if opt == sockets.OptProfile {
+		return k.setProfile(v)
+	}
+	k.opt.setInt(opt, v)
+	k.admitBy(opt)
 	return nil
 }
 
