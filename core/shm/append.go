@@ -144,8 +144,13 @@ func (s *Session) link(q *Queues, head, tail *Chunk, blocks int64) {
 		s.allow(int64(s.TxRoom) + 2*added - blocks)
 	}
 	s.TxTail = tail
+	s.count(q, head, blocks)
+}
+
+// count counts new chunks of the main queue, whose blocks take so many bytes.
+func (s *Session) count(q *Queues, chain *Chunk, blocks int64) {
 	s.Memory.Add(blocks)
-	q.Charge(head.ChainCharge())
+	q.Charge(chain.ChainCharge())
 }
 
 // appended counts a message whose last byte is in c. TxLock is held.

@@ -137,8 +137,7 @@ func (s *Session) appendHeld(q *Queues, body []byte, sp *spares) (result AppendR
 	}
 	s.TxTail = last
 	s.allow(room)
-	s.Memory.Add(blocks)
-	q.Charge(chain.ChainCharge())
+	s.count(q, chain, blocks)
 	if part == 0 {
 		tail = chain
 	}

@@ -20,6 +20,9 @@ const (
 	FullCut        = 3 // it resets the connection and ends with EHOSTUNREACH
 )
 
+// bounds are the options that can make a queue full.
+const bounds = "SNDHWM, STREAM_SEND_BYTES or STREAM_SEND_BYTES_TOTAL"
+
 // sendBytesTotal is the default of sockets.OptSendBytesTotal.
 const sendBytesTotal = 256 << 20
 
@@ -34,7 +37,8 @@ type full struct {
 // makeRoom does what the policy says about a message for a full queue. It returns false if
 // the send should try again or wait. An empty queue is only full because of other queues, so
 // its peer is not cut.
-func (k *Socket) makeRoom(policy int32, s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, result shm.AppendResult) (done bool, err error) {
+func (k *Socket) makeRoom(policy int32, s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer,
+	result shm.AppendResult) (done bool, err error) {
 	switch {
 	case policy == FullCut && result == shm.AppendFull:
 		return true, k.cutFull(s, rid)
@@ -61,7 +65,7 @@ func (k *Socket) cutFull(s *shm.Session, rid uint32) error {
 		return errGone(rid)
 	}
 	k.resetPeer(s, rid, engine.CauseQueueBound)
-	return errno.New(errno.EHOSTUNREACH, "the peer %d was cut, because its send queue was full (SNDHWM, STREAM_SEND_BYTES or STREAM_SEND_BYTES_TOTAL)", rid)
+	return errno.New(errno.EHOSTUNREACH, "the peer %d was cut, because its send queue was full ("+bounds+")", rid)
 }
 
 // refuse notes that a sender gets EAGAIN, and so has to be told when there is room. It

@@ -134,10 +134,8 @@ func (k *Socket) setOption(opt sockets.Option, value []byte) error {
 	switch opt {
 	case sockets.OptMode:
 		return k.setMode(value)
-	case sockets.OptSendBytesTotal:
+	case sockets.OptSendBytesTotal, sockets.OptRecvTotal:
 		return k.setTotal(opt, value)
-	case sockets.OptRecvTotal:
-		return k.setRecvTotal(value)
 	case sockets.OptMaxMsgSize, sockets.OptAffinity:
 		if len(value) != 8 {
 			return sockets.BadOption(opt, "takes 8 bytes, not %d", len(value))
@@ -222,6 +220,9 @@ func (k *Socket) setTotal(opt sockets.Option, value []byte) error {
 	v := int64(binary.NativeEndian.Uint64(value))
 	if v < 0 {
 		return sockets.BadOption(opt, "does not take the value %d", v)
+	}
+	if opt == sockets.OptRecvTotal {
+		return k.setRecvTotal(value)
 	}
 	k.shared.TxTotal.Store(v)
 	k.relieved()

@@ -13,7 +13,7 @@ import (
 
 func (k *Socket) errFull(rid uint32) error {
 	k.refused.Add(1)
-	return errno.New(errno.EAGAIN, "the send queue of peer %d is full (SNDHWM, STREAM_SEND_BYTES or STREAM_SEND_BYTES_TOTAL)", rid)
+	return errno.New(errno.EAGAIN, "the send queue of peer %d is full ("+bounds+")", rid)
 }
 
 func errGone(rid uint32) error { return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid) }
