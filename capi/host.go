@@ -29,11 +29,25 @@ func init() {
 			debug.FreeOSMemory()
 			C.zl_release_pages()
 		},
+		Frugal: func(on bool) {
+			if on {
+				debug.SetGCPercent(frugalPercent)
+			} else {
+				debug.SetGCPercent(usualPercent)
+			}
+		},
 		ReleaseOwner: func(owner unsafe.Pointer) { C.zl_owner_release(owner) },
 	})
 	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
 }
+
+// usualPercent is Go's own garbage in percent of what is in use, before a collection.
+// frugalPercent is that of a crowd of handshakes.
+const (
+	usualPercent  = 100
+	frugalPercent = 30
+)
 
 // hostStack is the part of a thread's Go stack that is left for signal handlers of the host,
 // which may run on it. The kernel's frame alone takes up to 11 KiB.

@@ -19,6 +19,8 @@ import (
 type Admission struct {
 	rules atomic.Pointer[Rules]
 
+	entrance entrance // the gate's
+
 	mu     sync.Mutex
 	places int // that are taken
 	rate   rateBucket

@@ -29,14 +29,15 @@ type fdConn struct {
 	changed sync.Cond // with mu
 	aborted error     // ends every call of the goroutine; guarded by mu
 
-	gate     *gate   // of the handshake
-	owner    Owner   // of the handshake; nil: its memory is not counted
-	counted  int64   // bytes of counted memory; belongs to the goroutine while that runs
-	offered  int     // size of the largest buffer to read into
-	intake   *intake // until something is written; nil: the connection is not encrypted
-	answered bool    // something was written
-	refusing bool    // input is dropped
-	lingers  bool    // only waits for the peer's end; guarded by the gate's mu
+	gate     *gate       // of the handshake
+	aside    func()      // tells the gate that the peer keeps its handshake waiting; nil: the gate knows, or there is none
+	owner    Owner       // of the handshake; nil: its memory is not counted
+	counted  int64       // bytes of counted memory; belongs to the goroutine while that runs
+	offered  int         // size of the largest buffer to read into
+	intake   *intake     // until something is written; nil: the connection is not encrypted
+	answered atomic.Bool // something was written
+	refusing bool        // input is dropped
+	lingers  bool        // only waits for the peer's end; guarded by the gate's mu
 
 	waitedNs  atomic.Int64 // time spent waiting for the peer, without the present wait
 	waitsFrom atomic.Int64 // start of the present wait, since 1970; 0: no wait
@@ -100,8 +101,8 @@ func (c *fdConn) Read(buf []byte) (int, error) {
 
 // Write writes all of data, and waits while the kernel takes no more.
 func (c *fdConn) Write(data []byte) (int, error) {
-	if !c.answered {
-		c.answered = true
+	if !c.answered.Load() {
+		c.answered.Store(true)
 		c.intake = nil
 		c.grow(answerSize)
 	}
@@ -142,8 +143,26 @@ func (c *fdConn) await(call func() (int, error)) (int, error) {
 			c.short = false
 			time.AfterFunc(shortPause, c.signal)
 		}
+		if c.stepsAside() {
+			continue
+		}
 		c.wait()
 	}
+}
+
+// stepsAside takes the handshake out of the gate's window, once, if its peer has sent only a part of
+// what it has to say first. mu is held, but not meanwhile. It reports whether it did, and then the
+// call has to be repeated.
+func (c *fdConn) stepsAside() bool {
+	if c.aside == nil || c.answered.Load() {
+		return false
+	}
+	aside := c.aside
+	c.aside = nil
+	c.mu.Unlock() // the gate's mu comes before this one
+	aside()
+	c.mu.Lock()
+	return true
 }
 
 // The memory that a handshake holds cannot be seen from outside crypto/tls. It is estimated
@@ -163,7 +182,7 @@ func (c *fdConn) keep(data []byte) {
 	switch {
 	case c.intake != nil:
 		c.grow(c.intake.came(data))
-	case !c.answered:
+	case !c.answered.Load():
 		c.grow(heldPerByte(len(data)))
 	}
 }

@@ -3,12 +3,11 @@
 package engine
 
 import (
-	"cmp"
 	"container/list"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/check"
@@ -17,21 +16,36 @@ import (
 
 const (
 	// mostHandshakes is the highest number of handshakes that the process has begun at a time.
-	mostHandshakes = 1000
+	mostHandshakes = 512
 	// computePerCPU is the number of them that compute at a time, for each processor.
-	computePerCPU = 4
+	computePerCPU = 1
 	// peerTime limits the total time that a handshake may wait for its peer while others wait
 	// for a place. The limit falls when many wait, but not below leastPeerTime, in which an
 	// answer comes round the world.
 	peerTime      = time.Second
 	leastPeerTime = 300 * time.Millisecond
-	// sweepEvery is how often that limit is checked while others wait.
+	// answerTime is the same for a peer that has got an answer and has to compute its own. It is
+	// halved, down to leastPeerTime, with each sweep after which more lose their place than came up,
+	// and holds again when none has lost its place for calmTime.
+	answerTime = 10 * time.Second
+	calmTime   = time.Minute
+	// sweepEvery is how often these limits are checked while others wait.
 	sweepEvery = 200 * time.Millisecond
 	// sweepMost limits the handshakes that are ended at a time. Those that take their places
 	// begin at once, and established connections must not wait for all of that. The next
 	// ones are ended after sweepNext.
 	sweepMost = 50
 	sweepNext = 10 * time.Millisecond
+
+	// leastWindow is the least number of handshakes that are on their way at a time. Each that
+	// comes up after its peer took less than quickPeer makes it one larger, and one smaller if it took more
+	// than slowPeer: then the peers have more to compute at a time than they can.
+	leastWindow = 64
+	quickPeer   = 150 * time.Millisecond
+	slowPeer    = 400 * time.Millisecond
+	// gateQueue is the number of handshakes that may wait for their turn before listeners
+	// accept no more: the rest waits in the kernel.
+	gateQueue = 256
 )
 
 // errNoPatience ends a handshake with a slow peer while others wait.
@@ -41,32 +55,61 @@ var errNoPatience = errno.New(errno.ETIMEDOUT, "the peer was slow, and other han
 // its first bytes to its result. Without a place it is a descriptor and a small struct, and
 // waits in the order of arrival. At most half of the places are for connections that this
 // side makes: otherwise two ends in one process could wait for each other. Any thread.
+//
+// Of those that have a place, a window of few is on its way, so that little memory is in use
+// and a peer is answered soon after its first bytes. A handshake leaves the window
+// when its peer keeps it waiting, and others begin, until all places are taken. A crowd of clients on a busy
+// machine, which all need seconds, thus comes up without a loss, as long as they are fewer than places.
 type gate struct {
 	most      int
 	computing chan struct{} // has an entry for each goroutine that computes
+	queued    atomic.Int32  // handshakes that wait for their turn
 
 	mu       sync.Mutex
 	begun    map[*handshake]struct{}
-	dialled  int         // of begun
-	accepted list.List   // waiting handshakes that the peer dialled, the oldest first
-	dialling list.List   // waiting handshakes that this side dialled
-	arrivals uint64      // ever
-	sweeps   *time.Timer // the next sweep; nil: none is planned
-	refused  list.List   // connections of begun that only wait for the peer's end, the first one first
+	dialled  int // of begun
+	moving   int // of begun: in the window
+	window   int
+	frugal   bool
+	byHand   bool          // a test sweeps
+	cameUp   int           // since the last sweep
+	answer   time.Duration // answerTime, or less
+	lost     int           // that lost their place since the last sweep
+	lostAt   time.Time     // when handshakes last lost their place
+	swept    time.Time     // when the last sweep was that judged the window
+	accepted list.List     // waiting handshakes that the peer dialled, the oldest first
+	dialling list.List     // waiting handshakes that this side dialled
+	arrivals uint64        // ever
+	sweeps   *time.Timer   // the next sweep; nil: none is planned
+	refused  list.List     // connections of begun that only wait for the peer's end, the first one first
+
+	// full are the sockets with handshakes that wait because of STREAM_HANDSHAKES.
+	full map[*Admission]struct{}
 }
 
 // ticket is a handshake's place in the gate, or in the queue before it. The gate's mu
 // guards it.
 type ticket struct {
 	waits  *list.Element // nil: it does not wait
+	in     *list.List    // that of waits
 	number uint64        // of its arrival
+	aside  bool          // it has a place, but is not in the window
+	counts bool          // for STREAM_HANDSHAKES
+}
+
+// entrance is the part of an Admission that the gate has: the handshakes of a socket. The gate's mu
+// guards it.
+type entrance struct {
+	begun   int       // and those that wait in the gate's queue
+	waiting list.List // because of STREAM_HANDSHAKES, the oldest first
 }
 
 // theGate is the gate of the process.
 var theGate = newGate(mostHandshakes, computePerCPU*runtime.NumCPU())
 
 func newGate(most, compute int) *gate {
-	return &gate{most: most, computing: make(chan struct{}, compute), begun: map[*handshake]struct{}{}}
+	return &gate{most: most, computing: make(chan struct{}, compute), begun: map[*handshake]struct{}{},
+		window: leastWindow, answer: answerTime, full: map[*Admission]struct{}{}}
 }
 
 // enter reports whether the handshake may begin. If not, its start is posted to its shard
@@ -76,15 +119,64 @@ func (g *gate) enter(h *handshake) bool {
 	defer g.mu.Unlock()
 	g.arrivals++
 	h.ticket.number = g.arrivals
-	queue := g.queue(h)
-	if queue.Len() == 0 && g.hasPlace(h.dialled()) {
+	switch queue := g.queue(h); {
+	case g.socketIsFull(h):
+		g.wait(h, &h.admission.entrance.waiting)
+		g.full[h.admission] = struct{}{}
+	case queue.Len() == 0 && g.hasPlace(h.dialled()):
 		g.begin(h)
 		return true
+	default:
+		g.wait(h, queue)
 	}
-	h.ticket.waits = queue.PushBack(h)
 	g.dismiss()
 	g.plan(sweepEvery)
 	return false
+}
+
+// wait appends a handshake to a queue.
+func (g *gate) wait(h *handshake, queue *list.List) {
+	h.ticket.in, h.ticket.waits = queue, queue.PushBack(h)
+	g.queued.Add(1)
+}
+
+// unwait removes a handshake from its queue.
+func (g *gate) unwait(h *handshake) {
+	h.ticket.in.Remove(h.ticket.waits)
+	h.ticket.waits = nil
+	g.queued.Add(-1)
+}
+
+// crowded reports whether so many wait that no more should be accepted.
+func (g *gate) crowded() bool { return g.queued.Load() >= gateQueue }
+
+// socketIsFull reports whether a socket has all its handshakes. If not, it counts one more.
+func (g *gate) socketIsFull(h *handshake) bool {
+	if h.dialled() {
+		return false
+	}
+	e := &h.admission.entrance
+	if most := h.admission.current().Handshakes; most > 0 && (e.begun >= most || e.waiting.Len() > 0 && h.ticket.waits == nil) {
+		return true
+	}
+	e.begun++
+	h.ticket.counts = true
+	return false
+}
+
+// aside takes a handshake whose peer keeps it waiting out of the window.
+func (g *gate) aside(h *handshake) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.setAside(h)
+	g.beginNext()
+}
+
+func (g *gate) setAside(h *handshake) {
+	if _, here := g.begun[h]; here && !h.ticket.aside {
+		h.ticket.aside = true
+		g.moving--
+	}
 }
 
 // lingers notes that a refused connection only waits for the peer's end of the stream,
@@ -94,7 +186,7 @@ func (g *gate) lingers(c *fdConn) *list.Element {
 	defer g.mu.Unlock()
 	c.lingers = true
 	e := g.refused.PushBack(c)
-	if g.accepted.Len()+g.dialling.Len() > 0 {
+	if g.queued.Load() > 0 {
 		g.dismiss()
 	}
 	return e
@@ -121,23 +213,73 @@ func (g *gate) leave(h *handshake) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if h.ticket.waits != nil {
-		g.queue(h).Remove(h.ticket.waits)
-		h.ticket.waits = nil
+		g.unwait(h)
+		g.uncount(h)
+		g.beginNext()
 		return
 	}
 	if _, here := g.begun[h]; !here {
 		return
 	}
+	if !h.ticket.aside {
+		g.moving--
+	}
 	delete(g.begun, h)
+	if len(g.begun) == 0 {
+		g.setFrugal(false)
+	}
+	g.uncount(h)
 	if h.dialled() {
 		g.dialled--
 		if check.On {
 			check.That(g.dialled >= 0, "no more dialled handshakes leave the gate than entered")
 		}
 	}
+	g.beginNext()
+}
+
+// uncount undoes what socketIsFull counted, and lets the socket's next handshakes come to the gate.
+func (g *gate) uncount(h *handshake) {
+	if h.dialled() {
+		return
+	}
+	e := &h.admission.entrance
+	if h.ticket.counts {
+		h.ticket.counts = false
+		e.begun--
+		if check.On {
+			check.That(e.begun >= 0, "no more handshakes of a socket leave the gate than entered")
+		}
+	}
+	for first := e.waiting.Front(); first != nil; first = e.waiting.Front() {
+		next := first.Value.(*handshake)
+		if g.socketIsFull(next) {
+			return
+		}
+		g.unwait(next)
+		g.wait(next, g.queue(next))
+	}
+	delete(g.full, h.admission)
+}
+
+// up counts a handshake that has come up. It still has its place.
+func (g *gate) up(h *handshake) {
+	waited := h.conn.waited()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cameUp++
+	switch {
+	case waited < quickPeer:
+		g.window = min(g.window+1, g.most)
+	case waited > slowPeer:
+		g.window = max(g.window-1, leastWindow)
+	}
+}
+
+// beginNext lets those begin that wait and have a place now.
+func (g *gate) beginNext() {
 	for next := g.next(); next != nil; next = g.next() {
-		g.queue(next).Remove(next.ticket.waits)
-		next.ticket.waits = nil
+		g.unwait(next)
 		g.begin(next)
 		next.shard.Post(next.start)
 	}
@@ -151,7 +293,7 @@ func (g *gate) queue(h *handshake) *list.List {
 }
 
 func (g *gate) hasPlace(dialled bool) bool {
-	return len(g.begun) < g.most && !(dialled && g.dialled >= g.most/2)
+	return len(g.begun) < g.most && g.moving < g.window && !(dialled && g.dialled >= g.most/2)
 }
 
 func (g *gate) begin(h *handshake) {
@@ -159,8 +301,20 @@ func (g *gate) begin(h *handshake) {
 		check.That(h.ticket.waits == nil && g.hasPlace(h.dialled()), "a handshake begins when it has a place, and waits no longer")
 	}
 	g.begun[h] = struct{}{}
+	g.moving++
+	if len(g.begun) >= leastWindow {
+		g.setFrugal(true)
+	}
 	if h.dialled() {
 		g.dialled++
+	}
+}
+
+// setFrugal has garbage collected more often while there is a crowd.
+func (g *gate) setFrugal(on bool) {
+	if g.frugal != on && host.Frugal != nil {
+		g.frugal = on
+		host.Frugal(on)
 	}
 }
 
@@ -175,70 +329,6 @@ func (g *gate) next() (first *handshake) {
 		if g.hasPlace(h.dialled()) && (first == nil || h.ticket.number < first.ticket.number) {
 			first = h
 		}
-	}
-	return first
-}
-
-// plan schedules a sweep, unless one is planned.
-func (g *gate) plan(after time.Duration) {
-	if g.sweeps == nil {
-		g.sweeps = time.AfterFunc(after, g.sweep)
-	}
-}
-
-// sweep ends handshakes with slow peers, the slowest first, one for each handshake that
-// waits for a place. Otherwise a few silent peers could keep all others out.
-func (g *gate) sweep() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.sweeps = nil
-	waiting := g.accepted.Len() + g.dialling.Len()
-	if waiting == 0 {
-		return
-	}
-	slow, next := g.portion(waiting)
-	g.plan(next)
-	for _, h := range slow {
-		h.shard.Post(func() { h.fail(errNoPatience) })
-	}
-}
-
-// portion returns those of the slowest handshakes that end now, and when the next sweep is.
-// mu is held.
-func (g *gate) portion(waiting int) ([]*handshake, time.Duration) {
-	slow := g.slowest(waiting)
-	if len(slow) > sweepMost {
-		return slow[:sweepMost], sweepNext
-	}
-	return slow, sweepEvery
-}
-
-// patience returns how long a handshake may wait for its peer while others wait for a place.
-// The more of them wait, the shorter it is, so that a queue of strangers that never continue
-// does not grow without end.
-func (g *gate) patience(waiting int) time.Duration {
-	return max(leastPeerTime, peerTime*time.Duration(g.most)/time.Duration(g.most+waiting))
-}
-
-// slowest returns up to n accepted handshakes that have waited too long for their
-// peers while as many wait for a place, the one first that has waited longest. mu is
-// held. Refused ones that linger are not among them: dismiss sees to those, and their end
-// has a reason already.
-func (g *gate) slowest(n int) (first []*handshake) {
-	patience := g.patience(n)
-	type slow struct {
-		h      *handshake
-		waited time.Duration // read once, because it goes on
-	}
-	var all []slow
-	for h := range g.begun {
-		if waited := h.conn.waited(); waited >= patience && !h.dialled() && !h.conn.lingers {
-			all = append(all, slow{h, waited})
-		}
-	}
-	slices.SortFunc(all, func(a, b slow) int { return cmp.Compare(b.waited, a.waited) })
-	for _, s := range all[:min(len(all), n)] {
-		first = append(first, s.h)
 	}
 	return first
 }

@@ -248,26 +248,27 @@ func TestGate(t *testing.T) {
 				h.conn.waitedNs.Store(int64([]time.Duration{9, 1, 3, 2}[i] * peerTime))
 				all = append(all, h)
 			}
-			So(gate.slowest(2), ShouldResemble, []*handshake{all[2], all[3]})
-			So(gate.slowest(9), ShouldResemble, []*handshake{all[2], all[3], all[1]})
+			So(gate.slowest(2, nil), ShouldResemble, []*handshake{all[2], all[3]})
+			So(gate.slowest(9, nil), ShouldResemble, []*handshake{all[2], all[3], all[1]})
 			all[1].conn.waitedNs.Store(int64(gate.patience(9)))
-			So(len(gate.slowest(9)), ShouldEqual, 3)
+			So(len(gate.slowest(9, nil)), ShouldEqual, 3)
 			all[1].conn.waitedNs.Add(-1)
-			So(len(gate.slowest(9)), ShouldEqual, 2)
-			So(len(gate.slowest(8)), ShouldEqual, 2)
+			So(len(gate.slowest(9, nil)), ShouldEqual, 2)
+			So(len(gate.slowest(8, nil)), ShouldEqual, 2)
 			gate.lingers(all[2].conn) // refused: its end has a reason, and it goes by dismiss
-			So(len(gate.slowest(9)), ShouldEqual, 1)
+			So(len(gate.slowest(9, nil)), ShouldEqual, 1)
 		})
 		Convey("ends the slow ones in portions, so that others do not wait for all of that", func() {
 			gate = newGate(2*sweepMost, 1)
+			gate.window = gate.most
 			for range 2 * sweepMost {
 				h, _ := enter(false)
 				h.conn.waitedNs.Store(int64(peerTime))
 			}
-			some, next := gate.portion(sweepMost)
+			some, next := gate.portion(gate.slowest(sweepMost, nil))
 			So(len(some), ShouldEqual, sweepMost)
 			So(next, ShouldEqual, sweepEvery)
-			some, next = gate.portion(2 * sweepMost)
+			some, next = gate.portion(gate.slowest(2*sweepMost, nil))
 			So(len(some), ShouldEqual, sweepMost)
 			So(next, ShouldEqual, sweepNext)
 		})

@@ -62,6 +62,7 @@ func (sh *Shard) welcome(a arrival) {
 		a.dialer.handshake = h
 	}
 	h.conn.owner, h.conn.gate = a.owner, sh.gate
+	h.conn.aside = func() { sh.gate.aside(h) }
 	h.conn.countMemory(waitingSize)
 	sh.handshakes[h] = struct{}{}
 	if a.readdressed == 0 {
@@ -196,6 +197,9 @@ func (h *handshake) shake(l *link, g *Greeting) error {
 func (h *handshake) reported(l *link, remote Address, err error) {
 	h.running = false
 	leaves(leftHandshake)
+	if err == nil {
+		h.shard.gate.up(h)
+	}
 	h.shard.gate.leave(h)
 	switch {
 	case h.over:

@@ -21,6 +21,9 @@ type Host struct {
 	// Compact, if set, returns unneeded memory of the process to the system. It runs on a
 	// goroutine. A library must not do that to a Go program.
 	Compact func()
+	// Frugal, if set, makes Go collect garbage more often, or as often as usual again. A crowd of
+	// handshakes leaves several times as much garbage as what is kept of it.
+	Frugal func(on bool)
 	// ReleaseOwner gets the owner when the kernel has the bytes behind Chunk.Ext, or when
 	// they are dropped.
 	ReleaseOwner func(owner unsafe.Pointer)

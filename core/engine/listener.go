@@ -303,10 +303,16 @@ func (l *Listener) ready(sys.Readiness) {
 // mustWait returns how long nobody may be accepted. After 0 somebody may, once, and
 // counts for the socket's rate unless unwait follows.
 func (l *Listener) mustWait() time.Duration {
-	if eventful(l.owner) {
+	if l.heldUp() {
 		return eventsPause
 	}
 	return l.admission.wait(l.shard.accepted)
+}
+
+// heldUp reports whether what was accepted before has to go on first: its events are not
+// received, or too many wait for their handshakes.
+func (l *Listener) heldUp() bool {
+	return eventful(l.owner) || len(l.layers) > 0 && l.shard.gate.crowded()
 }
 
 // shed resets some of those that wait to be accepted while the process has no descriptors.
@@ -372,7 +378,7 @@ func (l *Listener) pause(d time.Duration) {
 	l.shard.timers.after(d, func() {
 		switch {
 		case l.fd < 0:
-		case eventful(l.owner):
+		case l.heldUp():
 			l.pause(d)
 		default:
 			l.shard.poller.Level(l.fd, l.tag, true)

@@ -4,7 +4,7 @@
 # those of the last build; the library is the one in LD_LIBRARY_PATH (the build's,
 # unless it is set), so that an older one can be measured beside it.
 # usage: reliability.sh [PART]...
-#   parts: fairness queues floods tls ends handles corners load; all, without any
+#   parts: fairness queues floods tls crowd ends handles corners load; all, without any
 #   environment: BIN_DIR, LD_LIBRARY_PATH, SECONDS_EACH (of a flood beside a quiet
 #   peer, of races; 3)
 set -u
@@ -54,6 +54,11 @@ tls() {
     for attack in keys start hello part big; do run tls_attacks "$attack" "$cert" "$key"; done
 }
 
+crowd() {
+    have_tls crowd || return
+    for clients in 3000 10000; do run tls_crowd "$clients" "$cert" "$key"; done
+}
+
 ends() {
     for how in close peer; do
         run ends late "$how"
@@ -76,10 +81,10 @@ load() {
     run load libzlink.so.5
 }
 
-[ $# -gt 0 ] || set -- fairness queues floods tls ends handles corners load
+[ $# -gt 0 ] || set -- fairness queues floods tls crowd ends handles corners load
 for part in "$@"; do
     case $part in
-        fairness | queues | floods | tls | ends | handles | corners | load)
+        fairness | queues | floods | tls | crowd | ends | handles | corners | load)
             echo "# $part: $(date -u '+%F %H:%M') UTC, load $(cut -d' ' -f1 /proc/loadavg), $(nproc) processors, $LD_LIBRARY_PATH"
             "$part" ;;
         *) echo "reliability.sh: no part $part" >&2; exit 2 ;;

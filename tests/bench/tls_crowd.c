@@ -181,12 +181,17 @@ static void forget_peak (void)
     fclose (f);
 }
 
-/* wait_for_all returns when every client is in, or some are lost; at most 120 s. */
+/* wait_for_all returns when every client is in, or none has come in for a while. */
 static void wait_for_all (void *s)
 {
-    for (int i = 0; i < 12000; i++) {
-        if (shared->lost > 0 || (shared->done > 0 && stats_of (s).connections > (uint64_t) shared->clients))
+    uint64_t in = 0;
+    for (int idle = 0; idle < 1000; idle++) {
+        uint64_t now = stats_of (s).connections;
+        if (shared->lost > 0 || now > (uint64_t) shared->clients)
             return;
+        if (now != in || shared->done == 0)
+            idle = 0;
+        in = now;
         sleep_ms (10);
     }
 }

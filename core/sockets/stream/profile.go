@@ -36,6 +36,7 @@ var profiles = map[sockets.Option]struct{ private, public int64 }{
 	sockets.OptAddressPrefix6:     {64, 64},
 	sockets.OptAcceptRate:         {0, 5000},
 	sockets.OptAddressAcceptRate:  {0, 100},
+	sockets.OptHandshakes:         {0, 0},
 
 	sockets.OptHandshakeIvl:     {30_000, 10_000},
 	sockets.OptHeartbeatIvl:     {0, 30_000},
