@@ -46,7 +46,7 @@ func init() {
 // frugalPercent is that of a crowd of handshakes.
 const (
 	usualPercent  = 100
-	frugalPercent = 30
+	frugalPercent = 20
 )
 
 // hostStack is the part of a thread's Go stack that is left for signal handlers of the host,
