@@ -21,16 +21,36 @@ func (c *Conn) discard() {
 	}
 }
 
-// written follows when a finishing connection has nothing left to write.
+// written follows when a finishing connection has nothing left to write, except perhaps the
+// end of its stream.
 func (c *Conn) written() {
 	if c.arrived() {
 		c.dropUnread()
 		c.close()
 		return
 	}
-	if end := c.ends(); !end.shut {
+	end := c.ends()
+	end.told = true
+	if !end.shut && c.mayEnd() {
 		end.shut = true
 		_ = sys.EndStream(int(c.fd))
+	}
+}
+
+// told reports whether the kernel has everything, with what tells the peer of the end.
+func (c *Conn) told() bool { return c.end != nil && c.end.told }
+
+// mayEnd reports whether the end of this side's stream need not wait for a goodbye of the
+// peer: there is none in its protocol, it has come, its time is over, or nothing asks for it.
+func (c *Conn) mayEnd() bool {
+	l := c.link
+	return l == nil || l.manners == nil || l.over || l.ended || l.manners.cut() || c.end != nil && c.end.late
+}
+
+// endTold ends the stream if it has waited for the peer's goodbye.
+func (c *Conn) endTold() {
+	if c.told() && !c.shut() && !c.broken {
+		c.write()
 	}
 }
 
@@ -54,13 +74,12 @@ func (c *Conn) dropUnread() {
 	}
 }
 
-// arrived reports whether the peer's system has everything that was written. For WebSocket,
-// the peer's Close frame must have come as well, or the end of the stream without one.
+// arrived reports whether the peer's system has everything that was written. A peer that
+// has a goodbye to say, or was told that it broke the rules, must have said it or ended its
+// stream as well: what it still sends would meet a closed descriptor, and reset the connection.
 func (c *Conn) arrived() bool {
-	if m := c.manners(); m != nil && !(c.hangup && c.link.err != nil) {
-		if _, _, closed := m.heard(); !closed {
-			return false
-		}
+	if l := c.link; l != nil && !l.over && (l.manners != nil || l.breach != nil) {
+		return false
 	}
 	return c.underWay() == 0
 }
@@ -71,16 +90,11 @@ func (c *Conn) look() {
 	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused && c.link.resting == nil {
 		return
 	}
-	end, now := c.end, time.Now()
+	end, now, most := c.end, time.Now(), lookMost
 	if taken := c.taken(); taken != end.taken {
 		end.taken, end.takenAt = taken, now
 	}
-	limit, most := end.limit, lookMost
-	if c.shut() && c.underWay() == 0 && (limit < 0 || limit > goodbyeTime) {
-		limit = goodbyeTime
-	}
-	if limit >= 0 {
-		left := limit - now.Sub(end.takenAt)
+	if limit, left := c.patience(now); limit >= 0 {
 		if left <= 0 {
 			c.stalled()
 			return
@@ -91,16 +105,49 @@ func (c *Conn) look() {
 	end.pause = min(2*end.pause, lookMost)
 }
 
+// patience returns for how long the peer may take nothing, or, once it has everything, say
+// nothing, and what is left of that. A negative limit means that there is none.
+func (c *Conn) patience(now time.Time) (limit, left time.Duration) {
+	end := c.end
+	limit = end.limit
+	if !end.told || c.underWay() > 0 {
+		return limit, limit - now.Sub(end.takenAt)
+	}
+	if end.toldAt.IsZero() {
+		end.toldAt = now
+	}
+	if c.link != nil && c.link.wire.heard {
+		c.link.wire.heard = false
+		end.takenAt = now
+	}
+	most := goodbyeTime
+	if end.late {
+		most = lastTime
+	}
+	if limit < 0 || limit > most {
+		limit = most
+	}
+	return limit, min(limit-now.Sub(end.takenAt), 2*limit-now.Sub(end.toldAt))
+}
+
 // stalled ends a connection whose peer has taken nothing for too long.
 func (c *Conn) stalled() {
 	switch {
 	case !c.finishing:
 		c.Abort(CauseStalled)
-	case c.shut() && c.underWay() == 0: // only its goodbye is missing
-		c.close()
-	default:
+	case !c.told() || c.underWay() > 0:
 		c.because(CauseStalled)
 		c.reset()
+	case c.shut():
+		c.dropUnread()
+		c.close()
+	default: // only its goodbye is missing
+		c.end.late = true
+		c.endTold()
+		if c.fd >= 0 {
+			c.end.toldAt = time.Time{}
+			c.watch(c.end.limit)
+		}
 	}
 }
 
@@ -136,6 +183,9 @@ func (c *Conn) unacknowledged() uint64 {
 	}
 	if c.link != nil && c.link.rest != nil {
 		n += c.link.rest.ChainLen()
+	}
+	if c.link != nil {
+		n = max(0, n-c.link.tail)
 	}
 	return uint64(n)
 }

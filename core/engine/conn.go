@@ -154,10 +154,10 @@ func (c *Conn) event(kind EventKind, value uint64, detail string) Event {
 // WebSocket peer said. In TLS 1.3 a client's handshake is over before the server can
 // refuse the client's certificate.
 func (c *Conn) observeEnd() {
-	why := c.cause.String()
+	why, fault := c.cause.String(), c.link.fault()
 	switch said := c.farewellText(); {
-	case c.cause.ofLink() && c.link != nil && c.link.err != nil:
-		why = c.link.err.Error()
+	case c.cause.ofLink() && fault != nil:
+		why = fault.Error()
 	case c.cause == CausePeerClosed && said != "":
 		why = said
 	case c.cause.ordered() && said != "":

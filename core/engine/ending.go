@@ -18,6 +18,11 @@ import (
 // its bytes is acknowledged for a whole CloseTimeout. There is no other limit except the
 // deadline, which is that of LINGER.
 //
+// The end of a WebSocket connection's stream waits for the peer's Close frame (RFC 6455,
+// 7.1.1): a browser that reads the end behind this side's Close frame stops there, with
+// what it has not sent yet, and tells its page that the connection was lost. Of a peer that
+// broke the rules the frames are followed, and dropped, up to that one.
+//
 // The kernel reports when its last byte was acknowledged. The timer serves the peers that
 // take nothing. It looks at each of them only a few times, so ten thousand of them cost
 // next to nothing.
@@ -28,9 +33,13 @@ const (
 	lookFirst = time.Millisecond
 	lookMost  = time.Second
 
-	// goodbyeTime limits how long a WebSocket peer that has everything may take to send its
-	// Close frame.
-	goodbyeTime = time.Second
+	// goodbyeTime limits how long a peer that has everything may send nothing before its
+	// goodbye. It may take twice that in all. A browser may have to
+	// send the rest of a long message first.
+	goodbyeTime = 5 * time.Second
+	// lastTime limits how long such a peer may take to end its stream when that time is over,
+	// and this side's stream ends without its goodbye.
+	lastTime = time.Second
 	// refusedTime limits how long a peer that broke the rules may take to receive the
 	// explanation.
 	refusedTime = 5 * time.Second
@@ -47,6 +56,9 @@ type ending struct {
 	pause     time.Duration // before the next look
 	taken     int64         // at the last look
 	takenAt   time.Time     // the look at which that had changed
+	told      bool          // everything is given to the kernel, with what tells the peer of the end
+	toldAt    time.Time     // the look at which that had arrived; zero: not yet
+	late      bool          // the peer's goodbye did not come in time
 	shut      bool          // the end of the stream is given to the kernel
 	counted   bool          // abandoned has its value
 	abandoned uint64        // messages that did not arrive
@@ -135,6 +147,7 @@ func (c *Conn) closeBy(deadline time.Time) {
 	c.shard.timers.cancel(end.deadline)
 	end.deadline = c.shard.timers.after(time.Until(deadline), func() {
 		c.ordered = true
+		c.dropUnread()
 		c.close()
 	})
 }
@@ -222,6 +235,7 @@ func (c *Conn) remoteEnded() {
 		c.Abort(CausePeerClosed)
 	case c.finishing:
 		c.hangup = true
+		c.endTold()
 		c.checkArrived()
 	case c.announced:
 	case c.mayBeAnswered():

@@ -22,7 +22,7 @@ func PossibleCode(code int) bool {
 
 // say sets the content of a WebSocket connection's Close frame, unless it is set already.
 func (c *Conn) say(code webCode, why string) {
-	if m := c.manners(); m != nil && !c.link.ended {
+	if m := c.manners(); m != nil && !c.link.said {
 		m.say(code, why)
 	}
 }

@@ -179,7 +179,7 @@ func (s Source) Gather(dst []byte, limit uint64) []byte {
 	}
 	layer := s.link.layers[s.at]
 	dst = layer.Seal(dst, Source{link: s.link, at: s.at + 1})
-	if s.link.conn.sealsLast() {
+	if s.link.conn.sealsLast(s.at) {
 		dst = layer.Close(dst)
 	}
 	return dst

@@ -51,6 +51,9 @@ func upgrade(conn io.ReadWriter, t *Transport, dialled bool) (w *webSocket, behi
 // Decode reads frames and decodes them in place. Frames cost more than their bytes, so
 // where they are dense the next read is short and the turn ends early.
 func (w *webSocket) Decode(below Level, buf []byte) (n int, err error) {
+	if w.peerOver { // the Close frame came with a breach, which was reported
+		return 0, io.EOF
+	}
 	if w.dense {
 		buf = buf[:min(len(buf), denseRead)]
 	}
@@ -114,10 +117,20 @@ func (w *webSocket) Size() int64 { return webSize }
 func (w *webSocket) Blame(err error) bool {
 	var web *webError
 	if errors.As(err, &web) {
-		w.closeCode, w.why = web.code, web.text
+		w.closeCode, w.why, w.skipping = web.code, web.text, true
 		return true
 	}
 	return false
+}
+
+// cut reports whether no Close frame can be sent, because a message was given up in the
+// middle.
+func (w *webSocket) cut() bool { return w.writeLeft > 0 && !w.closed }
+
+// overlook reports whether an error is a breach of this protocol. What follows one is dropped.
+func (w *webSocket) overlook(err error) bool {
+	var web *webError
+	return errors.As(err, &web)
 }
 
 // ask decides whether the next Seal sends a ping.

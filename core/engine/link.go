@@ -24,13 +24,18 @@ type link struct {
 	conn      *Conn // nil: the handshakes are not over
 	layers    []placed
 	manners   manners // those of one of the layers; nil: no layer has any
+	polite    int     // the place of that layer
 	beat      *heartbeat
 	shaking   *fdConn // the descriptor until the handshakes are over; nil: wire is the descriptor
 	wire      descriptor
 	unread    []byte     // input of the descriptor, returned by the lowest layer
 	rest      *shm.Chunk // a chain of sealed bytes that the kernel has not taken
 	err       error      // set when nothing more can be read
+	breach    error      // how the peer broke the rules; nil: it has not
+	said      bool       // what tells the peer of the end is sealed
+	tail      int        // bytes that were sealed after that
 	ended     bool       // the end of the stream is sealed, and nothing follows
+	over      bool       // the peer's goodbye or the end of its stream was read
 	paused    bool       // no reading until the peer takes what it is owed
 	resting   *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
 	counted   int64      // bytes of memory counted for the link
@@ -52,14 +57,19 @@ type manners interface {
 	begun() uint64
 	// heard returns what the peer said at its end; closed reports whether it did.
 	heard() (code webCode, why string, closed bool)
+	// cut reports whether Close cannot say anything.
+	cut() bool
+	// overlook reports whether an error of Decode is a breach of this protocol, behind which
+	// Decode only looks for the peer's goodbye.
+	overlook(err error) bool
 }
 
 // settle releases a link without a connection. It runs on the goroutine of the handshake.
 func (l *link) settle() {
 	l.wire.fd, l.shaking = l.shaking.fd, nil
-	for _, placed := range l.layers {
+	for at, placed := range l.layers {
 		if m, has := placed.Layer.(manners); has {
-			l.manners = m
+			l.manners, l.polite = m, at
 		}
 	}
 }
@@ -208,17 +218,44 @@ func (c *Conn) linkEnded(err error) {
 	var system sys.Errno
 	switch {
 	case err == io.EOF, c.finishing && errors.Is(err, io.ErrUnexpectedEOF):
+		c.link.over = true
 		c.remoteEnded()
 	case errors.As(err, &system), errors.Is(err, io.ErrUnexpectedEOF):
 		c.Abort(CauseReset)
+	case c.finishing && c.manners() != nil && c.manners().overlook(err):
+		c.link.err = nil // it is told of the end anyway
+		c.wantRead()
 	default:
 		if aboutCertificate(err) { // in TLS 1.3 a client's handshake is over before the server refuses it
 			c.because(CauseHandshake)
 		}
 		c.because(CauseProtocol)
-		c.link.ended = !c.link.blames(err) // the peer knows already, or never will
+		c.broke(err)
 		c.rejectPeer()
 	}
+}
+
+// broke records how the peer broke the rules. If it is to be told with a Close frame, it is
+// read on, up to its own.
+func (c *Conn) broke(err error) {
+	l := c.link
+	l.breach = err
+	if !l.blames(err) { // the peer knows already, or never will
+		l.said, l.ended = true, true
+	} else if l.manners != nil {
+		l.err = nil
+	}
+}
+
+// fault returns why the link's connection ended, or nil. l may be nil.
+func (l *link) fault() error {
+	switch {
+	case l == nil:
+		return nil
+	case l.breach != nil:
+		return l.breach
+	}
+	return l.err
 }
 
 // rejectPeer ends the connection because of something that the peer did, and tells the peer
@@ -271,6 +308,7 @@ func (c *Conn) drain() {
 	case err == errAgain:
 		c.checkArrived()
 	case err == io.EOF:
+		c.link.over = true
 		c.remoteEnded()
 	default:
 		c.Abort(CauseReset)

@@ -35,14 +35,15 @@ func (c *Conn) writeLink(end int) {
 		}
 	}
 	c.countLink()
-	if c.finishing && l.ended {
+	if c.finishing && l.said {
 		c.written()
 	}
 }
 
 // hasToSeal reports whether seal would return anything.
 func (c *Conn) hasToSeal() bool {
-	return c.flushHead != nil || c.link.owes() > 0 || c.finishing && !c.link.ended
+	l := c.link
+	return c.flushHead != nil || l.owes() > 0 || c.finishing && (!l.said || !l.ended && c.mayEnd())
 }
 
 // writeRest writes what was sealed earlier.
@@ -126,12 +127,28 @@ func (c *Conn) dropRest() {
 // there is nothing to write.
 func (c *Conn) seal() []byte {
 	sealed := Source{link: c.link}.Bytes(sealBytes)
-	c.link.ended = c.link.ended || c.sealsLast()
+	if c.link.said {
+		c.link.tail += len(sealed)
+	}
+	if c.finishing && c.flushHead == nil {
+		c.link.said = true
+		c.link.ended = c.link.ended || c.mayEnd()
+	}
 	return sealed
 }
 
-// sealsLast reports whether the bytes being sealed are the last ones.
-func (c *Conn) sealsLast() bool { return c.finishing && c.flushHead == nil && !c.link.ended }
+// sealsLast reports whether the bytes that the layer at this place seals are its last ones.
+// Layers below WebSocket end the stream, so they wait for the peer's Close frame.
+func (c *Conn) sealsLast(at int) bool {
+	l := c.link
+	switch {
+	case !c.finishing || c.flushHead != nil || l.ended:
+		return false
+	case l.manners != nil && at < l.polite:
+		return c.mayEnd()
+	}
+	return !l.said
+}
 
 // wholeFrames returns the number of bytes at the start of the flush queue, about sealBytes,
 // that end with a frame.

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"io"
@@ -47,7 +48,9 @@ type webSocket struct {
 	closeCode  webCode // for the Close frame; 0: a normal end
 	noCode     bool    // the Close frame has no code, because the peer's had none
 	closed     bool    // the Close frame is written
-	peerClosed bool    // the peer's Close frame has come
+	skipping   bool    // the peer broke the protocol: what it sends is dropped
+	peerOver   bool    // the peer's Close frame has come, also one that is wrong or dropped
+	peerClosed bool    // it was right, and nothing was wrong before it
 	peerCode   webCode // its code; 0: none
 	why        string  // reason in the Close frame
 	peerWhy    string  // in the peer's
@@ -57,15 +60,14 @@ type webSocket struct {
 
 // decode turns bytes from the wire, in place, into those of the stream, and returns their
 // number. io.EOF: the peer's Close frame follows them. *webError: the peer broke the
-// protocol behind them.
+// protocol behind them. The frames that follow such a breach are dropped, up to the peer's
+// Close frame: it shows that the peer has read this side's.
 func (w *webSocket) decode(buf []byte) (n int, err error) {
-	for at := 0; at < len(buf); {
+	for at := 0; at < len(buf) && !w.peerOver; {
 		if !w.inFrame {
-			used, err := w.readHeader(buf[at:])
-			if err != nil {
-				return n, err
-			}
+			used, breach := w.readHeader(buf[at:])
 			at += used
+			err = cmp.Or(err, breach)
 			continue
 		}
 		part := buf[at : at+int(min(w.left, uint64(len(buf)-at)))]
@@ -75,7 +77,9 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 			webMask(part, w.readKey, int(w.readAt))
 			w.readAt = uint8(int(w.readAt)+len(part)) & 3
 		}
-		if w.op.isControl() {
+		if w.skipping {
+			// Only its end counts.
+		} else if w.op.isControl() {
 			w.control = append(w.control, part...)
 		} else {
 			if !w.opening.known {
@@ -84,12 +88,23 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 			n += copy(buf[n:], part)
 		}
 		if w.left == 0 {
-			if err := w.endFrame(); err != nil {
-				return n, err
-			}
+			err = cmp.Or(err, w.endFrame())
 		}
 	}
-	return n, nil
+	if err == nil && w.peerOver {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// breaks returns the peer's first mistake, after which everything is dropped. Of another
+// one it returns nil.
+func (w *webSocket) breaks(err error) error {
+	if w.skipping {
+		return nil
+	}
+	w.skipping = err != nil
+	return err
 }
 
 // readHeader collects the header of the next frame, and begins the frame when the header is
@@ -108,8 +123,8 @@ func (w *webSocket) readHeader(buf []byte) (used int, err error) {
 	}
 	err = w.beginFrame(w.head[:w.headLen])
 	w.headLen = 0
-	if err == nil && w.left == 0 {
-		err = w.endFrame()
+	if w.left == 0 {
+		err = cmp.Or(err, w.endFrame())
 	}
 	return used, err
 }
@@ -134,7 +149,7 @@ func headerSize(head []byte) int {
 
 func breach(text string) error { return webBreach(webProtocolError, text) }
 
-// beginFrame parses and checks a complete header (RFC 6455, 5.2).
+// beginFrame parses a complete header, and checks it (RFC 6455, 5.2).
 func (w *webSocket) beginFrame(head []byte) error {
 	w.fin, w.op = head[0]&0x80 != 0, webOp(head[0]&0x0F)
 	masked := head[1]&0x80 != 0
@@ -145,6 +160,18 @@ func (w *webSocket) beginFrame(head []byte) error {
 	case 127:
 		size, minimal = binary.BigEndian.Uint64(head[2:]), math.MaxUint16+1
 	}
+	w.readKey, w.readAt = [4]byte{}, 0
+	if masked {
+		w.readKey = [4]byte(head[len(head)-4:])
+	}
+	w.inFrame, w.left, w.control = true, size, w.control[:0]
+	w.frames++
+	return w.breaks(w.checkHead(head, masked, size, minimal))
+}
+
+// checkHead checks the header of a frame of size bytes, of which its length field says at
+// least minimal.
+func (w *webSocket) checkHead(head []byte, masked bool, size, minimal uint64) error {
 	switch {
 	case head[0]&0x70 != 0:
 		return breach("a reserved bit is set")
@@ -155,15 +182,7 @@ func (w *webSocket) beginFrame(head []byte) error {
 	case size > math.MaxInt64:
 		return breach("a length above 2^63")
 	}
-	if err := w.checkOp(size); err != nil {
-		return err
-	}
-	if masked {
-		w.readKey, w.readAt = [4]byte(head[len(head)-4:]), 0
-	}
-	w.inFrame, w.left, w.control = true, size, w.control[:0]
-	w.frames++
-	return nil
+	return w.checkOp(size)
 }
 
 func (w *webSocket) checkOp(size uint64) error {
@@ -195,15 +214,19 @@ func (w *webSocket) checkOp(size uint64) error {
 // endFrame reacts to a complete frame.
 func (w *webSocket) endFrame() error {
 	w.inFrame = false
+	w.peerOver = w.op == webOpClose
+	if w.skipping {
+		return nil
+	}
 	switch w.op {
 	case webOpPing: // if there are several, answering the last is enough (5.5.3)
 		w.pong, w.pongOwed = append(w.pong[:0], w.control...), true
 	case webOpClose:
-		return w.closedBy(w.control)
+		return w.breaks(w.closedBy(w.control))
 	case webOpContinuation, webOpBinary:
 		w.inMessage = !w.fin
 		if w.fin && !w.opening.known {
-			return w.opening.endMessage()
+			return w.breaks(w.opening.endMessage())
 		}
 	}
 	return nil
@@ -230,7 +253,7 @@ func (w *webSocket) closedBy(payload []byte) error {
 		}
 	}
 	w.peerClosed = true
-	return io.EOF
+	return nil
 }
 
 // possibleCode reports whether a Close frame may carry a code (RFC 6455, 7.4, and the

@@ -197,3 +197,32 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What follows a breach is dropped, in pieces of any size, up to the peer's Close frame.
+func TestDecodeAfterBreach(t *testing.T) {
+	Convey("Behind a breach only the peer's Close frame counts", t, func() {
+		const zeros = "\x00\x00\x00\x00"
+		const behind = "\x82\x85" + zeros + "\x88\x82lie" + "\x89\x80" + zeros + "\x81\xFE\x00\x02" + zeros + "xy" + "\x88\x82" + zeros + "\x03\xE8"
+		for _, wrong := range []string{
+			"\xC2\x81" + zeros + "x", "\x82\x03abc", "\x83\x80" + zeros, "\x89\x00", "\x09\x81" + zeros + "x",
+			"\x82\xFE\x00\x01" + zeros + "x", "\x80\x81" + zeros + "x", "\x81\x82" + zeros + "\x88\x80", "\x82\x84" + zeros + "text",
+		} {
+			for size := 1; size < 40; size++ {
+				w, all, breaches := &webSocket{}, []byte(wrong+behind+"more"), 0
+				var err error
+				for from := 0; from < len(all) && err != io.EOF; from += size {
+					var n int
+					n, err = w.decode(all[from:min(from+size, len(all))])
+					So(n, ShouldBeLessThanOrEqualTo, len("text"))
+					if err != nil && err != io.EOF {
+						breaches++
+					}
+				}
+				So(breaches, ShouldEqual, 1)
+				So(w.peerOver, ShouldBeTrue)
+				So(w.peerClosed, ShouldBeFalse)
+				So(w.pongOwed, ShouldBeFalse)
+			}
+		}
+	})
+}

@@ -49,8 +49,8 @@ static void ws_peers_are_told (void)
         zt_fast_send (w.s, w.peer, "last", 4);
         CHECK_OK (zlink_stream_drain (w.s, MILLISECOND, codes[i]));
         zws_expect_msg (w.fd, "last", 4);
-        zws_expect_close (w.fd, codes[i] ? codes[i] : ZWS_GOING_AWAY);
-        zws_expect_close (w.other, codes[i] ? codes[i] : ZWS_GOING_AWAY);
+        zws_expect_told (w.fd, codes[i] ? codes[i] : ZWS_GOING_AWAY);
+        zws_expect_told (w.other, codes[i] ? codes[i] : ZWS_GOING_AWAY);
         close (w.fd);
         close (w.other);
         expect_end (w.s, w.peer, w.other_peer);

@@ -267,6 +267,7 @@ static void wrong_frames (void)
         CHECK (frame.size > 2); /* it says why */
         CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], table[i].code);
         free (frame.payload);
+        write_plain (d.fd, ZWS_FIN | ZWS_CLOSE, "", 0);
         zt_expect_eof (d.fd);
         close (d.fd);
         CHECK_EQ (zt_fast_event (d.s, ZLINK_STREAM_DISCONNECTED), d.peer);

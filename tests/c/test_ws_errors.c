@@ -32,7 +32,7 @@ static void expect_refused (const wrong_t *wrong)
     zws_write_msg (w.fd, "before", 6);
     zt_write (w.fd, wrong->bytes, wrong->size);
     zt_fast_expect (w.s, w.peer, "before", 6);
-    zws_expect_cut (&w, wrong->code, ZLINK_DISCONNECT_TRANSPORT_ERROR);
+    zws_expect_refused (&w, wrong->code);
     zws_end (&w);
 }
 
@@ -166,7 +166,7 @@ static void body_above_the_limit (void)
         zt_fast_expect (w.s, w.peer, body, sizeof body);
         zws_write (w.fd, ZWS_BINARY, length, at);
         zws_write (w.fd, ZWS_CONTINUATION, length + at, sizeof length - at);
-        zws_expect_cut (&w, ZWS_TOO_BIG, ZLINK_DISCONNECT_TRANSPORT_ERROR);
+        zws_expect_refused (&w, ZWS_TOO_BIG);
         ZT_UNTIL (oversize (w.s) == 1);
         zws_end (&w);
     }
@@ -313,6 +313,7 @@ static void server_closes_its_socket (void)
     CHECK_EQ (frame.size, 2);
     CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], ZWS_GOING_AWAY);
     free (frame.payload);
+    zws_write_close (w.fd, ZWS_GOING_AWAY);
     zt_expect_eof (w.fd);
     close (w.fd);
     close (w.other);

@@ -251,6 +251,7 @@ static void text_without_a_length (void)
         expect_close (w.fd, 1007,
                       "text without the 4 bytes of zlink's length, big endian, "
                       "in front of each body");
+        write_close (w.fd, 1007, "");
         zt_expect_eof (w.fd);
         close (w.fd);
         expect_farewell (w.s, w.peer, 1006, "");
@@ -261,7 +262,7 @@ static void text_without_a_length (void)
     zws_write_msg (w.fd, "first", 5);
     zt_fast_expect (w.s, w.peer, "first", 5);
     zws_write (w.fd, ZWS_FIN | ZWS_BINARY, "hello", 5);
-    zws_expect_close (w.fd, ZWS_TOO_BIG);
+    zws_expect_told (w.fd, ZWS_TOO_BIG);
     close (w.fd);
     expect_farewell (w.s, w.peer, 1006, "");
     zws_end (&w);

@@ -60,6 +60,7 @@ static void expect_given_up (int fd)
     CHECK (frame.size > 2); /* it says why */
     CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], ZWS_INTERNAL_ERROR);
     free (frame.payload);
+    zws_write_close (fd, ZWS_INTERNAL_ERROR);
     zt_expect_eof (fd);
     close (fd);
 }
@@ -112,9 +113,7 @@ static void silent_peers_are_ended (void)
     ZT_UNTIL (zlink_socket_peer_count (w.s) == 2);
     zt_close (w.s);
     zt_close (w.monitor);
-    shutdown (pong.fd, SHUT_RDWR);
-    shutdown (data.fd, SHUT_RDWR);
-    zt_join (pong.thread);
+    zt_join (pong.thread); /* it has read the Close frame */
     zt_join (data.thread);
     close (pong.fd);
     close (data.fd);

@@ -4,6 +4,7 @@
 #include "zws.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 static uint32_t random_state = 0x5EED;
 
@@ -93,7 +94,7 @@ void zws_expect_msg (int fd, const void *body, size_t size)
     free (msg);
 }
 
-void zws_expect_close (int fd, int code)
+static void expect_close_frame (int fd, int code)
 {
     zws_frame_t frame = zws_read (fd);
     CHECK_EQ (frame.first, ZWS_FIN | ZWS_CLOSE);
@@ -105,5 +106,17 @@ void zws_expect_close (int fd, int code)
         CHECK_EQ (frame.payload[0] << 8 | frame.payload[1], code);
     }
     free (frame.payload);
+}
+
+void zws_expect_close (int fd, int code)
+{
+    expect_close_frame (fd, code);
+    zt_expect_eof (fd);
+}
+
+void zws_expect_told (int fd, int code)
+{
+    expect_close_frame (fd, code);
+    CHECK_OK (shutdown (fd, SHUT_WR));
     zt_expect_eof (fd);
 }

@@ -75,6 +75,9 @@ void zws_expect_msg (int fd, const void *body, size_t size);
 /* The next frame closes, with this code (0: none) and any reason, and then the stream
  * ends. */
 void zws_expect_close (int fd, int code);
+/* The next frame closes, with this code; the stream ends once the client has ended its
+ * own. */
+void zws_expect_told (int fd, int code);
 void zws_write_close (int fd, int code);
 
 /* ---------------------------------------------------------------- fixture */
@@ -100,7 +103,8 @@ zws_t zws_open_pinging (int interval_ms, int timeout_ms);
 /* The bystander is as it was; then ends everything. fd is closed already. */
 void zws_end (zws_t *w);
 /* The server has cut fd, with a close code, and tells the application and the
- * monitor; closes fd. */
+ * monitor; closes fd. zws_expect_refused: the client has not closed before. */
+void zws_expect_refused (zws_t *w, int code);
 void zws_expect_cut (zws_t *w, int code, uint64_t reason);
 
 #endif

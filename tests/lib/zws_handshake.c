@@ -151,10 +151,21 @@ void zws_end (zws_t *w)
     zt_term (w->ctx);
 }
 
-void zws_expect_cut (zws_t *w, int code, uint64_t reason)
+static void expect_gone (zws_t *w, uint64_t reason)
 {
-    zws_expect_close (w->fd, code);
     close (w->fd);
     CHECK_EQ (zt_fast_event (w->s, ZLINK_STREAM_DISCONNECTED), w->peer);
     zt_event_value (w->monitor, ZLINK_EVENT_DISCONNECTED, reason);
+}
+
+void zws_expect_cut (zws_t *w, int code, uint64_t reason)
+{
+    zws_expect_close (w->fd, code);
+    expect_gone (w, reason);
+}
+
+void zws_expect_refused (zws_t *w, int code)
+{
+    zws_expect_told (w->fd, code);
+    expect_gone (w, ZLINK_DISCONNECT_TRANSPORT_ERROR);
 }

@@ -38,8 +38,11 @@ const upgradeText = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnecti
 
 func newEnded(t testing.TB, scheme string, settings ...Setting) *ended {
 	t.Helper()
-	settings = append([]Setting{WithSendBytes(0), WithSendBytesTotal(0)}, settings...) // fill does not wait
-	k, m := watched(t, scheme+"://127.0.0.1:*", append(settings, WithMode(ModeFast), WithSendBuffer(64<<10))...)
+	common := []Setting{WithMode(ModeFast), WithSendBuffer(64 << 10), WithSendBytes(0), WithSendBytesTotal(0)} // fill does not wait
+	if strings.HasPrefix(scheme, "ws") { // this peer answers no Close frame
+		common = append(common, WithCloseTimeout(500*time.Millisecond))
+	}
+	k, m := watched(t, scheme+"://127.0.0.1:*", append(common, settings...)...)
 	e := &ended{t: t, k: k, m: m, scheme: scheme, tcp: plain(t, lastEndpoint(t, k)).(*net.TCPConn)}
 	_ = e.tcp.SetReadBuffer(64 << 10)
 	if e.conn = e.tcp; scheme == "tls" || scheme == "wss" {
