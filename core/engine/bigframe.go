@@ -93,7 +93,7 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 		c.cutForRate()
 		return
 	}
-	c.paid(0, of)
+	c.paid(c.hollow(), of)
 	c.big.slab.Have += uint64(of)
 	if check.On {
 		check.That(c.big.slab.Have <= c.big.slab.Need, "no more of a long frame comes than it has")

@@ -146,6 +146,10 @@ func (l Level) Write(data []byte) (int, error) {
 // more than its bytes has a price (turn.go).
 func (l Level) Charge(bytes int) { l.link.wire.turn -= bytes }
 
+// Count says that a read brought so many frames of the layer's own that mean little or
+// nothing in the stream. Each counts as a message for the connection's rate.
+func (l Level) Count(frames int) { l.link.hollow += frames }
+
 // Rest has nothing be read for a time, once Decode has returned: the peer has asked for
 // more than it may. Not during the handshake.
 func (l Level) Rest(time time.Duration) { l.link.wire.rest = time }

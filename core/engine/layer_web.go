@@ -59,12 +59,14 @@ func (w *webSocket) Decode(below Level, buf []byte) (n int, err error) {
 	}
 	got, readErr := below.Read(buf)
 	if got > 0 {
-		before := w.frames
+		before, controls := w.frames, w.controls
 		n, err = w.decode(buf[:got])
-		frames := int(w.frames - before)
+		frames, hollow := int(w.frames-before), int(w.controls-controls)
 		if w.dense = frames*denseFrame > got; w.dense {
 			below.Charge(frames * framePrice)
+			hollow = frames
 		}
+		below.Count(hollow)
 	}
 	if err == nil {
 		err = readErr

@@ -38,6 +38,7 @@ type link struct {
 	over      bool       // the peer's goodbye or the end of its stream was read
 	paused    bool       // no reading until the peer takes what it is owed
 	resting   *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
+	hollow    int        // frames of the last read that mean little in the stream; they count for the rate
 	counted   int64      // bytes of memory counted for the link
 	takenIdle int64      // Conn.taken when the peer was last found idle while paused
 	sent      uint64     // bytes ever passed to the kernel, counted on the wire
@@ -103,6 +104,7 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 	if c.hangup {
 		l.wire.ending, l.wire.drained = true, false
 	}
+	l.hollow = 0
 	n, err := l.read(buf)
 	c.shard.roundRead += readTurn - l.wire.turn
 	if l.wire.turn < readTurn {
@@ -128,6 +130,8 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		c.shard.rounds = pollEvery
 	}
 	switch {
+	case n == 0 && l.err == nil && c.paidForNothing():
+		return 0, false, false
 	case n > 0:
 		return n, n == len(buf) || turnOver || l.err != nil, true
 	case l.err != nil:

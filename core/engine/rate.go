@@ -14,7 +14,8 @@ import (
 // count when they are read, messages when they are passed on. A connection with an empty
 // bucket is not read until a part of a second's worth is there again, or it is cut. So one
 // that keeps to its rate never waits, and one that does not is served a few times in a
-// second, and not for each message.
+// second, and not for each message. Frames of a layer that bring nothing, such as pings, are
+// work as well: each counts as a message.
 
 // Rate is how much a connection may bring in a second; 0: any number.
 type Rate struct {
@@ -176,6 +177,32 @@ func (c *Conn) stopSaving() {
 func (c *Conn) bigBeyondRate(bytes int, done bool) bool {
 	r := c.rates
 	return r != nil && (bytes > r.bytes.holds(c.limits.Rate.Bytes) || done && r.messages.holds(c.limits.Rate.Messages) == 0)
+}
+
+// hollow returns how many frames of the last read count as messages although they mean
+// little in the stream. They count once.
+func (c *Conn) hollow() (frames int) {
+	if c.link != nil {
+		frames, c.link.hollow = c.link.hollow, 0
+	}
+	return frames
+}
+
+// overdrawn reports whether the connection is to be cut because of what the last read
+// brought beside messages.
+func (c *Conn) overdrawn() bool {
+	return c.limits.Rate.Cut && c.limits.Rate.Messages > 0 && c.rates != nil && c.rates.messages < 0
+}
+
+// paidForNothing accounts for a read that brought nothing of the stream. It reports whether
+// that ended the connection.
+func (c *Conn) paidForNothing() bool {
+	c.paid(c.hollow(), 0)
+	if c.overdrawn() {
+		c.cutForRate()
+		return true
+	}
+	return false
 }
 
 // cutForRate ends a connection that has brought more than it may.

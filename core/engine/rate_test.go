@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -255,6 +256,58 @@ func TestRateCuts(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRateOfFramesThatBringNothing(t *testing.T) {
+	frames := map[string]string{
+		"pings":        string(masked(ws.OpPing, true, "0123456789012345678901234567890123456789")),
+		"empty frames": string(masked(ws.OpBinary, true, "")),
+		"frames of single bytes": string(masked(ws.OpBinary, false, "\x00")) + string(masked(ws.OpContinuation, false, "\x00")) +
+			string(masked(ws.OpContinuation, false, "\x00")) + string(masked(ws.OpContinuation, true, "\x00")),
+	}
+	for name, one := range frames {
+		for _, kind := range []string{"ws", "wss"} {
+			Convey("Over "+kind+", "+name+" count as messages", t, func() {
+				g := newStage(t)
+				c, fd, _ := ratedConn(g, kind)
+				seal := func(b []byte) []byte { return b }
+				if kind == "wss" {
+					c, fd, seal = sealedFrames(g)
+				}
+				Convey("of which the others wait", func() {
+					r := newRated(g, c, fd, Rate{Messages: 10})
+					for range 2 { // what came with one read is read
+						r.wire = seal([]byte(strings.Repeat(one, 200)))
+						r.let(0)
+					}
+					So(c.saving, ShouldBeTrue)
+					So(c.detached, ShouldBeFalse)
+				})
+				Convey("and too many are cut", func() {
+					r := newRated(g, c, fd, Rate{Messages: 10, Cut: true})
+					r.wire = seal([]byte(strings.Repeat(one, 200)))
+					r.let(0)
+					So(c.detached, ShouldBeTrue)
+					So(c.cause, ShouldEqual, CauseRate)
+				})
+				Convey("and few cost nothing more", func() {
+					r := newRated(g, c, fd, Rate{Messages: 10, Cut: true})
+					for range 20 {
+						r.wire = seal([]byte(strings.Repeat(one, 1)))
+						r.let(500 * time.Millisecond)
+					}
+					So(c.saving, ShouldBeFalse)
+					So(c.detached, ShouldBeFalse)
+				})
+			})
+		}
+	}
+}
+
+// sealedFrames makes a connection over wss, and what encrypts frames of WebSocket.
+func sealedFrames(g *stage) (c *Conn, fd int, seal func([]byte) []byte) {
+	c, fd, peer := g.linked(true, true)
+	return c, fd, func(b []byte) []byte { return peer.records(b, 16<<10) }
 }
 
 func TestRateAndTheEnd(t *testing.T) {

@@ -139,9 +139,9 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 	if found.frames > 0 {
 		c.pushFrames(found.used, found.frames)
 	}
-	c.paid(found.frames, n)
+	c.paid(max(found.frames, c.hollow()), n)
 	switch {
-	case beyond:
+	case beyond, c.overdrawn():
 		c.cutForRate()
 		return false
 	case found.tooLong:

@@ -34,6 +34,7 @@ type webSocket struct {
 	head      [webHeaderMax]byte
 	left      uint64 // bytes of payload to come
 	frames    uint32 // frames ever begun, modulo 2^32
+	controls  uint32 // of them, control frames
 	dense     bool   // the last read brought hardly more than headers
 	control   []byte // payload of a control frame so far
 
@@ -202,6 +203,7 @@ func (w *webSocket) checkOp(size uint64) error {
 		if !w.fin || size > webControlMax {
 			return breach("a control frame is fragmented or too long")
 		}
+		w.controls++
 	default:
 		return breach("a reserved opcode")
 	}
