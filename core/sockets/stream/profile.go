@@ -23,7 +23,7 @@ var profiles = map[sockets.Option]struct{ private, public int64 }{
 	sockets.OptFullPolicy:     {FullAgain, FullCut},
 	sockets.OptRecvBytes:      {1 << 20, 128 << 10},
 	sockets.OptRecvTotal:      {recvTotal, 32 << 20},
-	sockets.OptRateMessages:   {0, 1000},
+	sockets.OptRateMessages:   {0, 5000},
 	sockets.OptRateBytes:      {0, 4 << 20},
 
 	sockets.OptIdleTimeout:  {0, 120_000},
