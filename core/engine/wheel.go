@@ -64,7 +64,7 @@ func (w *wheel) await(fd int32, now tick, delay time.Duration) {
 		w.seen = now
 	}
 	// A tick has begun some time ago, so one more makes the delay whole.
-	ms := min((delay+time.Millisecond-1)/time.Millisecond+1, wheelMost)
+	ms := (min(delay, wheelMost*time.Millisecond)+time.Millisecond-1)/time.Millisecond + 1
 	due := now + tick(max(1, ms))
 	level := 0
 	for level < wheelLevels-1 && (due-w.seen)>>(level*wheelShift) >= wheelSlots-1 {

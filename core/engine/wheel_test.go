@@ -64,6 +64,11 @@ func TestWheel(t *testing.T) {
 		w.await(3, 5, math.MaxInt32*time.Millisecond)
 		So(w.patience(5), ShouldBeLessThanOrEqualTo, wheelMost+wheelMost/30)
 	})
+	Convey("Who waits for nothing is looked at as rarely", t, func() {
+		var w wheel
+		w.await(3, 5, unlimited)
+		So(w.patience(5), ShouldBeBetweenOrEqual, wheelMost, wheelMost+wheelMost/30)
+	})
 	Convey("Of a crowd that is due at once some are looked at, and then the others", t, func() {
 		var w wheel
 		for fd := range int32(1000) {
