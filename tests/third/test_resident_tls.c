@@ -19,7 +19,7 @@
 
 enum
 {
-    CLIENTS = 900 / ZT_SCALE, /* all of them get a place */
+    CLIENTS = 450 / ZT_SCALE, /* all of them get a place */
     MOST_BYTES = 60000,
     KEY_CLIENTS = 100 / ZT_SCALE,
     KEY_ROUNDS = 100,
