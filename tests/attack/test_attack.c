@@ -3,7 +3,6 @@
  * bounded, and afterwards its descriptors are as before. */
 #include "ztest.h"
 #include "lab.h"
-#include "ztls.h"
 
 #include <stdio.h>
 
@@ -76,11 +75,36 @@ static void check_memory (pid_t pid, double before, double most_mb)
 #endif
 }
 
+static char folder[] = "/tmp/zlink-attack-XXXXXX";
+
+static void remove_folder (void)
+{
+    char output[64];
+    zt_run (ZT_ARGV ("rm", "-rf", folder), output, sizeof output);
+}
+
+/* The path of cert.pem or key.pem, in a buffer of its own. One certificate is made, at the
+ * first call: the many of zt_cert take long on a busy machine. */
+static const char *certificate (const char *file)
+{
+    static char paths[2][64], output[4096];
+    static bool made;
+    char *path = paths[file[0] == 'k'];
+    if (!made) {
+        CHECK (mkdtemp (folder) != NULL);
+        atexit (remove_folder);
+        CHECK_EQ (zt_run (ZT_ARGV (MAKE_CERTIFICATE, folder), output, sizeof output), 0);
+    }
+    made = true;
+    snprintf (path, sizeof paths[0], "%s/%s", folder, file);
+    return path;
+}
+
 static void attack (const struct small *small, const char *profile, const char *set)
 {
     struct lab lab;
     bool tls = !strcmp (small->attack.port, "tls");
-    const char *cert = tls ? zt_cert ("server.pem") : "", *key = tls ? zt_cert ("server.key") : "";
+    const char *cert = tls ? certificate ("cert.pem") : "", *key = tls ? certificate ("key.pem") : "";
     lab_open (&lab);
     if (!lab_serve (&lab.server, 0, ZT_ARGV ("--profile", profile, "--set", set, "--push-ms", "1", "--cert", cert, "--key", key))) {
         zt_skip ("this library has no profile %s", profile);
