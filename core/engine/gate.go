@@ -64,6 +64,7 @@ type gate struct {
 	most      int
 	computing chan struct{} // has an entry for each goroutine that computes
 	queued    atomic.Int32  // handshakes that wait for their turn
+	crowd     atomic.Int32  // the length of accepted
 
 	mu       sync.Mutex
 	begun    map[*handshake]struct{}
@@ -100,8 +101,9 @@ type ticket struct {
 // entrance is the part of an Admission that the gate has: the handshakes of a socket. The gate's mu
 // guards it.
 type entrance struct {
-	begun   int       // and those that wait in the gate's queue
-	waiting list.List // because of STREAM_HANDSHAKES, the oldest first
+	begun   int          // and those that wait in the gate's queue
+	waiting list.List    // because of STREAM_HANDSHAKES, the oldest first
+	crowd   atomic.Int32 // the length of waiting
 }
 
 // theGate is the gate of the process.
@@ -137,6 +139,7 @@ func (g *gate) enter(h *handshake) bool {
 // wait appends a handshake to a queue.
 func (g *gate) wait(h *handshake, queue *list.List) {
 	h.ticket.in, h.ticket.waits = queue, queue.PushBack(h)
+	g.recount(h, queue)
 	g.queued.Add(1)
 }
 
@@ -144,11 +147,26 @@ func (g *gate) wait(h *handshake, queue *list.List) {
 func (g *gate) unwait(h *handshake) {
 	h.ticket.in.Remove(h.ticket.waits)
 	h.ticket.waits = nil
+	g.recount(h, h.ticket.in)
 	g.queued.Add(-1)
 }
 
-// crowded reports whether so many wait that no more should be accepted.
-func (g *gate) crowded() bool { return g.queued.Load() >= gateQueue }
+// recount publishes the length of a handshake's queue.
+func (g *gate) recount(h *handshake, queue *list.List) {
+	switch queue {
+	case &g.accepted:
+		g.crowd.Store(int32(queue.Len()))
+	case &h.admission.entrance.waiting:
+		h.admission.entrance.crowd.Store(int32(queue.Len()))
+	}
+}
+
+// crowded reports whether so many wait that a socket should accept no more. Those that this
+// side dials do not count: they may wait for that very socket. Nor do those that other sockets
+// hold back.
+func (g *gate) crowded(a *Admission) bool {
+	return g.crowd.Load() >= gateQueue || a.entrance.crowd.Load() >= gateQueue
+}
 
 // socketIsFull reports whether a socket has all its handshakes. If not, it counts one more.
 func (g *gate) socketIsFull(h *handshake) bool {

@@ -168,6 +168,16 @@ func TestHandshakesOfASocket(t *testing.T) {
 			So(gate.slowest(1, &g.owner.admission), ShouldResemble, all[:1])
 			So(gate.slowest(1, &other.admission), ShouldBeEmpty)
 		})
+		Convey("those that are held back stop the listeners of that socket only", func() {
+			for range gateQueue - len(all) + most {
+				h, _ := knock(g, gate, g.owner)
+				all = append(all, h)
+			}
+			So(gate.crowded(&g.owner.admission), ShouldBeTrue)
+			So(gate.crowded(&other.admission), ShouldBeFalse)
+			gate.leave(all[len(all)-1])
+			So(gate.crowded(&g.owner.admission), ShouldBeFalse)
+		})
 		Convey("all begin when the limit goes", func() {
 			g.owner.admission.SetRules(&Rules{})
 			gate.leave(all[0])
@@ -189,7 +199,7 @@ func TestListenersWaitForTheGate(t *testing.T) {
 			Reset(func() { _ = c.Close() })
 			return l
 		}
-		g.sh.gate.queued.Store(gateQueue)
+		g.sh.gate.crowd.Store(gateQueue)
 		secure := listen(g.secureTransport(0))
 		plain := listen(&Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}})
 		g.until("the one of tcp is there", func() bool { return g.sh.Connections() == 1 })
@@ -197,9 +207,9 @@ func TestListenersWaitForTheGate(t *testing.T) {
 			g.step()
 		}
 		So(len(g.sh.handshakes), ShouldEqual, 0)
-		g.sh.gate.queued.Store(gateQueue - 1)
+		g.sh.gate.crowd.Store(gateQueue - 1)
 		g.until("the one of tls is there", func() bool { return len(g.sh.handshakes) == 1 })
-		g.sh.gate.queued.Store(0)
+		g.sh.gate.crowd.Store(0)
 		g.sh.EndHandshakes(g.owner, CauseClosedHere)
 		secure.Close()
 		plain.Close()

@@ -312,7 +312,7 @@ func (l *Listener) mustWait() time.Duration {
 // heldUp reports whether what was accepted before has to go on first: its events are not
 // received, or too many wait for their handshakes.
 func (l *Listener) heldUp() bool {
-	return eventful(l.owner) || len(l.layers) > 0 && l.shard.gate.crowded()
+	return eventful(l.owner) || len(l.layers) > 0 && l.shard.gate.crowded(l.admission)
 }
 
 // shed resets some of those that wait to be accepted while the process has no descriptors.

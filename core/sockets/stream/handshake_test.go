@@ -205,3 +205,22 @@ func TestNamesAreFreeAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestManyDialsToOneself(t *testing.T) {
+	Convey("A process that dials itself a thousand times is not in its own way", t, func() {
+		const dials = 1000
+		ctx := newContext(t)
+		server, client := newSocket(t, ctx), newSocket(t, ctx)
+		for _, k := range []*Socket{server, client} {
+			set(t, k, sockets.OptHandshakeIvl, 0) // or the handshakes that hang end, and others begin
+		}
+		must(t, server.Bind("ws://127.0.0.1:*"), "bind")
+		for range dials {
+			must(t, client.Connect(lastEndpoint(t, server)), "connect")
+		}
+		eventually(t, "all are there", func() bool {
+			stats, err := client.Stats()
+			return err == nil && stats.Connections == dials
+		})
+	})
+}
