@@ -52,10 +52,7 @@ func (sh *Shard) welcome(a arrival) {
 	}
 	h := &handshake{arrival: a, shard: sh, conn: newFdConn(a.fd)}
 	if a.dialer == nil && !a.owner.Enter() {
-		a.notTaken(nil)
-		sys.Close(a.fd)
-		a.admission.leave(a.place)
-		sh.conns.Add(-1)
+		sh.sendAway(a)
 		return
 	}
 	if a.dialer != nil {
@@ -78,6 +75,14 @@ func (sh *Shard) welcome(a arrival) {
 	if a.dialer != nil || !a.layers[0].PeerFirst {
 		h.run()
 	}
+}
+
+// sendAway ends an arrival whose socket is closed, or has drained.
+func (sh *Shard) sendAway(a arrival) {
+	a.notTaken(nil)
+	sys.Close(a.fd)
+	a.admission.leave(a.place)
+	sh.conns.Add(-1)
 }
 
 // noRoom reports that there is no memory for the connection.

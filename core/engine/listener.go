@@ -360,15 +360,22 @@ func (l *Listener) reset(fd int) {
 	l.owner.TurnedAway(CauseLimit)
 }
 
-// hand passes a connection to a shard.
+// hand passes a connection to a shard. On its way it is a part of the socket, which would
+// otherwise be over, or drained, before the connection is there.
 func (l *Listener) hand(a arrival) {
 	sh := l.place()
 	sh.conns.Add(1) // at once, so that the next connection goes elsewhere
-	if sh == l.shard {
+	switch {
+	case sh == l.shard:
 		sh.welcome(a)
-		return
+	case a.owner.Enter():
+		sh.Post(func() {
+			sh.welcome(a)
+			a.owner.Gone(nil)
+		})
+	default:
+		sh.sendAway(a)
 	}
-	sh.Post(func() { sh.welcome(a) })
 }
 
 // pause stops accepting for a while: the level-triggered report of a connection that

@@ -39,7 +39,8 @@ const upgradeText = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnecti
 func newEnded(t testing.TB, scheme string, settings ...Setting) *ended {
 	t.Helper()
 	common := []Setting{WithMode(ModeFast), WithSendBuffer(64 << 10), WithSendBytes(0), WithSendBytesTotal(0)} // fill does not wait
-	if strings.HasPrefix(scheme, "ws") { // this peer answers no Close frame
+	if strings.HasPrefix(scheme, "ws") {
+		// This peer answers no Close frame.
 		common = append(common, WithCloseTimeout(500*time.Millisecond))
 	}
 	k, m := watched(t, scheme+"://127.0.0.1:*", append(common, settings...)...)

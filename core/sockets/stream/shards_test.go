@@ -3,6 +3,8 @@
 package stream
 
 import (
+	"context"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core"
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
 )
@@ -196,5 +199,70 @@ func TestSeveralSocketsOnAShard(t *testing.T) {
 		body := pattern(8<<20, 1) // more than one write
 		mustSend(t, k, id, body)
 		p.want(body)
+	})
+}
+
+func TestDrainWaitsForTheWay(t *testing.T) {
+	Convey("A connection on its way to another io thread is a part of its socket", t, func() {
+		ctx := newContext(t, core.OptIOThreads, 2)
+		k := newFastSocket(t, ctx)
+		setInt64(t, k, sockets.OptAffinity, 3)
+		endpoint := bind(t, k)
+		home := k.shards[0] // the listener's
+		busy, err := ctx.Shard(1)
+		must(t, err, "the first io thread")
+		if busy == home {
+			busy, err = ctx.Shard(2)
+			must(t, err, "the second io thread")
+		}
+		goOn := make(chan struct{})
+		busy.Post(func() { <-goOn })
+		for range 4 {
+			c, err := net.Dial("tcp", endpoint[len("tcp://"):])
+			must(t, err, "a client")
+			t.Cleanup(func() { _ = c.Close() })
+		}
+		m, err := k.Monitor(engine.EventClosed | engine.EventAccepted | engine.EventDisconnected | engine.EventDrained)
+		must(t, err, "Monitor")
+		t.Cleanup(func() { _ = m.Close() })
+		eventually(t, "some are on their way", func() bool { return busy.Connections() > 0 })
+
+		Convey("and a drain waits for it", func() {
+			must(t, k.Drain(0, 0), "Drain")
+			within(t, patience, "the listener's end", func() {
+				for e := (engine.Event{}); e.Kind != engine.EventClosed; {
+					e, err = m.Recv(false)
+					must(t, err, "the listener's event")
+				}
+			})
+			gone := make(chan struct{})
+			home.Post(func() { close(gone) })
+			<-gone
+			k.mu.Lock()
+			over := k.drain.over
+			k.mu.Unlock()
+			close(goOn)
+			So(over, ShouldBeFalse)
+			came, went := 0, 0
+			for kind := Connected; kind != Drained; {
+				msg, err := k.Recv(context.Background())
+				must(t, err, "Recv")
+				if kind = msg.Kind; kind == Connected {
+					came++
+				} else if kind == Disconnected {
+					went++
+				}
+				msg.Release()
+			}
+			So(came, ShouldEqual, 4)
+			So(went, ShouldEqual, 4)
+		})
+		Convey("and the end of a closed one waits for it", func() {
+			must(t, k.Close(), "Close")
+			So(k.pins.Load(), ShouldEqual, 1)
+			close(goOn)
+			eventually(t, "the socket is gone", func() bool { return k.pins.Load() == 0 })
+			So(k.admission.Idle(), ShouldBeTrue)
+		})
 	})
 }
