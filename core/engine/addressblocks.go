@@ -89,9 +89,11 @@ func (t *addressBlocks) leave(at place, r *Rules) {
 		return
 	}
 	if r.AddressRate > 0 && b.rate.owed > 0 {
-		b.rate.pay(r.AddressRate, clock(time.Now()))
+		now := clock(time.Now())
+		b.rate.pay(r.AddressRate, now)
 		if b.rate.owed > 0 {
 			t.rest(at)
+			t.tidy(r, now) // a crowd that leaves together must not rest together
 			return
 		}
 	}

@@ -223,6 +223,19 @@ func TestAdmissionTables(t *testing.T) {
 			}
 			So(len(a.blocks.index), ShouldBeLessThanOrEqualTo, 1+tidyMost)
 		})
+		Convey("have no more of them when a crowd leaves together", func() {
+			a.SetRules(&Rules{AddressRate: 1, Prefix4: 32})
+			now = now.Add(time.Hour) // none of them has paid when it leaves
+			places := make([]place, 2*restingMost)
+			for i := range places {
+				places[i], _ = enter(someone(i))
+			}
+			for _, p := range places {
+				a.leave(p)
+			}
+			So(a.Idle(), ShouldBeTrue)
+			So(a.blocks.resting, ShouldBeBetweenOrEqual, restingMost-tidyMost, restingMost)
+		})
 		Convey("have a block for each of 100,000 addresses that are connected, and none once they have left", func() {
 			const addresses = 100_000
 			a.SetRules(&Rules{AddressConnections: 1, Prefix4: 32})
