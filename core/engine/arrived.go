@@ -38,13 +38,16 @@ func (c *Conn) written() {
 }
 
 // told reports whether the kernel has everything, with what tells the peer of the end.
-func (c *Conn) told() bool { return c.end != nil && c.end.told }
+func (c *Conn) told() bool {
+	end := c.ending()
+	return end != nil && end.told
+}
 
 // mayEnd reports whether the end of this side's stream need not wait for a goodbye of the
 // peer: there is none in its protocol, it has come, its time is over, or nothing asks for it.
 func (c *Conn) mayEnd() bool {
-	l := c.link
-	return l == nil || l.manners == nil || l.over || l.ended || l.manners.cut() || c.end != nil && c.end.late
+	l, end := c.link, c.ending()
+	return l == nil || l.manners == nil || l.over || l.ended || l.manners.cut() || end != nil && end.late
 }
 
 // endTold ends the stream if it has waited for the peer's goodbye.
@@ -86,11 +89,12 @@ func (c *Conn) arrived() bool {
 
 // look checks whether the peer has taken something since the last look.
 func (c *Conn) look() {
-	c.end.next = nil
+	end := c.ending()
+	end.next = nil
 	if c.checkArrived(); c.fd < 0 || !c.finishing && !c.link.paused && c.link.resting == nil {
 		return
 	}
-	end, now, most := c.end, time.Now(), lookMost
+	now, most := time.Now(), lookMost
 	if taken := c.taken(); taken != end.taken {
 		end.taken, end.takenAt = taken, now
 	}
@@ -108,7 +112,7 @@ func (c *Conn) look() {
 // patience returns for how long the peer may take nothing, or, once it has everything, say
 // nothing, and what is left of that. A negative limit means that there is none.
 func (c *Conn) patience(now time.Time) (limit, left time.Duration) {
-	end := c.end
+	end := c.ending()
 	limit = end.limit
 	if !end.told || c.underWay() > 0 {
 		return limit, limit - now.Sub(end.takenAt)
@@ -142,11 +146,12 @@ func (c *Conn) stalled() {
 		c.dropUnread()
 		c.close()
 	default: // only its goodbye is missing
-		c.end.late = true
+		end := c.ending()
+		end.late = true
 		c.endTold()
 		if c.fd >= 0 {
-			c.end.toldAt = time.Time{}
-			c.watch(c.end.limit)
+			end.toldAt = time.Time{}
+			c.watch(end.limit)
 		}
 	}
 }
@@ -193,8 +198,8 @@ func (c *Conn) unacknowledged() uint64 {
 // abandon counts the accepted messages that did not, as far as is known, arrive completely
 // at the peer's system. It counts once, when no more can arrive.
 func (c *Conn) abandon() uint64 {
-	if c.end != nil && c.end.counted {
-		return c.end.abandoned
+	if end := c.ending(); end != nil && end.counted {
+		return end.abandoned
 	}
 	written, moved := uint64(0), c.moved.Load()
 	if c.ledger != nil {
@@ -214,8 +219,8 @@ func (c *Conn) abandon() uint64 {
 
 // Abandoned returns how many accepted messages did not arrive. For the owner's Forget.
 func (c *Conn) Abandoned() uint64 {
-	if c.end == nil {
-		return 0
+	if end := c.ending(); end != nil {
+		return end.abandoned
 	}
-	return c.end.abandoned
+	return 0
 }

@@ -52,11 +52,27 @@ func (b *bigFrame) size() int64 {
 	return int64(min((shm.HeaderSize+b.slab.Have+shm.PageSize-1)&^(shm.PageSize-1), b.slab.Size))
 }
 
+// bigSlab returns the slab of the connection's long frame, or nil if it has none.
+func (c *Conn) bigSlab() *shm.Slab {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.big.slab
+}
+
+// bigSize returns the memory of the received part of its long frame.
+func (c *Conn) bigSize() int64 {
+	if c.rare == nil {
+		return 0
+	}
+	return c.rare.big.size()
+}
+
 func (c *Conn) dropBig() {
-	if c.big.slab != nil {
-		c.countMemory(-c.big.size())
-		c.big.slab.Release()
-		c.big = bigFrame{}
+	if slab := c.bigSlab(); slab != nil {
+		c.countMemory(-c.bigSize())
+		slab.Release()
+		c.rare.big = bigFrame{}
 	}
 }
 
@@ -64,8 +80,9 @@ func (c *Conn) dropBig() {
 // what follows it. most limits what is read, roomBytes what may wait: if only this message
 // does, it gets on.
 func (c *Conn) receiveBig(room, most int, roomBytes int64) {
-	before := c.big.size()
-	dst := c.big.space()
+	big := &c.rare.big
+	before := big.size()
+	dst := big.space()
 	buf := c.shard.space(0)
 	if dst == nil || buf == nil {
 		c.Abort(CauseNoMemory)
@@ -79,7 +96,7 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 	if room < slabFrames {
 		want = shm.SmallChunkSize
 	}
-	last := c.big.slab.Have+uint64(len(dst)) == c.big.slab.Need
+	last := big.slab.Have+uint64(len(dst)) == big.slab.Need
 	if !last || room == 1 || min(int64(most), roomBytes) < int64(len(dst)+want) {
 		want = 0
 	}
@@ -94,11 +111,11 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 		return
 	}
 	c.paid(c.hollow(), of)
-	c.big.slab.Have += uint64(of)
+	big.slab.Have += uint64(of)
 	if check.On {
-		check.That(c.big.slab.Have <= c.big.slab.Need, "no more of a long frame comes than it has")
+		check.That(big.slab.Have <= big.slab.Need, "no more of a long frame comes than it has")
 	}
-	c.countMemory(c.big.size() - before)
+	c.countMemory(big.size() - before)
 	if !done && !c.mayBegin() {
 		return
 	}
@@ -135,11 +152,12 @@ func (c *Conn) readInto(dst, behind []byte) (got int, full, ok bool) {
 
 // pushBig passes on the complete long frame, and then the bytes behind it.
 func (c *Conn) pushBig(buf []byte, behind, room int) bool {
-	slab := c.big.slab
+	big := &c.rare.big
+	slab := big.slab
 	size := int(slab.Need)
-	bytes := c.big.size()
+	bytes := big.size()
 	c.countMemory(-bytes)
-	c.big = bigFrame{}
+	*big = bigFrame{}
 	slab.Charge(bytes)
 	c.countBegun()
 	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)

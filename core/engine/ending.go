@@ -66,10 +66,19 @@ type ending struct {
 
 // ends returns the connection's ending, and creates it on the first call.
 func (c *Conn) ends() *ending {
-	if c.end == nil {
-		c.end = new(ending)
+	r := c.needRare()
+	if r.end == nil {
+		r.end = new(ending)
 	}
-	return c.end
+	return r.end
+}
+
+// ending returns the connection's ending, or nil if it has not begun.
+func (c *Conn) ending() *ending {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.end
 }
 
 // cancel forgets the timers.
@@ -81,7 +90,10 @@ func (end *ending) cancel(t *timers) {
 }
 
 // shut reports whether the kernel has got the end of this side's stream.
-func (c *Conn) shut() bool { return c.end != nil && c.end.shut }
+func (c *Conn) shut() bool {
+	end := c.ending()
+	return end != nil && end.shut
+}
 
 // Finish closes the connection once everything queued for it has arrived, or at
 // the deadline (zero: none).
@@ -136,7 +148,10 @@ func (c *Conn) watch(limit time.Duration) {
 }
 
 // watched reports whether watch is active.
-func (c *Conn) watched() bool { return c.end != nil && c.end.next != nil }
+func (c *Conn) watched() bool {
+	end := c.ending()
+	return end != nil && end.next != nil
+}
 
 // closeBy closes the connection at the deadline, unless an earlier one is set.
 func (c *Conn) closeBy(deadline time.Time) {

@@ -39,7 +39,7 @@ func (c *Conn) holdQueue() {
 // queueBlocks returns the memory of the main and the flush queue. It leaves out the written
 // part of a body that is not copied, although its owner releases it only as a whole.
 func (c *Conn) queueBlocks() int64 {
-	blocks := c.Shared.Memory.Load() - c.stash.ChainSize() - c.big.size() - c.ledger.memory()
+	blocks := c.Shared.Memory.Load() - c.stash.ChainSize() - c.bigSize() - c.ledger.memory()
 	if chunk := c.flushHead; chunk != nil {
 		blocks -= int64(chunk.ExtAll - chunk.ExtLen)
 	}

@@ -50,7 +50,7 @@ func (c *Conn) overTotal() bool {
 // countBegun counts what the connection has of messages that are not whole. Whole ones that
 // are held back have limits of their own, and are not the peer's fault.
 func (c *Conn) countBegun() {
-	size := c.big.size()
+	size := c.bigSize()
 	if c.stash != nil && !c.backlog {
 		size += c.stash.ChainSize()
 	}

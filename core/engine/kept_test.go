@@ -174,14 +174,14 @@ func TestBegunMessages(t *testing.T) {
 			if c.Received.Load() > 0 {
 				break
 			}
-			if a.Begun.Load() == total/4 && other.Received.Load() == 0 && other.big.slab == nil {
+			if a.Begun.Load() == total/4 && other.Received.Load() == 0 && other.bigSlab() == nil {
 				_, err := unix.Write(otherFd, frames(100_000)[:90_000])
 				So(err, ShouldBeNil)
 			}
 			So(a.Begun.Load(), ShouldBeLessThanOrEqualTo, total/4+200_000)
 		}
 		So(c.Received.Load(), ShouldEqual, 1)
-		So(other.big.slab, ShouldNotBeNil)
+		So(other.bigSlab(), ShouldNotBeNil)
 		g.owner.takeAll()
 	})
 }

@@ -37,8 +37,8 @@ func (c *Conn) roomBytes() int64 {
 		return math.MaxInt64
 	}
 	left := limit - c.Shared.RxBytes() - int64(c.stashed())
-	if c.big.slab != nil {
-		left -= int64(c.big.slab.Have)
+	if slab := c.bigSlab(); slab != nil {
+		left -= int64(slab.Have)
 	}
 	if left <= 0 && c.Shared.RxMsgs() == 0 {
 		return shm.SmallChunkSize

@@ -51,7 +51,7 @@ func (c *Conn) receive() {
 		return
 	}
 	room = min(room, messages)
-	if c.big.slab != nil {
+	if c.bigSlab() != nil {
 		c.receiveBig(room, most, roomBytes)
 		return
 	}
@@ -155,11 +155,11 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 		c.freeStash()
 	case found.need > stashMax && !c.backlog:
 		c.freeStash()
-		if !c.big.start(c.account, rest, found.need) {
+		if !c.needRare().big.start(c.account, rest, found.need) {
 			c.Abort(CauseNoMemory)
 			return false
 		}
-		c.countMemory(c.big.size())
+		c.countMemory(c.bigSize())
 	case !c.keep(rest):
 		c.Abort(CauseNoMemory)
 		return false

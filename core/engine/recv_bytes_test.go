@@ -29,8 +29,8 @@ func (r *rated) offer() {
 
 // held is what a connection has for its receiver, with what has begun to come.
 func held(c *Conn) (bytes int64) {
-	if c.big.slab != nil {
-		bytes = int64(c.big.slab.Have)
+	if slab := c.bigSlab(); slab != nil {
+		bytes = int64(slab.Have)
 	}
 	return bytes + c.Shared.RxBytes() + int64(c.stashed())
 }

@@ -29,7 +29,11 @@ func onDriver(t testing.TB, k *Socket, call func() bool) bool {
 // bigSlab returns the size of the block of the long frame that the socket's
 // only session receives, or 0.
 func bigSlab(k *Socket) uint64 {
-	slab := reflect.ValueOf(connOf(k)).Elem().FieldByName("big").FieldByName("slab")
+	rare := reflect.ValueOf(connOf(k)).Elem().FieldByName("rare")
+	if rare.IsNil() {
+		return 0
+	}
+	slab := rare.Elem().FieldByName("big").FieldByName("slab")
 	if slab.IsNil() {
 		return 0
 	}

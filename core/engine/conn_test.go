@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"testing"
+	"unsafe"
+
+	. "github.com/smartystreets/goconvey/convey"
+)
+
+func TestConnIsSmall(t *testing.T) {
+	Convey("A connection's struct fits the allocator's class of 160 bytes", t, func() {
+		So(unsafe.Sizeof(Conn{}), ShouldBeLessThanOrEqualTo, 160)
+	})
+}
