@@ -249,8 +249,9 @@ static inline bool takes (zl_session *s, size_t bytes)
     return (int32_t) (atomic_load_explicit (&s->tx_limit, memory_order_relaxed) - end) >= 0;
 }
 
-/* Session.mayGrow for an open session of k: whether the total lets the queue have a block of
- * this size more. An empty queue may have more, by Go's rules. TxLock is held. */
+/* Session.shares for an open session of k whose queue is not held: whether the total lets the
+ * queue have a block of this size more. An empty queue may have more, by Go's rules. TxLock is
+ * held. */
 static inline bool may_grow (zl_queues *k, zl_session *s, size_t size)
 {
     const int64_t total = atomic_load_explicit (&k->tx_total, memory_order_relaxed);
@@ -261,9 +262,8 @@ static inline bool may_grow (zl_queues *k, zl_session *s, size_t size)
     const int32_t units = (int32_t) ((uint32_t) (s->tx_bytes / ZL_SEND_UNIT)
                                      - (limit - (uint32_t) (bound / ZL_SEND_UNIT)));
     const int64_t waiting = units > 0 ? (int64_t) units * ZL_SEND_UNIT : 0;
-    const int64_t left = total - atomic_load_explicit (&k->tx_memory, memory_order_relaxed)
-                         - (int64_t) ZL_HELD_SMALL
-                             * atomic_load_explicit (&k->tx_held, memory_order_relaxed);
+    const int64_t left =
+      total - atomic_load_explicit (&k->tx_memory, memory_order_relaxed);
     return waiting + (int64_t) size <= left / ZL_SHARES;
 }
 

@@ -66,13 +66,18 @@ func (s *Session) waiting() int64 {
 	return int64(max(units, 0)) * SendUnit
 }
 
-// share returns how large a queue may be because of the total.
-func (q *Queues) share() int64 {
+// share returns how large the queue may be because of the total. Only held queues pay for
+// what held ones have beyond TxMemory: they stay as they are, and the others come and go.
+func (s *Session) share(q *Queues) int64 {
 	total := q.TxTotal.Load()
 	if total == 0 {
 		return Unbounded
 	}
-	return (total - q.TxMemory.Load() - HeldSmall*int64(q.TxHeld.Load())) / Shares
+	left := total - q.TxMemory.Load()
+	if s.TxDirty&DirtyHeld != 0 {
+		left -= HeldSmall * int64(q.TxHeld.Load())
+	}
+	return left / Shares
 }
 
 // Affords reports whether the total has anything left.
@@ -92,7 +97,7 @@ func (s *Session) mayGrow(q *Queues, bytes int64) bool {
 
 // shares reports whether the queue with so many bytes more is no larger than its share of
 // the total. TxLock is held.
-func (s *Session) shares(q *Queues, bytes int64) bool { return s.waiting()+bytes <= q.share() }
+func (s *Session) shares(q *Queues, bytes int64) bool { return s.waiting()+bytes <= s.share(q) }
 
 // parcel is a message that is to be queued.
 type parcel struct {
@@ -189,7 +194,7 @@ func (s *Session) roomy(q *Queues) bool {
 	case s.TxHwm != 0 && 2*queued > uint64(s.TxHwm):
 		return false
 	}
-	return 2*s.waiting() <= min(int64(s.bound()), q.share())
+	return 2*s.waiting() <= min(int64(s.bound()), s.share(q))
 }
 
 // Room is what GiveRoom found.
