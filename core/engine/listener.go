@@ -280,7 +280,7 @@ func (l *Listener) ready(sys.Readiness) {
 			return
 		}
 		fd, remote, err := sys.Accept(l.fd)
-		if err == 0 && l.take(fd, remote) {
+		if err == 0 && !l.hasSpare(fd) && l.take(fd, remote) {
 			continue
 		}
 		l.admission.unwait()
@@ -313,19 +313,6 @@ func (l *Listener) mustWait() time.Duration {
 // received, or too many wait for their handshakes.
 func (l *Listener) heldUp() bool {
 	return eventful(l.owner) || len(l.layers) > 0 && l.shard.gate.crowded(l.admission)
-}
-
-// shed resets some of those that wait to be accepted while the process has no descriptors.
-func (l *Listener) shed() {
-	spare.lend(func() {
-		for range acceptBatch {
-			fd, _, err := sys.Accept(l.fd)
-			if err != 0 {
-				return
-			}
-			l.reset(fd)
-		}
-	})
 }
 
 // take makes a connection of an accepted descriptor, or refuses it. It reports whether the

@@ -82,3 +82,40 @@ func TestUnbindTakesInTurns(t *testing.T) {
 		})
 	})
 }
+
+func TestSpareDescriptorComesBack(t *testing.T) {
+	Convey("The last descriptor goes to the spare one, not to a connection", t, func() {
+		g := newStage(t)
+		at := Address{AddrPort: netip.MustParseAddrPort("127.0.0.1:0")}
+		l, err := Listen(g.sh, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}}, at, g.owner, TCPOptions{Backlog: 9},
+			Limits{MaxMsgSize: -1}, func() *Shard { return g.sh })
+		So(err, ShouldBeNil)
+		client, err := net.Dial("tcp", l.Local.String())
+		So(err, ShouldBeNil)
+		defer client.Close()
+		spare.mu.Lock()
+		spare.close() // another thread has lent it
+		spare.missing.Store(true)
+		spare.mu.Unlock()
+		last, err := unix.Dup(0)
+		So(err, ShouldBeNil)
+		So(unix.Close(last), ShouldBeNil)
+		var limit unix.Rlimit
+		So(unix.Getrlimit(unix.RLIMIT_NOFILE, &limit), ShouldBeNil)
+		one := unix.Rlimit{Cur: uint64(last) + 1, Max: limit.Max}
+		So(unix.Setrlimit(unix.RLIMIT_NOFILE, &one), ShouldBeNil)
+		for range 10 {
+			g.step()
+		}
+		have, missing := spare.have, spare.missing.Load()
+		So(unix.Setrlimit(unix.RLIMIT_NOFILE, &limit), ShouldBeNil)
+		So(have, ShouldBeTrue)
+		So(missing, ShouldBeFalse)
+		_, err = client.Read(make([]byte, 1))
+		So(err, ShouldNotBeNil)
+		So(g.sh.Connections(), ShouldEqual, 0)
+		l.Close()
+		g.until("its end", func() bool { return l.fd < 0 })
+		So(spare.missing.Load(), ShouldBeFalse)
+	})
+}

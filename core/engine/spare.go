@@ -4,6 +4,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/sys"
@@ -19,6 +20,8 @@ type spareDescriptor struct {
 	users int // listeners
 	fd    int // valid if have
 	have  bool
+
+	missing atomic.Bool // somebody listens, and it is closed
 }
 
 // need keeps the descriptor for one more listener.
@@ -39,6 +42,7 @@ func (s *spareDescriptor) unneed() {
 	}
 	if s.users == 0 {
 		s.close()
+		s.missing.Store(false)
 	}
 }
 
@@ -49,9 +53,23 @@ func (s *spareDescriptor) lend(use func()) {
 	defer s.mu.Unlock()
 	if s.have {
 		s.close()
+		s.missing.Store(true)
 		use()
 	}
 	s.open()
+}
+
+// restore opens the descriptor again after a thread has taken its room. If there is no
+// other room, it calls give, which closes what that thread has got, and returns true.
+func (s *spareDescriptor) restore(give func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open(); s.have || s.users == 0 {
+		return false
+	}
+	give()
+	s.open()
+	return true
 }
 
 func (s *spareDescriptor) open() {
@@ -61,6 +79,7 @@ func (s *spareDescriptor) open() {
 	if fd, err := sys.OpenEvent(); err == nil {
 		s.fd, s.have = fd, true
 	}
+	s.missing.Store(!s.have)
 }
 
 func (s *spareDescriptor) close() {
@@ -68,4 +87,23 @@ func (s *spareDescriptor) close() {
 		sys.Close(s.fd)
 		s.have = false
 	}
+}
+
+// hasSpare reports whether an accepted descriptor was the last one of the process, in the
+// place of the spare one that another thread had closed for shed. Then it is reset.
+func (l *Listener) hasSpare(fd int) bool {
+	return spare.missing.Load() && spare.restore(func() { l.reset(fd) })
+}
+
+// shed resets some of those that wait to be accepted while the process has no descriptors.
+func (l *Listener) shed() {
+	spare.lend(func() {
+		for range acceptBatch {
+			fd, _, err := sys.Accept(l.fd)
+			if err != 0 {
+				return
+			}
+			l.reset(fd)
+		}
+	})
 }
