@@ -59,8 +59,9 @@ static void recharge (const message *m, int64_t charged)
     if (charged == 0)
         return;
     zl_slab *slab = m->u.view.slab;
-    atomic_store (&slab->charged, charged);
+    /* In this order: another who has the slab may discharge it at once. */
     atomic_fetch_add (&atomic_load (&slab->account)->kept, charged);
+    atomic_store (&slab->charged, charged);
 }
 
 int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)

@@ -272,6 +272,7 @@ func (c *Conn) rejectPeer() {
 	c.detach()
 	c.abandon()
 	c.dropFlush()
+	c.giveRoom()
 	limit := c.owner.CloseTimeout()
 	if limit < 0 || limit > refusedTime {
 		limit = refusedTime

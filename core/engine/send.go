@@ -105,6 +105,7 @@ func (c *Conn) setBlocked(blocked bool) {
 	c.blocked = blocked
 	if blocked {
 		c.holdQueue()
+		c.giveRoom() // it may take less memory now
 	}
 }
 
@@ -201,6 +202,7 @@ func (c *Conn) writeFailed(e sys.Errno) {
 	c.detach() // senders must not wait for it, whether it is read or not
 	c.abandon()
 	c.dropFlush()
+	c.giveRoom() // others of the socket have more memory now
 	c.hangup = true
 	c.wantRead()
 }

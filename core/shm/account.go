@@ -88,8 +88,8 @@ func (a *Account) Counted(size int64) int64 {
 // caller has a reference.
 func (s *Slab) Charge(bytes int64) {
 	if a := s.Account.Load(); a != nil && bytes > 0 {
+		a.Kept.Add(bytes) // first: another who has the slab may discharge it at once
 		s.Charged.Store(bytes)
-		a.Kept.Add(bytes)
 	}
 }
 

@@ -155,6 +155,16 @@ func (s *Session) Judge(q *Queues, rid uint32, body int, owned bool) AppendResul
 	return s.judge(q, rid, parcelOf(body, owned))
 }
 
+// Stuck reports whether a queue that is full is so because of its own peer: it is at a bound
+// of its own, or the kernel takes nothing. Else its socket's other queues leave it no memory,
+// until it is written. Any thread.
+func (s *Session) Stuck(q *Queues, rid uint32, body int) bool {
+	s.Lock()
+	defer s.Unlock()
+	return s.names(q.Serial, rid) && !s.empty() &&
+		(s.TxDirty&DirtyHeld != 0 || !s.HasRoom() || !s.takes(lengthSize+uint64(body)))
+}
+
 // Refuse marks the session because a sender will get EAGAIN, and looks once more. It
 // returns what Judge does; only after AppendFull and AppendStarved is the session marked.
 // Any thread.
@@ -165,12 +175,13 @@ func (s *Session) Refuse(q *Queues, rid uint32, body int, owned bool) AppendResu
 	if result := s.judge(q, rid, p); result != AppendFull && result != AppendStarved {
 		return result
 	}
-	if s.TxMarks&MarkRefused == 0 {
+	others := s.TxMarks&MarkRefused != 0 // a mark that another sender waits for
+	if !others {
 		s.TxMarks |= MarkRefused
 		q.TxRefusals.Add(1)
 	}
 	result := s.judge(q, rid, p)
-	if result != AppendFull && result != AppendStarved {
+	if result != AppendFull && result != AppendStarved && !others {
 		s.EndRefusal(q)
 	}
 	return result

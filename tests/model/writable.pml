@@ -1,6 +1,7 @@
 // spin: -DSAFETY
 // mutate: the sender does not look again after its mark: s/stuck = queued >= BOUND; .. look again/skip/
-// mutate: the sender looks again before its mark: s/marked = true; refusals++; .. mark/stuck = queued >= BOUND;/; s/stuck = queued >= BOUND; .. look again/marked = true; refusals++/
+// mutate: the sender looks again before its mark: s/marked = true; refusals++ .. mark/stuck = queued >= BOUND/; s/stuck = queued >= BOUND; .. look again/if :: others :: !others -> marked = true; refusals++ fi;/
+// mutate: a sender that finds room takes away the mark of the other: s/:: !stuck \&\& others -> lock = false/:: !stuck \&\& others -> unmark (); lock = false/
 // mutate: the driver looks for marks before it stores what it has written: s/queued--; look = refusals/look = refusals; queued--/
 // mutate: the driver takes the mark and pushes nothing: s/:: !up -> up = true; inbox++/:: !up -> skip/
 // mutate: room behind an unread connect event is forgotten: s/:: up \&\& connected -> owed = true/:: up \&\& connected -> skip/
@@ -14,6 +15,9 @@
  * take_up in capi/frames.c; what it has taken it tells when its call returns. The driver
  * stores what it has written without the session's lock.
  *
+ * Two senders share the queue, the mark, and the event that tells both. One that finds room
+ * when it looks again must leave a mark that was there before.
+ *
  * The queue takes one message, so that the last write is also the one that makes room. The connect event is
  * unread at first, because a sender may know the peer from elsewhere. The peer may
  * end, at any time.
@@ -22,7 +26,8 @@
  * would be an invalid end state. At the end no mark is left. */
 
 #define BOUND 1
-#define MESSAGES 4
+#define MESSAGES 2 /* of each sender */
+#define SENDERS 2
 
 byte queued;           /* TxQueued - TxDone */
 byte refusals;         /* TxRefusals */
@@ -30,16 +35,16 @@ bool lock, marked;     /* TxLock, MarkRefused */
 bool up = true, connected = true, owed; /* MarkUp, the kind of Up, MarkOwed */
 byte inbox = 1;        /* Up, in the inbox or in the receiver's hand */
 bool closed, down;     /* the end, and its event */
-bool told, over;       /* the sender knows of room; of the end */
-bool sent;
+bool told[SENDERS], over; /* the senders know of room; of the end */
+byte sent;             /* senders that are done */
 
 inline acquire () { atomic { !lock -> lock = true } }
 inline unmark () { if :: marked -> marked = false; refusals-- :: else fi }
 
-active proctype sender ()
+proctype sender (byte me)
 {
     byte i;
-    bool stuck;
+    bool stuck, others;
     do
     :: i < MESSAGES ->
         acquire ();
@@ -51,17 +56,22 @@ active proctype sender ()
         if
         :: !stuck -> atomic { queued++; i++; lock = false }
         :: stuck ->
-            told = false;
-            marked = true; refusals++; // mark
+            told[me] = false;
+            others = marked;
+            if
+            :: others
+            :: !others -> marked = true; refusals++ // mark
+            fi;
             stuck = queued >= BOUND; // look again
             if
-            :: stuck -> lock = false; told || over
-            :: !stuck -> unmark (); lock = false
+            :: stuck -> lock = false; told[me] || over
+            :: !stuck && others -> lock = false
+            :: !stuck && !others -> unmark (); lock = false
             fi
         fi
     :: else -> break
     od;
-    sent = true
+    sent++
 }
 
 active proctype driver ()
@@ -89,7 +99,7 @@ active proctype driver ()
         :: else
         fi
     :: ends -> acquire (); closed = true; unmark (); lock = false; break
-    :: queued == 0 && sent -> break
+    :: queued == 0 && sent == SENDERS -> break
     od;
     down = true
 }
@@ -104,7 +114,7 @@ inline take_up ()
     lock = false
 }
 
-inline tell () { if :: kind -> skip :: else -> told = true fi }
+inline tell () { if :: kind -> skip :: else -> atomic { told[0] = true; told[1] = true } fi }
 
 active proctype receiver ()
 {
@@ -116,6 +126,8 @@ active proctype receiver ()
         take_up (); tell ()
     :: inbox == 0 && down -> over = true; break
     od;
-    sent;
+    sent == SENDERS;
     assert (!marked && refusals == 0)
 }
+
+init { atomic { run sender (0); run sender (1) } }

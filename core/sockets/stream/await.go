@@ -129,7 +129,8 @@ func (k *Socket) wakeReaders() bool {
 	return receiving
 }
 
-// awaitRoom waits until the session's queue has room for a message or the session has ended.
+// awaitRoom waits until the session's queue has room for a message, the session has ended, or
+// its peer is to be cut.
 func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
@@ -140,11 +141,11 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe
 	}
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
-	full := func() bool {
+	waits := func() bool {
 		result := s.Judge(k.shared, rid, len(body), owner != nil)
-		return result == shm.AppendFull || result == shm.AppendStarved
+		return result == shm.AppendStarved || result == shm.AppendFull && !k.cuts(s, rid, body)
 	}
-	for full() {
+	for waits() {
 		if err := k.state(); err != nil {
 			return err
 		}

@@ -34,29 +34,28 @@ type full struct {
 	starved map[*shm.Session]uint32 // empty queues that refused a message because of the total, with their ids
 }
 
-// makeRoom does what the policy says about a message for a full queue. It returns false if
-// the send should try again or wait. An empty queue is only full because of other queues, so
-// its peer is not cut.
-func (k *Socket) makeRoom(policy int32, s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer,
-	result shm.AppendResult) (done bool, err error) {
-	switch {
-	case policy == FullCut && result == shm.AppendFull:
-		return true, k.cutFull(s, rid)
-	case policy == FullDropOldest:
-		d, now := s.DropOldest(k.shared, rid, len(body), owner != nil)
-		k.full.count(d.Msgs, d.Bytes)
-		d.Free(engine.ReleaseOwner)
-		if k.relieved(); now != shm.AppendFull && now != shm.AppendStarved {
-			return false, nil
-		}
-	case policy != FullDropNewest:
-		return false, nil
-	}
+// dropOldest drops messages of a full queue until it has room for a new one. It returns
+// false if that cannot be.
+func (k *Socket) dropOldest(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer) bool {
+	d, now := s.DropOldest(k.shared, rid, len(body), owner != nil)
+	k.full.count(d.Msgs, d.Bytes)
+	d.Free(engine.ReleaseOwner)
+	k.relieved()
+	return now != shm.AppendFull && now != shm.AppendStarved
+}
+
+// dropNewest drops a message that did not fit.
+func (k *Socket) dropNewest(body []byte, owner unsafe.Pointer) {
 	k.full.count(1, lengthSize+uint64(len(body)))
 	if owner != nil {
 		engine.ReleaseOwner(owner)
 	}
-	return true, nil
+}
+
+// cuts reports whether the policy is to cut the peer of a full queue. One whose queue has no
+// room only because of other queues is not cut.
+func (k *Socket) cuts(s *shm.Session, rid uint32, body []byte) bool {
+	return k.opt.fullPolicy.Load() == FullCut && s.Stuck(k.shared, rid, len(body))
 }
 
 // cutFull resets the connection of a peer whose queue is full.

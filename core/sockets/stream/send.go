@@ -43,18 +43,22 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 		case shm.AppendNoMemory:
 			return errno.New(errno.ENOMEM, "no memory to queue %d bytes", len(body))
 		}
+		policy := k.opt.fullPolicy.Load()
 		if !started {
 			started = true
-			policy := k.opt.fullPolicy.Load()
 			if deadline = w.Deadline(k.opt.sndTimeout.Load()); !w.Not || policy != FullAgain {
 				k.flush(s, true)
 			}
-			if policy != FullAgain && s.Judge(k.shared, rid, len(body), owner != nil) == result {
-				if done, err := k.makeRoom(policy, s, rid, body, owner, result); done {
-					return err
-				}
-			}
 			continue
+		}
+		switch { // other senders may take the room at any time, so the policy holds for each try
+		case policy == FullDropOldest && k.dropOldest(s, rid, body, owner):
+			continue
+		case policy == FullDropOldest, policy == FullDropNewest:
+			k.dropNewest(body, owner)
+			return nil
+		case result == shm.AppendFull && k.cuts(s, rid, body):
+			return k.cutFull(s, rid)
 		}
 		err := k.awaitRoom(s, rid, body, owner, deadline, w)
 		if err == errno.EAGAIN {
