@@ -144,7 +144,7 @@ func readable(messages int) int { return max(leastRead, messages*lengthSize) }
 // save stops reading until the buckets are worth a read again. A connection that is over,
 // and of which the system has no more, ends instead.
 func (c *Conn) save() {
-	if c.overUnread() {
+	if !c.backlog && c.overUnread() { // what is kept back has to be paid for, too
 		c.readEnd()
 		return
 	}

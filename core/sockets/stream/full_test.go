@@ -193,6 +193,47 @@ func TestFullPolicies(t *testing.T) {
 		So(m.Reason(), ShouldEqual, engine.CauseQueueBound)
 		So(k.TrySend(id, nil), shouldBeErrno, errno.EHOSTUNREACH)
 	})
+	Convey("DROP_OLDEST never refuses, however many senders take the room that one has made", t, func() {
+		k, _, id := stalled(t, WithSendBytes(64<<10), WithFullPolicy(FullDropOldest))
+		var refused atomic.Int32
+		var senders sync.WaitGroup
+		for g := range 4 {
+			senders.Go(func() {
+				for n := range 20_000 {
+					if k.TrySend(id, numbered(n, 4+(n*(g+7)*31)%3000)) != nil {
+						refused.Add(1)
+					}
+				}
+			})
+		}
+		within(t, patience, "sending", senders.Wait)
+		So(refused.Load(), ShouldEqual, 0)
+	})
+	for _, policy := range []int{FullDropNewest, FullDropOldest, FullCut} {
+		Convey(fmt.Sprintf("Who waits does so no longer once the policy is %d", policy), t, func() {
+			k, _, id := stalled(t, WithSendBytes(100_000))
+			var err error
+			var changed atomic.Bool
+			ended := make(chan error)
+			go func() {
+				for {
+					if err := k.Send(t.Context(), id, numbered(0, 3000)); err != nil || changed.Load() {
+						ended <- err
+						return
+					}
+				}
+			}()
+			eventually(t, "it waits", func() bool { return k.blocked.Load() == 1 })
+			changed.Store(true)
+			must(t, k.Set(WithFullPolicy(policy)), "the policy")
+			within(t, patience, "the send", func() { err = <-ended })
+			if policy == FullCut {
+				So(err, shouldBeErrno, errno.EHOSTUNREACH)
+			} else {
+				So(err, ShouldBeNil)
+			}
+		})
+	}
 	Convey("Bodies that are not copied are given back, whatever the policy does with them", t, func() {
 		for _, policy := range []int{FullAgain, FullDropNewest, FullDropOldest, FullCut} {
 			k, p, id := stalled(t, WithSendBytes(300_000), WithFullPolicy(policy), WithSendTimeout(0))

@@ -173,6 +173,9 @@ func (k *Socket) setIntOption(opt sockets.Option, takes intOption, value []byte)
 	}
 	k.opt.setInt(opt, v)
 	k.admitBy(opt)
+	if opt == sockets.OptFullPolicy {
+		k.wakeSenders()
+	}
 	return nil
 }
 
