@@ -20,6 +20,9 @@ type addressRange struct{ first, last netip.Addr }
 // The error names the entry that is wrong.
 func ParseAddressList(text string) (*AddressList, error) {
 	entries := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) })
+	if len(entries) == 0 && text != "" {
+		return nil, fmt.Errorf("%.64q has no entry; an empty text has all addresses pass", text)
+	}
 	list := &AddressList{}
 	for _, entry := range entries {
 		block, err := parseBlock(entry)
