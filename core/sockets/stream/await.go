@@ -129,8 +129,8 @@ func (k *Socket) wakeReaders() bool {
 	return receiving
 }
 
-// awaitRoom waits until the session's queue has room for a message, the session has ended, or
-// its peer is to be cut.
+// awaitRoom waits until the session's queue has room for a message, the session has ended, its
+// peer is to be cut, or messages are dropped by now.
 func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
@@ -142,6 +142,9 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
 	waits := func() bool {
+		if policy := k.opt.fullPolicy.Load(); policy == FullDropNewest || policy == FullDropOldest {
+			return false
+		}
 		result := s.Judge(k.shared, rid, len(body), owner != nil)
 		return result == shm.AppendStarved || result == shm.AppendFull && !k.cuts(s, rid, body)
 	}
