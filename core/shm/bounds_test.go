@@ -12,7 +12,10 @@ func TestShares(t *testing.T) {
 	Convey("While very many queues are held", t, func() {
 		k, sh, s := openSession()
 		defer FreeQueues(k)
-		defer FreeWakeup(sh)
+		defer func() {
+			sh.TakeDirty()
+			FreeWakeup(sh)
+		}()
 		const total = 1 << 20
 		k.TxTotal.Store(total)
 		k.TxHeld.Store(10_000)
