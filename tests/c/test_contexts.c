@@ -308,6 +308,7 @@ static void limit_of_sockets (void)
     sockets[limit] = zt_socket (ctx);
     CHECK_OK (zlink_ctx_set (ctx, ZLINK_MAX_SOCKETS, 1));
     CHECK_NULL (zlink_socket (ctx, ZLINK_STREAM), EMFILE);
+    zt_unbounded (sockets[limit]); /* so that more is queued than the kernel takes */
     int fd = zt_client (zt_bind (sockets[limit]));
     zt_expect_connect (sockets[limit], &id);
     for (int i = 0; i < limit; i++)

@@ -18,7 +18,8 @@ static int ended_by (void *s, uint32_t peer)
     CHECK_OK (zlink_msg_init (&msg));
     do
         CHECK (zlink_msg_recv (&msg, s, 0) >= 0);
-    while (zlink_msg_get (&msg, ZLINK_STREAM_EVENT) == ZLINK_STREAM_DATA);
+    while (zlink_msg_get (&msg, ZLINK_STREAM_EVENT) == ZLINK_STREAM_DATA
+           || zlink_msg_get (&msg, ZLINK_STREAM_EVENT) == ZLINK_STREAM_WRITABLE);
     CHECK_EQ (zlink_msg_get (&msg, ZLINK_STREAM_EVENT),
               ZLINK_STREAM_DISCONNECTED);
     CHECK_EQ (zlink_msg_routing_id (&msg), peer);

@@ -145,7 +145,7 @@ static void memory_runs_out (void)
     return;
 #endif
     hd_load (RTLD_NOW);
-    hd_server_t server = hd_open ();
+    hd_server_t server = hd_open_unbounded ();
     set_soft (RLIMIT_AS, address_space () + (200u << 20));
     for (;;) {
         if (zl.send (server.socket, id, 4, ZLINK_SNDMORE | ZLINK_DONTWAIT) == 4

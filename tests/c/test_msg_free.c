@@ -15,6 +15,7 @@ static zt_pair_t open_pair (int send_hwm)
 {
     zt_pair_t f = zt_pair_begin ();
     zt_set_int (f.server, ZLINK_SNDHWM, send_hwm);
+    zt_unbounded (f.server); /* messages are counted here, not bytes */
     zt_pair_join (&f, zt_small_client);
     return f;
 }

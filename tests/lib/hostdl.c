@@ -152,16 +152,38 @@ static void expect (void *server, uint8_t id[4], const void *body, int size)
     CHECK (memcmp (found, body, (size_t) size) == 0);
 }
 
-hd_server_t hd_open_in (void *ctx)
+static hd_server_t begin (void *ctx)
 {
     hd_server_t s = {.ctx = ctx};
-    uint8_t id[4];
     CHECK (s.ctx != NULL);
     s.socket = zl.socket (s.ctx, ZLINK_STREAM);
     CHECK (s.socket != NULL);
-    CHECK (zl.bind (s.socket, "tcp://127.0.0.1:*") == 0);
-    s.client = connect_to (s.socket);
-    expect (s.socket, id, "\1", 1);
+    return s;
+}
+
+static void join (hd_server_t *s)
+{
+    uint8_t id[4];
+    CHECK (zl.bind (s->socket, "tcp://127.0.0.1:*") == 0);
+    s->client = connect_to (s->socket);
+    expect (s->socket, id, "\1", 1);
+}
+
+hd_server_t hd_open_in (void *ctx)
+{
+    hd_server_t s = begin (ctx);
+    join (&s);
+    return s;
+}
+
+hd_server_t hd_open_unbounded (void)
+{
+    const int none = 0;
+    const int64_t none_in_all = 0;
+    hd_server_t s = begin (zl.ctx_new ());
+    CHECK (zl.setsockopt (s.socket, ZLINK_STREAM_SEND_BYTES, &none, sizeof none) == 0);
+    CHECK (zl.setsockopt (s.socket, ZLINK_STREAM_SEND_BYTES_TOTAL, &none_in_all, sizeof none_in_all) == 0);
+    join (&s);
     return s;
 }
 

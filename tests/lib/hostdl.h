@@ -93,6 +93,8 @@ extern bool hd_handlers_run;
 
 hd_server_t hd_open (void);
 hd_server_t hd_open_in (void *ctx);
+/* Whose queue of sent messages grows as long as there is memory. */
+hd_server_t hd_open_unbounded (void);
 /* One message from the client and back. */
 void hd_exchange (hd_server_t *server);
 void hd_close (hd_server_t *server);

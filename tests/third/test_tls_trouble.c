@@ -180,7 +180,7 @@ static void many_silent_clients (void)
     for (int i = 0; i < 20; i++)
         zt_expect_exchange (t.s, t.other_peer, t.other.fd);
     expect_served (&t, zt_s_client (t.port, NULL));
-    CHECK_EQ (zlink_socket_peer_count (t.s), 1);
+    ZT_UNTIL (zlink_socket_peer_count (t.s) == 1); /* the one served has gone */
     for (int i = 0; i < count; i++)
         close (fds[i]);
     for (int i = 0; i < 2 * count; i++) {

@@ -224,8 +224,8 @@ func TestFullPolicies(t *testing.T) {
 				}
 			}()
 			eventually(t, "it waits", func() bool { return k.blocked.Load() == 1 })
-			changed.Store(true)
 			must(t, k.Set(WithFullPolicy(policy)), "the policy")
+			changed.Store(true)
 			within(t, patience, "the send", func() { err = <-ended })
 			if policy == FullCut {
 				So(err, shouldBeErrno, errno.EHOSTUNREACH)

@@ -236,8 +236,8 @@ check csv rows 4
 run_client --scenario s2 --size 16
 check "size-16" passes
 run_client --scenario s1 --sources 20 --hold 2 &
-# Fifty connections from twenty addresses: the server's ends of them.
-from_20() { [ "$(awk -v to="$(printf '0100007F:%04X' "$port")" '$3 == to { print substr($2, 1, 8) }' /proc/net/tcp | sort -u | wc -l)" -eq 20 ]; }
+# Fifty established connections (01) from twenty addresses: what those before left behind is over.
+from_20() { [ "$(awk -v to="$(printf '0100007F:%04X' "$port")" '$3 == to && $4 == "01" { print substr($2, 1, 8) }' /proc/net/tcp | sort -u | wc -l)" -eq 20 ]; }
 for _ in $(seq 600); do from_20 && break; sleep 0.05; done
 rc=0
 check "sources" from_20
