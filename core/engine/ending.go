@@ -19,9 +19,8 @@ import (
 // deadline, which is that of LINGER.
 //
 // The end of a WebSocket connection's stream waits for the peer's Close frame (RFC 6455,
-// 7.1.1): a browser that reads the end behind this side's Close frame stops there, with
-// what it has not sent yet, and tells its page that the connection was lost. Of a peer that
-// broke the rules the frames are followed, and dropped, up to that one.
+// 7.1.1). Of a peer that broke the rules the frames are followed, and dropped, up to that
+// one.
 //
 // The kernel reports when its last byte was acknowledged. The timer serves the peers that
 // take nothing. It looks at each of them only a few times, so ten thousand of them cost
@@ -34,8 +33,7 @@ const (
 	lookMost  = time.Second
 
 	// goodbyeTime limits how long a peer that has everything may send nothing before its
-	// goodbye. It may take twice that in all. A browser may have to
-	// send the rest of a long message first.
+	// goodbye. It may take twice that in all: the rest of a long message may come first.
 	goodbyeTime = 5 * time.Second
 	// lastTime limits how long such a peer may take to end its stream when that time is over,
 	// and this side's stream ends without its goodbye.

@@ -89,7 +89,8 @@ function wait(url, first) {
 
 const text = (url) => wait(url, 'some text');
 const bye = (url) => wait(url, message(new TextEncoder().encode('bye')));
-const tooLong = (url) => wait(url, message(new Uint8Array(3000000)));
+// Only the start: Chromium calls no end clean while its page has bytes left to send.
+const tooLong = (url) => wait(url, message(new Uint8Array(3000000)).subarray(0, 1000));
 
 if (typeof process === 'object') {
   const calls = { echo, wait, text, bye, tooLong };

@@ -51,8 +51,7 @@ func masked(f ws.Frame) []byte {
 }
 
 // TestGoodbye: a peer that is told the end while it sends goes on until it has read that,
-// and its connection ends when it has answered. A browser whose stream ends before tells its
-// page that the connection was lost.
+// and its connection ends when it has answered.
 func TestGoodbye(t *testing.T) {
 	for _, scheme := range []string{"ws", "wss"} {
 		for _, e := range endings {
