@@ -46,6 +46,7 @@ setting LATENCY_SAMPLE_RATE 16
 setting RATE 0 # messages/s of all connections together; 0: as many as the window lets through
 setting BURST 1
 setting TRANSPORT tcp
+setting CHECK all # of echoes: all, or frames (lengths and counts)
 setting TLS_CERT "" # PEM files; without them a certificate is made for the run
 setting TLS_KEY ""
 setting TLS_CA "$TLS_CERT"

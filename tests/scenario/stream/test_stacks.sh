@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# test_stacks.sh BIN_DIR: every stack in every scenario with a small load, s4 for
+# test_stacks.sh BIN_DIR: every stack in every scenario with a small load, s2 with either check, s4 for
 # those that have more than one transport. A stack that cannot run here says why;
 # cppserver runs the asio server.
 set -u
@@ -45,6 +45,7 @@ show() {
 # Has every stack a row for s0, s1 and s2?
 IFS=, read -ra stacks <<<"$names"
 run $((${#stacks[@]} * 3))
+CHECK=frames run ${#stacks[@]} --scenario s2
 # For each of s0, s1 and s2 over each transport, and for tls with silent clients.
 export S4_TRANSPORTS="tls ws wss ipc" S4_SILENT=100 MEASURE=0.2
 run $((3 * 13)) --scenario s4 --stacks zlink,zlink-go,asio

@@ -83,6 +83,19 @@ fails_with() {
     done
 }
 
+# run_frames NAME: the check frames with a good server; short messages, messages that
+# no buffer holds, more in flight than the kernel takes, and a rate.
+run_frames() {
+    local arguments
+    for arguments in "--scenario s0" "--scenario s2" "--scenario s2 --size 16 --inflight 1000" \
+        "--scenario s2 --size 300000 --ccu 5" "--scenario s2 --rate 500 --burst 4"; do
+        # shellcheck disable=SC2086
+        run_client $arguments --check frames
+        check "$1-frames" passes
+    done
+    check "$1-check" [ "$(metric check)" = frames ]
+}
+
 passes() { [ "$rc" -eq 0 ] && [ "$(field pass_fail)" = PASS ]; }
 
 refuses() { [ "$rc" -eq 2 ] && grep -q "$1" "$dir/err"; }
@@ -98,26 +111,45 @@ fault() {
     check "$name" fails_with "$@"
 }
 
+# Faults that both checks find.
+find_faults() {
+    fault wrong-length wrong_length
+    fault duplicate gating_violation
+    fault lost wrong_number
+    fault dies server_ended connection_lost drain_timeout
+    fault silent no_answer drain_timeout
+    fault stalls incomplete drain_timeout
+    fault slow drain_timeout
+}
+
+find_faults
 fault wrong-bytes wrong_bytes
 fault wrong-header wrong_bytes
-fault wrong-length wrong_length
-fault duplicate gating_violation
-fault lost wrong_number
 fault swap wrong_number gating_violation
 fault foreign wrong_connection
-fault dies server_ended connection_lost drain_timeout
-fault silent no_answer drain_timeout
-fault stalls incomplete drain_timeout
-fault slow drain_timeout
+
+# The check frames knows no bytes, and no echo from another one.
+CHECK=frames find_faults
+for name in none wrong-bytes wrong-header swap foreign; do
+    start_server "$bin/bad_server" --fault $name
+    CHECK=frames run_client --scenario s2
+    check "frames-$name" passes
+    stop_server
+done
+run_client --scenario s2 --check some
+check "check" refuses 'all or frames'
 
 # Over ws; ws-none and ws-split are no faults.
 export TRANSPORT=ws
 for name in none split; do
     start_server "$bin/bad_server" --fault ws-$name
-    run_client --scenario s2
-    check "ws-$name" passes
+    for CHECK in all frames; do
+        CHECK=$CHECK run_client --scenario s2
+        check "ws-$name-$CHECK" passes
+    done
     stop_server
 done
+unset CHECK
 start_server "$bin/zlink_echo"
 for scenario in s0 s1 s2; do
     run_client --scenario $scenario
@@ -125,6 +157,7 @@ for scenario in s0 s1 s2; do
 done
 run_client --scenario s2 --size 300000 --ccu 5
 check "ws-zlink-300000" passes
+run_frames ws-zlink
 stop_server
 fault ws-refuses ws_refused connect_fail
 fault ws-upgrade ws_bad_upgrade connect_fail
@@ -138,12 +171,16 @@ fault ws-reserved ws_reserved_bits connection_lost
 fault ws-long-ping ws_bad_control connection_lost
 fault ws-part-ping ws_bad_control connection_lost
 fault ws-close ws_closed connection_lost
+CHECK=frames fault ws-text ws_bad_opcode connection_lost
+CHECK=frames fault ws-part-ping ws_bad_control connection_lost
+CHECK=frames fault ws-close ws_closed connection_lost
 
 # Over ipc, and over tls where OpenSSL is.
 export TRANSPORT=ipc
 start_server "$bin/zlink_echo"
 run_client --scenario s2
 check "ipc" passes
+run_frames ipc
 stop_server
 run_client --scenario s1
 check "ipc-refused" fails_with connect_fail
@@ -165,6 +202,7 @@ else
         done
         run_client --scenario s2 --size 300000 --ccu 5
         check "tls-$server-300000" passes
+        run_frames "tls-$server"
         stop_server
     done
 
@@ -199,6 +237,7 @@ else
     check "wss" passes
     run_client --scenario s2 --size 300000 --ccu 5
     check "wss-300000" passes
+    run_frames wss
     TRANSPORT=tls run_client --scenario s2 "${quick[@]}"
     check "tls-to-wss" fails_with no_answer
     stop_server
@@ -262,6 +301,7 @@ for tool in perf strace; do
         check "syscalls-$tool" counted
     fi
 done
+run_frames epoll
 # A frame longer than any buffer, and more in flight than the kernel takes.
 run_client --scenario s2 --size 300000 --ccu 5
 check "size-300000" passes

@@ -74,7 +74,7 @@ static void end_connect (struct connections *all, uint32_t index)
 
 static void start_sending (void *state, uint32_t index)
 {
-    flow_fill (state, index, clock_ns ());
+    flow_fill (state, index);
 }
 
 static void serve_silent (struct connections *all)
@@ -150,12 +150,14 @@ struct connections *connections_new (struct run *run)
     all->buffer_size =
       all->frame_size > BUFFER_SIZE ? all->frame_size : BUFFER_SIZE;
     all->in = malloc (all->buffer_size);
-    all->out_start = malloc (LAYER_HEADROOM + all->buffer_size);
+    all->counts = options_counts (options);
+    if (!all->counts)
+        all->out_start = malloc (LAYER_HEADROOM + all->buffer_size);
     all->out = all->out_start + LAYER_HEADROOM;
     all->table = calloc ((size_t) options->ccu, sizeof *all->table);
     all->retries = calloc ((size_t) options->ccu, sizeof *all->retries);
     all->epoll = epoll_create1 (EPOLL_CLOEXEC);
-    if (!all->in || !all->out_start || !all->table || !all->retries
+    if (!all->in || (!all->counts && !all->out_start) || !all->table || !all->retries
         || all->epoll < 0) {
         perror ("cannot prepare the connections");
         connections_free (all);
@@ -164,7 +166,12 @@ struct connections *connections_new (struct run *run)
     for (long i = 0; i < options->ccu; i++)
         all->table[i].fd = -1;
     if (dial_init (&all->dial, options) != 0
-        || layers_init (&all->layers, options, all->buffer_size) != 0) {
+        || layers_init (&all->layers, options, all->buffer_size) != 0
+        || (all->counts
+            && prebuilt_init (&all->prebuilt, &run->traffic.format,
+                              run->traffic.inflight,
+                              layers_web (&all->layers))
+                 != 0)) {
         connections_free (all);
         return NULL;
     }
@@ -186,6 +193,7 @@ void connections_free (struct connections *all)
     if (all->epoll >= 0)
         close (all->epoll);
     layers_free (&all->layers);
+    prebuilt_free (&all->prebuilt);
     free (all->in);
     free (all->out_start);
     free (all->table);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "flow.h"
 
+#include "flow_counted.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +10,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-/* A connection, for what a channel sends. */
-struct place
-{
-    struct connections *all;
-    uint32_t index;
-};
 
 int flow_watch (struct connections *all, uint32_t index, int op, uint32_t events)
 {
@@ -28,7 +23,7 @@ void flow_release (struct connections *all, uint32_t index)
     if (connection->fd >= 0)
         close (connection->fd);
     free (connection->part);
-    free (connection->unsent);
+    free (connection->kept);
     if (connection->channel)
         channel_free (&all->layers, connection->channel);
     *connection = (struct connection) {.fd = -1};
@@ -45,41 +40,46 @@ void flow_lose (struct connections *all, uint32_t index, int error)
 
 /* ------------------------------------------------------------------ sending */
 
-/* Writes len bytes; keeps what the kernel does not take. Returns an errno. */
-static int write_out (struct connections *all,
-                      uint32_t index,
-                      const uint8_t *bytes,
-                      size_t len)
+int flow_write (struct connections *all,
+                uint32_t index,
+                struct span bytes,
+                const uint8_t *lasting)
 {
     struct connection *connection = &all->table[index];
-    ssize_t sent = send (connection->fd, bytes, len, MSG_NOSIGNAL);
+    ssize_t sent = send (connection->fd, bytes.bytes, bytes.len, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         return errno;
     size_t done = sent < 0 ? 0 : (size_t) sent;
-    if (done == len)
+    if (done == bytes.len)
         return 0;
-    connection->unsent = malloc (len - done);
-    if (!connection->unsent
-        || flow_watch (all, index, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT) != 0)
-        return ENOMEM;
-    memcpy (connection->unsent, bytes + done, len - done);
-    connection->unsent_len = len - done;
-    connection->unsent_done = 0;
-    return 0;
+    connection->unsent = bytes.bytes + done;
+    connection->unsent_len = bytes.len - done;
+    if (!lasting || connection->unsent < lasting) {
+        connection->kept = malloc (connection->unsent_len);
+        if (!connection->kept)
+            return ENOMEM;
+        memcpy (connection->kept, connection->unsent, connection->unsent_len);
+        connection->unsent = connection->kept;
+    }
+    return flow_watch (all, index, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT) == 0
+             ? 0
+             : errno;
 }
 
-/* What a layer has to say goes behind what is unsent. */
-static int send_behind (void *owner, const uint8_t *bytes, size_t len)
+int flow_send_behind (void *owner, const uint8_t *bytes, size_t len)
 {
     const struct place *place = owner;
     struct connection *connection = &place->all->table[place->index];
     if (!connection->unsent)
-        return write_out (place->all, place->index, bytes, len);
-    uint8_t *longer =
-      realloc (connection->unsent, connection->unsent_len + len);
+        return flow_write (place->all, place->index,
+                           (struct span) {(uint8_t *) bytes, len}, NULL);
+    uint8_t *longer = malloc (connection->unsent_len + len);
     if (!longer)
         return ENOMEM;
+    memcpy (longer, connection->unsent, connection->unsent_len);
     memcpy (longer + connection->unsent_len, bytes, len);
+    free (connection->kept);
+    connection->kept = longer;
     connection->unsent = longer;
     connection->unsent_len += len;
     return 0;
@@ -92,13 +92,14 @@ static bool send_frames (struct connections *all, uint32_t index, size_t len)
     struct span data = {all->out, len};
     int error = channel ? channel_encode (&all->layers, channel, &data) : 0;
     if (error == 0)
-        error = write_out (all, index, data.bytes, data.len);
+        error = flow_write (all, index, data, NULL);
     if (error)
         flow_lose (all, index, error);
     return error == 0;
 }
 
-void flow_fill (struct connections *all, uint32_t index, uint64_t now)
+static void
+fill_with_bytes (struct connections *all, uint32_t index, uint64_t now)
 {
     struct connection *connection = &all->table[index];
     struct traffic *traffic = &all->run->traffic;
@@ -120,28 +121,36 @@ void flow_fill (struct connections *all, uint32_t index, uint64_t now)
     }
 }
 
+void flow_fill (struct connections *all, uint32_t index)
+{
+    if (all->counts)
+        flow_counted_fill (all, index);
+    else
+        fill_with_bytes (all, index, clock_ns ());
+}
+
 void flow_writable (struct connections *all, uint32_t index)
 {
     struct connection *connection = &all->table[index];
-    ssize_t sent = send (connection->fd,
-                         connection->unsent + connection->unsent_done,
-                         connection->unsent_len - connection->unsent_done,
-                         MSG_NOSIGNAL);
+    ssize_t sent = send (connection->fd, connection->unsent,
+                         connection->unsent_len, MSG_NOSIGNAL);
     if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR)
             flow_lose (all, index, errno);
         return;
     }
-    connection->unsent_done += (size_t) sent;
-    if (connection->unsent_done < connection->unsent_len)
+    connection->unsent += sent;
+    connection->unsent_len -= (size_t) sent;
+    if (connection->unsent_len > 0)
         return;
-    free (connection->unsent);
+    free (connection->kept);
+    connection->kept = NULL;
     connection->unsent = NULL;
     if (flow_watch (all, index, EPOLL_CTL_MOD, EPOLLIN) != 0) {
         flow_lose (all, index, errno);
         return;
     }
-    flow_fill (all, index, clock_ns ());
+    flow_fill (all, index);
 }
 
 /* ---------------------------------------------------------------- receiving */
@@ -226,7 +235,7 @@ static void readable_plain (struct connections *all, uint32_t index)
     if (missing > 0 && !take_frame (all, index, connection->part, now))
         return;
     if (take_frames (all, index, all->in, len - missing, now))
-        flow_fill (all, index, now);
+        fill_with_bytes (all, index, now);
 }
 
 /* Takes in bytes of frames that came through layers. False: lost. */
@@ -251,6 +260,13 @@ static bool take_bytes (struct connections *all,
     return take_frames (all, index, data.bytes, data.len, now);
 }
 
+void flow_opened (struct connections *all, uint32_t index)
+{
+    if (all->run->links[index].state == LINK_CONNECTING
+        && all->table[index].channel->opened == all->layers.count)
+        run_connected (all->run, index);
+}
+
 /* Gives the layers len bytes that have come. */
 static void take_in (struct connections *all, uint32_t index, size_t len)
 {
@@ -258,16 +274,15 @@ static void take_in (struct connections *all, uint32_t index, size_t len)
     struct place place = {all, index};
     struct span data = {all->in, len};
     uint64_t now = clock_ns ();
-    int error = channel_take (&all->layers, channel, &data, send_behind, &place);
-    if (all->run->links[index].state == LINK_CONNECTING
-        && channel->opened == all->layers.count)
-        run_connected (all->run, index);
+    int error =
+      channel_take (&all->layers, channel, &data, flow_send_behind, &place);
+    flow_opened (all, index);
     if (data.len > 0 && !take_bytes (all, index, data, now))
         return;
     if (error)
         flow_lose (all, index, error);
     else if (data.len > 0)
-        flow_fill (all, index, now);
+        fill_with_bytes (all, index, now);
 }
 
 static void readable_layers (struct connections *all, uint32_t index)
@@ -281,7 +296,9 @@ static void readable_layers (struct connections *all, uint32_t index)
 
 void flow_readable (struct connections *all, uint32_t index)
 {
-    if (all->table[index].channel)
+    if (all->counts)
+        flow_counted_readable (all, index);
+    else if (all->table[index].channel)
         readable_layers (all, index);
     else
         readable_plain (all, index);
@@ -289,7 +306,10 @@ void flow_readable (struct connections *all, uint32_t index)
 
 void flow_greet (struct connections *all, uint32_t index)
 {
-    take_in (all, index, 0);
+    if (all->counts)
+        flow_counted_take_in (all, index, 0);
+    else
+        take_in (all, index, 0);
 }
 
 void flow_leave (struct connections *all, uint32_t index)
@@ -297,5 +317,6 @@ void flow_leave (struct connections *all, uint32_t index)
     struct connection *connection = &all->table[index];
     struct place place = {all, index};
     if (connection->channel && !connection->unsent)
-        channel_leave (&all->layers, connection->channel, send_behind, &place);
+        channel_leave (&all->layers, connection->channel, flow_send_behind,
+                       &place);
 }

@@ -125,11 +125,28 @@ static int greet (const struct layers *layers,
     return error ? error : sent;
 }
 
-int channel_take (const struct layers *layers,
-                  struct channel *channel,
-                  struct span *data,
-                  channel_send *send,
-                  void *owner)
+static int scan_with (const struct layer_kind *kind,
+                      void *state,
+                      struct span *data,
+                      layer_take *take,
+                      void *owner,
+                      struct span *answer)
+{
+    if (kind->scan)
+        return kind->scan (state, *data, take, owner, answer);
+    int error = kind->decode (state, data, answer);
+    int taken = data->len > 0 ? take (owner, *data) : 0;
+    return taken ? taken : error;
+}
+
+/* What a layer has decoded is the next one's input; what the highest one has
+ * stays in data, or is taken. */
+static int ascend (const struct layers *layers,
+                   struct channel *channel,
+                   struct span *data,
+                   layer_take *take,
+                   channel_send *send,
+                   void *owner)
 {
     /* Of several errors that of the highest layer says most. */
     int result = 0;
@@ -143,8 +160,12 @@ int channel_take (const struct layers *layers,
         if (data->len == 0)
             continue; /* the layer above may have to begin */
         struct span answer = {NULL, 0};
+        bool last = take && layer + 1 == layers->count;
+        const struct layer_kind *kind = layers->kinds[layer];
+        void *state = channel->states[layer];
         int error =
-          layers->kinds[layer]->decode (channel->states[layer], data, &answer);
+          last ? scan_with (kind, state, data, take, owner, &answer)
+               : kind->decode (state, data, &answer);
         int sent = send_answer (layers, channel, layer, &answer, send, owner);
         if (error || sent)
             result = error ? error : sent;
@@ -152,11 +173,43 @@ int channel_take (const struct layers *layers,
     return result;
 }
 
+int channel_take (const struct layers *layers,
+                  struct channel *channel,
+                  struct span *data,
+                  channel_send *send,
+                  void *owner)
+{
+    return ascend (layers, channel, data, NULL, send, owner);
+}
+
+int channel_scan (const struct layers *layers,
+                  struct channel *channel,
+                  struct span data,
+                  layer_take *take,
+                  channel_send *send,
+                  void *owner)
+{
+    return ascend (layers, channel, &data, take, send, owner);
+}
+
 int channel_encode (const struct layers *layers,
                     struct channel *channel,
                     struct span *data)
 {
     return encode_below (layers, channel, layers->count, data);
+}
+
+bool layers_web (const struct layers *layers)
+{
+    return layers->count > 0 && layers->kinds[layers->count - 1] == &layer_ws;
+}
+
+int channel_encode_prebuilt (const struct layers *layers,
+                             struct channel *channel,
+                             struct span *data)
+{
+    return encode_below (layers, channel, layers->count - layers_web (layers),
+                         data);
 }
 
 void channel_leave (const struct layers *layers,

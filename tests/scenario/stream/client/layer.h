@@ -21,6 +21,9 @@ struct span
     size_t len;
 };
 
+/* Takes in a piece of what came. An error ends the connection. */
+typedef int layer_take (void *owner, struct span piece);
+
 /* One kind of layer. What decode leaves in data is valid until the next decode
  * of any connection, what is to be sent until there is more to be sent. Errors
  * are those of errno or protocol_error.h; 0: none. */
@@ -45,6 +48,12 @@ struct layer_kind
     /* Replaces what came by what it means, also when it returns an error: then
      * by what came before that. */
     int (*decode) (void *state, struct span *data, struct span *answer);
+    /* Hands on where they are the pieces that decode would leave, if not NULL. */
+    int (*scan) (void *state,
+                 struct span data,
+                 layer_take *take,
+                 void *owner,
+                 struct span *answer);
     /* Replaces bytes, with LAYER_HEADROOM in front of them, by what is to be
      * sent. */
     int (*encode) (void *state, struct span *data);
@@ -95,10 +104,26 @@ int channel_take (const struct layers *layers,
                   channel_send *send,
                   void *owner);
 
+/* The same, but hands what it means to take, piece by piece. */
+int channel_scan (const struct layers *layers,
+                  struct channel *channel,
+                  struct span data,
+                  layer_take *take,
+                  channel_send *send,
+                  void *owner);
+
+/* Whether the highest layer is a WebSocket. */
+bool layers_web (const struct layers *layers);
+
 /* Replaces bytes with LAYER_HEADROOM in front of them by what is to be sent. */
 int channel_encode (const struct layers *layers,
                     struct channel *channel,
                     struct span *data);
+
+/* The same for bytes that are a WebSocket message already where there is one. */
+int channel_encode_prebuilt (const struct layers *layers,
+                             struct channel *channel,
+                             struct span *data);
 
 /* Says goodbye, if there was a welcome. */
 void channel_leave (const struct layers *layers,

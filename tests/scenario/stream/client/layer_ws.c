@@ -281,10 +281,11 @@ static int obey (struct connection *connection, struct span *answer)
     }
 }
 
-/* Moves what is there of the frame's payload. */
+/* Hands on what is there of the frame's payload. */
 static int take_payload (struct connection *connection,
                          struct span *rest,
-                         struct span *data,
+                         layer_take *take,
+                         void *owner,
                          struct span *answer)
 {
     size_t len = rest->len < connection->left ? rest->len
@@ -294,9 +295,10 @@ static int take_payload (struct connection *connection,
         memcpy (connection->control + connection->control_len, rest->bytes,
                 len);
         connection->control_len = (uint8_t) (connection->control_len + len);
-    } else {
-        memmove (data->bytes + data->len, rest->bytes, len);
-        data->len += len;
+    } else if (len > 0) {
+        int error = take (owner, (struct span) {rest->bytes, len});
+        if (error)
+            return error;
     }
     rest->bytes += len;
     rest->len -= len;
@@ -304,13 +306,14 @@ static int take_payload (struct connection *connection,
     return control && connection->left == 0 ? obey (connection, answer) : 0;
 }
 
-/* In place: payloads move together over the headers between them. Of several
- * pings in one input the last is answered, as the RFC allows. */
-static int decode (void *state, struct span *data, struct span *answer)
+/* Of several pings in one input the last is answered, as the RFC allows. */
+static int scan (void *state,
+                 struct span rest,
+                 layer_take *take,
+                 void *owner,
+                 struct span *answer)
 {
     struct connection *connection = state;
-    struct span rest = *data;
-    data->len = 0;
     while (rest.len > 0) {
         if (connection->left == 0) {
             if (!take_header (connection, &rest))
@@ -319,11 +322,27 @@ static int decode (void *state, struct span *data, struct span *answer)
             if (error)
                 return error;
         }
-        int error = take_payload (connection, &rest, data, answer);
+        int error = take_payload (connection, &rest, take, owner, answer);
         if (error)
             return error;
     }
     return 0;
+}
+
+static int move_together (void *owner, struct span piece)
+{
+    struct span *data = owner;
+    memmove (data->bytes + data->len, piece.bytes, piece.len);
+    data->len += piece.len;
+    return 0;
+}
+
+/* In place: payloads move together over the headers between them. */
+static int decode (void *state, struct span *data, struct span *answer)
+{
+    struct span input = *data;
+    data->len = 0;
+    return scan (state, input, move_together, data, answer);
 }
 
 const struct layer_kind layer_ws = {
@@ -333,6 +352,7 @@ const struct layer_kind layer_ws = {
   .close = close_connection,
   .handshake = handshake,
   .decode = decode,
+  .scan = scan,
   .encode = encode,
   .leave = leave,
 };

@@ -17,6 +17,11 @@ static enum settings_result check (struct options *options)
         fprintf (stderr, "--scenario: s0, s1 or s2\n");
         return SETTINGS_BAD;
     }
+    if (strcmp (options->check, "all") != 0
+        && strcmp (options->check, "frames") != 0) {
+        fprintf (stderr, "--check: all or frames\n");
+        return SETTINGS_BAD;
+    }
     if (options->not_run) {
         if (strcmp (options->not_run, "SKIP") == 0
             || strcmp (options->not_run, "FAIL") == 0)
@@ -53,6 +58,7 @@ options_read (struct options *o, int argc, char **argv)
       .stack = "stream",
       .host = "127.0.0.1",
       .transport = "tcp",
+      .check = "all",
       .tls_cipher = "TLS_AES_128_GCM_SHA256",
       .ccu = 10000,
       .size = 1024,
@@ -93,6 +99,8 @@ options_read (struct options *o, int argc, char **argv)
        "text in front of the progress line"},
       {"TRANSPORT", SETTING_TEXT, false, &o->transport, 0, 0,
        "tcp, tls, ws, wss or ipc"},
+      {"CHECK", SETTING_TEXT, false, &o->check, 0, 0,
+       "what is checked of an echo: all, or frames: lengths and counts"},
       {"TLS_CA", SETTING_TEXT, false, &o->tls_ca, 0, 0,
        "PEM file to verify the server's certificate with"},
       {"TLS_CIPHER", SETTING_TEXT, false, &o->tls_cipher, 0, 0,
@@ -162,4 +170,9 @@ options_read (struct options *o, int argc, char **argv)
 bool options_has_traffic (const struct options *options)
 {
     return strcmp (options->scenario, "s1") != 0;
+}
+
+bool options_counts (const struct options *options)
+{
+    return strcmp (options->check, "frames") == 0;
 }

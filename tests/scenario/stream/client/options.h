@@ -13,6 +13,7 @@ struct options
     const char *stack;     /* what the server is; names the row */
     const char *host;      /* IPv4 literal */
     const char *transport; /* "tcp", "tls", "ws", "wss" or "ipc" */
+    const char *check;     /* of the echoes: "all" or "frames" */
     const char *path;      /* ipc: where the server listens */
     const char *tls_ca;    /* PEM file, or NULL */
     const char *tls_cipher;
@@ -49,5 +50,8 @@ options_read (struct options *options, int argc, char **argv);
 
 /* Whether the scenario sends messages: s1 only connects. */
 bool options_has_traffic (const struct options *options);
+
+/* Whether echoes are counted and their lengths checked, and no more. */
+bool options_counts (const struct options *options);
 
 #endif

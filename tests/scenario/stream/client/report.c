@@ -137,6 +137,7 @@ static void fill_row (struct row *row,
          options->syscalls ? options->syscalls : "-");
     add (row, "paced_rate", "%ld", options->rate);
     add (row, "burst", "%ld", options->burst);
+    add (row, "check", "%s", options->check);
 }
 
 static void print_result (const struct row *row)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "run.h"
 
+#include "counted.h"
 #include "tracer.h"
 
 #include <stdlib.h>
@@ -52,18 +53,24 @@ int run_init (struct run *run, const struct options *options)
     run->links = calloc ((size_t) options->ccu, sizeof *run->links);
     if (!run->links
         || message_format_init (&run->traffic.format, (size_t) options->size)
-             != 0) {
+             != 0
+        || (options_counts (options)
+            && counted_init (&run->traffic, (uint32_t) options->ccu) != 0)) {
         run_free (run);
         return -1;
     }
-    for (long i = 0; i < options->ccu; i++)
+    for (long i = 0; i < options->ccu; i++) {
         window_init (&run->links[i].window, (uint32_t) i);
+        if (options_counts (options))
+            counted_window_init (&run->links[i].window, &run->traffic);
+    }
     return 0;
 }
 
 void run_free (struct run *run)
 {
     message_format_free (&run->traffic.format);
+    counted_free (&run->traffic);
     free (run->links);
     run->links = NULL;
 }
@@ -229,6 +236,18 @@ static bool idle (struct run *run, long rss_before_kb)
     return rest <= 0 || stay (run, rest);
 }
 
+/* Has every connection send, and serves answers in between. */
+static bool send_on_all (struct run *run)
+{
+    for (uint32_t i = 0; i < (uint32_t) run->options->ccu; i++) {
+        if (run->links[i].state == LINK_OPEN)
+            run->transport.send (run->transport.state, i);
+        if (i % FIRST_SENDS == FIRST_SENDS - 1 && !step (run, 0))
+            return false;
+    }
+    return true;
+}
+
 static bool warm_up (struct run *run)
 {
     uint64_t until = clock_ns () + seconds_ns (run->options->warmup);
@@ -236,12 +255,8 @@ static bool warm_up (struct run *run)
     pace_start (&run->traffic.pace, clock_ns ());
     if (paces (run))
         prctl (PR_SET_TIMERSLACK, TIMER_SLACK_NS);
-    for (uint32_t i = 0; !paces (run) && i < (uint32_t) run->options->ccu; i++) {
-        if (run->links[i].state == LINK_OPEN)
-            run->transport.send (run->transport.state, i);
-        if (i % FIRST_SENDS == FIRST_SENDS - 1 && !step (run, 0))
-            return false;
-    }
+    if (!paces (run) && !send_on_all (run))
+        return false;
     while (run->open > 0 && clock_ns () < until)
         if (!step (run, until))
             return false;
@@ -301,6 +316,8 @@ static void drain (struct run *run)
 {
     uint64_t until = clock_ns () + seconds_ns (run->options->drain_timeout);
     run->traffic.phase = PHASE_DRAIN;
+    if (options_counts (run->options) && !send_on_all (run))
+        return; /* the marks */
     while (count_waiting (run, true) > 0 && clock_ns () < until)
         if (!step (run, until))
             break;

@@ -19,6 +19,18 @@ struct traffic
     enum phase phase;
     uint32_t inflight; /* messages a window may hold */
     uint32_t sample_rate;
+    /* Where echoes are counted: when the messages were sent that are timed,
+     * sample_slots of them for each connection. NULL: messages say so. */
+    uint64_t *sample_times;
+    uint32_t sample_slots;
+};
+
+/* The last message of a connection where echoes are counted. */
+enum mark
+{
+    MARK_NONE,
+    MARK_SENT,
+    MARK_BACK
 };
 
 struct window
@@ -27,6 +39,11 @@ struct window
     uint64_t next_recv;
     uint64_t first_measured; /* lowest number sent in the measured phase */
     uint32_t connection;
+    enum mark mark;
+    /* Numbers of the next messages that are timed, and their places among the
+     * connection's times. */
+    uint64_t sample_send, sample_recv;
+    uint32_t slot_send, slot_recv;
 };
 
 void window_init (struct window *window, uint32_t connection);

@@ -234,7 +234,8 @@ func (i info) origin(s summary) string {
 	if rounds == 1 {
 		medians = "One round"
 	}
-	return fmt.Sprintf("%s of `%s`, commit %s, %s, %d processors.\n", medians, i.Command, i.Commit, day, i.Machine.CPUs)
+	return fmt.Sprintf("%s of `%s`, check %s, commit %s, %s, %d processors.\n", medians, i.Command,
+		s.checks(), i.Commit, day, i.Machine.CPUs)
 }
 
 // writeMarkdown prints every block that the run has numbers for.

@@ -61,7 +61,7 @@ func TestMarkdown(t *testing.T) {
 		})
 		Convey("say why a stack is missing, and where they come from", func() {
 			So(s.absentTable(), ShouldContainSubstring, "| cppserver | SKIP | 2 of 2 | CPPSERVER_CMD is not set |")
-			So(out.String(), ShouldContainSubstring, "Medians of 2 rounds of `ROUNDS=2 run_stream_compare.sh`, commit 0123abc, 2026-11-24, 2 processors.")
+			So(out.String(), ShouldContainSubstring, "Medians of 2 rounds of `ROUNDS=2 run_stream_compare.sh`, check all, commit 0123abc, 2026-11-24, 2 processors.")
 		})
 	})
 	Convey("a run at a given rate has one table, of latency; others have all but that", t, func() {

@@ -48,6 +48,7 @@ type setting struct{ Name, Value string }
 type page struct {
 	Info       info
 	Machine    string
+	Checks     string // what the client checked of echoes
 	Settings   []setting
 	References []string
 	Headlines  []headline
@@ -59,7 +60,7 @@ type page struct {
 }
 
 func newPage(i info, t table, s summary) page {
-	p := page{Info: i, Machine: i.Machine.text(), Settings: i.settings(), Groups: groupsOf(s), Table: t,
+	p := page{Info: i, Machine: i.Machine.text(), Checks: s.checks(), Settings: i.settings(), Groups: groupsOf(s), Table: t,
 		Absences: absences(s), Runs: len(t.Rows)}
 	for _, row := range t.Rows {
 		if row.verdict == pass {

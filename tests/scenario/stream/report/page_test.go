@@ -48,7 +48,8 @@ func TestPage(t *testing.T) {
 		page := pageOf(i, rows)
 		Convey("every cell of metrics.csv", func() { So(missingCells(rows, page), ShouldBeEmpty) })
 		Convey("the run's commit, machine and settings", func() {
-			for _, want := range []string{"commit 0123abc", "<code>ROUNDS=2 run_stream_compare.sh</code>", "Some &lt;processor&gt;, 2 processors, 24 GB", "BACKLOG 1000000"} {
+			for _, want := range []string{"commit 0123abc", "check all", "<code>ROUNDS=2 run_stream_compare.sh</code>",
+				"Some &lt;processor&gt;, 2 processors, 24 GB", "BACKLOG 1000000"} {
 				So(page, ShouldContainSubstring, want)
 			}
 		})

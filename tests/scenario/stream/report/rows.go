@@ -32,6 +32,7 @@ type row struct {
 	round    int
 	verdict  string
 	reason   string
+	check    string // what the client looked at of an echo: all or frames
 	column   map[string]int
 }
 
@@ -124,6 +125,10 @@ func newRow(cells []string, column map[string]int) (row, error) {
 		Cells: cells, column: column, round: round,
 		stack: text("stack"), label: text("label"), scenario: text("scenario"),
 		verdict: text("pass_fail"), reason: readable(text("reason")),
+	}
+	r.check = "all" // what there was before there was a choice
+	if _, ok := column["check"]; ok {
+		r.check = text("check")
 	}
 	switch r.verdict {
 	case pass, fail, skip:

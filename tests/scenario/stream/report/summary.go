@@ -53,7 +53,8 @@ type result struct {
 	Rounds   int
 	Passed   int
 	Reasons  []string
-	CCU      float64 // settings, of the first round
+	Check    string  // what the client checked of an echo, in the first round
+	CCU      float64 // settings, the same
 	Size     float64
 	Inflight float64
 	figures  map[string]spread
@@ -104,7 +105,7 @@ func summarize(t table) summary {
 		r := s.find(row.stack, row.label)
 		if r == nil {
 			r = &result{Stack: row.stack, Label: row.label, Scenario: row.scenario,
-				rates: map[int]float64{}, verdicts: map[int]string{}}
+				Check: row.check, rates: map[int]float64{}, verdicts: map[int]string{}}
 			r.CCU, _ = row.number("ccu")
 			r.Size, _ = row.number("size")
 			r.Inflight, _ = row.number("inflight")
@@ -232,6 +233,18 @@ func roundsOf(r *result) []int {
 	return rounds
 }
 
+// checks are those that the client made: all, frames, or both.
+func (s summary) checks() string {
+	var names []string
+	for _, r := range s.results {
+		if !slices.Contains(names, r.Check) {
+			names = append(names, r.Check)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " and ")
+}
+
 // stacks are those of the results with a label for which want is true.
 func (s summary) stacks(want func(label string) bool) []string {
 	var names []string
@@ -251,11 +264,12 @@ func (r *result) MarshalJSON() ([]byte, error) {
 		Stack    string   `json:"stack"`
 		Label    string   `json:"label"`
 		Scenario string   `json:"scenario"`
+		Check    string   `json:"check"`
 		Verdict  string   `json:"verdict"`
 		Rounds   int      `json:"rounds"`
 		Passed   int      `json:"rounds_passed"`
 		Reasons  []string `json:"reasons"`
-	}{r.Stack, r.Label, r.Scenario, r.Verdict, r.Rounds, r.Passed, append([]string{}, r.Reasons...)})
+	}{r.Stack, r.Label, r.Scenario, r.Check, r.Verdict, r.Rounds, r.Passed, append([]string{}, r.Reasons...)})
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,17 @@ func TestSummary(t *testing.T) {
 		_, ok = s.find("a", "s2").get("ratio_to_asio")
 		So(ok, ShouldBeFalse)
 	})
+	Convey("a row says what was checked; one of before there was a choice, everything", t, func() {
+		rows, err := parseTable(strings.NewReader(strings.TrimSpace(testHeader) + ",check\n" +
+			"a-s2,a,s2,s2,1,1,1,1,1,PASS,-,frames\nb-s2,b,s2,s2,1,1,1,1,1,PASS,-,all\n"))
+		So(err, ShouldBeNil)
+		s := summarize(rows)
+		So(s.checks(), ShouldEqual, "all and frames")
+		text, err := json.Marshal(s.find("a", "s2"))
+		So(err, ShouldBeNil)
+		So(string(text), ShouldContainSubstring, `"check":"frames"`)
+		So(summarize(tableOf("a-s2,a,s2,s2,1,1,1,1,1,PASS,-\n")).checks(), ShouldEqual, "all")
+	})
 	Convey("rounds that failed have no part in the median, and one makes the verdict", t, func() {
 		s := summarize(tableOf(
 			"a-s2,a,s2,s2,1,1,100,1,1,PASS,-\n" +
@@ -138,7 +149,8 @@ func TestText(t *testing.T) {
 	Convey("the table has a line for every result", t, func() {
 		var out bytes.Buffer
 		writeText(&out, summarize(tableOf("a-s2,a,s2,s2,1,1,1100,1,1,PASS,-\nb-s2,b,s2,s2,1,1,0,,0,SKIP,no_compiler\n")))
-		So(strings.Count(out.String(), "\n"), ShouldEqual, 3)
+		So(strings.Count(out.String(), "\n"), ShouldEqual, 4)
+		So(out.String(), ShouldEndWith, "\ncheck: all\n")
 		So(out.String(), ShouldContainSubstring, "1,100 messages/s")
 		So(out.String(), ShouldContainSubstring, "SKIP: no compiler")
 	})

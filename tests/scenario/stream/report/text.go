@@ -36,6 +36,7 @@ func writeText(out io.Writer, s summary) {
 			cell(r, "p50_us", latencyText), cell(r, "p99_us", latencyText),
 			cell(r, "server_rss_idle_kb", megabytes), cell(r, "server_rss_kb", megabytes), verdict)
 	}
+	fmt.Fprintf(out, "check: %s\n", s.checks())
 }
 
 // cell is the median of a figure, or a dash.

@@ -2,6 +2,7 @@
 /* A load client made of zlink sockets: one STREAM socket for each connection,
  * all in one thread and one zlink_poll. Scenarios, checks and output are those
  * of stream_client. Exit code: 0 passed, 1 failed, 2 wrong use. */
+#include "counted.h"
 #include "options.h"
 #include "process.h"
 #include "report.h"
@@ -29,6 +30,7 @@ struct client
     uint8_t (*ids)[ID_SIZE]; /* the peer of each, once it is connected */
     char endpoint[128];
     uint8_t *in, *out; /* one body each; in has a byte more, to see excess */
+    bool counts;       /* echoes are counted, and out is always the same */
 
     /* The open sockets without gaps, in no order. */
     zlink_pollitem_t *items;
@@ -118,24 +120,54 @@ static int start_connect (void *state, uint32_t index)
 
 /* ------------------------------------------------------------------ traffic */
 
+static bool send_body (struct client *client, uint32_t index, size_t size)
+{
+    void *socket = client->sockets[index];
+    if (zlink_send (socket, client->ids[index], ID_SIZE, ZLINK_SNDMORE) >= 0
+        && zlink_send (socket, client->out, size, 0) >= 0)
+        return true;
+    lose (client, index, zlink_errno ());
+    return false;
+}
+
 static void fill_window (struct client *client, uint32_t index, uint64_t now)
 {
     struct traffic *traffic = &client->run->traffic;
     struct window *window = &client->run->links[index].window;
-    void *socket = client->sockets[index];
+    size_t size = traffic->format.size;
     for (uint32_t room = window_room (window, traffic); room > 0; room--) {
-        window_send (window, traffic, client->out, now);
-        if (zlink_send (socket, client->ids[index], ID_SIZE, ZLINK_SNDMORE) < 0
-            || zlink_send (socket, client->out, traffic->format.size, 0) < 0) {
-            lose (client, index, zlink_errno ());
+        if (client->counts)
+            counted_send (window, traffic, 1, now);
+        else
+            window_send (window, traffic, client->out, now);
+        if (!send_body (client, index, size))
             return;
-        }
     }
+    if (client->counts && counted_send_mark (window, traffic))
+        send_body (client, index, COUNTED_MARK_SIZE (size));
 }
 
 static void start_sending (void *state, uint32_t index)
 {
     fill_window (state, index, clock_ns ());
+}
+
+/* Takes in an echo. */
+static void
+take_echo (struct client *client, uint32_t index, size_t len, uint64_t now)
+{
+    struct traffic *traffic = &client->run->traffic;
+    struct window *window = &client->run->links[index].window;
+    size_t size = traffic->format.size;
+    if (client->counts && len == COUNTED_MARK_SIZE (size)
+        && window->mark == MARK_SENT)
+        counted_recv_mark (window, traffic);
+    else if (len != size)
+        traffic->tally.wrong_length++;
+    else if (client->counts)
+        counted_recv (window, traffic, 1, now);
+    else
+        window_recv (window, traffic, client->in, now);
 }
 
 /* Takes in one message. False when there is none left, or no connection. */
@@ -161,11 +193,8 @@ static bool recv_one (struct client *client, uint32_t index, uint64_t now)
         }
         memcpy (client->ids[index], id, ID_SIZE);
         run_connected (run, index);
-    } else if ((size_t) len != size)
-        run->traffic.tally.wrong_length++;
-    else
-        window_recv (&run->links[index].window, &run->traffic, client->in,
-                     now);
+    } else
+        take_echo (client, index, (size_t) len, now);
     return true;
 }
 
@@ -211,7 +240,8 @@ static int client_init (struct client *client, struct run *run)
     client->owners = calloc (ccu, sizeof *client->owners);
     client->positions = calloc (ccu, sizeof *client->positions);
     client->in = malloc ((size_t) options->size + 1);
-    client->out = malloc ((size_t) options->size);
+    client->out = calloc (1, (size_t) options->size);
+    client->counts = options_counts (options);
     if (!client->context || !client->sockets || !client->ids || !client->items
         || !client->owners || !client->positions || !client->in
         || !client->out
