@@ -20,6 +20,7 @@
 enum
 {
     CLIENTS = 450 / ZT_SCALE, /* all of them get a place */
+    FIRST_CLIENTS = 200 / ZT_SCALE, /* fewer than CLIENTS */
     MOST_BYTES = 60000,
     KEY_CLIENTS = 100 / ZT_SCALE,
     KEY_ROUNDS = 100,
@@ -80,8 +81,8 @@ static void begun_with (size_t size, size_t held)
     zt_raise_nofile ();
     zt_fast_t f = open_server ();
     claim (bytes);
-    begin (&f, fds, 50, bytes, size); /* code, stacks and Go's smallest heap */
-    end (fds, 50);
+    begin (&f, fds, FIRST_CLIENTS, bytes, size); /* code, stacks and Go's smallest heap */
+    end (fds, FIRST_CLIENTS);
     ZT_UNTIL (stats_of (f.s).memory < 100 << 10);
     if (first == 0)
         first = resident_kib ();
