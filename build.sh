@@ -14,9 +14,11 @@ usage: ./build.sh COMMAND [-v]
   run [ARG...]         build what it takes, then compare zlink with the limit in two
                        minutes; the arguments go to
                        tests/scenario/stream/run_quick.sh
-  bench-check          build, then compare zlink with the limit in a short s2, for
-                       about a minute: fails when the ratio is below the one in
-                       tests/scenario/stream/floor.txt; not part of test
+  bench [ARG...]       build, then compare zlink with the limit in every cell of
+                       tests/scenario/stream/cells.txt, in 15 minutes: one table and one
+                       heat map; fails when a ratio is below its line in floor.txt
+                       there; not part of test; --cells NAME,... runs some
+  bench-check          the first cell of bench, for half a minute
   test [--only PART]   run every check, or one part of them:
                        lint   as ./build.sh lint
                        go     Go tests, Go tests with -race
@@ -308,13 +310,13 @@ cmd_run() {
     exec tests/scenario/stream/run_quick.sh "${rest[@]}"
 }
 
-cmd_bench_check() {
+cmd_bench() {
     take_verbose "$@"
     need_build_tools
     install_missing
-    build_scenarios
+    build_scenarios "${rest[@]}"
     allow_many_sockets
-    exec tests/scenario/stream/bench_check.sh
+    exec tests/scenario/stream/bench.sh "${rest[@]}"
 }
 
 cmd_lib() {
@@ -338,7 +340,8 @@ case ${1-help} in
     lint) cmd_lint "${@:2}" ;;
     one) cmd_one "${@:2}" ;;
     cover) cmd_cover "${@:2}" ;;
-    bench-check) cmd_bench_check "${@:2}" ;;
+    bench) cmd_bench "${@:2}" ;;
+    bench-check) cmd_bench "${@:2}" --cells tcp-10000x1k-30 ;;
     mutate) cmd_mutate "${@:2}" ;;
     newcomer) exec scripts/newcomer.sh "${@:2}" ;;
     clean) rm -rf build ;;

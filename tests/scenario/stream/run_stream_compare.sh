@@ -14,8 +14,14 @@ root=$(cd "$here/../../.." && pwd)
 . "$here/server.sh"
 # shellcheck source=transport.sh
 . "$here/transport.sh"
+# shellcheck source=limit.sh
+. "$here/limit.sh"
+# shellcheck source=cells.sh
+. "$here/cells.sh"
 # shellcheck source=stacks.sh
 . "$here/stacks.sh"
+# shellcheck source=peers.sh
+. "$here/peers.sh"
 # Stacks of the user's own, written like those of stacks.sh.
 if [ -n "$EXTRA_STACKS" ]; then
     [ -r "$EXTRA_STACKS" ] || { echo "EXTRA_STACKS: cannot read $EXTRA_STACKS" >&2; exit 2; }
@@ -23,17 +29,25 @@ if [ -n "$EXTRA_STACKS" ]; then
     . "$EXTRA_STACKS"
 fi
 
+die() {
+    printf 'run_stream_compare.sh: %s\n' "$*" >&2
+    exit 2
+}
+
 scenario_names=(s0 s1 s2 s3 s4)
+add_peers
 
 usage() {
     cat <<END
 usage: run_stream_compare.sh [--stacks NAME,...] [--scenario NAME,...] [--sweep NAME,...]
-                             [--required NAME,...] [--syscalls] [--rounds N] [--out DIR]
+                             [--cells NAME,...|all] [--required NAME,...] [--syscalls]
+                             [--rounds N] [--out DIR]
 
   stacks     ${stack_names[*]}
   scenarios  ${scenario_names[*]}; without --scenario: s0 s1 s2, s3 with RUN_S3=1, s4 with RUN_S4=1
   sweeps     what s3 varies: ${sweep_names[*]}
-  --required stacks whose failed rows make this fail; without it all but cppserver
+  cells      s2 with the settings and stacks of CELLS_FILE, and nothing else without --scenario
+  --required stacks whose failed rows make this fail; without it all but cppserver and peers
   --syscalls another s2 at the end, in which perf or strace counts the server's system calls
 
 The settings are environment variables:
@@ -42,6 +56,9 @@ The settings are environment variables:
   RCVBUF=$RCVBUF IO_THREADS=$IO_THREADS LATENCY_SAMPLE_RATE=$LATENCY_SAMPLE_RATE TRANSPORT=$TRANSPORT CHECK=$CHECK ROUNDS=$ROUNDS
   RATE=$RATE BURST=$BURST RUN_S3=$RUN_S3 RUN_S4=$RUN_S4 LISTEN_TIMEOUT=$LISTEN_TIMEOUT STOP_TIMEOUT=$STOP_TIMEOUT REQUIRED=$REQUIRED
   CPPSERVER_CMD=$CPPSERVER_CMD EXTRA_STACKS=$EXTRA_STACKS
+  PEER_CMD_<name>='… {port} {threads}' PEER_TRANSPORT_<name>=tcp: ${peer_names[*]:-none}
+  LIMIT_THREADS="$LIMIT_THREADS" LIMIT_BUFFERS="$LIMIT_BUFFERS" LIMIT_TRIES=$LIMIT_TRIES LIMIT_WARMUP=$LIMIT_WARMUP LIMIT_MEASURE=$LIMIT_MEASURE
+  CELLS_FILE=$CELLS_FILE
   OUT_DIR=$OUT_DIR
   BIN_DIR=$BIN_DIR
   S3_SIZE="$S3_SIZE" S3_SIZE_WITH="$S3_SIZE_WITH" and alike for every sweep
@@ -49,11 +66,6 @@ The settings are environment variables:
 
 Exit code: 0 no required row failed (to be skipped is no failure), 1 one did, 2 wrong use.
 END
-}
-
-die() {
-    printf 'run_stream_compare.sh: %s\n' "$*" >&2
-    exit 2
 }
 
 # choose WHAT LIST KNOWN...: sets chosen to the names of the comma-separated
@@ -71,6 +83,8 @@ choose() {
 stacks=("${stack_names[@]}")
 sweeps=("${sweep_names[@]}")
 scenarios=(s0 s1 s2)
+cells=()
+given= # scenarios
 [ "$RUN_S3" = 0 ] || scenarios+=(s3)
 [ "$RUN_S4" = 0 ] || scenarios+=(s4)
 syscalls=
@@ -87,7 +101,7 @@ while [ $# -gt 0 ]; do
             shift
             continue
             ;;
-        --stacks | --stack | --scenario | --scenarios | --sweep | --sweeps | --required | --rounds | --out)
+        --stacks | --stack | --scenario | --scenarios | --sweep | --sweeps | --cells | --required | --rounds | --out)
             [ $# -ge 2 ] || die "$1 needs a value"
             [ "$1" = --out ] || arguments+=("$(quoted "$2")")
             ;;&
@@ -98,11 +112,19 @@ while [ $# -gt 0 ]; do
         --scenario | --scenarios)
             choose scenario "$2" "${scenario_names[@]}"
             scenarios=("${chosen[@]}")
+            given=yes
             ;;
         --sweep | --sweeps)
             choose sweep "$2" "${sweep_names[@]}"
             sweeps=("${chosen[@]}")
             [[ " ${scenarios[*]} " == *" s3 "* ]] || scenarios+=(s3)
+            given=yes
+            ;;
+        --cells)
+            [ -r "$CELLS_FILE" ] || die "CELLS_FILE: cannot read $CELLS_FILE"
+            read -ra cells <<<"$(cell_names | tr '\n' ' ')"
+            [ "$2" = all ] || choose cell "$2" "${cells[@]}"
+            [ "$2" = all ] || cells=("${chosen[@]}")
             ;;
         --required) REQUIRED=$2 ;;
         --rounds) ROUNDS=$2 ;;
@@ -117,7 +139,9 @@ if [ -n "$REQUIRED" ]; then
     choose "required stack" "$REQUIRED" "${stack_names[@]}"
     required=("${chosen[@]}")
 else
-    for name in "${stacks[@]}"; do [ "$name" = cppserver ] || required+=("$name"); done
+    for name in "${stacks[@]}"; do
+        [[ " cppserver ${peer_names[*]} " = *" $name "* ]] || required+=("$name")
+    done
 fi
 [[ $ROUNDS =~ ^[1-9][0-9]*$ ]] || die "ROUNDS must be a positive number, not '$ROUNDS'"
 [ -x "$BIN_DIR/stream_client" ] || die "no stream_client in $BIN_DIR; build first, or set BIN_DIR"
@@ -158,6 +182,8 @@ add_transports() {
     done
 }
 
+[ ${#cells[@]} -eq 0 ] || [ -n "$given" ] || scenarios=()
+add_cells "${cells[@]}"
 for scenario in "${scenarios[@]}"; do
     case $scenario in
         s3) for name in "${sweeps[@]}"; do add_sweep "$name"; done ;;
@@ -211,7 +237,7 @@ COMMAND="${changed[*]:+${changed[*]} }tests/scenario/stream/run_stream_compare.s
 export COMMIT STARTED COMMAND
 csv=$OUT_DIR/metrics.csv
 log=$OUT_DIR/scenario.log
-rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html"
+rm -f "$csv" "$OUT_DIR/summary.json" "$OUT_DIR/report.html" "$OUT_DIR/trials.csv" "$OUT_DIR/limits.csv"
 : >"$log"
 server_out=$OUT_DIR/.server_out
 certificates=$OUT_DIR/.tls
@@ -241,7 +267,7 @@ rows() { [ -f "$csv" ] && wc -l <"$csv" || echo 0; }
 # not_run VERDICT REASON: the row of a run that has none.
 not_run() {
     [ "$1" = SKIP ] || count_failure
-    "$BIN_DIR/stream_client" --not-run "$1" --reason "$2" --stack "$stack" --scenario "$scenario" \
+    "$BIN_DIR/stream_client" --not-run "$1" --reason "$2" --stack "${row_stack:-$stack}" --scenario "$scenario" \
         --label "$label" --round "$round" --csv "$csv" | tee -a "$log"
 }
 
@@ -252,7 +278,7 @@ run_client() {
     [ -t 2 ] && stderr=/dev/stderr
     [ "$label" != s2-syscalls ] || args+=(--syscalls "$syscalls")
     before=$(rows)
-    timeout --foreground -k 5 "$client_limit_s" "$BIN_DIR/$client" --stack "$stack" \
+    timeout --foreground -k 5 "$client_limit_s" "$BIN_DIR/$client" --stack "${row_stack:-$stack}" \
         --scenario "$scenario" --label "$label" --round "$round" --server-pid "$server_pid" \
         --csv "$csv" --progress "$progress" "${args[@]}" \
         2>>"$stderr" | tee -a "$log"
@@ -262,7 +288,8 @@ run_client() {
     [ "$(rows)" -gt "$before" ] || not_run FAIL "client ended with code $code"
 }
 
-# run_one CASE: one stack, one case, one row.
+# run_one CASE: one stack, one case, one row, with row_stack as the stack's name if it
+# is set.
 run_one() {
     local label scenario overrides assignment
     local server=() client=stream_client skip='' speaks=() term_code=0 problem=''
@@ -302,11 +329,15 @@ declare -A expected
 for scenario in s0 s1 s2; do expected[$scenario]=$(expected_s $scenario); done
 
 runs_total=0 runs_done=0 work_total=0 work_done=0
+# count_work CASE TURNS
 count_work() {
-    local label scenario overrides
+    local label scenario overrides stack
     read_case "$1"
-    runs_total=$((runs_total + $2))
-    work_total=$((work_total + $2 * expected[$scenario]))
+    for stack in "${stacks[@]}"; do
+        takes_part "$stack" "$overrides" || continue
+        runs_total=$((runs_total + $2))
+        work_total=$((work_total + $2 * expected[$scenario]))
+    done
 }
 
 time_left() {
@@ -318,8 +349,9 @@ time_left() {
 # turn CASE: every stack once.
 turn() {
     local label scenario overrides
+    read_case "$1"
     for stack in "${stacks[@]}"; do
-        read_case "$1"
+        takes_part "$stack" "$overrides" || continue
         progress="[$((runs_done + 1))/$runs_total, $(time_left) left]"
         note "$progress round $round, $stack-$label${overrides:+ ($overrides)}"
         run_one "$1"
@@ -336,8 +368,9 @@ verdicts() {
 }
 
 syscalls_case="s2-syscalls s2"
-for case in "${cases[@]}"; do count_work "$case" $((ROUNDS * ${#stacks[@]})); done
-[ -z "$syscalls" ] || count_work "$syscalls_case" ${#stacks[@]}
+for case in "${cases[@]}"; do count_work "$case" "$ROUNDS"; done
+[ -z "$syscalls" ] || count_work "$syscalls_case" 1
+choose_limits
 SECONDS=0
 note "stacks ${stacks[*]}, scenarios ${scenarios[*]}, ROUNDS=$ROUNDS, $runs_total runs, about $(time_left)"
 echo "$runs_total runs take about $(time_left)" >&2

@@ -38,7 +38,22 @@ stack_loadless() { stack_epoll; client=$from_bin/broken_client; }
 stack_epoll() { server=("$dir/epoll_echo"); }
 END
 
-export EXTRA_STACKS=$dir/stacks.sh BIN_DIR=$bin ROUNDS=1
+# Of the bare loops only one answers rightly.
+cat >"$dir/loops.sh" <<END
+stack_names=(zlink epoll)
+stack_zlink() { server=("$dir/epoll_echo"); }
+stack_epoll() {
+    server=("$dir/epoll_echo")
+    [ "\${limits[\$label]-}" = 2x262144 ] || server=("$dir/bad_server" --fault wrong-bytes) term_code=143
+}
+END
+cat >"$dir/cells.txt" <<END
+# name transport connections bytes in-flight stacks
+tcp-small  tcp  5    64  4  zlink   # a comment
+tcp-long   tcp  2 65536  4  zlink
+END
+
+export EXTRA_STACKS=$dir/stacks.sh BIN_DIR=$bin ROUNDS=1 LIMIT_THREADS=1 LIMIT_BUFFERS=65536 LIMIT_TRIES=1
 # Other tests run at the same time: what has to run out here would do so in no good run.
 export LISTEN_TIMEOUT=12 STOP_TIMEOUT=10 DRAIN_TIMEOUT=5
 # A window that the slow server cannot drain in that time.
@@ -122,6 +137,96 @@ check "a required stack failed" ends_with 1
 run --stacks gone,epoll --scenario s1 --required epoll
 check "a stack failed that is not required" ends_with 0
 check "how many rows failed" has "2 runs in [0-9]* s: .*1 rows FAIL" scenario.log
+
+# ------------------------------------------------------------------- limit
+
+# limit COMMAND...: as the runner has it.
+limit() { bash -c '. "$0/limit.sh"; "$@"' "$here" "$@"; }
+
+# loops SIZE INFLIGHT: those worth trying.
+loops() {
+    SIZE=$1 INFLIGHT=$2 LIMIT_THREADS="1 2" LIMIT_BUFFERS="65536 262144 1048576" limit limit_loops | tr '\n' ' '
+}
+
+fastest() { limit fastest_loop "$dir/trials.csv" "$1"; }
+
+cat >"$dir/trials.csv" <<END
+stack,label,throughput,pass_fail
+epoll-1x65536,s2,900.4,PASS
+epoll-2x65536,s2,1000.6,PASS
+epoll-1x262144,s2,5000,FAIL
+epoll-1x65536,s2,1200.2,PASS
+epoll-2x65536,s2,500,PASS
+epoll-2x65536,other,7000,PASS
+epoll-2x65536,none,7000,SKIP
+END
+rc=0 out=$dir
+check "a buffer that no window fills is not tried" [ "$(loops 64 30)" = "1x65536 2x65536 " ]
+check "the first buffer that holds a window is" [ "$(loops 20000 4)" = "1x65536 2x65536 1x262144 2x262144 " ]
+check "the best of all runs of a loop counts, of those that passed" [ "$(fastest s2)" = "1x65536 1200" ]
+check "each case has its own winner" [ "$(fastest other)" = "2x65536 7000" ]
+check "without a run that passed there is none" [ -z "$(fastest none)" ]
+
+export EXTRA_STACKS=$dir/loops.sh
+LIMIT_THREADS="1 2" LIMIT_BUFFERS="65536 262144" SIZE=32768 run --scenario s2
+check "the winner is the limit" row epoll-s2 PASS -
+check "it is named" has '^s2,2,262144,[0-9]' limits.csv
+check "the log names it" has 'the limit of s2: 2 threads, buffers of 256 KiB, [0-9]* messages/s' scenario.log
+check "the other loops were tried" has '^epoll-1x65536-s2,.*,FAIL,wrong_bytes' trials.csv
+check "their failures are none of the run" ends_with 0
+run --scenario s2
+check "no loop that works" row epoll-s2 FAIL wrong_bytes
+check "no winner" [ "$(cat "$dir/out/limits.csv")" = label,threads,buffer,messages_per_s ]
+export EXTRA_STACKS=$dir/stacks.sh
+
+# ------------------------------------------------------------------- peers
+
+export PEER_CMD_mine="'$dir/epoll_echo' --port {port} --io-threads {threads}" PEER_CMD_other="$dir/none {port}"
+export PEER_CMD_web=$PEER_CMD_mine PEER_TRANSPORT_web="ws wss"
+run --stacks mine,other,web,epoll --scenario s1
+check "PEER_CMD" row mine-s1 PASS -
+check "it had the port, too" has "mine: '$dir/epoll_echo' --port [0-9]* --io-threads 2" scenario.log
+check "another one, which is not there" row other-s1 FAIL "server_ended_before_it_listened;code_127"
+check "one for other transports" row web-s1 SKIP "web_is_a_peer_for_ws_wss"
+check "peers are not required" ends_with 0
+PEER_CMD_epoll=$PEER_CMD_mine run
+check "a peer with the name of a stack" refuses "PEER_CMD_epoll: there is a stack of that name"
+
+# ------------------------------------------------------------------- bench
+
+export EXTRA_STACKS=$dir/loops.sh CELLS_FILE=$dir/cells.txt OUT_DIR=$dir/out FLOOR=$dir/floor.txt
+unset PEER_CMD_other PEER_CMD_web PEER_TRANSPORT_web
+run_bench() {
+    rm -rf "$out"
+    timeout 240 "$here/bench.sh" "$@" >"$dir/stdout" 2>"$dir/stderr"
+    rc=$?
+}
+export LIMIT_BUFFERS=262144 LIMIT_THREADS=2 WARMUP=0 MEASURE=0.3
+printf 'tcp-small zlink 0.01\ntcp-long zlink 0.01\n' >"$FLOOR"
+run_bench
+check "bench" ends_with 0
+check "each cell has its settings" row zlink-cell-tcp-long PASS -
+check "peers are in it" row mine-cell-tcp-small PASS -
+check "a table" has '^| tcp 2 × 64 KiB × 4 | zlink |' bench.md
+check "with the loop that is the limit" has 'epoll, 2 threads, 256 KiB' bench.md
+check "the same as CSV" has '^tcp-small,5,64,4,zlink,' bench.csv
+check "a heat map" has 'tcp 2 × 64 KiB × 4' bench.svg
+check "the client only counts" has '"CHECK": "frames"' summary.json
+printf 'tcp-small zlink 2\n' >"$FLOOR"
+run_bench --cells tcp-small
+check "a ratio below its floor" ends_with 1
+check "it is named" grep -q "zlink in tcp-small has [0-9.]* of the limit's rate .*less than its floor, 2.00" "$dir/stderr"
+check "one cell alone" [ "$(grep -c zlink-cell "$out/metrics.csv")" = 1 ]
+: >"$FLOOR"
+run_bench --cells tcp-small
+check "no floor for a stack in a cell" ends_with 1
+check "it is named as well" grep -q "floor.txt has no line for zlink in tcp-small" "$dir/stderr"
+run_bench --cells none
+check "unknown cell" refuses "unknown cell 'none'"
+unset OUT_DIR FLOOR CELLS_FILE PEER_CMD_mine
+export EXTRA_STACKS=$dir/stacks.sh LIMIT_THREADS=1 LIMIT_BUFFERS=65536
+
+# ------------------------------------------------- interrupts, and wrong use
 
 # Ends as soon as the client's run has ended.
 HOLD=2 run --stacks epoll,mortal --scenario s1 --rounds 9 &

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: MPL-2.0
 # The settings of run_stream_compare.sh, which sources this: environment variables,
 # and what they are without one. The values to publish with are the defaults.
@@ -60,7 +60,15 @@ setting LISTEN_TIMEOUT 10 # from the start of a server to its LISTENING line
 setting STOP_TIMEOUT 10   # from SIGTERM to its end
 setting CPPSERVER_CMD ""
 setting EXTRA_STACKS ""
-setting REQUIRED "" # stacks; all but cppserver
+setting REQUIRED "" # stacks; all but cppserver and peers
+setting CELLS_FILE "$here/cells.txt"
+
+# The bare loops of which the best is the limit, and how each is tried.
+setting LIMIT_THREADS "1 2"
+setting LIMIT_BUFFERS "65536 262144 1048576" # the smallest first
+setting LIMIT_TRIES 2
+setting LIMIT_WARMUP 0.2
+setting LIMIT_MEASURE 0.5
 
 # What s3 varies, and the values; an empty list leaves a parameter out.
 # shellcheck disable=SC2034 # run_stream_compare.sh reads it

@@ -61,8 +61,7 @@ stack_asio() {
 }
 
 stack_cppserver() {
-    server=("$here/cppserver/run.sh")
-    term_code=143 # any program: the signal may simply kill it
+    peer cppserver "${CPPSERVER_CMD:-}"
     [ -n "${CPPSERVER_CMD:-}" ] || skip="CPPSERVER_CMD='... {port} {threads}' names no server"
 }
 
@@ -92,6 +91,16 @@ stack_gonet() {
     speaks=(tls_only "package net")
 }
 
+# The loop is THREADSxBYTES, the bytes those of a read buffer (limit.sh).
 stack_epoll() {
-    server=("$BIN_DIR/epoll_echo")
+    local loop=${limits[$label]:-${limits[s2]:-${IO_THREADS}x65536}}
+    server=("$BIN_DIR/epoll_echo" --transport "$TRANSPORT" --io-threads "${loop%x*}" --buffer "${loop#*x}")
+    speaks=(bare_loop_over)
+}
+
+# The client says why it does not speak tls; the limit is built with the same OpenSSL.
+bare_loop_over() {
+    [ "$1" = ipc ] || return 0
+    echo "there is no bare loop over ipc"
+    return 1
 }

@@ -44,8 +44,8 @@ show() {
 
 # Has every stack a row for s0, s1 and s2?
 IFS=, read -ra stacks <<<"$names"
-run $((${#stacks[@]} * 3))
-CHECK=frames run ${#stacks[@]} --scenario s2
+run $((${#stacks[@]} * 3)) --stacks "$names"
+CHECK=frames run ${#stacks[@]} --scenario s2 --stacks "$names"
 # For each of s0, s1 and s2 over each transport, and for tls with silent clients.
 export S4_TRANSPORTS="tls ws wss ipc" S4_SILENT=100 MEASURE=0.2
-run $((3 * 13)) --scenario s4 --stacks zlink,zlink-go,asio
+run $((4 * 13)) --scenario s4 --stacks zlink,zlink-go,asio,epoll

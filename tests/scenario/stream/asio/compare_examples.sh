@@ -24,7 +24,7 @@ g++ -std=c++17 -O2 -DASIO_STANDALONE -pthread -o "$dir/async_tcp_echo_server" "$
 
 cat >"$dir/stacks.sh" <<END
 stack_names=(asio original example-1k example-64k)
-example() { server=(env "CPPSERVER_CMD=\$*" "$here/cppserver/run.sh"); term_code=143; }
+example() { peer "\$stack" "\$*"; }
 stack_original() { example "$dir/async_tcp_echo_server {port}"; }
 stack_example_1k() { example "$BIN_DIR/asio_example {port} {threads}"; }
 stack_example_64k() { example "$BIN_DIR/asio_example_64k {port} {threads}"; }

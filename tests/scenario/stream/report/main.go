@@ -22,7 +22,10 @@ DIR is the folder of a run, with its metrics.csv. Commands:
   markdown print the results as tables for a document
   fill     put them into the blocks of the document that -into names: what is
            between the lines <!-- numbers NAME --> and <!-- end -->
-  check    compare zlink's s2 with the limit's; code 1 when below the floor
+  bench    the cells of a run: print their table and write bench.md, bench.csv and
+           the heat map bench.svg; code 1 when a ratio is below its line in the
+           file that -floor names, or has none there
+  floors   print the lines of such a file that the run would pass
   picture  write DIR/s2.svg, or what -out names: a chart of the throughput
   charts   count the charts of DIR's report.html; code 1 when there are none, or
            one is empty
@@ -32,10 +35,9 @@ Flags:
 
 func main() {
 	flags := flag.NewFlagSet("stream_report", flag.ContinueOnError)
-	floor := flags.String("floor", "", "check: file with the lowest ratio allowed")
+	floor := flags.String("floor", "", "bench: file with the lowest ratios allowed")
 	into := flags.String("into", "", "fill: the document")
 	picture := flags.String("out", "", "picture: the file")
-	stack := flags.String("stack", "zlink", "check: the stack")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
@@ -47,7 +49,7 @@ func main() {
 		flags.Usage()
 		os.Exit(2)
 	}
-	command := command{flags.Arg(0), flags.Arg(1), *floor, *stack, *into, *picture}
+	command := command{flags.Arg(0), flags.Arg(1), *floor, *into, *picture}
 	if err := command.run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "stream_report:", err)
 		if errors.Is(err, errUsage) {
@@ -60,7 +62,7 @@ func main() {
 var errUsage = errors.New("see stream_report -help")
 
 type command struct {
-	name, dir, floor, stack, into, picture string
+	name, dir, floor, into, picture string
 }
 
 func (c command) run(out io.Writer) error {
@@ -72,6 +74,7 @@ func (c command) run(out io.Writer) error {
 		return err
 	}
 	s := summarize(t)
+	s.loops = readLoops(c.dir)
 	switch c.name {
 	case "write":
 		i := infoHere()
@@ -98,12 +101,19 @@ func (c command) run(out io.Writer) error {
 		}
 		writeMarkdown(out, i, s)
 		return nil
-	case "check":
-		floor, err := readFloor(c.floor)
+	case "bench":
+		floors, err := readFloors(c.floor)
 		if err != nil {
 			return err
 		}
-		return check(out, s, c.stack, floor)
+		i, err := readInfo(c.dir)
+		if err != nil {
+			return err
+		}
+		return bench(out, c.dir, i, s, floors)
+	case "floors":
+		writeFloors(out, s)
+		return nil
 	case "picture":
 		if c.picture == "" {
 			c.picture = filepath.Join(c.dir, "s2.svg")

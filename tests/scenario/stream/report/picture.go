@@ -30,11 +30,16 @@ func writePicture(path string, s summary) error {
 		return errors.New("no round of s2 passed: there is nothing to draw")
 	}
 	constants := s.constants(func(label string) bool { return label == "s2" })
+	return os.WriteFile(path, []byte(c.framed(constants)), 0o644)
+}
+
+// framed is a picture of the chart, with its title and what is said below that.
+func (c chart) framed(text string) string {
 	width, height := c.size()
 	height += titleHeight
 	frame := fmt.Sprintf(pictureFrame, width, height, titleHeight, width*pictureScale, height*pictureScale,
-		html.EscapeString(c.Title), html.EscapeString(constants))
-	return os.WriteFile(path, []byte(frame+strings.TrimSpace(string(c.SVG))+"\n</svg>\n"), 0o644)
+		html.EscapeString(c.Title), html.EscapeString(text))
+	return frame + strings.TrimSpace(string(c.SVG)) + "\n</svg>\n"
 }
 
 // size is what the chart says of itself, in points.

@@ -87,6 +87,7 @@ func (r row) rate() (float64, bool) {
 // summary has its results in the order in which they first appear.
 type summary struct {
 	results []*result
+	loops   map[string]string // the bare loop that is the limit, by label
 }
 
 func (s summary) find(stack, label string) *result {

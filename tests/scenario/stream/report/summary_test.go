@@ -155,33 +155,3 @@ func TestText(t *testing.T) {
 		So(out.String(), ShouldContainSubstring, "SKIP: no compiler")
 	})
 }
-
-func TestCheck(t *testing.T) {
-	Convey("Given zlink at 0.9 of the limit", t, func() {
-		s := summarize(tableOf("zlink-s2,zlink,s2,s2,1,1,90,1,1,PASS,-\nepoll-s2,epoll,s2,s2,1,1,100,1,1,PASS,-\n"))
-		var out bytes.Buffer
-		Convey("a floor below lets it pass, and both medians and the ratio are printed", func() {
-			So(check(&out, s, "zlink", 0.9), ShouldBeNil)
-			for _, want := range []string{" 90 messages/s", " 100 messages/s", " 0.90, floor 0.90"} {
-				So(out.String(), ShouldContainSubstring, want)
-			}
-		})
-		Convey("a floor above does not", func() { So(check(&out, s, "zlink", 0.91), ShouldNotBeNil) })
-		Convey("a stack that did not run does not", func() { So(check(&out, s, "asio", 0.1), ShouldNotBeNil) })
-	})
-	Convey("a floor is the first line that is no comment", t, func() {
-		path := filepath.Join(t.TempDir(), "floor")
-		for text, want := range map[string]float64{"# why\n\n0.8\n": 0.8, "": 0, "# 0.8\n": 0, "much\n": 0, "-1\n": 0, "80\n": 0} {
-			So(os.WriteFile(path, []byte(text), 0o600), ShouldBeNil)
-			floor, err := readFloor(path)
-			So(floor, ShouldEqual, want)
-			So(err == nil, ShouldEqual, want > 0)
-		}
-		_, err := readFloor(path + "-not-there")
-		So(err, ShouldNotBeNil)
-	})
-	Convey("the floor of the project can be read", t, func() {
-		_, err := readFloor("../floor.txt")
-		So(err, ShouldBeNil)
-	})
-}

@@ -3,12 +3,9 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
-	"strings"
 )
 
 // writeText prints the results as a table for a terminal.
@@ -91,45 +88,4 @@ func latencyText(us float64) string {
 		return threeDigits(us) + " us"
 	}
 	return threeDigits(us/1000) + " ms"
-}
-
-// check compares the rate of a stack with that of the limit: the ratio of the
-// medians must not be below the floor.
-func check(out io.Writer, s summary, stack string, floor float64) error {
-	rates := map[string]float64{}
-	for _, name := range []string{stack, limit} {
-		rate, ok := s.find(name, "s2").get("rate")
-		if !ok {
-			return fmt.Errorf("no round of %s-s2 passed", name)
-		}
-		rates[name] = rate.Median
-		fmt.Fprintf(out, "%-8s %12s messages/s, median of %d rounds\n", name, grouped(rate.Median), len(rate.values))
-	}
-	ratio := rates[stack] / rates[limit]
-	fmt.Fprintf(out, "ratio    %12.2f, floor %.2f\n", ratio, floor)
-	if ratio < floor {
-		return fmt.Errorf("%s has %.2f of the limit's rate, less than the floor, %.2f", stack, ratio, floor)
-	}
-	return nil
-}
-
-// readFloor takes the number out of a file whose other lines are comments.
-func readFloor(path string) (float64, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		floor, err := strconv.ParseFloat(line, 64)
-		if err != nil || floor <= 0 || floor > 2 {
-			return 0, fmt.Errorf("%s: %q is not a ratio", path, line)
-		}
-		return floor, nil
-	}
-	return 0, fmt.Errorf("%s: no number in it", path)
 }

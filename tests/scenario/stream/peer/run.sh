@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Becomes the server that CPPSERVER_CMD names. That server knows nothing of the
-# scenarios, so this chooses its port, and says LISTENING once it accepts.
+# Becomes the server that PEER_CMD names, for the stack PEER_NAME. That server knows
+# nothing of the scenarios, so this chooses its port, and says LISTENING once it
+# accepts.
 set -u
 
 # listens PORT: some socket listens on it. State 0A is LISTEN.
@@ -19,7 +20,7 @@ free_port() {
         port=$((10000 + RANDOM % 20000))
         listens "$port" || { echo "$port" && return; }
     done
-    echo "cppserver: no free port found" >&2
+    echo "$PEER_NAME: no free port found" >&2
     return 1
 }
 
@@ -33,13 +34,13 @@ announce() {
 }
 
 port=$(free_port) || exit 1
-command=${CPPSERVER_CMD//'{port}'/$port}
+command=${PEER_CMD//'{port}'/$port}
 command=${command//'{threads}'/${IO_THREADS:-2}}
-[[ $CPPSERVER_CMD == *'{port}'* ]] || {
-    echo "cppserver: CPPSERVER_CMD has no {port}: $CPPSERVER_CMD" >&2
+[[ $PEER_CMD == *'{port}'* ]] || {
+    echo "$PEER_NAME: the command has no {port}: $PEER_CMD" >&2
     exit 1
 }
-echo "cppserver: $command" >&2
+echo "$PEER_NAME: $command" >&2
 # Not a child of the server, which would not expect one.
 (announce "$port" $$ &)
 # The same process, as its CPU time and memory are measured. Its own words are
