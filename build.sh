@@ -15,10 +15,10 @@ usage: ./build.sh COMMAND [-v]
                        minutes; the arguments go to
                        tests/scenario/stream/run_quick.sh
   bench [ARG...]       build, then compare zlink with the limit in every cell of
-                       tests/scenario/stream/cells.txt, in 15 minutes: one table and one
+                       tests/scenario/stream/cells.txt, in 12 minutes: one table and one
                        heat map; fails when a ratio is below its line in floor.txt
                        there; not part of test; --cells NAME,... runs some
-  bench-check          the first cell of bench, for half a minute
+  bench-check          the first cell of bench, for a minute
   test [--only PART]   run every check, or one part of them:
                        lint   as ./build.sh lint
                        go     Go tests, Go tests with -race

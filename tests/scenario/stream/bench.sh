@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# The grid of cells against the limit, in 15 minutes: one table (bench.md and
+# The grid of cells against the limit, in 12 minutes: one table (bench.md and
 # bench.csv) and one heat map (bench.svg). Code 1 when a ratio is below its line in
 # floor.txt. Arguments go to run_stream_compare.sh (--cells NAME,... runs some), and
 # its settings are environment variables.
@@ -9,7 +9,7 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 
-export CHECK=${CHECK:-frames} WARMUP=${WARMUP:-0.5} MEASURE=${MEASURE:-1} HOLD=${HOLD:-0.1} ROUNDS=${ROUNDS:-3}
+export CHECK=${CHECK:-frames} WARMUP=${WARMUP:-0.5} MEASURE=${MEASURE:-1} HOLD=${HOLD:-0.1} ROUNDS=${ROUNDS:-4}
 export BIN_DIR=${BIN_DIR:-$root/build/bin}
 export OUT_DIR=${OUT_DIR:-$root/build/results/bench-$(date +%Y-%m-%d-%H%M%S)}
 
