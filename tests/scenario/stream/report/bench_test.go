@@ -88,7 +88,7 @@ func TestFloors(t *testing.T) {
 		})
 		Convey("it would pass the floors that are made of it", func() {
 			writeFloors(&out, s)
-			So(out.String(), ShouldContainSubstring, "tcp-1000x64-30       zlink        0.63\n")
+			So(out.String(), ShouldContainSubstring, "tcp-1000x64-30       zlink        0.59\n")
 			So(floorsOf(out.String()).check(io.Discard, s), ShouldBeNil)
 		})
 	})

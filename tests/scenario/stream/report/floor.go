@@ -128,7 +128,7 @@ func (f floor) wrong(r *result) (all []error) {
 	return all
 }
 
-// writeFloors prints the lines of a floor.txt that this run would pass: 0.9 of the
+// writeFloors prints the lines of a floor.txt that this run would pass: 0.85 of the
 // lowest ratio of a round, and 1.2 times the memory where connections are many.
 func writeFloors(out io.Writer, s summary) {
 	for _, b := range s.benchRows(nil) {
@@ -136,7 +136,7 @@ func writeFloors(out io.Writer, s summary) {
 		if !ours(b.Stack) || !ok {
 			continue
 		}
-		fmt.Fprintf(out, "%-20s %-12s %.2f", b.cell, b.Stack, math.Floor(ratio.Min*0.9*100)/100)
+		fmt.Fprintf(out, "%-20s %-12s %.2f", b.cell, b.Stack, math.Floor(ratio.Min*0.85*100)/100)
 		idle, _ := b.get("server_rss_idle_kb")
 		peak, _ := b.get("server_rss_peak_kb")
 		if b.CCU >= 5000 {
