@@ -235,6 +235,14 @@ static void accept_some (struct loop *loop)
 
 /* ------------------------------------------------------------------- loops */
 
+static void *leave_loop (const struct loop *loop)
+{
+    const struct protocol *protocol = loop->server->settings.protocol;
+    if (protocol && protocol->leave)
+        protocol->leave ();
+    return NULL;
+}
+
 static void *run_loop (void *arg)
 {
     struct loop *loop = arg;
@@ -244,7 +252,7 @@ static void *run_loop (void *arg)
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd;
             if (fd == loop->server->stop)
-                return NULL;
+                return leave_loop (loop);
             if (fd == loop->listener)
                 accept_some (loop);
             else

@@ -48,6 +48,7 @@ struct protocol
      * BUFFER_ROOM before. False: the peer breaks the protocol. */
     bool (*answer) (void *state, struct buffer *buffer);
     void (*close) (void *state); /* NULL: there is nothing to free */
+    void (*leave) (void);        /* the same, of a thread that ends */
 };
 
 extern const struct protocol ws_protocol;

@@ -168,6 +168,8 @@ static void close_tls (void *state)
     connection->ssl = NULL;
 }
 
+static void leave_tls (void) { free (plain); }
+
 /* ------------------------------------------------------------------ context */
 
 static SSL_CTX *make_context (const char *certificate, const char *key)
@@ -209,6 +211,7 @@ const struct protocol *tls_protocol (const struct protocol *of,
         sizeof (struct connection) + (above ? above->state_size : 0),
       .open = open_tls,
       .answer = answer_tls,
-      .close = close_tls};
+      .close = close_tls,
+      .leave = leave_tls};
     return &protocol;
 }

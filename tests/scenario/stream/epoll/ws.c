@@ -146,5 +146,6 @@ static bool answer_frames (void *state, struct buffer *buffer)
     return true;
 }
 
-const struct protocol ws_protocol = {sizeof (struct peer), shake_hands,
-                                     answer_frames, NULL};
+const struct protocol ws_protocol = {.state_size = sizeof (struct peer),
+                                     .open = shake_hands,
+                                     .answer = answer_frames};
