@@ -249,8 +249,8 @@ struct zl_chunk
     uintptr_t ext; /* address of bytes that are sent from their own place */
     uint32_t ext_len; /* bytes of Ext that are not yet written */
     uint32_t ext_all;
-    uintptr_t owner; /* released when Ext is written or dropped */
     uint64_t size; /* size of the block in bytes, header included */
+    uintptr_t owner; /* released when Ext is written or dropped; Headed uses its place */
 };
 ZL_AT (zl_chunk, next, 0, 8);
 ZL_AT (zl_chunk, class_, 8, 4);
@@ -262,8 +262,8 @@ ZL_AT (zl_chunk, open, 28, 4);
 ZL_AT (zl_chunk, ext, 32, 8);
 ZL_AT (zl_chunk, ext_len, 40, 4);
 ZL_AT (zl_chunk, ext_all, 44, 4);
-ZL_AT (zl_chunk, owner, 48, 8);
-ZL_AT (zl_chunk, size, 56, 8);
+ZL_AT (zl_chunk, size, 48, 8);
+ZL_AT (zl_chunk, owner, 56, 8);
 _Static_assert (sizeof (zl_chunk) == 64 && _Alignof (zl_chunk) == 8, "zl_chunk");
 
 /* Session is the part of a connection that other threads see. It takes three cache

@@ -23,8 +23,9 @@ const sealBytes = 60 << 10
 type link struct {
 	conn      *Conn // nil: the handshakes are not over
 	layers    []placed
-	manners   manners // those of one of the layers; nil: no layer has any
-	polite    int     // the place of that layer
+	manners   manners    // those of one of the layers; nil: no layer has any
+	polite    int        // the place of that layer
+	web       *webSocket // the only layer, if that is a WebSocket: it is called without its interface
 	beat      *heartbeat
 	shaking   *fdConn // the descriptor until the handshakes are over; nil: wire is the descriptor
 	wire      descriptor
@@ -72,6 +73,9 @@ func (l *link) settle() {
 		if m, has := placed.Layer.(manners); has {
 			l.manners, l.polite = m, at
 		}
+	}
+	if len(l.layers) == 1 {
+		l.web, _ = l.layers[0].Layer.(*webSocket)
 	}
 }
 
@@ -159,6 +163,9 @@ func (c *Conn) owesTooMuch() bool {
 // countLink counts the link's memory as the connection's.
 func (c *Conn) countLink() {
 	l := c.link
+	if l.web != nil && cap(l.unread) == 0 && l.counted == webSize {
+		return
+	}
 	now := int64(cap(l.unread))
 	for _, layer := range l.layers {
 		now += layer.Size() + int64(cap(layer.unread))
@@ -185,8 +192,15 @@ func (l *link) read(buf []byte) (n int, err error) {
 	l.wire.turn = readTurn
 	for n < len(buf) && l.wire.turn > 0 && err == nil {
 		var got int
-		got, err = l.top().Read(buf[n:])
+		if l.web != nil {
+			got, err = l.web.Decode(Level{l, -1}, buf[n:])
+		} else {
+			got, err = l.top().Read(buf[n:])
+		}
 		n += got
+		if l.web != nil && l.wire.drained { // it keeps nothing back
+			break
+		}
 	}
 	return n, err
 }
@@ -206,6 +220,9 @@ func (l *link) subject() string {
 
 // owes returns how many bytes reading has produced for writing.
 func (l *link) owes() (bytes int) {
+	if l.web != nil {
+		return l.web.Owes()
+	}
 	for _, layer := range l.layers {
 		bytes += layer.Owes()
 	}

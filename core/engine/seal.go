@@ -21,6 +21,15 @@ func (c *Conn) writeLink(end int) {
 			c.writeLater()
 			return
 		}
+		if c.writesInPlace() {
+			if !c.writeMessage(end) {
+				return
+			}
+			continue
+		}
+		if l.web != nil && !c.hasToSeal() {
+			break
+		}
 		sealed := c.seal()
 		c.shard.roundLeft -= len(sealed) + writePrice
 		if !c.writeSealed(sealed) {

@@ -74,19 +74,17 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 		part := buf[at : at+int(min(w.left, uint64(len(buf)-at)))]
 		at += len(part)
 		w.left -= uint64(len(part))
-		if !w.client {
-			webMask(part, w.readKey, int(w.readAt))
-			w.readAt = uint8(int(w.readAt)+len(part)) & 3
-		}
-		if w.skipping {
-			// Only its end counts.
-		} else if w.op.isControl() {
+		switch {
+		case w.skipping: // only its end counts
+		case w.op.isControl():
+			w.unmask(part, part)
 			w.control = append(w.control, part...)
-		} else {
+		default:
+			w.unmask(buf[n:], part)
 			if !w.opening.known {
-				w.opening.look(part)
+				w.opening.look(buf[n : n+len(part)])
 			}
-			n += copy(buf[n:], part)
+			n += len(part)
 		}
 		if w.left == 0 {
 			err = cmp.Or(err, w.endFrame())
@@ -96,6 +94,16 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// unmask moves a part of the frame's payload to the front of dst, and takes its mask off.
+func (w *webSocket) unmask(dst, part []byte) {
+	if w.client {
+		copy(dst, part)
+		return
+	}
+	webMaskTo(dst, part, w.readKey, int(w.readAt))
+	w.readAt = uint8(int(w.readAt)+len(part)) & 3
 }
 
 // breaks returns the peer's first mistake, after which everything is dropped. Of another
@@ -111,6 +119,10 @@ func (w *webSocket) breaks(err error) error {
 // readHeader collects the header of the next frame, and begins the frame when the header is
 // complete.
 func (w *webSocket) readHeader(buf []byte) (used int, err error) {
+	if w.headLen == 0 && len(buf) >= webHeaderMax { // it is whole
+		used = headerSize(buf)
+		return used, w.begin(buf[:used])
+	}
 	for {
 		need := headerSize(w.head[:w.headLen])
 		if int(w.headLen) == need {
@@ -122,12 +134,18 @@ func (w *webSocket) readHeader(buf []byte) (used int, err error) {
 			return used, nil
 		}
 	}
-	err = w.beginFrame(w.head[:w.headLen])
+	err = w.begin(w.head[:w.headLen])
 	w.headLen = 0
+	return used, err
+}
+
+// begin begins a frame, and ends it if it has no payload.
+func (w *webSocket) begin(head []byte) error {
+	err := w.beginFrame(head)
 	if w.left == 0 {
 		err = cmp.Or(err, w.endFrame())
 	}
-	return used, err
+	return err
 }
 
 // headerSize returns the size of a header as far as its first bytes determine it.

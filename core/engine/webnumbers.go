@@ -51,26 +51,32 @@ const (
 
 // webMask puts a mask on payload, or takes it off. offset is the number of bytes of the frame
 // in front of payload.
-func webMask(payload []byte, mask [4]byte, offset int) {
+func webMask(payload []byte, mask [4]byte, offset int) { webMaskTo(payload, payload, mask, offset) }
+
+// webMaskTo is webMask for payload that moves to dst meanwhile. dst may begin in front of
+// payload, at any distance, but not behind it: 64 bytes are read before the first of them is
+// written.
+func webMaskTo(dst, payload []byte, mask [4]byte, offset int) {
 	at := bits.RotateLeft32(binary.LittleEndian.Uint32(mask[:]), -8*(offset&3))
 	wide := uint64(at)<<32 | uint64(at)
-	for ; len(payload) >= 128; payload = payload[128:] {
-		words := (*[16]uint64)(unsafe.Pointer(&payload[0])) // both systems may read them anywhere
-		for i := 0; i < 16; i += 8 {
-			words[i] ^= wide
-			words[i+1] ^= wide
-			words[i+2] ^= wide
-			words[i+3] ^= wide
-			words[i+4] ^= wide
-			words[i+5] ^= wide
-			words[i+6] ^= wide
-			words[i+7] ^= wide
+	dst = dst[:len(payload)]
+	if n := len(payload) &^ 63; n > 0 {
+		from, to := unsafe.Pointer(&payload[0]), unsafe.Pointer(&dst[0])
+		for at := 0; at < n; at += 64 {
+			x := (*[8]uint64)(unsafe.Add(from, at)) // both systems may read them anywhere
+			y := (*[8]uint64)(unsafe.Add(to, at))
+			a, b, c, d := x[0]^wide, x[1]^wide, x[2]^wide, x[3]^wide
+			e, f, g, h := x[4]^wide, x[5]^wide, x[6]^wide, x[7]^wide
+			y[0], y[1], y[2], y[3] = a, b, c, d
+			y[4], y[5], y[6], y[7] = e, f, g, h
 		}
+		payload, dst = payload[n:], dst[n:]
 	}
-	for ; len(payload) >= 8; payload = payload[8:] {
-		binary.LittleEndian.PutUint64(payload, binary.LittleEndian.Uint64(payload)^wide)
+	for len(payload) >= 8 && len(dst) >= 8 {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(payload)^wide)
+		payload, dst = payload[8:], dst[8:]
 	}
-	for i := range payload {
-		payload[i] ^= byte(wide >> (8 * i))
+	for i := range dst {
+		dst[i] = payload[i] ^ byte(wide>>(8*i))
 	}
 }

@@ -47,6 +47,40 @@ func TestNoHTTP(t *testing.T) {
 	})
 }
 
+func TestWebMaskMoves(t *testing.T) {
+	Convey("A payload is unmasked while it moves to the front, over any distance", t, func() {
+		for size := range 300 {
+			for distance := range 80 {
+				mask, offset := [4]byte{0x12, 0x9a, 0xf1, 0x33}, size+distance
+				buf := make([]byte, distance+size+8)
+				for i := range buf {
+					buf[i] = byte(i*7 + size)
+				}
+				want, behind := make([]byte, size), bytes.Clone(buf[distance+size:])
+				for i := range want {
+					want[i] = buf[distance+i] ^ mask[(offset+i)%4]
+				}
+				webMaskTo(buf, buf[distance:distance+size], mask, offset)
+				if !bytes.Equal(buf[:size], want) || !bytes.Equal(buf[distance+size:], behind) {
+					t.Fatalf("%d bytes over %d", size, distance)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkWebMaskMoves(b *testing.B) {
+	for _, size := range []int{64, 1024, 30 << 10} {
+		buf := make([]byte, size+8)
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				webMaskTo(buf, buf[8:], [4]byte{1, 2, 3, 4}, 1)
+			}
+		})
+	}
+}
+
 func BenchmarkWebMask(b *testing.B) {
 	for _, size := range []int{8, 64, 1024, 64 << 10} {
 		payload := make([]byte, size)

@@ -5,6 +5,8 @@ package shm
 import (
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/check"
 )
 
 func initBlock(class uint32, block unsafe.Pointer, size uintptr) {
@@ -95,6 +97,25 @@ func FreeChunk(c *Chunk) {
 func (c *Chunk) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(c), HeaderSize)), c.Cap)
 }
+
+// HeadMost is the longest header for Headed.
+const HeadMost = int(unsafe.Sizeof(Chunk{}.Owner))
+
+// Headed returns size bytes of data with a header of a protocol in front of them, where they
+// lie: the header takes the place of Owner, which a chunk without Ext does not have. Nothing of
+// the data is written yet. Unhead must follow before anything else is done with the chunk.
+func (c *Chunk) Headed(header []byte, size int) []byte {
+	if check.On {
+		check.That(c.Start == 0 && c.Ext == 0 && c.Owner == 0, "a chunk with a header in front has no other use for that place")
+	}
+	first := unsafe.Add(unsafe.Pointer(c), HeaderSize-len(header))
+	all := unsafe.Slice((*byte)(first), len(header)+size)
+	copy(all, header)
+	return all
+}
+
+// Unhead ends Headed.
+func (c *Chunk) Unhead() { c.Owner = 0 }
 
 // room returns the number of bytes that the chunk still takes.
 func (c *Chunk) room() uint32 {

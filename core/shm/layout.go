@@ -173,8 +173,8 @@ type Chunk struct {
 	Ext    uintptr // address of bytes that are sent from their own place
 	ExtLen uint32  // bytes of Ext that are not yet written
 	ExtAll uint32
-	Owner  uintptr // released when Ext is written or dropped
 	Size   uint64  // size of the block in bytes, header included
+	Owner  uintptr // released when Ext is written or dropped; Headed uses its place
 }
 
 // Session is the part of a connection that other threads see. It takes three cache lines;
