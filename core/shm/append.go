@@ -218,28 +218,52 @@ func newChain(body []byte) (head, tail *Chunk, blocks int64) {
 	return head, tail, blocks
 }
 
-// AppendMany takes the lock once and queues copies of the messages that next yields. It
-// ends when next returns false or a message cannot be queued at once. It returns the
-// number of queued messages, and the result that Append would have returned. Any thread.
+// AppendMany queues copies of the messages that next yields. It ends when next returns false
+// or a message cannot be queued at once, and returns the number of queued messages. Without
+// any, it returns what Append would have returned for the first. It releases the lock only
+// to ask the system for memory, so a driver hardly ever gets a part of them. Any thread.
 func (s *Session) AppendMany(q *Queues, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
 	var spare spares
 	defer func() { spare.free() }()
+	for {
+		more, result, class := s.appendSome(q, rid, n, next, &spare)
+		n += more
+		if result == appendNeedsChunk {
+			if c := NewChunk(0, class); c != nil {
+				spare.add(c)
+				continue
+			}
+			result = AppendNoMemory
+		}
+		if more == 0 && n > 0 {
+			result = Appended
+		}
+		return n, result
+	}
+}
+
+// appendSome is AppendMany from message first on, with the chunks at hand. It returns
+// appendNeedsChunk and a class if a chunk of that class is missing.
+func (s *Session) appendSome(q *Queues, rid uint32, first int, next func(i int) ([]byte, bool), sp *spares) (n int, result AppendResult, class uint32) {
 	s.Lock()
 	defer s.Unlock()
 	for ; ; n++ {
-		body, ok := next(n)
+		body, ok := next(first + n)
 		p := parcelOf(len(body), false)
 		if !ok || p.need > LargeChunkSize-HeaderSize {
 			break
 		}
-		if result, _ = s.append(q, rid, body, nil, p, &spare); result != Appended {
+		if result, class = s.append(q, rid, body, nil, p, sp); result != Appended {
 			break
 		}
 	}
-	if n > 0 {
-		result = s.owe()
+	if n == 0 {
+		return n, result, class
 	}
-	return n, result
+	if owed := s.owe(); result != appendNeedsChunk { // the lock is about to be released
+		result = owed
+	}
+	return n, result, class
 }
 
 // Is reports whether s is open and is the session that the socket with this serial

@@ -216,3 +216,60 @@ func takeMain(s *Session) (head, tail *Chunk) {
 	defer s.Unlock()
 	return s.TakeMain()
 }
+
+// withoutFreeChunks empties the pools of chunks until the end of the test.
+func withoutFreeChunks(t *testing.T) {
+	for class := ClassTiny; class <= ClassLarge; class++ {
+		first := Pools[class].takeAll()
+		t.Cleanup(func() {
+			for block := first; block != nil; {
+				next := *(*unsafe.Pointer)(block)
+				Pools[class].push(block)
+				block = next
+			}
+		})
+	}
+}
+
+func TestAppendManyWithoutFreeChunks(t *testing.T) {
+	Convey("AppendMany, while the pools have no chunk", t, func() {
+		k, sh, s := openSession()
+		const many = 30
+		body, want := bytes.Repeat([]byte("x"), 1024), []byte(nil)
+		for range many {
+			want = append(want, frameOf(string(body))...)
+		}
+		withoutFreeChunks(t)
+
+		Convey("queues all messages, and the session is listed once", func() {
+			n, result := s.AppendMany(k, 5, func(i int) ([]byte, bool) { return body, i < many })
+			So(n, ShouldEqual, many)
+			So(result, ShouldEqual, Appended)
+			So(sh.TakeDirty() == s, ShouldBeTrue)
+			So(s.DirtyNext == nil, ShouldBeTrue)
+			head, _ := takeMain(s)
+			So(bytes.Equal(content(head), want), ShouldBeTrue)
+			freeAll(head)
+		})
+		Convey("keeps to what it queued when the session ends while it asks for memory", func() {
+			seen := map[int]int{}
+			n, result := s.AppendMany(k, 5, func(i int) ([]byte, bool) {
+				if seen[i]++; i > 0 && seen[i] == 2 { // again, after it had the lock released
+					s.TxState = TxClosed
+				}
+				return body, i < many
+			})
+			So(n, ShouldBeBetween, 0, many)
+			So(result, ShouldEqual, Appended)
+			So(s.TxQueued.Load(), ShouldEqual, n)
+			So(sh.TakeDirty() == s, ShouldBeTrue)
+			head, _ := takeMain(s)
+			freeAll(head)
+		})
+		Convey("says why the first cannot be queued", func() {
+			n, result := s.AppendMany(k, 6, func(i int) ([]byte, bool) { return body, i < many })
+			So(n, ShouldEqual, 0)
+			So(result, ShouldEqual, AppendGone)
+		})
+	})
+}

@@ -78,8 +78,11 @@ func (s *Slab) Retain() {
 }
 
 // Release drops a reference; the last one frees the slab. Any thread.
-func (s *Slab) Release() {
-	refs := s.Refs.Add(-1)
+func (s *Slab) Release() { s.ReleaseMany(1) }
+
+// ReleaseMany is as many calls of Release in one step. Any thread.
+func (s *Slab) ReleaseMany(count int32) {
+	refs := s.Refs.Add(-count)
 	if check.On {
 		check.That(refs >= 0, "a slab is released no more often than it is retained")
 	}

@@ -243,6 +243,7 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 		return 0, err
 	}
 	defer k.leave()
+	defer k.flushSole()
 	for sent < len(msgs) {
 		s, err := k.findPeer(msgs[sent].Peer)
 		if err != nil {
@@ -259,7 +260,7 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 
 // sendSome queues the messages at the start of msgs that are for the peer of the first
 // one; s is that peer's session. It queues as many as there is room for, and waits for
-// room for at least one.
+// room for at least one. It leaves it to flushSole to write what it queued.
 func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (int, error) {
 	peer := msgs[0].Peer
 	n, result := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
@@ -268,13 +269,11 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (in
 		}
 		return msgs[i].Body, true
 	})
-	for i := range n {
-		msgs[i].Release()
-	}
-	if n > 0 && result == shm.Appended && !k.shared.Waiting() {
-		k.flush(s, false)
-	}
+	releaseAll(msgs[:n])
 	if n > 0 {
+		if result == shm.Appended && k.soleShard() == nil {
+			k.flush(s, false)
+		}
 		return n, nil
 	}
 	m := &msgs[0]

@@ -16,6 +16,7 @@ import (
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets"
 )
 
@@ -121,6 +122,23 @@ func TestFastMessages(t *testing.T) {
 			p.want("1")
 			p.want("2")
 			p.want("3")
+		})
+
+		Convey("writes a batch before the call is over when nobody drives, also one that was refused in part", func() {
+			for free := false; !free; {
+				p.send("q")
+				m, err := k.Recv(bg)
+				So(err, ShouldBeNil)
+				m.Release()
+				n, err := k.SendBatch(bg, []Message{{Peer: id, Body: []byte("a")}, {Peer: id, Body: []byte("b")}, {Peer: id + 9}})
+				left := !k.soleShard().Shared.Dirty.Empty()
+				free = k.soleShard().Shared.Driver.Load() == shm.DriverNone // else the thread came back in time
+				So(n, ShouldEqual, 2)
+				So(err, shouldBeErrno, errno.EHOSTUNREACH)
+				So(free && left, ShouldBeFalse)
+				p.want("a")
+				p.want("b")
+			}
 		})
 
 		Convey("closes a peer after what is queued", func() {

@@ -42,3 +42,17 @@ func (m *Message) Release() {
 	}
 	m.slab, m.Body = nil, nil
 }
+
+// releaseAll releases messages. Consecutive ones in one slab change its count once.
+func releaseAll(msgs []Message) {
+	for i := 0; i < len(msgs); {
+		slab, refs := msgs[i].slab, int32(0)
+		for ; i < len(msgs) && msgs[i].slab == slab; i++ {
+			msgs[i].slab, msgs[i].Body = nil, nil
+			refs++
+		}
+		if slab != nil {
+			slab.ReleaseMany(refs)
+		}
+	}
+}

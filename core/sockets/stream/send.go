@@ -83,3 +83,11 @@ const (
 // it receives, and will do so again. With look, flush also asks the kernel which sessions
 // can be written again.
 func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }
+
+// flushSole is flush at the end of a batch, for all sessions of the socket. With several
+// shards their threads drive.
+func (k *Socket) flushSole() {
+	if sh := k.soleShard(); sh != nil && !k.shared.Waiting() {
+		sh.TryFlush(false)
+	}
+}
