@@ -86,7 +86,7 @@ func (sh *Shard) watch() {
 	drives, tick := t.drives.Load(), watchTick
 	for !sh.stopping.Load() {
 		if !t.summoned.Load() { // the end of a rest may have consumed its signal
-			_ = t.waiter.Wait(time.Now().Add(tick))
+			_ = t.waiter.WaitLong(time.Now().Add(tick))
 		}
 		t.waiter.Reset()
 		if t.summoned.Swap(false) && !sh.callerDrives() {
@@ -135,7 +135,7 @@ func (sh *Shard) rest(drives uint64) {
 	t := &sh.thread
 	t.resting.Store(true)
 	for sh.callerDrives() && t.drives.Load() == drives && !sh.stopping.Load() {
-		_ = t.waiter.Wait(time.Time{})
+		_ = t.waiter.WaitLong(time.Time{})
 		t.waiter.Reset()
 	}
 	t.resting.Store(false)

@@ -72,7 +72,8 @@
 // [FutexWait] sleeps while a word of memory has a value. With regard to [FutexWake],
 // reading the word and starting to sleep are one step. FutexWait may return early, so the
 // caller reads the word again. C and Go may write the word, which lies in memory of [Map]
-// or of Go.
+// or of Go. [FutexWaitLong] is for those who sleep long: it gives the thread's processor to
+// Go's scheduler before it sleeps. A port that cannot do that uses FutexWait.
 //
 // [Barrier] makes every running thread of the process pass a full memory barrier, and
 // then returns true. A system that has nothing like it returns false, and the callers

@@ -38,13 +38,48 @@ const (
 // (negative: no limit). It returns the reason of its end: 0 for a wake-up, EAGAIN if the
 // word had another value, ETIMEDOUT, or EINTR. Waits.
 func FutexWait(word *atomic.Uint32, value uint32, limit time.Duration) Errno {
-	var span *unix.Timespec
-	if limit >= 0 {
-		ts := unix.NsecToTimespec(int64(limit))
-		span = &ts
-	}
 	_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate,
-		uintptr(value), uintptr(unsafe.Pointer(span)), 0, 0)
+		uintptr(value), uintptr(unsafe.Pointer(span(limit))), 0, 0)
+	return e
+}
+
+// FutexWaitLong is FutexWait for one who sleeps for a tick, again and again. FutexWait leaves
+// its processor, as Go's scheduler calls a licence to run, with the sleeping thread until the
+// scheduler's monitor takes it away. After that the monitor looks every 20 us for a
+// millisecond, which costs a tenth of a processor and interrupts the threads that work.
+// FutexWaitLong gives the processor back first. That costs more than a short sleep does.
+// Waits.
+func FutexWaitLong(word *atomic.Uint32, value uint32, limit time.Duration) Errno {
+	return futexBlocked(word, value, span(limit))
+}
+
+func span(limit time.Duration) *unix.Timespec {
+	if limit < 0 {
+		return nil
+	}
+	ts := unix.NsecToTimespec(int64(limit))
+	return &ts
+}
+
+// enterBlocked is what Go's own waits begin with: it hands the processor on. Go promises to
+// keep both names and types, because other packages use them (go.dev/issue/67401).
+//
+//go:linkname enterBlocked runtime.entersyscallblock
+func enterBlocked()
+
+//go:linkname leaveBlocked runtime.exitsyscall
+func leaveBlocked()
+
+// futexBlocked must not grow its stack in between, and has nothing for the race detector,
+// which needs a processor.
+//
+//go:nosplit
+//go:norace
+func futexBlocked(word *atomic.Uint32, value uint32, limit *unix.Timespec) Errno {
+	enterBlocked()
+	_, _, e := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate,
+		uintptr(value), uintptr(unsafe.Pointer(limit)), 0, 0)
+	leaveBlocked()
 	return e
 }
 

@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,6 +45,42 @@ func TestFutex(t *testing.T) {
 			}
 		})
 		Convey("may be woken without anybody there", func() { FutexWake(word) })
+	})
+}
+
+func TestFutexWaitLong(t *testing.T) {
+	Convey("A long wait", t, func() {
+		word := new(atomic.Uint32)
+
+		Convey("ends as others do", func() {
+			So(FutexWaitLong(word, 1, -1), ShouldEqual, EAGAIN)
+			So(FutexWaitLong(word, 0, 0), ShouldEqual, unix.ETIMEDOUT)
+			over := make(chan bool)
+			go func() {
+				for word.Load() == 0 {
+					_ = FutexWaitLong(word, 0, -1)
+				}
+				over <- true
+			}()
+			word.Store(1)
+			FutexWake(word)
+			So(<-over, ShouldBeTrue)
+		})
+		Convey("gives the only processor to another goroutine, however short it is", func() {
+			before := runtime.GOMAXPROCS(1)
+			Reset(func() { runtime.GOMAXPROCS(before) })
+			const tries = 100
+			given := 0
+			for range tries {
+				var ran atomic.Bool
+				go ran.Store(true)
+				_ = FutexWaitLong(word, 0, 0)
+				if ran.Load() { // else the scheduler had something else to run
+					given++
+				}
+			}
+			So(given, ShouldBeGreaterThan, tries/2)
+		})
 	})
 }
 

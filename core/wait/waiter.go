@@ -90,7 +90,13 @@ func (w *Waiter) Signalled() bool { return w.word.Load() != 0 }
 
 // Wait blocks until a signal (nil), the deadline (EAGAIN; the zero time means none) or,
 // with ReportSignals, a signal handler of the process (EINTR).
-func (w *Waiter) Wait(deadline time.Time) error {
+func (w *Waiter) Wait(deadline time.Time) error { return w.wait(deadline, sys.FutexWait) }
+
+// WaitLong is Wait for a thread that has nothing to do for about a tick or longer, again and
+// again (sys.FutexWaitLong).
+func (w *Waiter) WaitLong(deadline time.Time) error { return w.wait(deadline, sys.FutexWaitLong) }
+
+func (w *Waiter) wait(deadline time.Time, sleep func(*atomic.Uint32, uint32, time.Duration) sys.Errno) error {
 	for !w.Signalled() {
 		left := longWait
 		if !deadline.IsZero() {
@@ -98,7 +104,7 @@ func (w *Waiter) Wait(deadline time.Time) error {
 				return errno.EAGAIN
 			}
 		}
-		e := sys.FutexWait(&w.word, 0, left)
+		e := sleep(&w.word, 0, left)
 		if e == sys.EINTR && ReportSignals && !w.Signalled() {
 			return errno.EINTR
 		}
