@@ -218,11 +218,15 @@ func newChain(body []byte) (head, tail *Chunk, blocks int64) {
 	return head, tail, blocks
 }
 
+// Bodies yields the bodies of several messages, each as often as it is asked for; not ok: there
+// are no more.
+type Bodies func(i int) (body []byte, ok bool)
+
 // AppendMany queues copies of the messages that next yields. It ends when next returns false
 // or a message cannot be queued at once, and returns the number of queued messages. Without
 // any, it returns what Append would have returned for the first. It releases the lock only
 // to ask the system for memory, so a driver hardly ever gets a part of them. Any thread.
-func (s *Session) AppendMany(q *Queues, rid uint32, next func(i int) (body []byte, ok bool)) (n int, result AppendResult) {
+func (s *Session) AppendMany(q *Queues, rid uint32, next Bodies) (n int, result AppendResult) {
 	var spare spares
 	defer func() { spare.free() }()
 	for {
@@ -244,7 +248,7 @@ func (s *Session) AppendMany(q *Queues, rid uint32, next func(i int) (body []byt
 
 // appendSome is AppendMany from message first on, with the chunks at hand. It returns
 // appendNeedsChunk and a class if a chunk of that class is missing.
-func (s *Session) appendSome(q *Queues, rid uint32, first int, next func(i int) ([]byte, bool), sp *spares) (n int, result AppendResult, class uint32) {
+func (s *Session) appendSome(q *Queues, rid uint32, first int, next Bodies, sp *spares) (n int, result AppendResult, class uint32) {
 	s.Lock()
 	defer s.Unlock()
 	for ; ; n++ {

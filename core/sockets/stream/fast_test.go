@@ -124,23 +124,6 @@ func TestFastMessages(t *testing.T) {
 			p.want("3")
 		})
 
-		Convey("writes a batch before the call is over when nobody drives, also one that was refused in part", func() {
-			for free := false; !free; {
-				p.send("q")
-				m, err := k.Recv(bg)
-				So(err, ShouldBeNil)
-				m.Release()
-				n, err := k.SendBatch(bg, []Message{{Peer: id, Body: []byte("a")}, {Peer: id, Body: []byte("b")}, {Peer: id + 9}})
-				left := !k.soleShard().Shared.Dirty.Empty()
-				free = k.soleShard().Shared.Driver.Load() == shm.DriverNone // else the thread came back in time
-				So(n, ShouldEqual, 2)
-				So(err, shouldBeErrno, errno.EHOSTUNREACH)
-				So(free && left, ShouldBeFalse)
-				p.want("a")
-				p.want("b")
-			}
-		})
-
 		Convey("closes a peer after what is queued", func() {
 			So(k.TrySend(id, []byte("last")), ShouldBeNil)
 			So(k.ClosePeer(id), ShouldBeNil)
@@ -208,6 +191,28 @@ func endsWith(t testing.TB, stop func(), call func() error) (err error) {
 		err = call()
 	})
 	return err
+}
+
+func TestFastBatchIsWritten(t *testing.T) {
+	Convey("A batch is written before its call is over when nobody drives, also one that was refused in part", t, func() {
+		bg := context.Background()
+		k := newFastSocket(t, newContext(t))
+		p, id := fastPeer(t, k, bind(t, k))
+		for free := false; !free; {
+			p.send("q")
+			m, err := k.Recv(bg)
+			So(err, ShouldBeNil)
+			m.Release()
+			n, err := k.SendBatch(bg, []Message{{Peer: id, Body: []byte("a")}, {Peer: id, Body: []byte("b")}, {Peer: id + 9}})
+			left := !k.soleShard().Shared.Dirty.Empty()
+			free = k.soleShard().Shared.Driver.Load() == shm.DriverNone // else the thread came back in time
+			So(n, ShouldEqual, 2)
+			So(err, shouldBeErrno, errno.EHOSTUNREACH)
+			So(free && left, ShouldBeFalse)
+			p.want("a")
+			p.want("b")
+		}
+	})
 }
 
 func TestFastCancel(t *testing.T) {
