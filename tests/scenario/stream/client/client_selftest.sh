@@ -130,6 +130,14 @@ fault foreign wrong_connection
 
 # The check frames knows no bytes, and no echo from another one.
 CHECK=frames find_faults
+# Of long bodies only the heads are read.
+for fault in "wrong-length wrong_length" "duplicate gating_violation" "lost wrong_number"; do
+    read -r name reason <<<"$fault"
+    start_server "$bin/bad_server" --fault "$name"
+    CHECK=frames run_client --scenario s2 --warmup 0 --size 65536 --ccu 2
+    check "long-$name" fails_with "$reason"
+    stop_server
+done
 for name in none wrong-bytes wrong-header swap foreign; do
     start_server "$bin/bad_server" --fault $name
     CHECK=frames run_client --scenario s2

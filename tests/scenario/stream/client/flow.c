@@ -307,7 +307,7 @@ void flow_readable (struct connections *all, uint32_t index)
 void flow_greet (struct connections *all, uint32_t index)
 {
     if (all->counts)
-        flow_counted_take_in (all, index, 0);
+        flow_counted_greet (all, index);
     else
         take_in (all, index, 0);
 }

@@ -4,7 +4,13 @@
 #include "counted.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <sys/socket.h>
+
+#define READS 16 /* in a row, so that others are served in between */
+/* From here on it is cheaper to read a frame's head alone and to have the system throw
+ * the body away; at 16 KiB it costs the same. */
+#define LONG_FRAME (32 * 1024)
+#define HEAD_READ 512
 
 /* Sends prebuilt bytes. False: lost. */
 static bool send_prebuilt (struct connections *all,
@@ -82,27 +88,78 @@ static int take (void *owner, struct span bytes)
     }
 }
 
-void flow_counted_take_in (struct connections *all, uint32_t index, size_t len)
+/* Takes in the first len bytes of all->in. Returns an errno or a protocol error. */
+static int take_in (struct connections *all, uint32_t index, size_t len)
 {
     struct channel *channel = all->table[index].channel;
     struct place place = {all, index};
     struct span data = {all->in, len};
-    int error = channel ? channel_scan (&all->layers, channel, data, take,
-                                        flow_send_behind, &place)
-                        : take (&place, data);
-    if (channel)
-        flow_opened (all, index);
+    if (!channel)
+        return take (&place, data);
+    int error = channel_scan (&all->layers, channel, data, take,
+                              flow_send_behind, &place);
+    flow_opened (all, index);
+    return error;
+}
+
+void flow_counted_greet (struct connections *all, uint32_t index)
+{
+    int error = take_in (all, index, 0);
     if (error)
         flow_lose (all, index, error);
-    else
-        flow_counted_fill (all, index);
+}
+
+/* Bytes of a body that are sure to come next, and are looked at by nobody. */
+static uint64_t body_ahead (const struct connections *all,
+                            const struct connection *connection)
+{
+    uint64_t data = connection->channel
+                      ? channel_ahead (&all->layers, connection->channel)
+                      : UINT64_MAX;
+    return data < connection->frames.left ? data : connection->frames.left;
+}
+
+/* How much to read, and how. Bodies that are long the system throws away instead of
+ * copying them (MSG_TRUNC), and what is in front of them is read by itself. */
+static size_t next_read (const struct connections *all,
+                         const struct connection *connection,
+                         int *flags)
+{
+    *flags = 0;
+    if (all->frame_size < LONG_FRAME
+        || (connection->channel && !layers_show_ahead (&all->layers)))
+        return all->buffer_size;
+    uint64_t ahead = body_ahead (all, connection);
+    if (ahead < HEAD_READ)
+        return HEAD_READ;
+    *flags = MSG_TRUNC;
+    return ahead < all->buffer_size ? (size_t) ahead : all->buffer_size;
+}
+
+/* Reads what is there. False: the connection is lost. */
+static bool read_all (struct connections *all, uint32_t index)
+{
+    const struct connection *connection = &all->table[index];
+    for (int reads = 0; reads < READS; reads++) {
+        int flags;
+        size_t wanted = next_read (all, connection, &flags);
+        ssize_t got = recv (connection->fd, all->in, wanted, flags);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return true;
+        int error = got < 0 ? errno : got > 0 ? take_in (all, index, (size_t) got)
+                                              : 0;
+        if (got <= 0 || error) {
+            flow_lose (all, index, error);
+            return false;
+        }
+        if ((size_t) got < wanted)
+            return true;
+    }
+    return true;
 }
 
 void flow_counted_readable (struct connections *all, uint32_t index)
 {
-    ssize_t got = read (all->table[index].fd, all->in, all->buffer_size);
-    if (got > 0)
-        flow_counted_take_in (all, index, (size_t) got);
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-        flow_lose (all, index, got == 0 ? 0 : errno);
+    if (read_all (all, index))
+        flow_counted_fill (all, index);
 }

@@ -12,7 +12,7 @@ void flow_counted_fill (struct connections *all, uint32_t index);
 /* Serves a descriptor that is readable. */
 void flow_counted_readable (struct connections *all, uint32_t index);
 
-/* Gives the layers the first len bytes of all->in. */
-void flow_counted_take_in (struct connections *all, uint32_t index, size_t len);
+/* Begins the handshakes of a connection that has layers. */
+void flow_counted_greet (struct connections *all, uint32_t index);
 
 #endif

@@ -204,6 +204,19 @@ bool layers_web (const struct layers *layers)
     return layers->count > 0 && layers->kinds[layers->count - 1] == &layer_ws;
 }
 
+bool layers_show_ahead (const struct layers *layers)
+{
+    return layers->count == 1 && layers->kinds[0]->ahead;
+}
+
+uint64_t
+channel_ahead (const struct layers *layers, const struct channel *channel)
+{
+    return layers_show_ahead (layers)
+             ? layers->kinds[0]->ahead (channel->states[0])
+             : 0;
+}
+
 int channel_encode_prebuilt (const struct layers *layers,
                              struct channel *channel,
                              struct span *data)

@@ -54,6 +54,8 @@ struct layer_kind
                  layer_take *take,
                  void *owner,
                  struct span *answer);
+    /* Bytes to come next that scan hands on unseen, as far as is known, if not NULL. */
+    uint64_t (*ahead) (const void *state);
     /* Replaces bytes, with LAYER_HEADROOM in front of them, by what is to be
      * sent. */
     int (*encode) (void *state, struct span *data);
@@ -114,6 +116,12 @@ int channel_scan (const struct layers *layers,
 
 /* Whether the highest layer is a WebSocket. */
 bool layers_web (const struct layers *layers);
+
+/* Whether channel_ahead knows anything, and the bytes from the descriptor to come
+ * next that take will get as they are. */
+bool layers_show_ahead (const struct layers *layers);
+uint64_t
+channel_ahead (const struct layers *layers, const struct channel *channel);
 
 /* Replaces bytes with LAYER_HEADROOM in front of them by what is to be sent. */
 int channel_encode (const struct layers *layers,

@@ -329,6 +329,13 @@ static int scan (void *state,
     return 0;
 }
 
+static uint64_t ahead (const void *state)
+{
+    const struct connection *connection = state;
+    bool control = connection->frame.opcode >= WEBSOCKET_CLOSE;
+    return control ? 0 : connection->left;
+}
+
 static int move_together (void *owner, struct span piece)
 {
     struct span *data = owner;
@@ -353,6 +360,7 @@ const struct layer_kind layer_ws = {
   .handshake = handshake,
   .decode = decode,
   .scan = scan,
+  .ahead = ahead,
   .encode = encode,
   .leave = leave,
 };

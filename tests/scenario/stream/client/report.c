@@ -138,6 +138,8 @@ static void fill_row (struct row *row,
     add (row, "paced_rate", "%ld", options->rate);
     add (row, "burst", "%ld", options->burst);
     add (row, "check", "%s", options->check);
+    add_known (row, "client_cpu_s_per_million",
+               per_echo (measures, measures->client_cpu_s) * 1e6, 3);
 }
 
 static void print_result (const struct row *row)

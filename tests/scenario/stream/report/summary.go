@@ -26,7 +26,7 @@ var figures = []struct{ column, name string }{
 	{"server_rss_peak_kb", "server_rss_peak_kb"},
 	{"server_ctx_voluntary", "server_ctx_voluntary"}, {"server_ctx_involuntary", "server_ctx_involuntary"},
 	{"syscalls_per_message", "syscalls_per_message"},
-	{"client_cpu_s", "client_cpu_s"}, {"client_rss_kb", "client_rss_kb"},
+	{"client_cpu_s", "client_cpu_s"}, {"client_cpu_s_per_million", "client_cpu_s_per_million"}, {"client_rss_kb", "client_rss_kb"},
 	{"client_conn_rss_kb", "client_conn_rss_kb"}, {"client_fds", "client_fds"},
 }
 
