@@ -256,6 +256,17 @@ int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
     return clamped (size);
 }
 
+/* How many messages Go gets at once: those at the start of msgs that are sent without a copy,
+ * or one that is unusual. */
+static size_t long_ones (const zlink_msg_t *msgs, size_t n)
+{
+    size_t count = 0;
+    while (count < n && valid_message (&msgs[count])
+           && message_size (as_message ((zlink_msg_t *) &msgs[count])) >= ZL_OWNED_MIN)
+        count++;
+    return count > 0 ? count : 1;
+}
+
 int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flags)
 {
     if (!msgs)
@@ -271,9 +282,10 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
     while (sent < n) {
         size_t more = put_messages (handle, k, msgs + sent, n - sent);
         if (more == 0) {
-            if (zl_send_batch_by_rules (handle, &msgs[sent], 1, flags) < 0)
+            int result = zl_send_batch_by_rules (handle, &msgs[sent], long_ones (msgs + sent, n - sent), flags);
+            if (result < 0)
                 break;
-            more = 1;
+            more = (size_t) result;
         }
         sent += more;
     }

@@ -43,7 +43,11 @@ enum
     ZL_SMALL_CHUNK_SIZE = 4 << 10, /* Chunk of class ClassSmall */
     ZL_MID_CHUNK_SIZE = 16 << 10, /* Chunk of class ClassMid */
     ZL_LARGE_CHUNK_SIZE = 64 << 10, /* Chunk of class ClassLarge */
-    ZL_SLAB_SIZE = 256 << 10, /* Slab of class ClassSlab */
+    ZL_SLAB_SIZE = 320 << 10, /* Slab of class ClassSlab */
+    ZL_SLAB64_SIZE = 68 << 10, /* Slab of class ClassSlab64: a frame of 64 KiB */
+    ZL_SLAB128_SIZE = 132 << 10, /* Slab of class ClassSlab128 */
+    ZL_SLAB256_SIZE = 260 << 10, /* Slab of class ClassSlab256 */
+    ZL_SLAB512_SIZE = 516 << 10, /* Slab of class ClassSlab512 */
     ZL_BIG_SLAB_SIZE = 1088 << 10, /* Slab of class ClassBigSlab: a frame of 1 MiB */
 };
 
@@ -55,10 +59,14 @@ enum
     ZL_CLASS_SMALL = 1,
     ZL_CLASS_MID = 2,
     ZL_CLASS_LARGE = 3,
-    ZL_CLASS_SLAB = 4,
-    ZL_CLASS_BIG_SLAB = 5,
-    ZL_CLASS_DEDICATED = 6, /* a mapping of its own, unmapped when it is free */
-    ZL_CLASS_COPIED = 7, /* in Go's memory */
+    ZL_CLASS_SLAB = 4, /* frames of one read, or of several */
+    ZL_CLASS_SLAB64 = 5, /* from here on a slab is for one long frame */
+    ZL_CLASS_SLAB128 = 6,
+    ZL_CLASS_SLAB256 = 7,
+    ZL_CLASS_SLAB512 = 8,
+    ZL_CLASS_BIG_SLAB = 9,
+    ZL_CLASS_DEDICATED = 10, /* a mapping of its own, unmapped when it is free */
+    ZL_CLASS_COPIED = 11, /* in Go's memory */
 };
 
 /* Kinds of a Run. */
@@ -147,7 +155,7 @@ enum
  * keeps for long pin at most this many slabs. */
 enum
 {
-    ZL_MAX_VIEW_SLABS = 32,
+    ZL_MAX_VIEW_SLABS = 25,
 };
 
 typedef struct zl_run zl_run;

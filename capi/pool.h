@@ -27,7 +27,8 @@ static inline size_t block_size (const zl_pool *pool)
 {
     static const size_t sizes[] = {
       ZL_TINY_CHUNK_SIZE, ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
-      ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE, ZL_BIG_SLAB_SIZE};
+      ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE, ZL_SLAB64_SIZE, ZL_SLAB128_SIZE,
+      ZL_SLAB256_SIZE, ZL_SLAB512_SIZE, ZL_BIG_SLAB_SIZE};
     _Static_assert (sizeof sizes / sizeof *sizes == ZL_CLASS_DEDICATED, "pools");
     return sizes[pool - zl_pools];
 }

@@ -151,6 +151,9 @@ func zgo_send_batch(handle C.uintptr_t, first *C.zl_parcel, count C.size_t, flag
 		n, err = sendParcels(k, parcels[sent:], flags&C.ZLINK_DONTWAIT != 0)
 		sent += n
 	}
+	if sent > 0 && !k.ForC().Queues().Waiting() {
+		k.ForC().Flush()
+	}
 	if sent == 0 {
 		return result(err)
 	}
@@ -160,7 +163,7 @@ func zgo_send_batch(handle C.uintptr_t, first *C.zl_parcel, count C.size_t, flag
 // sendParcels sends the first parcel, or as many as precede one with an owner.
 func sendParcels(k *stream.Socket, parcels []C.zl_parcel, dontWait bool) (int, error) {
 	if p := &parcels[0]; p.owner != nil {
-		if err := k.ForC().SendTo(uint32(p.routing_id), bytes(p.data, p.size), p.owner, dontWait); err != nil {
+		if err := k.ForC().SendLong(uint32(p.routing_id), bytes(p.data, p.size), p.owner, dontWait); err != nil {
 			return 0, err
 		}
 		return 1, nil

@@ -20,7 +20,7 @@ func (b *bigFrame) start(account *shm.Account, rest []byte, need uint64) bool {
 	if room > shm.BigSlabSize-shm.HeaderSize {
 		room = min(room, bigStep)
 	}
-	if b.slab = shm.NewSlab(room); b.slab == nil {
+	if b.slab = shm.NewLongSlab(room); b.slab == nil {
 		return false
 	}
 	b.slab.Need = need
@@ -77,7 +77,8 @@ func (c *Conn) dropBig() {
 }
 
 // receiveBig continues to read a long frame. The system call that reads its end also reads
-// what follows it. most limits what is read, roomBytes what may wait: if only this message
+// what follows it, as much as a read without it: where all frames are long, one call brings
+// several. most limits what is read, roomBytes what may wait: if only this message
 // does, it gets on.
 func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 	big := &c.rare.big
@@ -92,12 +93,12 @@ func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 		most = int(min(int64(most), roomBytes))
 	}
 	dst = dst[:min(len(dst), longRead, most)]
-	want := readMin
-	if room < slabFrames {
-		want = shm.SmallChunkSize
-	}
 	last := big.slab.Have+uint64(len(dst)) == big.slab.Need
-	if !last || room == 1 || min(int64(most), roomBytes) < int64(len(dst)+want) {
+	want := min(len(buf), int(min(int64(most), roomBytes, longRead))-len(dst))
+	if room < slabFrames {
+		want = min(want, shm.SmallChunkSize)
+	}
+	if !last || room == 1 || want < shm.SmallChunkSize {
 		want = 0
 	}
 	got, full, ok := c.readInto(dst, buf[:want])

@@ -208,7 +208,7 @@ func (sh *Shard) space(head int) []byte {
 			sh.slab.Charge(int64(sh.slab.Size)) // free at once if nobody else has it
 			sh.slab.Release()
 		}
-		sh.slab, sh.slabPos = shm.NewSlab(all), 0
+		sh.slab, sh.slabPos = shm.NewSlab(), 0
 		if sh.slab == nil {
 			return nil
 		}

@@ -154,6 +154,36 @@ func TestRounds(t *testing.T) {
 	})
 }
 
+func TestLongFrames(t *testing.T) {
+	Convey("The read that ends a long frame also brings the long ones behind it", t, func() {
+		sh, o := driven(t)
+		c, fd := adopted(t, sh, o.origin(0))
+		long := frames(70 << 10)[:lengthSize+70<<10]
+		write := func(data []byte) {
+			n, err := unix.Write(fd, data)
+			So(err, ShouldBeNil)
+			So(n, ShouldEqual, len(data))
+		}
+		read := func() uint64 {
+			c.pending = false
+			c.receive()
+			return c.Received.Load()
+		}
+		write(long[:1000])
+		So(read(), ShouldEqual, 0)
+		write(long[1000:2000]) // it has a slab by now
+		So(read(), ShouldEqual, 0)
+		for _, part := range [][]byte{long[2000:], long, long[:3000]} {
+			write(part)
+		}
+		So(read(), ShouldEqual, 2)
+		write(long[3000:])
+		So(read(), ShouldEqual, 3)
+		So(o.waiting(), ShouldEqual, int64(3*len(long)))
+		o.takeAll()
+	})
+}
+
 func TestPark(t *testing.T) {
 	Convey("A connection that is parked", t, func() {
 		sh, o := driven(t)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zlink/zlink/core/check"
+	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
 
@@ -20,12 +21,12 @@ import (
 const (
 	// readTurn is the highest number of bytes that a link reads in one turn.
 	readTurn = 64 << 10
-	// longRead is the same for a long frame without a link.
-	longRead = 256 << 10
+	// longRead is the same without a link: a slab.
+	longRead = shm.SlabSize
 	// writeTurn is how many bytes a connection may write in one turn, and writeRound how many
 	// all connections may write in a round.
-	writeTurn  = 128 << 10
-	writeRound = 256 << 10
+	writeTurn  = 320 << 10
+	writeRound = 512 << 10
 
 	// Prices in bytes of a round: lookPrice for checking a connection that may be read,
 	// writePrice for a write, closePrice for the end of a connection.

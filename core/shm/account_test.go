@@ -12,7 +12,7 @@ func TestAccount(t *testing.T) {
 	Convey("An account", t, func() {
 		a := NewAccount()
 		Convey("counts a slab until nobody needs it, also when its socket has gone", func() {
-			s := NewSlab(1000)
+			s := NewSlab()
 			s.Account.Store(a)
 			s.Retain()
 			s.Charge(int64(s.Size))
@@ -26,21 +26,21 @@ func TestAccount(t *testing.T) {
 			So(NewAccount(), ShouldEqual, a)
 		})
 		Convey("counts no slab of several sockets, nor the next use of a slab", func() {
-			s := NewSlab(1000)
+			s := NewSlab()
 			s.Charge(5)
 			So(s.Charged.Load(), ShouldEqual, 0)
 			s.Account.Store(a)
 			s.Charge(5)
 			s.Release()
 			So(a.Kept.Load(), ShouldEqual, 0)
-			s = NewSlab(1000)
+			s = NewSlab()
 			So(s.Account.Load(), ShouldBeNil)
 			So(s.Charged.Load(), ShouldEqual, 0)
 			s.Release()
 			FreeAccount(a)
 		})
 		Convey("does not count a long message that is sent on, and counts it again when it is not", func() {
-			s := NewSlab(70_000)
+			s := NewLongSlab(70_000)
 			s.Account.Store(a)
 			s.Charge(70_000)
 			So(s.Discharge(), ShouldEqual, 0) // a slab of runs

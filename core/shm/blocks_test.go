@@ -65,17 +65,21 @@ func TestNewSlab(t *testing.T) {
 		class uint32
 		size  uint64
 	}{
-		{0, ClassSlab, SlabSize},
-		{SlabSize - HeaderSize, ClassSlab, SlabSize},
-		{SlabSize - HeaderSize + 1, ClassBigSlab, BigSlabSize},
+		{0, ClassSlab64, Slab64Size},
+		{64<<10 + lengthSize + HeaderSize, ClassSlab64, Slab64Size},
+		{Slab64Size - HeaderSize + 1, ClassSlab128, Slab128Size},
+		{128<<10 + lengthSize + HeaderSize, ClassSlab128, Slab128Size},
+		{256<<10 + lengthSize + HeaderSize, ClassSlab256, Slab256Size},
+		{512<<10 + lengthSize + HeaderSize, ClassSlab512, Slab512Size},
+		{Slab512Size - HeaderSize + 1, ClassBigSlab, BigSlabSize},
 		{BigSlabSize - HeaderSize, ClassBigSlab, BigSlabSize},
 		{BigSlabSize - HeaderSize + 1, ClassDedicated, BigSlabSize + PageSize},
 		{2 << 20, ClassDedicated, 2<<20 + PageSize},
 	}
-	Convey("NewSlab", t, func() {
+	Convey("NewLongSlab", t, func() {
 		for _, c := range cases {
 			Convey(fmt.Sprintf("of %d bytes", c.need), func() {
-				slab := NewSlab(c.need)
+				slab := NewLongSlab(c.need)
 				So(slab.Class, ShouldEqual, c.class)
 				So(slab.Size, ShouldEqual, c.size)
 				So(slab.Refs.Load(), ShouldEqual, 1)
@@ -85,15 +89,32 @@ func TestNewSlab(t *testing.T) {
 			})
 		}
 	})
+	Convey("Long frames are viewed however many slabs they have", t, func() {
+		long := NewLongSlab(70_000)
+		var all []*Slab
+		for range MaxViewSlabs + 1 {
+			all = append(all, NewLongSlab(70_000))
+		}
+		s := NewSlab()
+		So(s.MayView(), ShouldBeTrue)
+		for range MaxViewSlabs {
+			all = append(all, NewSlab())
+		}
+		So(s.MayView(), ShouldBeFalse)
+		So(long.MayView(), ShouldBeTrue)
+		for _, slab := range append(all, s, long) {
+			slab.Release()
+		}
+	})
 	Convey("A slab goes to its pool with the last reference only", t, func() {
-		slab := NewSlab(8)
+		slab := NewSlab()
 		slab.Retain()
 		slab.Release()
 		So(slab.Refs.Load(), ShouldEqual, 1)
-		other := NewSlab(8)
+		other := NewSlab()
 		So(other == slab, ShouldBeFalse)
 		slab.Release()
-		So(NewSlab(8) == slab, ShouldBeTrue)
+		So(NewSlab() == slab, ShouldBeTrue)
 		slab.Release()
 		other.Release()
 	})
@@ -101,7 +122,7 @@ func TestNewSlab(t *testing.T) {
 
 func TestGrowSlab(t *testing.T) {
 	Convey("A dedicated slab grows and keeps its content", t, func() {
-		slab := NewSlab(2 << 20)
+		slab := NewLongSlab(2 << 20)
 		fill(slab.Bytes())
 		old := len(slab.Bytes())
 		grown := GrowSlab(slab, 5<<20)

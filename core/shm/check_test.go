@@ -20,7 +20,7 @@ func TestAssertions(t *testing.T) {
 			FreeWakeup(sh)
 		})
 		Convey("a slab that is released too often", func() {
-			slab := NewSlab(1)
+			slab := NewSlab()
 			slab.Release()
 			So(slab.Release, ShouldPanicWith, holds("a slab is released no more often than it is retained"))
 		})

@@ -31,7 +31,11 @@ const (
 	SmallChunkSize = 4 << 10    // Chunk of class ClassSmall
 	MidChunkSize   = 16 << 10   // Chunk of class ClassMid
 	LargeChunkSize = 64 << 10   // Chunk of class ClassLarge
-	SlabSize       = 256 << 10  // Slab of class ClassSlab
+	SlabSize       = 320 << 10  // Slab of class ClassSlab
+	Slab64Size     = 68 << 10   // Slab of class ClassSlab64: a frame of 64 KiB
+	Slab128Size    = 132 << 10  // Slab of class ClassSlab128
+	Slab256Size    = 260 << 10  // Slab of class ClassSlab256
+	Slab512Size    = 516 << 10  // Slab of class ClassSlab512
 	BigSlabSize    = 1088 << 10 // Slab of class ClassBigSlab: a frame of 1 MiB
 )
 
@@ -43,7 +47,11 @@ const (
 	ClassSmall
 	ClassMid
 	ClassLarge
-	ClassSlab
+	ClassSlab   // frames of one read, or of several
+	ClassSlab64 // from here on a slab is for one long frame
+	ClassSlab128
+	ClassSlab256
+	ClassSlab512
 	ClassBigSlab
 	ClassDedicated // a mapping of its own, unmapped when it is free
 	ClassCopied    // in Go's memory

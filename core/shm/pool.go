@@ -98,10 +98,11 @@ func (p *Pool) replace(head uint64, block unsafe.Pointer) bool {
 var Pools = (*[ClassDedicated]Pool)(mapPages(PageSize))
 
 var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, MidChunkSize,
-	LargeChunkSize, SlabSize, BigSlabSize}
+	LargeChunkSize, SlabSize, Slab64Size, Slab128Size, Slab256Size, Slab512Size, BigSlabSize}
 
 // growStep is how many bytes a pool takes from the system at a time.
-var growStep = [ClassDedicated]uintptr{64 << 10, 128 << 10, 256 << 10, 512 << 10, SlabSize, BigSlabSize}
+var growStep = [ClassDedicated]uintptr{64 << 10, 128 << 10, 256 << 10, 512 << 10, SlabSize,
+	4 * Slab64Size, 2 * Slab128Size, Slab256Size, Slab512Size, BigSlabSize}
 
 // give puts a block into its pool.
 func give(class uint32, block unsafe.Pointer) {

@@ -31,7 +31,7 @@ import (
 // block gets a new header when it gets memory again.
 
 // keepWarm is the number of free blocks of each class that keep their memory: about 1 MiB in all.
-var keepWarm = [ClassDedicated]int{64, 32, 8, 4, 2, 0}
+var keepWarm = [ClassDedicated]int{ClassTiny: 64, ClassSmall: 32, ClassMid: 8, ClassLarge: 4, ClassSlab: 2}
 
 // class holds the blocks of a class that are not in its pool. growMutex guards it.
 type class struct {

@@ -14,27 +14,35 @@ import (
 // for long pin at most this many slabs.
 //
 //capi:const ZL
-const MaxViewSlabs = 32
+const MaxViewSlabs = 25
 
-// NewSlab returns a slab with one reference and at least need bytes behind its
-// header, or nil. A slab above the largest class has a mapping of its own.
-func NewSlab(need uint64) *Slab {
-	var s *Slab
-	switch {
-	case need <= SlabSize-HeaderSize:
-		s = (*Slab)(get(ClassSlab))
-	case need <= BigSlabSize-HeaderSize:
-		s = (*Slab)(get(ClassBigSlab))
-	default:
-		size := roundUp(need+HeaderSize, PageSize)
-		if s = (*Slab)(mapPages(uintptr(size))); s != nil {
-			s.Class, s.Size = ClassDedicated, size
+// NewSlab returns a slab for the frames of many reads, with one reference, or nil.
+func NewSlab() *Slab {
+	s := resetSlab((*Slab)(get(ClassSlab)))
+	if s != nil {
+		Pools[ClassSlab].Out.Add(1)
+	}
+	return s
+}
+
+// NewLongSlab returns a slab for one long frame, with one reference and at least need bytes
+// behind its header, or nil. Above the largest class it has a mapping of its own.
+func NewLongSlab(need uint64) *Slab {
+	for class := uint32(ClassSlab64); class < ClassDedicated; class++ {
+		if need <= uint64(blockSize[class]-HeaderSize) {
+			return resetSlab((*Slab)(get(class)))
 		}
 	}
+	size := roundUp(need+HeaderSize, PageSize)
+	s := (*Slab)(mapPages(uintptr(size)))
 	if s != nil {
-		if s.Class == ClassSlab {
-			Pools[ClassSlab].Out.Add(1)
-		}
+		s.Class, s.Size = ClassDedicated, size
+	}
+	return resetSlab(s)
+}
+
+func resetSlab(s *Slab) *Slab {
+	if s != nil {
 		atomic.StorePointer(&s.Next, nil)
 		s.Need = 0
 		s.Account.Store(nil)

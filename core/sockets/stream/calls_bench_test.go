@@ -46,7 +46,7 @@ func newCalls(t testing.TB, size int) *calls {
 	c.sh.Post(func() { close(busy); <-end })
 	within(t, patience, "a call on the driver", func() { <-busy })
 	t.Cleanup(func() { close(end) })
-	if c.slab = shm.NewSlab(uint64(shm.HeaderSize + c.size)); c.slab == nil {
+	if c.slab = shm.NewLongSlab(uint64(shm.HeaderSize + c.size)); c.slab == nil {
 		t.Fatal("no memory")
 	}
 	t.Cleanup(c.slab.Release)

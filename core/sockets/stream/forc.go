@@ -90,11 +90,25 @@ func (c *forC) SendMany(msgs []Message, dontWait bool) (int, error) {
 	return (*Socket)(c).sendBatch(msgs, sockets.Waiting{Not: dontWait})
 }
 
-// SendTo is Send, or TrySend with dontWait. With owner it does not copy the body, and the
-// host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an error
-// the bytes stay the caller's.
-func (c *forC) SendTo(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
-	return (*Socket)(c).sendTo(peer, body, owner, sockets.Waiting{Not: dontWait})
+// SendLong is Send, or TrySend with dontWait, of one of several messages that are sent from
+// their own place: Flush must follow the last of them, so that one write takes them all. The
+// host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an error the
+// bytes stay the caller's.
+func (c *forC) SendLong(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
+	k := (*Socket)(c)
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.leave()
+	s, err := k.findPeer(peer)
+	if err != nil {
+		return err
+	}
+	result, err := k.enqueue(s, peer, body, owner, sockets.Waiting{Not: dontWait})
+	if result == shm.Appended && k.soleShard() == nil {
+		k.flush(s, false)
+	}
+	return err
 }
 
 // Open lets the C layer use its short ways for the handle, unless the context was

@@ -19,10 +19,21 @@ func (k *Socket) errFull(rid uint32) error {
 func errGone(rid uint32) error { return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid) }
 
 // queue appends a message to the queue of the peer rid, and waits for room as long as it
-// may. s is the session found for rid. Any thread.
+// may. If the receiver has nothing more to take, the message is written at once. s is the
+// session found for rid. Any thread.
 func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
+	result, err := k.enqueue(s, rid, body, owner, w)
+	if result == shm.Appended && !k.shared.Waiting() {
+		k.flush(s, false)
+	}
+	return err
+}
+
+// enqueue is queue without the write. Appended: the message is queued, and nobody was woken
+// to write it.
+func (k *Socket) enqueue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) (shm.AppendResult, error) {
 	if uint64(len(body)) > maxBody {
-		return errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
+		return shm.AppendFull, errno.New(errno.EMSGSIZE, "a body of %d bytes does not fit the length field", len(body))
 	}
 	if len(body) == 0 {
 		owner = nil
@@ -31,17 +42,12 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 	for started := false; ; {
 		result := s.Append(k.shared, rid, body, owner)
 		switch result {
-		case shm.AppendedWake:
-			return nil
-		case shm.Appended:
-			if !k.shared.Waiting() {
-				k.flush(s, false)
-			}
-			return nil
+		case shm.Appended, shm.AppendedWake:
+			return result, nil
 		case shm.AppendGone:
-			return errGone(rid)
+			return result, errGone(rid)
 		case shm.AppendNoMemory:
-			return errno.New(errno.ENOMEM, "no memory to queue %d bytes", len(body))
+			return result, errno.New(errno.ENOMEM, "no memory to queue %d bytes", len(body))
 		}
 		policy := k.opt.fullPolicy.Load()
 		if !started {
@@ -56,9 +62,9 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 			continue
 		case policy == FullDropOldest, policy == FullDropNewest:
 			k.dropNewest(body, owner)
-			return nil
+			return result, nil
 		case result == shm.AppendFull && k.cuts(s, rid, body):
-			return k.cutFull(s, rid)
+			return result, k.cutFull(s, rid)
 		}
 		err := k.awaitRoom(s, rid, body, owner, deadline, w)
 		if err == errno.EAGAIN {
@@ -69,7 +75,7 @@ func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Poi
 			}
 		}
 		if err != nil {
-			return err
+			return result, err
 		}
 	}
 }
