@@ -23,6 +23,7 @@ import (
 
 func init() {
 	engine.SetHost(engine.Host{
+		Lends:   true,
 		Signals: true,
 		Reserve: reserve,
 		Compact: func() {

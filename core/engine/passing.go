@@ -9,9 +9,13 @@ import (
 
 // TryPass writes a long message at once, from where the caller has it, behind what is queued
 // for the peer rid of the socket q. Only what the kernel does not take is copied. It returns
-// false, and has done nothing, if somebody drives the shard or the message would have to wait.
+// false, and has done nothing, if somebody drives the shard, the message would have to wait, or
+// this is a Go program, whose stacks move.
 // Like TryFlush, it does not count as driving.
 func (sh *Shard) TryPass(s *shm.Session, q *shm.Queues, rid uint32, body []byte) bool {
+	if !host.Lends || !sh.idle() {
+		return false
+	}
 	chunk := shm.NewChunk(0, shm.ClassTiny)
 	if chunk == nil {
 		return false
