@@ -47,7 +47,7 @@ func (c *Conn) told() bool {
 // peer: there is none in its protocol, it has come, its time is over, or nothing asks for it.
 func (c *Conn) mayEnd() bool {
 	l, end := c.link, c.ending()
-	return l == nil || l.manners == nil || l.over || l.ended || l.manners.cut() || end != nil && end.late
+	return l == nil || l.polite == 0 || l.over || l.ended || l.manners().cut() || end != nil && end.late
 }
 
 // endTold ends the stream if it has waited for the peer's goodbye.
@@ -81,7 +81,7 @@ func (c *Conn) dropUnread() {
 // has a goodbye to say, or was told that it broke the rules, must have said it or ended its
 // stream as well: what it still sends would meet a closed descriptor, and reset the connection.
 func (c *Conn) arrived() bool {
-	if l := c.link; l != nil && !l.over && (l.manners != nil || l.breach != nil) {
+	if l := c.link; l != nil && !l.over && (l.polite > 0 || l.breach != nil) {
 		return false
 	}
 	return c.underWay() == 0
@@ -190,7 +190,7 @@ func (c *Conn) unacknowledged() uint64 {
 		n += c.link.rest.ChainLen()
 	}
 	if c.link != nil {
-		n = max(0, n-c.link.tail)
+		n = max(0, n-int(c.link.tail))
 	}
 	return uint64(n)
 }

@@ -14,3 +14,10 @@ func TestConnIsSmall(t *testing.T) {
 		So(unsafe.Sizeof(Conn{}), ShouldBeLessThanOrEqualTo, 160)
 	})
 }
+
+func TestWebSocketIsSmall(t *testing.T) {
+	Convey("What WebSocket adds to a connection fits the allocator's classes of 192 and 96 bytes", t, func() {
+		So(unsafe.Sizeof(link{}), ShouldBeLessThanOrEqualTo, 192)
+		So(unsafe.Sizeof(webSocket{}), ShouldBeLessThanOrEqualTo, 96)
+	})
+}

@@ -52,7 +52,7 @@ func (c *Conn) stopDeadlines() {
 	c.shard.wheel.forget(c.fd)
 	if c.link != nil && c.link.beat != nil {
 		c.link.beat = nil
-		c.link.manners.ask(false)
+		c.link.manners().ask(false)
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 // descriptor is the bottom of a connection's stack of layers once their handshakes are
 // over. Driver only.
 type descriptor struct {
-	fd      int
-	turn    int           // bytes, prices included, that may still be read before others have their turn
+	fd      int32
 	drained bool          // the last read took everything, and no report has come since
 	ending  bool          // the kernel has reported the end; a read shows whether it has been reached
 	heard   bool          // something has come since the last check
 	short   bool          // the kernel had no memory for the last call
+	turn    int           // bytes, prices included, that may still be read before others have their turn
 	rest    time.Duration // for which a layer wants nothing to be read; 0: none does
 }
 
@@ -39,7 +39,7 @@ func (d *descriptor) read(buf []byte) (n int, err error) {
 		return 0, errAgain
 	}
 	buf = buf[:min(len(buf), d.turn)]
-	if n, d.short, err = receive(d.fd, buf); err == nil {
+	if n, d.short, err = receive(int(d.fd), buf); err == nil {
 		d.heard = true
 		d.turn -= n
 		d.drained = !d.ending && n < len(buf)

@@ -100,7 +100,7 @@ func (h *heartbeat) over(pings int32) bool {
 func (h *heartbeat) ping() {
 	c := h.conn
 	h.unanswered++
-	c.link.manners.ask(true)
+	c.link.manners().ask(true)
 	if h.unanswered == 1 {
 		h.pingAt, h.taken = math.MaxInt64, c.taken()
 	}
@@ -149,7 +149,7 @@ func (h *heartbeat) excused() bool {
 // place records where the first unanswered ping ends, once the ping is sealed.
 func (h *heartbeat) place() {
 	l := h.conn.link
-	if h.pingAt == math.MaxInt64 && !l.manners.asks() {
+	if h.pingAt == math.MaxInt64 && !l.manners().asks() {
 		h.pingAt = int64(l.sent)
 		if l.rest != nil {
 			h.pingAt += int64(l.rest.ChainLen())

@@ -148,7 +148,7 @@ func TestHeartbeatExcuses(t *testing.T) {
 			So(h.excused(), ShouldBeFalse)
 		})
 		Convey("whose ping is not even sealed is excused as long as it takes something", func() {
-			c.link.manners.ask(true)
+			c.link.manners().ask(true)
 			h.pingAt, c.link.sent = math.MaxInt64, 10
 			h.taken = 9
 			So(h.excused(), ShouldBeTrue)

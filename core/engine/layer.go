@@ -148,7 +148,7 @@ func (l Level) Charge(bytes int) { l.link.wire.turn -= bytes }
 
 // Count says that a read brought so many frames of the layer's own that mean little or
 // nothing in the stream. Each counts as a message for the connection's rate.
-func (l Level) Count(frames int) { l.link.hollow += frames }
+func (l Level) Count(frames int) { l.link.hollow += int32(frames) }
 
 // Rest has nothing be read for a time, once Decode has returned: the peer has asked for
 // more than it may. Not during the handshake.

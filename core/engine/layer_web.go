@@ -104,7 +104,7 @@ func (w *webSocket) Owes() (bytes int) {
 		return 0
 	}
 	if w.pongOwed {
-		bytes += webHeaderMax + len(w.pong)
+		bytes += webHeaderMax + len(w.said().pong)
 	}
 	if w.pingOwed {
 		bytes += webHeaderMax
@@ -119,7 +119,7 @@ func (w *webSocket) Size() int64 { return webSize }
 func (w *webSocket) Blame(err error) bool {
 	var web *webError
 	if errors.As(err, &web) {
-		w.closeCode, w.why, w.skipping = web.code, web.text, true
+		w.closeCode, w.talks().why, w.skipping = web.code, web.text, true
 		return true
 	}
 	return false
@@ -144,7 +144,10 @@ func (w *webSocket) asks() bool { return w.pingOwed }
 // say sets the content of the Close frame, unless it is set already.
 func (w *webSocket) say(code webCode, why string) {
 	if w.closeCode == 0 && !w.noCode {
-		w.closeCode, w.why = code, why
+		w.closeCode = code
+		if why != "" {
+			w.talks().why = why
+		}
 	}
 }
 
@@ -153,5 +156,5 @@ func (w *webSocket) begun() uint64 { return w.writeLeft }
 
 // heard returns what the peer has said at its end; closed reports whether it has.
 func (w *webSocket) heard() (code webCode, why string, closed bool) {
-	return w.peerCode, w.peerWhy, w.peerClosed
+	return w.peerCode, w.said().peerWhy, w.peerClosed
 }

@@ -23,8 +23,6 @@ const sealBytes = 60 << 10
 type link struct {
 	conn      *Conn // nil: the handshakes are not over
 	layers    []placed
-	manners   manners    // those of one of the layers; nil: no layer has any
-	polite    int        // the place of that layer
 	web       *webSocket // the only layer, if that is a WebSocket: it is called without its interface
 	beat      *heartbeat
 	shaking   *fdConn // the descriptor until the handshakes are over; nil: wire is the descriptor
@@ -33,13 +31,14 @@ type link struct {
 	rest      *shm.Chunk // a chain of sealed bytes that the kernel has not taken
 	err       error      // set when nothing more can be read
 	breach    error      // how the peer broke the rules; nil: it has not
+	tail      int32      // bytes that were sealed after what tells the peer of the end
+	hollow    int32      // frames of the last read that mean little in the stream; they count for the rate
+	polite    int8       // the place of the layer with manners, counted from 1; 0: none has any
 	said      bool       // what tells the peer of the end is sealed
-	tail      int        // bytes that were sealed after that
 	ended     bool       // the end of the stream is sealed, and nothing follows
 	over      bool       // the peer's goodbye or the end of its stream was read
 	paused    bool       // no reading until the peer takes what it is owed
 	resting   *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
-	hollow    int        // frames of the last read that mean little in the stream; they count for the rate
 	counted   int64      // bytes of memory counted for the link
 	takenIdle int64      // Conn.taken when the peer was last found idle while paused
 	sent      uint64     // bytes ever passed to the kernel, counted on the wire
@@ -68,10 +67,10 @@ type manners interface {
 
 // settle releases a link without a connection. It runs on the goroutine of the handshake.
 func (l *link) settle() {
-	l.wire.fd, l.shaking = l.shaking.fd, nil
+	l.wire.fd, l.shaking = int32(l.shaking.fd), nil
 	for at, placed := range l.layers {
-		if m, has := placed.Layer.(manners); has {
-			l.manners, l.polite = m, at
+		if _, has := placed.Layer.(manners); has {
+			l.polite = int8(at + 1)
 		}
 	}
 	if len(l.layers) == 1 {
@@ -84,7 +83,15 @@ func (c *Conn) manners() manners {
 	if c.link == nil {
 		return nil
 	}
-	return c.link.manners
+	return c.link.manners()
+}
+
+// manners returns the manners of one of the layers, or nil if none has any.
+func (l *link) manners() manners {
+	if l.polite == 0 {
+		return nil
+	}
+	return l.layers[l.polite-1].Layer.(manners)
 }
 
 // readLink is read for a connection with a link. It reads as much as fits and as the turn
@@ -263,7 +270,7 @@ func (c *Conn) broke(err error) {
 	l.breach = err
 	if !l.blames(err) { // the peer knows already, or never will
 		l.said, l.ended = true, true
-	} else if l.manners != nil {
+	} else if l.manners() != nil {
 		l.err = nil
 	}
 }

@@ -183,7 +183,7 @@ func (c *Conn) bigBeyondRate(bytes int, done bool) bool {
 // little in the stream. They count once.
 func (c *Conn) hollow() (frames int) {
 	if c.link != nil {
-		frames, c.link.hollow = c.link.hollow, 0
+		frames, c.link.hollow = int(c.link.hollow), 0
 	}
 	return frames
 }

@@ -137,7 +137,7 @@ func (c *Conn) dropRest() {
 func (c *Conn) seal() []byte {
 	sealed := Source{link: c.link}.Bytes(sealBytes)
 	if c.link.said {
-		c.link.tail += len(sealed)
+		c.link.tail += int32(len(sealed))
 	}
 	if c.finishing && c.flushHead == nil {
 		c.link.said = true
@@ -153,7 +153,7 @@ func (c *Conn) sealsLast(at int) bool {
 	switch {
 	case !c.finishing || c.flushHead != nil || l.ended:
 		return false
-	case l.manners != nil && at < l.polite:
+	case at+1 < int(l.polite):
 		return c.mayEnd()
 	}
 	return !l.said

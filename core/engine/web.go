@@ -28,22 +28,21 @@ type webSocket struct {
 	inMessage bool // a data message continues in the next data frame
 	fin       bool
 	op        webOp
-	readKey   [4]byte
 	readAt    uint8 // position in readKey
+	readKey   [4]byte
 	headLen   uint8 // bytes of head
 	head      [webHeaderMax]byte
-	left      uint64 // bytes of payload to come
-	frames    uint32 // frames ever begun, modulo 2^32
-	controls  uint32 // of them, control frames
-	dense     bool   // the last read brought hardly more than headers
-	control   []byte // payload of a control frame so far
+	dense     bool // the last read brought hardly more than headers
 
 	// The message being written.
 	writeAt   uint8
 	writeKey  [4]byte
 	writeLeft uint64 // bytes of payload to come
 
-	pong       []byte  // payload of the last ping
+	left     uint64 // bytes of payload to come of the frame being read
+	frames   uint32 // frames ever begun, modulo 2^32
+	controls uint32 // of them, control frames
+
 	pongOwed   bool    // the ping is still to be answered
 	pingOwed   bool    // the peer is still to be asked for a sign of life
 	closeCode  webCode // for the Close frame; 0: a normal end
@@ -53,10 +52,33 @@ type webSocket struct {
 	peerOver   bool    // the peer's Close frame has come, also one that is wrong or dropped
 	peerClosed bool    // it was right, and nothing was wrong before it
 	peerCode   webCode // its code; 0: none
-	why        string  // reason in the Close frame
-	peerWhy    string  // in the peer's
 
-	opening opening // how the stream begins
+	opening opening  // how the stream begins
+	talk    *webTalk // what few connections have at a time; nil: nothing of it
+}
+
+// webTalk is what the sides of a WebSocket say to each other beside the stream.
+type webTalk struct {
+	control []byte // payload of a control frame so far
+	pong    []byte // payload of the last ping
+	why     string // reason in the Close frame
+	peerWhy string // in the peer's
+}
+
+// talks returns the connection's webTalk, and creates it on the first call.
+func (w *webSocket) talks() *webTalk {
+	if w.talk == nil {
+		w.talk = new(webTalk)
+	}
+	return w.talk
+}
+
+// said returns what there is of webTalk, for reading.
+func (w *webSocket) said() webTalk {
+	if w.talk == nil {
+		return webTalk{}
+	}
+	return *w.talk
 }
 
 // decode turns bytes from the wire, in place, into those of the stream, and returns their
@@ -78,7 +100,8 @@ func (w *webSocket) decode(buf []byte) (n int, err error) {
 		case w.skipping: // only its end counts
 		case w.op.isControl():
 			w.unmask(part, part)
-			w.control = append(w.control, part...)
+			t := w.talks()
+			t.control = append(t.control, part...)
 		default:
 			w.unmask(buf[n:], part)
 			if !w.opening.known {
@@ -183,7 +206,10 @@ func (w *webSocket) beginFrame(head []byte) error {
 	if masked {
 		w.readKey = [4]byte(head[len(head)-4:])
 	}
-	w.inFrame, w.left, w.control = true, size, w.control[:0]
+	w.inFrame, w.left = true, size
+	if w.talk != nil {
+		w.talk.control = w.talk.control[:0]
+	}
 	w.frames++
 	return w.breaks(w.checkHead(head, masked, size, minimal))
 }
@@ -240,9 +266,10 @@ func (w *webSocket) endFrame() error {
 	}
 	switch w.op {
 	case webOpPing: // if there are several, answering the last is enough (5.5.3)
-		w.pong, w.pongOwed = append(w.pong[:0], w.control...), true
+		t := w.talks()
+		t.pong, w.pongOwed = append(t.pong[:0], t.control...), true
 	case webOpClose:
-		return w.breaks(w.closedBy(w.control))
+		return w.breaks(w.closedBy(w.said().control))
 	case webOpContinuation, webOpBinary:
 		w.inMessage = !w.fin
 		if w.fin && !w.opening.known {
@@ -267,7 +294,10 @@ func (w *webSocket) closedBy(payload []byte) error {
 		if !utf8.Valid(payload[2:]) {
 			return webBreach(webInvalidFramePayloadData, "a Close frame's reason is not UTF-8")
 		}
-		w.peerCode, w.peerWhy = code, string(payload[2:])
+		w.peerCode = code
+		if why := payload[2:]; len(why) > 0 {
+			w.talks().peerWhy = string(why)
+		}
 		if w.closeCode == 0 {
 			w.closeCode = code
 		}
@@ -339,7 +369,7 @@ func (w *webSocket) appendOwed(dst []byte) []byte {
 	}
 	if w.pongOwed {
 		w.pongOwed = false
-		dst = w.appendControl(dst, webOpPong, w.pong)
+		dst = w.appendControl(dst, webOpPong, w.said().pong)
 	}
 	if w.pingOwed {
 		w.pingOwed = false
@@ -358,5 +388,5 @@ func (w *webSocket) appendClose(dst []byte) []byte {
 		code = webNormalClosure
 	}
 	payload := binary.BigEndian.AppendUint16(make([]byte, 0, 2+CloseReasonMax), uint16(code))
-	return w.appendControl(dst, webOpClose, append(payload, w.why...))
+	return w.appendControl(dst, webOpClose, append(payload, w.said().why...))
 }

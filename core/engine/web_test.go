@@ -65,7 +65,7 @@ func TestDecode(t *testing.T) {
 				So(err, ShouldBeNil)
 				So(got == want, ShouldBeTrue)
 				So(w.pongOwed, ShouldBeTrue)
-				So(len(w.pong), ShouldEqual, 0) // of the last ping
+				So(len(w.said().pong), ShouldEqual, 0) // of the last ping
 			})
 		}
 	})

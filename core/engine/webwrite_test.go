@@ -68,7 +68,7 @@ func TestMessagesInPlace(t *testing.T) {
 					want = append(binary.BigEndian.AppendUint32(want, uint32(len(body))), body...)
 				}
 				if rand.IntN(4) == 0 {
-					conn.link.manners.ask(true)
+					conn.link.manners().ask(true)
 				}
 				if g.step(); conn.blocked {
 					wire = append(wire, take(fd, 1+rand.IntN(256<<10))...)
