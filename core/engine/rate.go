@@ -29,6 +29,8 @@ const (
 	saveTime = 100 * time.Millisecond
 	// leastRead is the least room that a read offers when only few messages may come.
 	leastRead = 1 << 10
+	// likelySize is what a message takes at least, of all but a few peers.
+	likelySize = 4 * lengthSize
 )
 
 // rates are the buckets of a connection that has sent something.
@@ -139,7 +141,7 @@ func (c *Conn) withinRate(buf []byte, fresh int, found scanned) (within scanned,
 
 // readable returns how many bytes may be read so that hardly any are kept back: they may be
 // frames of nothing but a length.
-func readable(messages int) int { return max(leastRead, messages*lengthSize) }
+func readable(messages int) int { return max(leastRead, messages*likelySize) }
 
 // save stops reading until the buckets are worth a read again. A connection that is over,
 // and of which the system has no more, ends instead.
