@@ -239,7 +239,7 @@ func (s *Session) AppendMany(q *Queues, rid uint32, next Bodies) (n int, result 
 			}
 			result = AppendNoMemory
 		}
-		if more == 0 && n > 0 {
+		if n > 0 && (more == 0 || result == AppendNoMemory) {
 			result = Appended
 		}
 		return n, result

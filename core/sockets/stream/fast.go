@@ -243,13 +243,14 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 		return 0, err
 	}
 	defer k.leave()
-	defer k.flushSole()
+	sole := k.soleShard() // once: the socket may get a second one meanwhile
+	defer k.flushSole(sole)
 	for sent < len(msgs) {
 		s, err := k.findPeer(msgs[sent].Peer)
 		if err != nil {
 			return sent, err
 		}
-		n, err := k.sendSome(s, msgs[sent:], w)
+		n, err := k.sendSome(s, msgs[sent:], w, sole)
 		sent += n
 		if err != nil {
 			return sent, err
@@ -260,8 +261,9 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 
 // sendSome queues the messages at the start of msgs that are for the peer of the first
 // one; s is that peer's session. It queues as many as there is room for, and waits for
-// room for at least one. It leaves it to flushSole to write what it queued.
-func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (int, error) {
+// room for at least one. If the socket had only the shard sole, it leaves it to flushSole to
+// write what it queued.
+func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting, sole *engine.Shard) (int, error) {
 	peer := msgs[0].Peer
 	n, result := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
 		if i == len(msgs) || msgs[i].Peer != peer || msgs[i].slab != nil && len(msgs[i].Body) >= ownedMin {
@@ -271,7 +273,7 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting) (in
 	})
 	releaseAll(msgs[:n])
 	if n > 0 {
-		if result == shm.Appended && k.soleShard() == nil {
+		if result == shm.Appended && sole == nil {
 			k.flush(s, false)
 		}
 		return n, nil

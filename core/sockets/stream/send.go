@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets"
@@ -57,9 +58,8 @@ func (k *Socket) enqueue(s *shm.Session, rid uint32, body []byte, owner unsafe.P
 		policy := k.opt.fullPolicy.Load()
 		if !started {
 			started = true
-			if deadline = w.Deadline(k.opt.sndTimeout.Load()); !w.Not || policy != FullAgain {
-				k.flush(s, true)
-			}
+			deadline = w.Deadline(k.opt.sndTimeout.Load())
+			k.flush(s, !w.Not || policy != FullAgain) // the messages before it in a batch may wait here
 			continue
 		}
 		switch { // other senders may take the room at any time, so the policy holds for each try
@@ -97,8 +97,8 @@ func (k *Socket) flush(s *shm.Session, look bool) { k.shard(s).TryFlush(look) }
 
 // flushSole is flush at the end of a batch, for all sessions of the socket. With several
 // shards their threads drive.
-func (k *Socket) flushSole() {
-	if sh := k.soleShard(); sh != nil && !k.shared.Waiting() {
-		sh.TryFlush(false)
+func (k *Socket) flushSole(sole *engine.Shard) {
+	if sole != nil && !k.shared.Waiting() {
+		sole.TryFlush(false)
 	}
 }
