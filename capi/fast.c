@@ -256,14 +256,21 @@ int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
     return clamped (size);
 }
 
+/* As many bytes of long messages as one write takes. While Go waits for room for the first,
+ * none of them counts as kept. */
+#define ZL_LONG_AT_ONCE ((size_t) 320 << 10)
+
 /* How many messages Go gets at once: those at the start of msgs that are sent without a copy,
  * or one that is unusual. */
 static size_t long_ones (const zlink_msg_t *msgs, size_t n)
 {
-    size_t count = 0;
-    while (count < n && valid_message (&msgs[count])
-           && message_size (as_message ((zlink_msg_t *) &msgs[count])) >= ZL_OWNED_MIN)
-        count++;
+    size_t count = 0, bytes = 0;
+    for (; count < n && bytes < ZL_LONG_AT_ONCE && valid_message (&msgs[count]); count++) {
+        size_t size = message_size (as_message ((zlink_msg_t *) &msgs[count]));
+        if (size < ZL_OWNED_MIN)
+            break;
+        bytes += size;
+    }
     return count > 0 ? count : 1;
 }
 
@@ -282,10 +289,15 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
     while (sent < n) {
         size_t more = put_messages (handle, k, msgs + sent, n - sent);
         if (more == 0) {
-            int result = zl_send_batch_by_rules (handle, &msgs[sent], long_ones (msgs + sent, n - sent), flags);
+            size_t asked = long_ones (msgs + sent, n - sent);
+            int result = zl_send_batch_by_rules (handle, &msgs[sent], asked, flags);
             if (result < 0)
                 break;
             more = (size_t) result;
+            if (more < asked) { /* the next one has an error, such as the end of a wait */
+                sent += more;
+                break;
+            }
         }
         sent += more;
     }

@@ -218,7 +218,7 @@ func TestFastBatchIsWritten(t *testing.T) {
 func TestFastBatchMakesRoom(t *testing.T) {
 	Convey("A batch that is longer than the queue's bound is not refused because of its own messages", t, func() {
 		k := newFastSocket(t, newContext(t))
-		set(t, k, sockets.OptSndHWM, 2)
+		set(t, k, sockets.OptSndHwm, 2)
 		p, id := fastPeer(t, k, bind(t, k))
 		for free := false; !free; { // else the thread came back in time
 			p.send("q")
