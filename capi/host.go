@@ -23,7 +23,6 @@ import (
 
 func init() {
 	engine.SetHost(engine.Host{
-		Lends:   true,
 		Signals: true,
 		Reserve: reserve,
 		Compact: func() {

@@ -185,7 +185,12 @@ func (sh *Shard) TryFlush(look bool) {
 			_ = sh.poll()
 			look = false
 		}
-		if sh.endFlush() || !sh.leftWork() {
+		more := sh.unwritten.len() > 0
+		sh.leaveRole()
+		if sh.thread.wanted.Swap(false) || more {
+			sh.Summon()
+		}
+		if more || !sh.leftWork() {
 			return
 		}
 		if rounds == flushRounds {
@@ -193,17 +198,6 @@ func (sh *Shard) TryFlush(look bool) {
 			return
 		}
 	}
-}
-
-// endFlush gives the role of a flusher back. It reports whether the shard's thread has to
-// write on.
-func (sh *Shard) endFlush() (more bool) {
-	more = sh.unwritten.len() > 0
-	sh.leaveRole()
-	if sh.thread.wanted.Swap(false) || more {
-		sh.Summon()
-	}
-	return more
 }
 
 // Summon makes the shard's thread take the role without waiting for a tick. Any

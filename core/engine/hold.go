@@ -11,9 +11,6 @@ import (
 // than its bytes (core/shm/held.go). If the connection has no senders any more, everything
 // stays in the flush queue.
 func (c *Conn) holdQueue() {
-	if !c.keepBorrowed() {
-		c.shard.Post(func() { c.Abort(CauseNoMemory) })
-	}
 	shared := c.Shared
 	shared.Lock()
 	queued := int64(shared.TxBytes - c.moved.Load())

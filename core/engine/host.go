@@ -15,9 +15,6 @@ type Host struct {
 	// Signals makes waits end with EINTR when a signal handler ran; see
 	// wait.ReportSignals.
 	Signals bool
-	// Lends says that the bodies of callers lie outside Go's memory: they neither move nor end
-	// while a call has only their address.
-	Lends bool
 	// Reserve raises the number of processors of Go's scheduler to procs, and makes sure that
 	// the process can have that many more threads. An error means that it cannot.
 	Reserve func(procs, threads int) error

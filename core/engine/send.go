@@ -179,9 +179,6 @@ func (c *Conn) popFlush() {
 	if c.flushHead = (*shm.Chunk)(chunk.Next); c.flushHead == nil {
 		c.flushTail = nil
 	}
-	if chunk == c.shard.borrowed {
-		c.shard.borrowed = nil
-	}
 	if owner := chunk.OwnerPointer(); owner != nil {
 		c.countMemory(-int64(chunk.ExtAll))
 		c.queues.Charge(-int64(chunk.ExtAll))

@@ -74,7 +74,6 @@ type Shard struct {
 	slab       *shm.Slab              // being filled
 	slabPos    uint64                 // next free byte of slab
 	parts      [64]sys.Vector         // of one gathered write, or read
-	borrowed   *shm.Chunk             // whose body lies with a caller that waits for its write: passing.go
 	compacted  int32                  // number of connections at the last call of Compact
 	warm       bool                   // since the last trim, buffers were used or connections came
 	rounds     int                    // since the kernel was last asked

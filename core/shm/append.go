@@ -364,38 +364,3 @@ func (s *Session) own(q *Queues, c *Chunk, body []byte, owner unsafe.Pointer) {
 	s.Memory.Add(int64(size))
 	q.Charge(int64(size))
 }
-
-// Passes reports whether the queue of rid takes a message that is not copied. TxLock is held.
-func (s *Session) Passes(q *Queues, rid uint32, body int) bool {
-	return s.judge(q, rid, parcelOf(body, false)) == Appended
-}
-
-// Lend puts a message behind the main queue whose body stays with the caller, who waits until
-// it is written or kept. No owner is released, and the body counts as nobody's memory. chunk
-// is empty. TxLock is held.
-func (s *Session) Lend(q *Queues, chunk *Chunk, body []byte) {
-	binary.BigEndian.PutUint32(chunk.Bytes(), uint32(len(body)))
-	chunk.End = lengthSize
-	chunk.Ext, chunk.ExtLen = uintptr(unsafe.Pointer(&body[0])), uint32(len(body))
-	s.link(q, chunk, chunk, int64(chunk.Size))
-	s.appended(chunk, len(body))
-}
-
-// Keep copies what is left of a lent body into chunks behind the one that refers to it, and
-// returns the first and the last of them, or nil when there is no memory. The caller must own
-// the queue.
-func Keep(c *Chunk) (rest, last *Chunk) {
-	rest = NewPacked(c.ExtBytes())
-	c.Ext, c.ExtLen = 0, 0
-	if rest == nil {
-		return nil, nil
-	}
-	for last = rest; last.Next != nil; {
-		last = (*Chunk)(last.Next)
-	}
-	last.Link((*Chunk)(c.Next))
-	c.Link(rest)
-	last.Msgs, c.Msgs = c.Msgs, 0
-	c.Open += c.End - c.Start
-	return rest, last
-}

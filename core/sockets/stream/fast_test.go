@@ -225,8 +225,9 @@ func TestFastBatchMakesRoom(t *testing.T) {
 			m, err := k.Recv(t.Context())
 			So(err, ShouldBeNil)
 			m.Release()
+			bodies := []string{"a", "b", "c", "d", "e"}
 			var msgs []Message
-			for _, body := range []string{"a", "b", "c", "d", "e"} {
+			for _, body := range bodies {
 				msgs = append(msgs, Message{Peer: id, Body: []byte(body)})
 			}
 			n, err := k.TrySendBatch(msgs)
@@ -236,8 +237,8 @@ func TestFastBatchMakesRoom(t *testing.T) {
 				So(n, ShouldEqual, len(msgs))
 				So(k.refused.Load(), ShouldEqual, 0)
 			}
-			for _, m := range msgs[:n] {
-				p.want(string(m.Body))
+			for _, body := range bodies[:n] {
+				p.want(body)
 			}
 		}
 	})

@@ -23,11 +23,6 @@ func errGone(rid uint32) error { return errno.New(errno.EHOSTUNREACH, "the peer 
 // may. If the receiver has nothing more to take, the message is written at once. s is the
 // session found for rid. Any thread.
 func (k *Socket) queue(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
-	if owner == nil && len(body) >= ownedMin && len(body) <= maxBody && !k.shared.Waiting() {
-		if sh := k.soleShard(); sh != nil && sh.TryPass(s, k.shared, rid, body) {
-			return nil
-		}
-	}
 	result, err := k.enqueue(s, rid, body, owner, w)
 	if result == shm.Appended && !k.shared.Waiting() {
 		k.flush(s, false)
