@@ -73,7 +73,7 @@ func (l *link) settle() {
 			l.polite = int8(at + 1)
 		}
 	}
-	if len(l.layers) == 1 {
+	if len(l.layers) == 1 && len(l.layers[0].unread) == 0 { // a layer that left may have returned input
 		l.web, _ = l.layers[0].Layer.(*webSocket)
 	}
 }

@@ -139,8 +139,8 @@ func (c *Conn) withinRate(buf []byte, fresh int, found scanned) (within scanned,
 	return scan(buf[:len(buf)-max(0, fresh-bytes)], messages, c.limits.MaxMsgSize), true
 }
 
-// readable returns how many bytes may be read so that hardly any are kept back: they may be
-// frames of nothing but a length.
+// readable returns how many bytes may be read so that hardly any messages are kept back. Of the
+// shortest there are, which have nothing but a length, four times as many may come.
 func readable(messages int) int { return max(leastRead, messages*likelySize) }
 
 // save stops reading until the buckets are worth a read again. A connection that is over,
