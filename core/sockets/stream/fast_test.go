@@ -215,35 +215,6 @@ func TestFastBatchIsWritten(t *testing.T) {
 	})
 }
 
-func TestFastBatchMakesRoom(t *testing.T) {
-	Convey("A batch that is longer than the queue's bound is not refused because of its own messages", t, func() {
-		k := newFastSocket(t, newContext(t))
-		set(t, k, sockets.OptSndHwm, 2)
-		p, id := fastPeer(t, k, bind(t, k))
-		for free := false; !free; { // else the thread came back in time
-			p.send("q")
-			m, err := k.Recv(t.Context())
-			So(err, ShouldBeNil)
-			m.Release()
-			bodies := []string{"a", "b", "c", "d", "e"}
-			var msgs []Message
-			for _, body := range bodies {
-				msgs = append(msgs, Message{Peer: id, Body: []byte(body)})
-			}
-			n, err := k.TrySendBatch(msgs)
-			free = k.soleShard().Shared.Driver.Load() == shm.DriverNone
-			if free {
-				So(err, ShouldBeNil)
-				So(n, ShouldEqual, len(msgs))
-				So(k.refused.Load(), ShouldEqual, 0)
-			}
-			for _, body := range bodies[:n] {
-				p.want(body)
-			}
-		}
-	})
-}
-
 func TestFastCancel(t *testing.T) {
 	Convey("A context ends a Recv", t, func() {
 		ctx, cancel := context.WithCancelCause(context.Background())
