@@ -448,11 +448,15 @@ static int send_slowly (void *handle, uint32_t rid, const void *data, size_t siz
 int zgo_send_batch (uintptr_t handle, zl_parcel *p, size_t count, int flags)
 {
     (void) flags;
-    require (count == 1, "a batch of more than the message that is not ordinary");
-    int result = send_slowly ((void *) handle, p->routing_id, p->data, p->size);
-    if (result >= 0 && p->owner)
-        zl_owner_release (p->owner);
-    return result < 0 ? result : 1;
+    for (size_t i = 0; i < count; i++) {
+        require (count == 1 || p[i].size >= ZL_OWNED_MIN, "a batch with ordinary messages");
+        int result = send_slowly ((void *) handle, p[i].routing_id, p[i].data, p[i].size);
+        if (result < 0)
+            return i > 0 ? (int) i : result;
+        if (p[i].owner)
+            zl_owner_release (p[i].owner);
+    }
+    return (int) count;
 }
 
 int zgo_send (uintptr_t handle, void *data, size_t size, int flags)
