@@ -48,7 +48,7 @@ func wayIn(c *canvas) {
 	c.text(26, 134, "start", "title", "The way in")
 	kernelBuffer := c.box(822, 160, 130, 80, "kernel", "receive buffer")
 	c.box(704, 160, 82, 80, "driver maybe", "layers", "decode:", "TLS, WS")
-	slab := c.box(506, 160, 170, 80, "driver", "slab, 256 KiB", "one read; its whole", "frames are one run")
+	slab := c.box(506, 160, 170, 80, "driver", "slab, 320 KiB", "one read; its whole", "frames are one run")
 	c.box(506, 274, 170, 36, "driver", "stash: cut frames")
 	inbox := c.box(252, 160, 198, 80, "shared", "socket's inbox", "runs; nothing is copied;", "wakes one who sleeps")
 	c.box(252, 274, 198, 36, "shared", "pool of slabs")

@@ -50,14 +50,11 @@ func (k *Socket) ClosePeerWith(peer uint32, code int, reason string) error {
 // Disconnected. A dialled peer is not dialled again. EINVAL: peer is 0. EHOSTUNREACH: the
 // peer does not exist.
 func (k *Socket) ClosePeer(peer uint32) error {
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	s, err := k.findPeer(peer)
+	s, err := k.enterPeer(peer)
 	if err != nil {
 		return err
 	}
+	defer k.leave()
 	return k.closePeer(s, peer)
 }
 

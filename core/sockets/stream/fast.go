@@ -193,15 +193,24 @@ func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done f
 }
 
 func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	s, err := k.findPeer(peer)
+	s, err := k.enterPeer(peer)
 	if err != nil {
 		return err
 	}
+	defer k.leave()
 	return k.queue(s, peer, body, owner, w)
+}
+
+// enterPeer is enter and findPeer. The caller must leave, unless there is an error.
+func (k *Socket) enterPeer(peer uint32) (*shm.Session, error) {
+	if err := k.enter(); err != nil {
+		return nil, err
+	}
+	s, err := k.findPeer(peer)
+	if err != nil {
+		k.leave()
+	}
+	return s, err
 }
 
 // findPeer returns the session of a routing id in the mode FAST.

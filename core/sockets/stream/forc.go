@@ -96,14 +96,11 @@ func (c *forC) SendMany(msgs []Message, dontWait bool) (int, error) {
 // bytes stay the caller's.
 func (c *forC) SendLong(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
 	k := (*Socket)(c)
-	if err := k.enter(); err != nil {
-		return err
-	}
-	defer k.leave()
-	s, err := k.findPeer(peer)
+	s, err := k.enterPeer(peer)
 	if err != nil {
 		return err
 	}
+	defer k.leave()
 	result, err := k.enqueue(s, peer, body, owner, sockets.Waiting{Not: dontWait})
 	if result == shm.Appended && k.soleShard() == nil {
 		k.flush(s, false)

@@ -32,7 +32,7 @@ type Message struct {
 
 // Release frees the memory of a received message; Body must not be used afterwards. The
 // garbage collector does not do that. A message that is never released keeps the read
-// buffer that it lies in: 256 KiB, or all of a longer body. While 32 such buffers are in
+// buffer that it lies in: 320 KiB, or all of a longer body. While 25 such buffers are in
 // use in the process, bodies of ordinary length are copied into Go's memory. All of that
 // counts for STREAM_RECV_BYTES_TOTAL until it is released. Releasing
 // the same variable twice is harmless, but a copy of it must not be released as well.
