@@ -15,7 +15,7 @@ usage: ./build.sh COMMAND [-v]
                        minutes; the arguments go to
                        tests/scenario/stream/run_quick.sh
   bench [ARG...]       build, then compare zlink with the limit in every cell of
-                       tests/scenario/stream/cells.txt, in 12 minutes: one table and one
+                       tests/scenario/stream/cells.txt, in about 12 minutes: one table and one
                        heat map; fails when a ratio is below its line in floor.txt
                        there; not part of test; --cells NAME,... runs some
   bench-check          the first cell of bench, for a minute

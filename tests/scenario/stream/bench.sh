@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# The grid of cells against the limit, in 12 minutes: one table (bench.md and
+# The grid of cells against the limit, in about 12 minutes: one table (bench.md and
 # bench.csv) and one heat map (bench.svg). Code 1 when a ratio is below its line in
 # floor.txt. Arguments go to run_stream_compare.sh (--cells NAME,... runs some), and
 # its settings are environment variables.
