@@ -33,6 +33,9 @@ SAME (AGE);
 SAME (STALLED);
 SAME (CONTEXT);
 SAME (NO_MEMORY);
+SAME (REFUSED);
+SAME (UNDECIDED);
+_Static_assert (ZLINK_STREAM_ASKING == ZL_RUN_ASKING, "the event of who asks");
 
 enum
 {
@@ -46,8 +49,6 @@ enum
  * memory for the peer's words, the message has none. */
 static void set_farewell (message *m, zl_session *s, uint32_t msgs)
 {
-    if (m->event != ZL_RUN_DISCONNECTED)
-        return;
     memcpy (m->u.short_.bytes, &msgs, sizeof msgs);
     if (ZL_LIKELY (!(msgs & ZL_DOWN_REASON)))
         return;
@@ -80,12 +81,14 @@ static void fill_event (message *m, zl_run *r)
         return;
     }
     zl_session *s = session_of (r);
-    const origin from = origin_of (s, load_be32 (s->id4));
+    const origin from = origin_of (s, load_be32 (s->id4), 0);
     begin_message (m, &from);
     m->kind = KIND_INLINE;
-    m->event = (uint8_t) r->run_head.kind;
+    m->event = r->run_head.kind & 7;
     m->u.short_.size = 0;
-    set_farewell (m, s, r->run_head.msgs);
+    retain_card (&from, 1);
+    if (m->event == ZL_RUN_DISCONNECTED)
+        set_farewell (m, s, r->run_head.msgs);
 }
 
 /* Turns m into a message whose body lies in a slab. true: the body stays in the slab, and
@@ -103,19 +106,23 @@ static inline bool fill_body (message *m, const origin *from, uint8_t *body,
     return true;
 }
 
-bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size)
+int zl_fill_message (zlink_msg_t *msg, zl_run *r, zl_content what)
 {
     if (!valid_message (msg))
-        return false;
+        return EFAULT;
     if (r->run_head.kind != ZL_RUN_DATA) {
         fill_event (as_message (msg), r);
-        return true;
+        return 0;
     }
     zl_session *s = session_of (r);
-    const origin from = origin_of (s, load_be32 (s->id4));
-    if (fill_body (as_message (msg), &from, body, size, r->slab, may_view (r->slab)))
+    const origin from = origin_of (s, load_be32 (s->id4), r->text == ZL_RUN_TEXT);
+    if (what.header_size > 0) {
+        if (!zl_fill_headed (as_message (msg), &from, &what, r->slab, INLINE_MAX + 1))
+            return ENOMEM;
+    } else if (fill_body (as_message (msg), &from, what.data, what.size, r->slab, may_view (r->slab)))
         atomic_fetch_add (&r->slab->refs, 1);
-    return true;
+    retain_card (&from, 1);
+    return 0;
 }
 
 /* Stores up to n messages of the run being read, and returns their number. If msgs[0] is
@@ -133,7 +140,7 @@ static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size
         return 1;
     }
 
-    const origin from = origin_of (s, load_be32 (s->id4));
+    const origin from = origin_of (s, load_be32 (s->id4), r->text);
     bool view = may_view (r->slab);
     size_t i = 0;
     int32_t views = 0;
@@ -150,6 +157,7 @@ static size_t take_messages (void *handle, zl_queues *k, zlink_msg_t *msgs, size
     k->rx_left = left;
     if (views > 0) /* one change of the count for all of them */
         atomic_fetch_add (&r->slab->refs, views);
+    retain_card (&from, i);
     if (left == 0) {
         end_run (k);
         zl_finish_run (handle, k, r);
@@ -198,7 +206,7 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
     int32_t refs = 0;
     for (size_t i = 0; i < n; i++) {
         message *m = as_message (&msgs[i]);
-        if (m->kind == KIND_SLAB && m->peer_kind != PEER_TEXT) {
+        if (m->kind == KIND_SLAB && !(m->peer_kind & PEER_OWNS)) {
             if (m->u.view.slab != slab) {
                 if (refs > 0)
                     zl_slab_release (slab, refs);
@@ -214,11 +222,11 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
         zl_slab_release (slab, refs);
 }
 
-/* Whether C may put a message into the queue of the peer rid. */
+/* Whether C may put a message into the queue of the peer rid: not text, nor what has a header. */
 static bool ordinary (const zlink_msg_t *msg, uint32_t rid)
 {
     const message *m = valid_message (msg);
-    return m && m->routing_id == rid && message_size (m) < ZL_OWNED_MIN;
+    return m && ((m->routing_id ^ rid) | m->event) == 0 && message_size (m) < ZL_OWNED_MIN;
 }
 
 /* Queues the messages at the start of msgs that go to the peer of the first one, if the
@@ -256,16 +264,13 @@ int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
     return clamped (size);
 }
 
-/* As many bytes of long messages as one write takes. While Go waits for room for the first,
- * none of them counts as kept. */
-#define ZL_LONG_AT_ONCE ((size_t) 320 << 10)
-
-/* How many messages Go gets at once: those at the start of msgs that are sent without a copy,
- * or one that is unusual. */
+/* How many messages Go gets at once: as many of those at the start of msgs that are sent
+ * without a copy as one write takes, or one that is unusual. While Go waits for room for the
+ * first, none of them counts as kept. */
 static size_t long_ones (const zlink_msg_t *msgs, size_t n)
 {
     size_t count = 0, bytes = 0;
-    for (; count < n && bytes < ZL_LONG_AT_ONCE && valid_message (&msgs[count]); count++) {
+    for (; count < n && bytes < ZL_WRITE_TURN && valid_message (&msgs[count]); count++) {
         size_t size = message_size (as_message ((zlink_msg_t *) &msgs[count]));
         if (size < ZL_OWNED_MIN)
             break;
@@ -326,6 +331,18 @@ int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
 {
     ZL_ENTER (-1);
     return zl_result (ZL_GO (abort_peer) ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_peer_gets (void *handle, uint32_t routing_id, const char *property,
+                            char *text, size_t room)
+{
+    if (room > 0 && !text)
+        return zl_fail (EFAULT);
+    if (!property)
+        return zl_fail (EINVAL);
+    ZL_ENTER (-1);
+    return zl_result (
+      ZL_GO (peer_gets) ((uintptr_t) handle, routing_id, (char *) property, text, room));
 }
 
 int zlink_stream_drain (void *handle, int spread_ms, int ws_code)

@@ -51,12 +51,14 @@ static void take_body (zl_queues *k, zl_frame *f)
         f->data = (uint8_t *) event_body[r->run_head.kind];
         f->size = 1;
         f->slab = NULL;
+        f->text = 0;
         f->done = r;
         end_run (k);
         return;
     }
     f->data = next_body (&k->rx_pos, &k->rx_left, &f->size);
     f->slab = r->slab;
+    f->text = r->text;
     f->done = NULL;
     if (k->rx_left == 0) {
         f->done = r;
@@ -88,6 +90,7 @@ bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
     f->size = f->session->id_len;
     f->done = NULL;
     f->slab = NULL;
+    f->text = 0;
     k->rx_phase = ZL_PHASE_BODY;
     k->rx_more = 1;
     return true;
@@ -118,9 +121,9 @@ void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
         }
         ZL_CHECK (atomic_load (&k->rx_events) > 0, "no more events are taken than were pushed");
         atomic_fetch_sub (&k->rx_events, 1);
-        if (kind != ZL_RUN_DISCONNECTED)
+        if (kind != ZL_RUN_DISCONNECTED && kind != ZL_RUN_ASKING)
             return;
-        if (answerable (r))
+        if (answerable (r) || (kind == ZL_RUN_DISCONNECTED && s->ip_kind == ZL_IP_CARD))
             ZL_GO (event_taken) ((uintptr_t) handle, s);
         ZL_CHECK (atomic_load (&s->refs) > 0, "a session is released no more often than it is retained");
         if (atomic_fetch_sub (&s->refs, 1) == 1)
@@ -179,6 +182,18 @@ static bool append_frame (void *handle, zl_queues *k, const void *buf, size_t le
     return true;
 }
 
+/* Session.judgeAny without the lock: whether a body of any length may follow an id that is
+ * sent now. false: Go has to look. Only casts of other threads change tx_bytes meanwhile. */
+static bool takes_any (zl_queues *k, zl_session *s)
+{
+    const int64_t total = atomic_load_explicit (&k->tx_total, memory_order_relaxed);
+    if (atomic_load_explicit (&s->tx_queued, memory_order_relaxed) == atomic_load (&s->tx_done))
+        return total == 0 || atomic_load_explicit (&k->tx_memory, memory_order_relaxed) <= total;
+    /* What held queues have counts against all here; Go counts it against held ones. */
+    const int64_t held = (int64_t) atomic_load (&k->tx_held) * ZL_HELD_SMALL / ZL_SHARES + 1;
+    return takes (s, 4) && may_grow (k, s, ZL_TINY_CHUNK_SIZE + (size_t) held);
+}
+
 /* Sends one frame in the ordinary case. false: Go has to do it. */
 static bool send_ordinary (void *handle, const void *buf, size_t len, int flags)
 {
@@ -196,10 +211,11 @@ static bool send_ordinary (void *handle, const void *buf, size_t len, int flags)
         return false;
     uint32_t rid = load_be32 (buf);
     zl_session *s = find_session (k, rid);
-    if (ZL_UNLIKELY (!s))
+    if (ZL_UNLIKELY (!s) || (flags & ZLINK_DONTWAIT && !takes_any (k, s)))
         return false;
     k->tx_session = s;
     k->tx_rid = rid;
+    k->tx_promise = flags & ZLINK_DONTWAIT;
     k->tx_phase = ZL_PHASE_BODY;
     return true;
 }

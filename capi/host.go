@@ -37,6 +37,9 @@ func init() {
 			}
 		},
 		ReleaseOwner: func(owner unsafe.Pointer) { C.zl_owner_release(owner) },
+		FreePeerData: func(g shm.Given) {
+			C.zl_free_given(C.uintptr_t(g.Free), C.uintptr_t(g.Data), C.uintptr_t(g.Hint))
+		},
 	})
 	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))

@@ -77,6 +77,7 @@ typedef struct zl_frame
     zl_session *session;
     zl_run *done; /* finish it after the use of data; NULL: not yet */
     zl_slab *slab; /* where data lies; NULL: in the session, or static */
+    uint32_t text; /* not 0: data is text of WebSocket */
 } zl_frame;
 
 /* Stores the next frame of k, and waits as flags say. handle names k, and k receives frames.
@@ -95,8 +96,24 @@ typedef struct zl_parcel
     void *data;
     size_t size;
     void *owner; /* owner of the reference that goes with the bytes; NULL: they are copied */
+    const void *header;
+    size_t header_size; /* 0: it has none */
     uint32_t routing_id;
+    uint32_t text; /* not 0: it is text */
 } zl_parcel;
+
+/* A message for many peers in the form that Go gets. */
+typedef struct zl_cast
+{
+    void *data;
+    size_t size;
+    const void *header;
+    size_t header_size; /* 0: it has none */
+    uint64_t key;
+    uint32_t except; /* a peer that does not get it; 0: none */
+    uint32_t keyed;  /* not 0: it has the key */
+    uint32_t text;   /* not 0: it is text */
+} zl_cast;
 
 /* The rare part of taking a session's lock, and of releasing it to a waiter
  * (core/shm/lock.go). */
@@ -116,5 +133,8 @@ void zl_credit (zl_account *account, int64_t bytes);
 /* Drops a reference to what zlink_msg_send passed on without copying: a message's content,
  * or, if the lowest bit is set, a slab. */
 void zl_owner_release (void *owner);
+
+/* Calls a zlink_free_fn for what the application gave for a peer. */
+void zl_free_given (uintptr_t ffn, uintptr_t data, uintptr_t hint);
 
 #endif

@@ -26,6 +26,15 @@ enum
 };
 #define ZL_UNBOUNDED UINT64_C (0x1000000000)
 
+/* CardOver is what a session counts in Refs, instead of 1, once no more messages of
+ * its peer can come (EndData). The rest are messages then, and the last of them frees
+ * what was given for the peer. The session, of a connection that may still close,
+ * keeps the card itself. */
+enum
+{
+    ZL_CARD_OVER = 1 << 30,
+};
+
 /* Down.Msgs holds the code in its low bits. DownReason is the bit that says that there
  * is a reason. From bit DownCause on lies why the connection ended. */
 enum
@@ -34,11 +43,25 @@ enum
     ZL_DOWN_CAUSE = 24,
 };
 
+/* HeaderMost is the longest header in bytes. */
+enum
+{
+    ZL_HEADER_MOST = 65535,
+};
+
+/* Kinds of the messages of a run, as Run.Text says. */
+enum
+{
+    ZL_RUN_TEXT = 1, /* text of WebSocket */
+    ZL_RUN_HEADERS = 2, /* each body is preceded by a header's size in 2 bytes, and the header */
+};
+
 /* Sizes in bytes. */
 enum
 {
     ZL_PAGE_SIZE = 4096,
     ZL_HEADER_SIZE = 64, /* of Run, Chunk and Slab; their data follows */
+    ZL_REF_SIZE = 64, /* Chunk of class ClassRef: no data */
     ZL_TINY_CHUNK_SIZE = 1 << 10, /* Chunk of class ClassTiny, header included */
     ZL_SMALL_CHUNK_SIZE = 4 << 10, /* Chunk of class ClassSmall */
     ZL_MID_CHUNK_SIZE = 16 << 10, /* Chunk of class ClassMid */
@@ -55,18 +78,19 @@ enum
  * ClassDedicated. */
 enum
 {
-    ZL_CLASS_TINY = 0,
-    ZL_CLASS_SMALL = 1,
-    ZL_CLASS_MID = 2,
-    ZL_CLASS_LARGE = 3,
-    ZL_CLASS_SLAB = 4, /* frames of one read, or of several */
-    ZL_CLASS_SLAB64 = 5, /* from here on a slab is for one long frame */
-    ZL_CLASS_SLAB128 = 6,
-    ZL_CLASS_SLAB256 = 7,
-    ZL_CLASS_SLAB512 = 8,
-    ZL_CLASS_BIG_SLAB = 9,
-    ZL_CLASS_DEDICATED = 10, /* a mapping of its own, unmapped when it is free */
-    ZL_CLASS_COPIED = 11, /* in Go's memory */
+    ZL_CLASS_REF = 0, /* refers to bytes that lie elsewhere, and has none: cast.go */
+    ZL_CLASS_TINY = 1,
+    ZL_CLASS_SMALL = 2,
+    ZL_CLASS_MID = 3,
+    ZL_CLASS_LARGE = 4,
+    ZL_CLASS_SLAB = 5, /* frames of one read, or of several */
+    ZL_CLASS_SLAB64 = 6, /* from here on a slab is for one long frame */
+    ZL_CLASS_SLAB128 = 7,
+    ZL_CLASS_SLAB256 = 8,
+    ZL_CLASS_SLAB512 = 9,
+    ZL_CLASS_BIG_SLAB = 10,
+    ZL_CLASS_DEDICATED = 11, /* a mapping of its own, unmapped when it is free */
+    ZL_CLASS_COPIED = 12, /* in Go's memory */
 };
 
 /* Kinds of a Run. */
@@ -76,6 +100,7 @@ enum
     ZL_RUN_CONNECTED = 1, /* the connection came up */
     ZL_RUN_DISCONNECTED = 2, /* the connection ended; the last run of a session */
     ZL_RUN_WRITABLE = 3, /* a queue that refused a message has room again */
+    ZL_RUN_ASKING = 5, /* somebody waits for the application's decision; of a session without a connection */
     ZL_RUN_DRAINED = 4, /* no peer is left, and none comes; an event of the socket, without a session */
 };
 
@@ -100,6 +125,8 @@ enum
     ZL_MARK_REFUSED = 1, /* a send got EAGAIN, and its sender waits for RunWritable */
     ZL_MARK_UP = 2, /* Up is pushed, or will be, and not yet taken */
     ZL_MARK_OWED = 4, /* once Up is taken as RunConnected, it is RunWritable */
+    ZL_MARK_VISIT = 8, /* the shard will look at the session, although it is not dirty */
+    ZL_MARK_TWINS = 16, /* the main queue may have two messages with one key (cast.go) */
 };
 
 /* Kinds of a peer's address. */
@@ -108,6 +135,7 @@ enum
     ZL_IP_NONE = 0, /* the transport has none */
     ZL_IP4 = 4,
     ZL_IP6 = 6,
+    ZL_IP_CARD = 5, /* it is in the card, to which the first bytes of the address point */
 };
 
 /* Driver states of a shard. */
@@ -158,6 +186,7 @@ enum
     ZL_MAX_VIEW_SLABS = 25,
 };
 
+typedef struct zl_card zl_card;
 typedef struct zl_run zl_run;
 typedef struct zl_run_head zl_run_head;
 typedef struct zl_slab zl_slab;
@@ -168,13 +197,40 @@ typedef struct zl_inbox zl_inbox;
 typedef struct zl_table zl_table;
 typedef struct zl_queues zl_queues;
 typedef struct zl_wakeup zl_wakeup;
+typedef struct zl_peer_data zl_peer_data;
 typedef struct zl_pool zl_pool;
+
+/* Card is what is kept of a peer, for sockets that ask for it. It does not change. A
+ * session that has one has it in the place of the peer's address (IPCard), and so does
+ * each message of the mode FAST or of zlink_msg_recv, so that a message has its own
+ * peer's properties whatever became of the session. Size bytes of text follow: names
+ * and values in turn, each with a NUL. */
+struct zl_card
+{
+    _Atomic int32_t refs; /* the session and messages; CardOver */
+    uint32_t size; /* bytes of text */
+    zl_account *account; /* counts the card's memory; that of the socket */
+    uint8_t ip[16]; /* the peer's */
+    uint32_t zone;
+    uint16_t port;
+    uint8_t ip_kind;
+    uint8_t has_data; /* not 0: a PeerData follows the texts, at a multiple of 8 bytes */
+};
+ZL_AT (zl_card, refs, 0, 4);
+ZL_AT (zl_card, size, 4, 4);
+ZL_AT (zl_card, account, 8, 8);
+ZL_AT (zl_card, ip, 16, 16);
+ZL_AT (zl_card, zone, 32, 4);
+ZL_AT (zl_card, port, 36, 2);
+ZL_AT (zl_card, ip_kind, 38, 1);
+ZL_AT (zl_card, has_data, 39, 1);
+_Static_assert (sizeof (zl_card) == 40 && _Alignof (zl_card) == 8, "zl_card");
 
 /* RunHead is the part of a run that an event has, too. */
 struct zl_run_head
 {
     _Atomic (void *) next; /* *Run, in the inbox or the receiver's list */
-    uint32_t msgs; /* frames; of RunDisconnected: farewell.go */
+    uint32_t msgs; /* frames; of RunDisconnected: farewell.go; of the event in Up: groups.go */
     uint32_t kind;
 };
 ZL_AT (zl_run_head, next, 0, 8);
@@ -194,13 +250,15 @@ struct zl_run
     zl_slab *slab; /* the run holds one reference */
     uint8_t *data; /* the first frame's length field */
     uint64_t size; /* bytes of all frames, length fields included */
+    uint32_t text; /* what all of its messages are: 0, or RunText, or RunHeaders */
 };
 ZL_AT (zl_run, run_head, 0, 16);
 ZL_AT (zl_run, session, 16, 8);
 ZL_AT (zl_run, slab, 24, 8);
 ZL_AT (zl_run, data, 32, 8);
 ZL_AT (zl_run, size, 40, 8);
-_Static_assert (sizeof (zl_run) == 48 && _Alignof (zl_run) == 8, "zl_run");
+ZL_AT (zl_run, text, 48, 4);
+_Static_assert (sizeof (zl_run) == 56 && _Alignof (zl_run) == 8, "zl_run");
 
 /* Slab is a block with received bytes. Refs counts the runs and messages that point
  * into it, and also the shard while it still fills it. */
@@ -234,11 +292,13 @@ struct zl_account
     _Atomic int64_t kept; /* bytes of slabs that no shard fills any more, and of copies in their place */
     _Atomic int64_t begun; /* bytes of messages that are not whole */
     _Atomic int64_t total; /* limit for both; 0: none */
-    uint8_t pad0[40];
+    _Atomic int64_t cards; /* bytes of cards; they do not count for Total */
+    uint8_t pad0[32];
 };
 ZL_AT (zl_account, kept, 0, 8);
 ZL_AT (zl_account, begun, 8, 8);
 ZL_AT (zl_account, total, 16, 8);
+ZL_AT (zl_account, cards, 24, 8);
 _Static_assert (sizeof (zl_account) == 64 && _Alignof (zl_account) == 8, "zl_account");
 
 /* Chunk is a block of a session's send queue. It holds the bytes [Start, End) of its
@@ -279,7 +339,7 @@ _Static_assert (sizeof (zl_chunk) == 64 && _Alignof (zl_chunk) == 8, "zl_chunk")
 struct zl_session
 {
     /* For senders. TxLock guards the fields that are not atomic. */
-    uint32_t rid; /* routing id; 0: the slot is free */
+    _Atomic uint32_t rid; /* routing id; 0: the slot is free. Stored under TxLock; Find reads it without */
     _Atomic uint32_t tx_lock; /* lock.go */
     _Atomic uint32_t tx_waiters; /* threads that wait for TxLock */
     uint32_t tx_hwm; /* most messages queued; 0: no limit */
@@ -307,11 +367,11 @@ struct zl_session
     uint8_t id4[4]; /* the id frame of a session without an alias */
     int32_t fd; /* valid while TxState is not TxClosed; the driver */
     uint8_t id_len;
-    uint8_t ip_kind; /* IPNone, IP4 or IP6 */
+    uint8_t ip_kind; /* IPNone, IP4, IP6 or IPCard */
     uint16_t port; /* the peer's */
     _Atomic uint32_t tx_limit; /* how far TxBytes may go, in units of SendUnit, modulo 2^32; stored by the driver */
 
-    uint8_t ip[16]; /* the peer's */
+    uint8_t ip[16]; /* the peer's, or its card: card.go */
     uint32_t zone; /* of a link-local address */
     uint32_t tx_bound; /* most bytes queued; 0: no limit; set before the session is open */
     uint32_t tx_begun; /* bytes at the start of a held queue that must stay; under TxLock */
@@ -384,9 +444,12 @@ struct zl_queues
     _Atomic (zl_wakeup *) shard; /* the shard that a receive call may drive, or nil */
     uint64_t serial; /* unique name of the socket: its handle, or a small number in a Go program */
     uint32_t last_id; /* the last routing id given; at first the one before the first */
-    uint8_t pad0[4];
+    uint32_t tx_mask; /* the bits of a length field in send queues that are the length */
     _Atomic int64_t tx_total; /* most bytes of TxMemory; 0: no limit */
-    uint8_t pad1[16];
+    /* TxHeaders is not 0 if frames have headers (front.go): C leaves each call of the
+     * data path to Go. */
+    uint32_t tx_headers;
+    uint8_t pad0[12];
 
     /* Private to the receiving thread. */
     zl_run *rx_run; /* the run being read, or nil */
@@ -396,13 +459,14 @@ struct zl_queues
     uint32_t rx_phase; /* PhaseID, PhaseBody or PhaseFast */
     uint32_t rx_more; /* the value of RCVMORE */
     _Atomic uint32_t rx_hand; /* not 0: the receiver has a run, so it will be back; senders look */
-    uint8_t pad2[20];
+    uint8_t pad1[20];
 
     /* Private to the sending thread (COMPAT), which may differ from the receiving one. */
     zl_session *tx_session;
     uint32_t tx_rid;
     uint32_t tx_phase;
-    uint8_t pad3[48];
+    uint32_t tx_promise; /* not 0: the id was taken with DONTWAIT, so its body has room (bounds.go) */
+    uint8_t pad2[44];
 
     /* Between the shards and the receiver. */
     zl_inbox rx_inbox;
@@ -410,16 +474,18 @@ struct zl_queues
     _Atomic uint32_t rx_throttled; /* shards wait for RxWaiting < RxLow */
     _Atomic uint32_t rx_low;
     _Atomic int32_t rx_events; /* events pushed and not yet taken */
-    uint8_t pad4[4];
+    uint8_t pad3[4];
     zl_run_head drained; /* the event RunDrained */
-    uint8_t pad5[16];
+    uint8_t pad4[16];
 
     /* What senders and shards know of all send queues together (bounds.go). */
     _Atomic int64_t tx_memory; /* bytes of their blocks from ClassSmall on, and of bodies that are not copied */
     _Atomic uint32_t tx_refusals; /* sessions with MarkRefused */
     _Atomic uint32_t tx_starved; /* not 0: a message for an empty queue was refused because of TxTotal */
     _Atomic int32_t tx_held; /* held queues */
-    uint8_t pad6[44];
+    uint8_t pad5[4];
+    _Atomic int64_t tx_casts; /* of TxMemory, messages for many peers (cast.go) */
+    uint8_t pad6[32];
 
     uint64_t inline_mask; /* Mask of the table that a small socket starts with */
     _Atomic (zl_session *) inline_slots[4];
@@ -430,7 +496,9 @@ ZL_AT (zl_queues, table, 8, 8);
 ZL_AT (zl_queues, shard, 16, 8);
 ZL_AT (zl_queues, serial, 24, 8);
 ZL_AT (zl_queues, last_id, 32, 4);
+ZL_AT (zl_queues, tx_mask, 36, 4);
 ZL_AT (zl_queues, tx_total, 40, 8);
+ZL_AT (zl_queues, tx_headers, 48, 4);
 ZL_AT (zl_queues, rx_run, 64, 8);
 ZL_AT (zl_queues, rx_list, 72, 8);
 ZL_AT (zl_queues, rx_pos, 80, 8);
@@ -441,6 +509,7 @@ ZL_AT (zl_queues, rx_hand, 104, 4);
 ZL_AT (zl_queues, tx_session, 128, 8);
 ZL_AT (zl_queues, tx_rid, 136, 4);
 ZL_AT (zl_queues, tx_phase, 140, 4);
+ZL_AT (zl_queues, tx_promise, 144, 4);
 ZL_AT (zl_queues, rx_inbox, 192, 8);
 ZL_AT (zl_queues, rx_waiting, 200, 8);
 ZL_AT (zl_queues, rx_throttled, 208, 4);
@@ -451,6 +520,7 @@ ZL_AT (zl_queues, tx_memory, 256, 8);
 ZL_AT (zl_queues, tx_refusals, 264, 4);
 ZL_AT (zl_queues, tx_starved, 268, 4);
 ZL_AT (zl_queues, tx_held, 272, 4);
+ZL_AT (zl_queues, tx_casts, 280, 8);
 ZL_AT (zl_queues, inline_mask, 320, 8);
 ZL_AT (zl_queues, inline_slots, 328, 32);
 _Static_assert (sizeof (zl_queues) == 384 && _Alignof (zl_queues) == 8, "zl_queues");
@@ -467,6 +537,21 @@ ZL_AT (zl_wakeup, dirty, 0, 8);
 ZL_AT (zl_wakeup, driver, 8, 4);
 ZL_AT (zl_wakeup, wake_fd, 12, 4);
 _Static_assert (sizeof (zl_wakeup) == 64 && _Alignof (zl_wakeup) == 8, "zl_wakeup");
+
+/* PeerData is what the application has given for a peer. It lies behind the texts of
+ * the peer's card, if the socket has asked for that, so that all messages of the peer
+ * lead to the same one. These are numbers here: Go does not look at addresses of C.
+ * The lock of cards guards changes; messages read Data without it. */
+struct zl_peer_data
+{
+    _Atomic uint64_t data; /* an address of C */
+    uint64_t free; /* a function of C that gets Data and Hint; 0: none */
+    uint64_t hint;
+};
+ZL_AT (zl_peer_data, data, 0, 8);
+ZL_AT (zl_peer_data, free, 8, 8);
+ZL_AT (zl_peer_data, hint, 16, 8);
+_Static_assert (sizeof (zl_peer_data) == 24 && _Alignof (zl_peer_data) == 8, "zl_peer_data");
 
 /* Pool is a last-in-first-out list of free blocks of one class: the newest free block
  * is the one that is still in the cache. Any thread, Go or C, pops and pushes without

@@ -4,10 +4,8 @@
  * longer content lies in a counted block, or, if it was received and is long, in the slab
  * that it was read into.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <arpa/inet.h>
 
 #include "msg.h"
 #include "path.h"
@@ -81,10 +79,41 @@ static void slab_release (zl_slab *slab)
 #endif
 }
 
+static void card_release (zl_card *card)
+{
+    int32_t refs = atomic_load (&card->refs);
+    ZL_CHECK (refs > 0, "a card is released no more often than it is retained");
+    while (refs != 1 && !(refs & ZL_CARD_OVER))
+        if (atomic_compare_exchange_weak (&card->refs, &refs, refs - 1))
+            return;
+    ZL_GO (release_card) (card);
+}
+
+void zl_free_given (uintptr_t ffn, uintptr_t data, uintptr_t hint)
+{
+    ((zlink_free_fn *) ffn) ((void *) data, (void *) hint);
+}
+
+void *zlink_msg_peer_data (const zlink_msg_t *msg)
+{
+    const message *m = valid_message (msg);
+    if (!m) {
+        zl_fail (EFAULT);
+        return NULL;
+    }
+    if (m->peer_kind != PEER_CARD || !m->peer.card->has_data)
+        return NULL;
+    const zl_card *card = m->peer.card; /* Card.data: behind the texts */
+    zl_peer_data *given = (zl_peer_data *) ((char *) card + ((sizeof *card + card->size + 7) & ~(size_t) 7));
+    return (void *) (uintptr_t) atomic_load_explicit (&given->data, memory_order_acquire);
+}
+
 void zl_msg_release (message *m)
 {
     if (m->peer_kind == PEER_TEXT)
         free (m->peer.text);
+    else if (m->peer_kind == PEER_CARD)
+        card_release (m->peer.card);
     if (m->kind == KIND_CONTENT)
         content_release (m->u.content);
     else if (m->kind == KIND_SLAB)
@@ -158,8 +187,10 @@ int zlink_msg_copy (zlink_msg_t *dst, zlink_msg_t *src)
         return 0;
     message *from = as_message (src), copy = *from;
     if (copy.peer_kind == PEER_TEXT
-        && !(copy.peer.text = strdup (from->peer.text)))
+        && !(copy.peer.text = zl_peer_text (from->peer.text, zl_peer_port (from))))
         return zl_fail (ENOMEM);
+    if (copy.peer_kind == PEER_CARD)
+        atomic_fetch_add (&copy.peer.card->refs, 1);
     if (from->kind == KIND_CONTENT)
         atomic_fetch_add (&from->u.content->refs, 1);
     else if (from->kind == KIND_SLAB) {
@@ -212,7 +243,7 @@ static bool shared (const message *m)
 {
     if (m->kind == KIND_CONTENT) {
         content *c = m->u.content;
-        return atomic_load (&c->refs) > 1 || (!c->ffn && c->data != c + 1);
+        return atomic_load (&c->refs) > 1 || (!c->ffn && c->data != c + 1) || zl_shares_body (m);
     }
     return m->kind == KIND_SLAB && (m->flags & FLAG_SHARED);
 }
@@ -229,10 +260,17 @@ static uint32_t end_of (const message *m)
     return end;
 }
 
-/* Returns the code that a disconnect event carries, or 0. */
-static int close_code (const message *m)
+int zl_msg_close_code (const message *m)
 {
     return (uint16_t) end_of (m);
+}
+
+/* EINVAL, and why. */
+static int refused (const char *why)
+{
+    const int rc = zl_fail (EINVAL);
+    zl_set_detail ((const unsigned char *) why, strlen (why));
+    return rc;
 }
 
 int zlink_msg_get (const zlink_msg_t *msg, int property)
@@ -246,68 +284,33 @@ int zlink_msg_get (const zlink_msg_t *msg, int property)
         case ZLINK_SHARED:
             return shared (m);
         case ZLINK_STREAM_EVENT:
-            return m->event;
+            return m->event >= EVENT_HEADER ? 0 : m->event;
+        case ZLINK_STREAM_TEXT:
+            return (int) is_text (m);
         case ZLINK_STREAM_CLOSE_CODE:
-            return close_code (m);
+            return zl_msg_close_code (m);
         case ZLINK_STREAM_REASON:
             return (int) (end_of (m) >> ZL_DOWN_CAUSE);
         default:
-            return zl_fail (EINVAL);
+            return refused ("a message has no property of this number");
     }
 }
 
 int zlink_msg_set (zlink_msg_t *msg, int property, int optval)
 {
-    (void) property;
-    (void) optval;
-    return zl_fail (valid_message (msg) ? EINVAL : EFAULT);
-}
-
-/* Returns the peer's address in the form that can be dialled, with the zone of a link-local
- * one, or NULL. The caller must free it. */
-static char *address_text (const message *m)
-{
-    char text[INET6_ADDRSTRLEN + sizeof "%4294967295"];
-    uint8_t ip[sizeof m->peer.ip];
-    uint32_t zone = 0;
-    memcpy (ip, m->peer.ip, sizeof ip);
-    if (m->peer_kind == PEER_IP6 && ip[0] == 0xFE && (ip[1] & 0xC0) == 0x80) {
-        memcpy (&zone, ip + ZONE_AT, sizeof zone);
-        memset (ip + ZONE_AT, 0, sizeof zone);
-    }
-    inet_ntop (m->peer_kind == PEER_IP4 ? AF_INET : AF_INET6, ip, text,
-               INET6_ADDRSTRLEN);
-    if (zone != 0) {
-        size_t end = strlen (text);
-        snprintf (text + end, sizeof text - end, "%%%u", zone);
-    }
-    return strdup (text);
-}
-
-const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
-{
-    message *m = (message *) valid_message (msg);
-    if (!m) {
-        zl_fail (EFAULT);
-        return NULL;
-    }
-    if (property && strcmp (property, "Close-Reason") == 0 && close_code (m) != 0)
-        return m->kind == KIND_CONTENT ? m->u.content->data : "";
-    if (!property || strcmp (property, "Peer-Address") != 0
-        || m->peer_kind == PEER_NONE) {
-        zl_fail (EINVAL);
-        return NULL;
-    }
-    if (m->peer_kind != PEER_TEXT) {
-        char *owned = address_text (m);
-        if (!owned) {
-            zl_fail (ENOMEM);
-            return NULL;
-        }
-        m->peer.text = owned;
-        m->peer_kind = PEER_TEXT;
-    }
-    return m->peer.text;
+    if (!valid_message (msg))
+        return zl_fail (EFAULT);
+    message *m = as_message (msg);
+    if (property != ZLINK_STREAM_TEXT)
+        return refused ("of a message only ZLINK_STREAM_TEXT can be set");
+    if (optval != 0 && optval != 1)
+        return refused ("ZLINK_STREAM_TEXT is 0 or 1");
+    if (m->event == EVENT_HEADER)
+        return optval ? refused ("a message with a header is no text") : 0;
+    if (m->event != 0 && !is_text (m))
+        return refused ("an event is no text");
+    m->event = optval ? EVENT_TEXT : 0;
+    return 0;
 }
 
 /* ---------------------------------------------------------- send and receive */
@@ -316,29 +319,39 @@ const char *zlink_msg_gets (const zlink_msg_t *msg, const char *property)
  * outside slabs. */
 static bool from_frame (message *m, const zl_frame *f)
 {
-    const origin from = origin_of (f->session, 0);
+    const origin from = origin_of (f->session, 0, f->text);
     if ((!f->slab || f->size < VIEW_MIN || !may_view (f->slab))
         && copy_message (m, &from, f->data, f->size)) {
         if (ZL_UNLIKELY (f->slab && f->size >= VIEW_MIN))
             zl_msg_charge (m, f->slab);
+        retain_card (&from, 1);
         return true;
     }
     if (!f->slab)
         return false;
     atomic_fetch_add (&f->slab->refs, 1);
     view_message (m, &from, f->data, f->size, f->slab);
+    retain_card (&from, 1);
     return true;
 }
 
 /* The same for Go; more means that a body follows an id. */
-bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more)
+int zl_fill_frame (zlink_msg_t *msg, zl_run *r, zl_content what, zl_slab *slab, bool more)
 {
-    zl_frame f = {.data = data, .size = size, .session = session_of (r), .slab = slab};
+    zl_frame f = {.data = what.data, .size = what.size, .session = session_of (r), .slab = slab};
+    f.text = slab && r->text == ZL_RUN_TEXT;
+    if (what.header_size > 0) {
+        const origin from = origin_of (f.session, 0, 0);
+        if (!zl_fill_headed (as_message (msg), &from, &what, slab, VIEW_MIN))
+            return ENOMEM;
+        retain_card (&from, 1);
+        return 0;
+    }
     if (!from_frame (as_message (msg), &f))
-        return false;
+        return ENOMEM;
     if (more)
         as_message (msg)->flags = FLAG_MORE;
-    return true;
+    return 0;
 }
 
 int zlink_msg_recv (zlink_msg_t *msg, void *socket, int flags)
@@ -374,7 +387,7 @@ int zlink_msg_send (zlink_msg_t *msg, void *socket, int flags)
         return zl_msg_send_fast (msg, socket, k, flags);
     message *m = as_message (msg);
     size_t size = message_size (m);
-    if (ZL_UNLIKELY (!k || size >= ZL_OWNED_MIN))
+    if (ZL_UNLIKELY (!k || (size >= ZL_OWNED_MIN) | m->event))
         return zl_msg_send_by_rules (msg, socket, flags);
     if (zlink_send (socket, message_data (m), size, flags) < 0)
         return -1;

@@ -22,6 +22,12 @@ enum
 
 enum
 {
+    EVENT_HEADER = 6, /* as event: no event, but a message with a header (msgheader.c) */
+    EVENT_TEXT = 7    /* the same: text of WebSocket */
+};
+
+enum
+{
     FLAG_SHARED = 1, /* of KIND_SLAB: copied at least once */
     FLAG_MORE = 2
 };
@@ -31,7 +37,9 @@ enum
     PEER_NONE = ZL_IP_NONE,
     PEER_IP4 = ZL_IP4,
     PEER_IP6 = ZL_IP6,
-    PEER_TEXT = 7, /* peer.text, owned */
+    PEER_CARD = ZL_IP_CARD, /* peer.card, with a reference */
+    PEER_TEXT = 7,          /* peer.text: the address and the port, each with a NUL; owned */
+    PEER_OWNS = 1,          /* the bit that says that the message owns one of these two */
 
     ZONE_AT = 4, /* offset of a link-local address's zone in peer.ip */
 
@@ -54,14 +62,16 @@ typedef struct content
 typedef struct message
 {
     uint8_t kind;
-    uint8_t flags;
-    uint8_t event; /* of the mode FAST */
-    uint8_t peer_kind;
+    uint8_t flags : 2;
+    uint8_t event : 3; /* of the mode FAST; EVENT_TEXT and EVENT_HEADER in both */
+    uint8_t peer_kind : 3;
+    uint16_t port; /* the peer's */
     uint32_t routing_id;
     union
     {
         uint8_t ip[16];
         char *text;
+        zl_card *card;
     } peer;
     union
     {
@@ -95,6 +105,12 @@ static inline const message *valid_message (const zlink_msg_t *msg)
                && ZL_LIKELY (!zl_forked)
              ? m
              : NULL;
+}
+
+/* 1 if the message is text, else 0, without a branch: the highest event adds the bit. */
+static inline uint32_t is_text (const message *m)
+{
+    return (m->event + 1u) >> 3;
 }
 
 /* Makes m an empty message. Nobody reads the fields that it does not set. */
@@ -141,20 +157,34 @@ void zl_msg_charge (message *m, zl_slab *slab);
 /* Releases what m refers to. m is not a message afterwards. */
 void zl_msg_release (message *m);
 
+/* Returns the code that a disconnect event carries, or 0. */
+int zl_msg_close_code (const message *m);
+
+/* Returns an address and a port as PEER_TEXT has them, or NULL. The caller must free it. */
+char *zl_peer_text (const char *address, const char *port);
+
+/* The port of PEER_TEXT. */
+char *zl_peer_port (const message *m);
+
 /* ------------------------------------------------------ received messages */
 
-/* What all messages of a session have in common. */
+/* What all messages of a run have in common. */
 typedef struct origin
 {
     uint32_t routing_id; /* 0 in the mode COMPAT */
+    uint16_t port;
     uint8_t ip_kind;
+    uint8_t event; /* EVENT_TEXT, or 0 */
     uint8_t ip[16];
 } origin;
 
-static inline origin origin_of (const zl_session *s, uint32_t routing_id)
+/* text: not 0 if the messages are text. */
+static inline origin origin_of (const zl_session *s, uint32_t routing_id, uint32_t text)
 {
     origin o;
+    o.event = text ? EVENT_TEXT : 0;
     o.routing_id = routing_id;
+    o.port = s->port;
     o.ip_kind = s->ip_kind;
     memcpy (o.ip, s->ip, sizeof o.ip);
     if (ZL_UNLIKELY (s->zone != 0)) /* of fe80::/64, whose bytes from 2 to 7 are zero */
@@ -167,13 +197,25 @@ static inline origin origin_of (const zl_session *s, uint32_t routing_id)
  * parts. */
 static inline void begin_message (message *m, const origin *from)
 {
-    if (m->kind != KIND_INLINE || m->peer_kind == PEER_TEXT)
+    if (m->kind != KIND_INLINE || (m->peer_kind & PEER_OWNS))
         zl_msg_release (m);
     m->flags = 0;
-    m->event = 0;
-    m->peer_kind = from->ip_kind;
+    m->event = from->event & 7;
+    m->peer_kind = from->ip_kind & 7;
+    m->port = from->port;
     m->routing_id = from->routing_id;
     memcpy (m->peer.ip, from->ip, sizeof m->peer.ip);
+}
+
+/* Counts the references of so many new messages to the card of their peer, if it has one. The
+ * session still has its own. */
+static inline void retain_card (const origin *from, size_t messages)
+{
+    zl_card *card;
+    if (ZL_LIKELY (from->ip_kind != PEER_CARD))
+        return;
+    memcpy (&card, from->ip, sizeof card);
+    atomic_fetch_add (&card->refs, (int32_t) messages);
 }
 
 /* The same with a body that stays in the slab. The caller counts the reference. */
@@ -229,10 +271,27 @@ static inline void end_sent (message *m, bool owned)
 int zl_msg_recv_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
 int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags);
 
-/* Go calls these with a piece of a run, to turn msg into its message or its frame. false:
- * msg is not a message, or the frame needs memory and there is none. */
-bool zl_fill_message (zlink_msg_t *msg, zl_run *r, void *body, size_t size);
-bool zl_fill_frame (zlink_msg_t *msg, zl_run *r, void *data, size_t size, zl_slab *slab, bool more);
+/* What Go has for a message: a body, or a frame, and in front of it a header, if it has one. */
+typedef struct zl_content
+{
+    const void *header;
+    size_t header_size; /* 0: it has none */
+    void *data;
+    size_t size;
+} zl_content;
+
+/* Go calls these with a piece of a run, to turn msg into its message or its frame. They return
+ * 0, or EFAULT: msg is not a message, or ENOMEM. */
+int zl_fill_message (zlink_msg_t *msg, zl_run *r, zl_content what);
+int zl_fill_frame (zlink_msg_t *msg, zl_run *r, zl_content what, zl_slab *slab, bool more);
+
+/* Makes m a message with a header of a run in that slab. From so many bytes on, it stays there.
+ * false: no memory, and m is unchanged. */
+bool zl_fill_headed (message *m, const origin *from, const zl_content *what, zl_slab *slab,
+                     size_t view_min);
+
+/* Whether the body of a message with a header is shared with another message. */
+bool zl_shares_body (const message *m);
 
 /* The calls for messages by the full rules, which are in Go (rules.c). */
 int zl_msg_recv_by_rules (zlink_msg_t *msg, void *handle, int flags);

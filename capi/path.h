@@ -270,10 +270,12 @@ static inline bool may_grow (zl_queues *k, zl_session *s, size_t size)
 /* A free chunk of at least this class with room for need bytes, or NULL. */
 static inline zl_chunk *new_chunk (size_t need, uint32_t class_)
 {
-    static const size_t cap[] = {ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE,
-                                 ZL_SMALL_CHUNK_SIZE - ZL_HEADER_SIZE,
-                                 ZL_MID_CHUNK_SIZE - ZL_HEADER_SIZE,
-                                 ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE};
+    static const size_t cap[] = {
+      [ZL_CLASS_TINY] = ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE,
+      [ZL_CLASS_SMALL] = ZL_SMALL_CHUNK_SIZE - ZL_HEADER_SIZE,
+      [ZL_CLASS_MID] = ZL_MID_CHUNK_SIZE - ZL_HEADER_SIZE,
+      [ZL_CLASS_LARGE] = ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE,
+    };
     if (class_ > ZL_CLASS_LARGE)
         class_ = ZL_CLASS_LARGE;
     while (need > cap[class_])

@@ -26,9 +26,18 @@ static inline uint64_t repack (uint64_t head, void *block)
 static inline size_t block_size (const zl_pool *pool)
 {
     static const size_t sizes[] = {
-      ZL_TINY_CHUNK_SIZE, ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
-      ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE, ZL_SLAB64_SIZE, ZL_SLAB128_SIZE,
-      ZL_SLAB256_SIZE, ZL_SLAB512_SIZE, ZL_BIG_SLAB_SIZE};
+      [ZL_CLASS_REF] = ZL_REF_SIZE,
+      [ZL_CLASS_TINY] = ZL_TINY_CHUNK_SIZE,
+      [ZL_CLASS_SMALL] = ZL_SMALL_CHUNK_SIZE,
+      [ZL_CLASS_MID] = ZL_MID_CHUNK_SIZE,
+      [ZL_CLASS_LARGE] = ZL_LARGE_CHUNK_SIZE,
+      [ZL_CLASS_SLAB] = ZL_SLAB_SIZE,
+      [ZL_CLASS_SLAB64] = ZL_SLAB64_SIZE,
+      [ZL_CLASS_SLAB128] = ZL_SLAB128_SIZE,
+      [ZL_CLASS_SLAB256] = ZL_SLAB256_SIZE,
+      [ZL_CLASS_SLAB512] = ZL_SLAB512_SIZE,
+      [ZL_CLASS_BIG_SLAB] = ZL_BIG_SLAB_SIZE,
+    };
     _Static_assert (sizeof sizes / sizeof *sizes == ZL_CLASS_DEDICATED, "pools");
     return sizes[pool - zl_pools];
 }

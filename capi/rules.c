@@ -64,15 +64,32 @@ static void recharge (const message *m, int64_t charged)
     atomic_store (&slab->charged, charged);
 }
 
+/* Describes a valid message. */
+static zl_parcel parcel_of (const message *m)
+{
+    const size_t size = message_size (m);
+    size_t header_size;
+    const void *header = zlink_msg_header ((const zlink_msg_t *) m, &header_size);
+    return (zl_parcel) {
+      .data = message_data (m),
+      .size = for_go (size),
+      .owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL,
+      .header = header,
+      .header_size = header_size,
+      .routing_id = m->routing_id,
+      .text = is_text (m),
+    };
+}
+
 int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
 {
     message *m = as_message (msg);
     size_t size = message_size (m);
-    void *owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL;
     ZL_ENTER (-1);
+    zl_parcel p = parcel_of (m);
+    void *owner = p.owner;
     int64_t charged = owner ? discharge (m) : 0;
-    int taken = ZL_GO (msg_send) ((uintptr_t) handle, m->routing_id, message_data (m),
-                                  for_go (size), flags, owner);
+    int taken = ZL_GO (msg_send) ((uintptr_t) handle, &p, flags);
     if (taken <= 0)
         recharge (m, charged);
     if (taken < 0)
@@ -89,13 +106,7 @@ static size_t describe (zl_parcel *parcels, const zlink_msg_t *msgs, size_t n)
         const message *m = valid_message (&msgs[count]);
         if (!m)
             break;
-        size_t size = message_size (m);
-        parcels[count] = (zl_parcel) {
-          .data = message_data (m),
-          .size = for_go (size),
-          .owner = size >= ZL_OWNED_MIN ? owner_of (m) : NULL,
-          .routing_id = m->routing_id,
-        };
+        parcels[count] = parcel_of (m);
     }
     return count;
 }

@@ -47,37 +47,54 @@ func zgo_msg_recv(handle C.uintptr_t, msg unsafe.Pointer, flags C.int) C.int64_t
 	if err != nil {
 		return sized(0, err)
 	}
-	size, dontWait := 0, flags&C.ZLINK_DONTWAIT != 0
+	size, failed, dontWait := 0, C.int(0), flags&C.ZLINK_DONTWAIT != 0
 	if k.ForC().Queues().RxPhase == shm.PhaseFast {
 		_, err = k.ForC().RecvInto(1, dontWait, func(_ int, p stream.Piece) bool {
 			size = len(p.Data)
-			return fillMessage((*C.zlink_msg_t)(msg), p)
+			failed = fillMessage((*C.zlink_msg_t)(msg), p)
+			return failed == 0
 		})
-		return sized(size, err)
+	} else {
+		err = k.ForC().RecvFrameInto(dontWait, func(p stream.Piece) bool {
+			size = len(p.Data)
+			failed = fillFrame((*C.zlink_msg_t)(msg), p)
+			return failed == 0
+		})
 	}
-	failed := false
-	err = k.ForC().RecvFrameInto(dontWait, func(p stream.Piece) bool {
-		size = len(p.Data)
-		failed = !fillFrame((*C.zlink_msg_t)(msg), p)
-		return !failed
-	})
-	if failed {
-		err = errno.ENOMEM
+	if err == nil {
+		err = unfilled(failed)
 	}
 	return sized(size, err)
 }
 
-func fillMessage(msg *C.zlink_msg_t, p stream.Piece) bool {
-	return bool(C.zl_fill_message(msg, run(p), data(p), C.size_t(len(p.Data))))
+// unfilled is the error of a message that could not be filled, or nil.
+func unfilled(failed C.int) error {
+	switch failed {
+	case 0:
+		return nil
+	case C.ENOMEM:
+		return errno.New(errno.ENOMEM, "no memory for a message")
+	}
+	return errno.EFAULT // it is no message
 }
 
-func fillFrame(msg *C.zlink_msg_t, p stream.Piece) bool {
-	return bool(C.zl_fill_frame(msg, run(p), data(p), C.size_t(len(p.Data)),
-		(*C.zl_slab)(unsafe.Pointer(p.Slab)), C.bool(p.More)))
+// fillMessage returns 0 or an errno.
+func fillMessage(msg *C.zlink_msg_t, p stream.Piece) C.int {
+	return C.zl_fill_message(msg, run(p), contentOf(p))
 }
 
-func run(p stream.Piece) *C.zl_run       { return (*C.zl_run)(unsafe.Pointer(p.Run)) }
-func data(p stream.Piece) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(p.Data)) }
+// fillFrame is fillMessage for a frame of the mode COMPAT.
+func fillFrame(msg *C.zlink_msg_t, p stream.Piece) C.int {
+	return C.zl_fill_frame(msg, run(p), contentOf(p), (*C.zl_slab)(unsafe.Pointer(p.Slab)), C.bool(p.More))
+}
+
+func run(p stream.Piece) *C.zl_run { return (*C.zl_run)(unsafe.Pointer(p.Run)) }
+
+func contentOf(p stream.Piece) C.zl_content {
+	return C.zl_content{header: start(p.Header), header_size: C.size_t(len(p.Header)), data: start(p.Data), size: C.size_t(len(p.Data))}
+}
+
+func start(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
 
 //export zgo_recv_batch
 func zgo_recv_batch(handle C.uintptr_t, first unsafe.Pointer, room C.size_t, flags C.int) C.int {
@@ -85,12 +102,13 @@ func zgo_recv_batch(handle C.uintptr_t, first unsafe.Pointer, room C.size_t, fla
 	if err != nil {
 		return result(err)
 	}
-	msgs := unsafe.Slice((*C.zlink_msg_t)(first), room)
+	msgs, failed := unsafe.Slice((*C.zlink_msg_t)(first), room), C.int(0)
 	n, err := k.ForC().RecvInto(len(msgs), flags&C.ZLINK_DONTWAIT != 0, func(n int, p stream.Piece) bool {
-		return fillMessage(&msgs[n], p)
+		failed = fillMessage(&msgs[n], p)
+		return failed == 0
 	})
 	if err == nil && n == 0 {
-		err = errno.EFAULT // the first one is no message
+		err = unfilled(failed)
 	}
 	if err != nil {
 		return result(err)
@@ -122,12 +140,13 @@ func zgo_send(handle C.uintptr_t, data unsafe.Pointer, size C.size_t, flags C.in
 // reference, and 0 if it copied.
 //
 //export zgo_msg_send
-func zgo_msg_send(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size C.size_t, flags C.int, owner unsafe.Pointer) C.int {
+func zgo_msg_send(handle C.uintptr_t, p *C.zl_parcel, flags C.int) C.int {
 	k, err := socketOf(uintptr(handle))
 	if err != nil {
 		return result(err)
 	}
-	taken, err := k.ForC().SendMessage(uint32(peer), bytes(data, size), owner, flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0)
+	more, dontWait := flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0
+	taken, err := k.ForC().SendMessage(uint32(p.routing_id), parcel(p), more, dontWait)
 	if err != nil {
 		return result(err)
 	}
@@ -135,6 +154,11 @@ func zgo_msg_send(handle C.uintptr_t, peer C.uint32_t, data unsafe.Pointer, size
 		return 1
 	}
 	return 0
+}
+
+// parcel is a message of C.
+func parcel(p *C.zl_parcel) stream.Parcel {
+	return stream.Parcel{Header: bytes(p.header, p.header_size), Body: bytes(p.data, p.size), Owner: p.owner, Text: p.text != 0}
 }
 
 // zgo_send_batch sends messages of the mode FAST, and returns how many it sent. It takes their owners' references.
@@ -163,7 +187,7 @@ func zgo_send_batch(handle C.uintptr_t, first *C.zl_parcel, count C.size_t, flag
 // sendParcels sends the first parcel, or as many as precede one with an owner.
 func sendParcels(k *stream.Socket, parcels []C.zl_parcel, dontWait bool) (int, error) {
 	if p := &parcels[0]; p.owner != nil {
-		if err := k.ForC().SendLong(uint32(p.routing_id), bytes(p.data, p.size), p.owner, dontWait); err != nil {
+		if err := k.ForC().SendLong(uint32(p.routing_id), parcel(p), dontWait); err != nil {
 			return 0, err
 		}
 		return 1, nil
@@ -171,7 +195,8 @@ func sendParcels(k *stream.Socket, parcels []C.zl_parcel, dontWait bool) (int, e
 	msgs := make([]stream.Message, 0, len(parcels))
 	for i := 0; i < len(parcels) && parcels[i].owner == nil; i++ {
 		p := &parcels[i]
-		msgs = append(msgs, stream.Message{Peer: uint32(p.routing_id), Body: bytes(p.data, p.size)})
+		msgs = append(msgs, stream.Message{Peer: uint32(p.routing_id), Text: p.text != 0, Body: bytes(p.data, p.size),
+			Header: bytes(p.header, p.header_size)})
 	}
 	return k.ForC().SendMany(msgs, dontWait)
 }

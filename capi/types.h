@@ -14,6 +14,12 @@
                       && sizeof (((type *) 0)->field) == size,                           \
                     #type "." #field)
 
+/* refusalMost is the longest text of a refusal in bytes. */
+enum
+{
+    ZL_REFUSAL_MOST = 256,
+};
+
 /* The causes. */
 enum
 {
@@ -36,6 +42,8 @@ enum
     ZL_CAUSE_STALLED = 16, /* the peer took nothing for the close timeout */
     ZL_CAUSE_CONTEXT = 17, /* this side closed it after the context's shutdown */
     ZL_CAUSE_NO_MEMORY = 18, /* this side had no memory for it */
+    ZL_CAUSE_REFUSED = 19, /* the application refused it */
+    ZL_CAUSE_UNDECIDED = 20, /* the application did not decide about it in time */
 };
 
 /* CloseReasonMax is the longest reason of a Close frame in bytes: a control frame
@@ -45,10 +53,22 @@ enum
     ZL_CLOSE_REASON_MAX = 125 - 2,
 };
 
+/* writeTurn is how many bytes a connection may write in one turn. */
+enum
+{
+    ZL_WRITE_TURN = 320 << 10,
+};
+
 /* ownedMin is the length from which on a received body is sent on without a copy. */
 enum
 {
     ZL_OWNED_MIN = 32 << 10,
+};
+
+/* groupMost is the longest name of a group in bytes. */
+enum
+{
+    ZL_GROUP_MOST = 255,
 };
 
 typedef struct zl_stats zl_stats;
@@ -80,6 +100,11 @@ struct zl_stats
     uint64_t turned_away; /* connections that ended before they were peers: in a handshake, or by a limit */
     uint64_t msgs_dropped; /* of MsgsOut, dropped because a queue was full */
     uint64_t bytes_dropped; /* of MsgsDropped */
+
+    uint64_t publishes; /* calls of Multicast and Publish that were carried out */
+    uint64_t deliveries; /* of MsgsOut, those that came with them */
+    uint64_t undelivered; /* peers that did not take one: full, gone, or unknown */
+    uint64_t replaced; /* of MsgsOut, unsent ones whose place a newer one with the same key took */
 };
 ZL_AT (zl_stats, connections, 0, 8);
 ZL_AT (zl_stats, accepted, 8, 8);
@@ -99,7 +124,11 @@ ZL_AT (zl_stats, ended_by, 112, 256);
 ZL_AT (zl_stats, turned_away, 368, 8);
 ZL_AT (zl_stats, msgs_dropped, 376, 8);
 ZL_AT (zl_stats, bytes_dropped, 384, 8);
-_Static_assert (sizeof (zl_stats) == 392 && _Alignof (zl_stats) == 8, "zl_stats");
+ZL_AT (zl_stats, publishes, 392, 8);
+ZL_AT (zl_stats, deliveries, 400, 8);
+ZL_AT (zl_stats, undelivered, 408, 8);
+ZL_AT (zl_stats, replaced, 416, 8);
+_Static_assert (sizeof (zl_stats) == 424 && _Alignof (zl_stats) == 8, "zl_stats");
 ZL_AT (zlink_stream_stats_t, connections, 8, 8);
 ZL_AT (zlink_stream_stats_t, accepted, 16, 8);
 ZL_AT (zlink_stream_stats_t, dialled, 24, 8);
@@ -118,7 +147,11 @@ ZL_AT (zlink_stream_stats_t, ended_by, 120, 256);
 ZL_AT (zlink_stream_stats_t, turned_away, 376, 8);
 ZL_AT (zlink_stream_stats_t, msgs_dropped, 384, 8);
 ZL_AT (zlink_stream_stats_t, bytes_dropped, 392, 8);
-_Static_assert (sizeof (zlink_stream_stats_t) == 400, "zlink_stream_stats_t");
+ZL_AT (zlink_stream_stats_t, publishes, 400, 8);
+ZL_AT (zlink_stream_stats_t, deliveries, 408, 8);
+ZL_AT (zlink_stream_stats_t, undelivered, 416, 8);
+ZL_AT (zlink_stream_stats_t, replaced, 424, 8);
+_Static_assert (sizeof (zlink_stream_stats_t) == 432, "zlink_stream_stats_t");
 
 #undef ZL_AT
 

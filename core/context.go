@@ -323,8 +323,10 @@ func (c *Context) spread() int {
 // threads returns the highest number of io threads.
 func (c *Context) threads() int {
 	count := c.ioThreads
-	if n, err := strconv.Atoi(testThreads); err == nil && !c.threadsSet {
-		count = n
+	if testThreads != "" && !c.threadsSet { // a new connection asks: Atoi's error would be garbage
+		if n, err := strconv.Atoi(testThreads); err == nil {
+			count = n
+		}
 	}
 	return min(max(1, count), maxIOThreads)
 }

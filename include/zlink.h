@@ -52,7 +52,7 @@ extern "C" {
 ZLINK_EXPORT void zlink_version (int *major, int *minor, int *patch);
 
 /* 1 when the library has the named capability: "stream", or a transport, "tcp",
- * "ipc", "tls", "ws", "wss". Else 0. NULL is not a capability. */
+ * "ipc", "tls", "ws", "wss", "any". Else 0. NULL is not a capability. */
 ZLINK_EXPORT int zlink_has (const char *capability);
 
 /* ----------------------------------------------------------------- errors */
@@ -194,6 +194,7 @@ typedef struct zlink_msg_t
 #define ZLINK_STREAM_EVENT 300
 #define ZLINK_STREAM_CLOSE_CODE 301
 #define ZLINK_STREAM_REASON 302
+#define ZLINK_STREAM_TEXT 303
 
 /* Values of ZLINK_STREAM_EVENT, in the mode FAST; events have an empty body. */
 #define ZLINK_STREAM_DATA 0
@@ -201,6 +202,7 @@ typedef struct zlink_msg_t
 #define ZLINK_STREAM_DISCONNECTED 2
 #define ZLINK_STREAM_WRITABLE 3 /* a send to the peer got EAGAIN, and now has room */
 #define ZLINK_STREAM_DRAINED 4 /* of the socket: no peer is left; routing id 0 */
+#define ZLINK_STREAM_ASKING 5  /* somebody waits for zlink_stream_accept_peer or _refuse_peer */
 
 /* Values of ZLINK_STREAM_REASON and of zlink_monitor_reason, and places in
  * zlink_stream_stats_t.ended_by: why a connection ended. doc/reasons.md has more. */
@@ -224,8 +226,11 @@ typedef struct zlink_msg_t
                                              * ZLINK_STREAM_CLOSE_TIMEOUT was over */
 #define ZLINK_STREAM_REASON_CONTEXT 17      /* the context was shut down */
 #define ZLINK_STREAM_REASON_NO_MEMORY 18    /* this side had no memory for it */
+#define ZLINK_STREAM_REASON_REFUSED 19      /* zlink_stream_refuse_peer */
+#define ZLINK_STREAM_REASON_UNDECIDED 20    /* nobody decided in ZLINK_STREAM_ACCEPT_TIMEOUT */
 
-/* Frees the data given to zlink_msg_init_data; may run on any thread. */
+/* Frees the data given to zlink_msg_init_data or zlink_stream_set_peer_data; may run on
+ * any thread. */
 typedef void (zlink_free_fn) (void *data, void *hint);
 
 /* An empty message. */
@@ -270,14 +275,33 @@ ZLINK_EXPORT int zlink_msg_more (const zlink_msg_t *msg);
  * disconnect event in the mode FAST ZLINK_STREAM_REASON: why the connection ended; and
  * ZLINK_STREAM_CLOSE_CODE: the code that the peer of a WebSocket connection gave,
  * 1005 when it gave none, 1006 when it sent no Close frame. Both are 0 of anything
- * else. EINVAL: unknown property. No property can be set (EINVAL). */
+ * else. ZLINK_STREAM_TEXT: 1 of a message that came as text with ZLINK_STREAM_FRAMING 1,
+ * else 0. EINVAL: unknown property. */
 ZLINK_EXPORT int zlink_msg_get (const zlink_msg_t *msg, int property);
+
+/* Sets ZLINK_STREAM_TEXT to 1 or 0: with ZLINK_STREAM_FRAMING 1 the message is sent as text,
+ * which has to be UTF-8, or as bytes. A received message that is sent on is what it was. With other
+ * framings the property changes nothing. EINVAL: another property or value, or an event. */
 ZLINK_EXPORT int
 zlink_msg_set (zlink_msg_t *msg, int property, int optval);
 
-/* Text properties of a received message: "Peer-Address", the peer's IP;
- * "Close-Reason", with ZLINK_STREAM_CLOSE_CODE, the peer's reason or "". NULL with
- * EINVAL: unknown, or the message has none. Valid until msg is closed. */
+/* The header of a message with ZLINK_STREAM_FRAMING_HEADERS, and its size in bytes at size, unless
+ * that is NULL: of a received one what came in front of the body, of one to be sent what
+ * zlink_msg_set_header gave. NULL and 0: it has none, or no message, with EFAULT. Valid until the message is
+ * sent or closed, or gets another header. The bytes must not be written to. */
+ZLINK_EXPORT const void *zlink_msg_header (const zlink_msg_t *msg, size_t *size);
+
+/* Gives a message a copy of a header of at most 65535 bytes; 0 bytes take the header away. A
+ * received message that is sent on has the header that it came with. A socket with another
+ * framing refuses to send a message with a header: EINVAL. EINVAL also: an event, or text.
+ * EMSGSIZE: the header is longer. ENOMEM. EFAULT: no message, or header is NULL and size is not 0. */
+ZLINK_EXPORT int zlink_msg_set_header (zlink_msg_t *msg, const void *header, size_t size);
+
+/* Text properties of a received message: "Peer-Address", the peer's IP, and
+ * "Peer-Port"; "Close-Reason", with ZLINK_STREAM_CLOSE_CODE, the peer's reason or "";
+ * and those of the peer that ZLINK_STREAM_PROPERTIES names, such as "WS-Path", also
+ * when the peer has gone. NULL with EINVAL: unknown, or the message has none. Valid
+ * until msg is closed. */
 ZLINK_EXPORT const char *zlink_msg_gets (const zlink_msg_t *msg,
                                          const char *property);
 
@@ -394,6 +418,35 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 #define ZLINK_STREAM_ALLOW 321
 #define ZLINK_STREAM_DENY 322
 #define ZLINK_STREAM_HANDSHAKES 323
+#define ZLINK_STREAM_PROPERTIES 325 /* text */
+#define ZLINK_STREAM_PROPERTY_BYTES 326
+#define ZLINK_STREAM_PROXY_FROM 327 /* text */
+#define ZLINK_STREAM_WS_PROTOCOLS 328 /* text */
+#define ZLINK_STREAM_WS_ORIGINS 329 /* text */
+#define ZLINK_STREAM_WS_HEALTH_PATH 330 /* text */
+#define ZLINK_STREAM_FRAMING 331
+#define ZLINK_STREAM_WS_DEFLATE 332
+
+/* Values of ZLINK_STREAM_FRAMING: how messages lie in the bytes of a socket's connections. */
+#define ZLINK_STREAM_FRAMING_LENGTH 0   /* behind 4 bytes, big endian: the body's length */
+#define ZLINK_STREAM_FRAMING_MESSAGES 1 /* a message of WebSocket is a message: ws, wss */
+#define ZLINK_STREAM_FRAMING_RAW 2      /* none; a message is what a read brings: tcp, tls, ipc */
+#define ZLINK_STREAM_FRAMING_HEADERS 3  /* behind the sizes of a header, in 2 bytes, and of the body, in 4 */
+
+#define ZLINK_STREAM_ACCEPT_TIMEOUT 333
+#define ZLINK_STREAM_WS_PATHS 334 /* text */
+#define ZLINK_STREAM_PEER_DATA 335
+#define ZLINK_STREAM_TLS_ALPN 336 /* text */
+#define ZLINK_STREAM_TLS_TICKET_KEYS 337 /* text: a file */
+#define ZLINK_STREAM_TLS_OCSP 338 /* text */
+#define ZLINK_STREAM_TLS_MIN_VERSION 339
+#define ZLINK_STREAM_TLS_CERTS 340 /* text */
+#define ZLINK_STREAM_REUSEPORT 345
+#define ZLINK_STREAM_LISTEN_NAME 346 /* text */
+
+/* Values of ZLINK_STREAM_TLS_MIN_VERSION. */
+#define ZLINK_STREAM_TLS_1_2 12
+#define ZLINK_STREAM_TLS_1_3 13
 
 /* Values of ZLINK_STREAM_MODE. */
 #define ZLINK_STREAM_MODE_COMPAT 0 /* two frames for a message */
@@ -412,6 +465,7 @@ ZLINK_EXPORT void zlink_msgv_close (zlink_msg_t *parts, size_t count);
 /* Send and receive flags. */
 #define ZLINK_DONTWAIT 1
 #define ZLINK_SNDMORE 2
+#define ZLINK_STREAM_EXCEPT 4 /* of a publish: not to the peer on the message */
 
 /* Security mechanisms. */
 #define ZLINK_NULL 0
@@ -514,6 +568,63 @@ ZLINK_EXPORT int zlink_stream_send_batch (void *socket,
                                           size_t n,
                                           int flags);
 
+/* One message to many
+ *
+ * The message lies in memory once, whatever the number of peers; its bytes count for
+ * each peer's queue (SNDHWM, ZLINK_STREAM_SEND_BYTES), and once for
+ * ZLINK_STREAM_SEND_BYTES_TOTAL. These calls never wait. A peer whose queue is full is
+ * treated as ZLINK_STREAM_FULL_POLICY says; by default it does not take the message.
+ * Each peer gets the message between those that the same thread sent to it before and
+ * after. Up to 32 peers are written to at once, as by zlink_msg_send; more of them
+ * by the io threads, in slices. Both modes, any thread. In COMPAT a peer with a name of
+ * ZLINK_CONNECT_ROUTING_ID cannot be named here.
+ *
+ * They return how many peers took the message, which is then empty; -1: nobody, and
+ * it is unchanged. EAGAIN: ZLINK_STREAM_SEND_BYTES_TOTAL is used up. EMSGSIZE: longer
+ * than 4 GiB less 4 KiB. ENOMEM, EFAULT, ENOTSOCK, ETERM.
+ */
+
+/* To n peers; 0: nobody. One that is named twice gets it twice. errors is NULL, or has
+ * n places for what zlink_msg_send would have failed with, 0: the peer took it. With
+ * errors, a peer that has EAGAIN has the event ZLINK_STREAM_WRITABLE later. flags: 0,
+ * ZLINK_DONTWAIT (no difference), ZLINK_STREAM_EXCEPT. EINVAL: more than INT_MAX. */
+ZLINK_EXPORT int zlink_stream_multicast (void *socket,
+                                         const uint32_t *ids,
+                                         size_t n,
+                                         zlink_msg_t *msg,
+                                         int flags,
+                                         int *errors);
+
+/* Makes a peer a member of a group, or ends that. A group has a name of 1 to 255 bytes
+ * and exists while it has members; a peer may be in any number, and leaves all when
+ * its connection ends. Joining or leaving twice changes nothing. EINVAL: 0, or the
+ * name is empty or too long. EHOSTUNREACH: no such peer. ENOMEM, EFAULT, ENOTSOCK,
+ * ETERM. */
+ZLINK_EXPORT int
+zlink_stream_join (void *socket, uint32_t routing_id, const char *group);
+ZLINK_EXPORT int
+zlink_stream_leave (void *socket, uint32_t routing_id, const char *group);
+
+/* To the members of a group; 0: it has none. EINVAL: the name is empty or too long. */
+ZLINK_EXPORT int zlink_stream_publish (void *socket,
+                                       const char *group,
+                                       zlink_msg_t *msg,
+                                       int flags);
+
+/* The same with a key: the message takes the place of one with the same key in the
+ * queue of each peer, if nothing of that is written yet, so that a slow peer gets the
+ * newest state and not the backlog. All others keep their places. */
+ZLINK_EXPORT int zlink_stream_publish_key (void *socket,
+                                           const char *group,
+                                           zlink_msg_t *msg,
+                                           uint64_t key,
+                                           int flags);
+
+/* Sends to the peer on the message, with a key, and never waits. Returns the size of
+ * the body. Both modes; the errors of zlink_msg_send. */
+ZLINK_EXPORT int
+zlink_stream_send_key (void *socket, zlink_msg_t *msg, uint64_t key, int flags);
+
 /* Closes the connection to a peer once what is queued for it has arrived. A peer
  * that takes nothing for ZLINK_STREAM_CLOSE_TIMEOUT ms is reset.
  * EINVAL: 0. EHOSTUNREACH: no such peer. ENOTSUP: the mode COMPAT. */
@@ -533,8 +644,62 @@ ZLINK_EXPORT int zlink_stream_close_peer_with (void *socket,
  * such connection, or its descriptor is closed. */
 ZLINK_EXPORT int zlink_stream_abort_peer (void *socket, uint32_t routing_id);
 
+/* Stores a text property of a peer that is there, with a NUL, and returns its length
+ * without that. If that is >= room, it stores "". "Peer-Address", "Peer-Port",
+ * "Local-Address", "Local-Port" and "Transport" are known of every peer, the others if
+ * ZLINK_STREAM_PROPERTIES named them (doc/options.md). Both modes, any thread. EINVAL:
+ * 0, or the peer has no such property. EFAULT: text is NULL and room is not 0.
+ * EHOSTUNREACH: no such peer; its disconnect event has what was kept of it. */
+ZLINK_EXPORT int zlink_stream_peer_gets (void *socket,
+                                         uint32_t routing_id,
+                                         const char *property,
+                                         char *text,
+                                         size_t room);
+
+/* Takes somebody who asks (ZLINK_STREAM_ASKING, with ZLINK_STREAM_ACCEPT_TIMEOUT) as a
+ * peer: the connect event follows, with the same id, or the disconnect event if the
+ * connection ends before that. Mode FAST, any thread; of several decisions the first
+ * counts. EINVAL: 0. EFSM: it has been decided, or the peer never asked. EHOSTUNREACH:
+ * nobody with that id asks. */
+ZLINK_EXPORT int zlink_stream_accept_peer (void *socket, uint32_t routing_id);
+
+/* The same of somebody who requests a WebSocket, with the subprotocol of the answer: one of those that
+ * the request offers, "" for none, or NULL for that of ZLINK_STREAM_WS_PROTOCOLS. EINVAL also: the
+ * request does not offer it, or it is none for a WebSocket; nothing is decided then. */
+ZLINK_EXPORT int
+zlink_stream_accept_peer_with (void *socket, uint32_t routing_id, const char *protocol);
+
+/* Turns somebody who asks away: the disconnect event follows. A request for a WebSocket is
+ * answered with the status of HTTP, 400 to 599 (0: 403), and the text, at most 256 bytes
+ * without control characters; NULL: one of the library's. Other transports just close.
+ * The errors of zlink_stream_accept_peer; EINVAL also: what cannot be sent. */
+ZLINK_EXPORT int zlink_stream_refuse_peer (void *socket,
+                                           uint32_t routing_id,
+                                           int status,
+                                           const char *text);
+
+/* Gives data for a peer, instead of what was given before; NULL: none. Every message and
+ * event of the peer then has it (zlink_msg_peer_data), also those received before. ffn
+ * (data, hint) is called exactly once: when other data is given, within that call; or
+ * when the peer's disconnect event has been received, or never will be, and the last of
+ * its messages is closed. NULL: the data outlives all of them. On failure the data stays
+ * the caller's. Both modes, any thread; a thread that gives other data must know that
+ * nobody uses the last one any more. EINVAL: 0, or ZLINK_STREAM_PEER_DATA was not 1 when
+ * the peer's endpoint was bound or connected. EHOSTUNREACH: no such peer, or its
+ * connection is over, although its disconnect event may still wait. */
+ZLINK_EXPORT int zlink_stream_set_peer_data (void *socket,
+                                             uint32_t routing_id,
+                                             void *data,
+                                             zlink_free_fn *ffn,
+                                             void *hint);
+
+/* What was given last for the peer of a received message; NULL: nothing. It is not freed
+ * while the message is there, unless other data is given. */
+ZLINK_EXPORT void *zlink_msg_peer_data (const zlink_msg_t *msg);
+
 /* Takes a socket out of service: it accepts what waits in its accept queues and
- * stops listening, dials no more, and ends its peers spread evenly over spread_ms,
+ * stops listening (listeners with ZLINK_STREAM_WS_HEALTH_PATH answer 503 until the
+ * drain is over), dials no more, and ends its peers spread evenly over spread_ms,
  * each once what is queued for it is written; ws and wss peers are told ws_code
  * (as above; 0: 1001). When nobody is left, monitors that ask for it get
  * ZLINK_EVENT_STREAM_DRAINED, and in the mode FAST the event ZLINK_STREAM_DRAINED
@@ -543,6 +708,28 @@ ZLINK_EXPORT int zlink_stream_abort_peer (void *socket, uint32_t routing_id);
  * Both modes, any thread. EINVAL: spread_ms is negative, or a code that cannot be
  * sent. ENOTSOCK, ETERM. */
 ZLINK_EXPORT int zlink_stream_drain (void *socket, int spread_ms, int ws_code);
+
+/* Gives the socket's listeners to the process that takes them over: the one that calls
+ * zlink_stream_takeover with the same path, or "@name", of a local socket, which exists
+ * until that. With path NULL, fd is a local stream socket that is connected to it, and
+ * stays the caller's; otherwise fd is -1. After 0 both processes accept connections, until
+ * zlink_unbind or zlink_stream_drain ends that here: those that wait then are the other
+ * process's, and none is lost. After -1 the socket serves on as before. timeout_ms is for the
+ * whole call; -1: none, but a process that has come gets at most 10 s. doc/restart.md.
+ * Both modes, any thread. ETIMEDOUT. EACCES: the other process is of another user, and not
+ * root's. EPROTO: it speaks something else. ECONNRESET: it has ended. ECANCELED: it cannot use the
+ * listeners. EINVAL: there are none; wrong arguments. EMSGSIZE: more than 253. EFSM: the socket
+ * drains. EMFILE, ENOTSOCK, ETERM; EADDRINUSE and others for the path. */
+ZLINK_EXPORT int
+zlink_stream_handover (void *socket, const char *path, int fd, int timeout_ms);
+
+/* Binds the endpoints of the process that hands over at the path, or at the other end of fd
+ * (above), with this socket's options and that process's listening descriptors. After 0
+ * both accept connections; after -1 nothing is bound. One thread at a time, as zlink_bind.
+ * ENOENT, ECONNREFUSED: no process hands over at the path. ETIMEDOUT. EACCES, EPROTO: as above.
+ * ECONNRESET: the other process has ended, or refuses. Others: those of zlink_bind. */
+ZLINK_EXPORT int
+zlink_stream_takeover (void *socket, const char *path, int fd, int timeout_ms);
 
 /* What a socket has done. Bytes include the 4 bytes of each length. */
 typedef struct zlink_stream_stats_t
@@ -569,6 +756,11 @@ typedef struct zlink_stream_stats_t
                             * handshake, or by a limit */
     uint64_t msgs_dropped;  /* of msgs_out, because a queue was full */
     uint64_t bytes_dropped; /* of bytes_out */
+    uint64_t publishes;     /* multicasts and publishes that were carried out */
+    uint64_t deliveries;    /* of msgs_out, those that came with them */
+    uint64_t undelivered;   /* peers that did not take one: full, gone or unknown */
+    uint64_t replaced; /* of msgs_out, unsent ones whose place a newer one with the
+                        * same key took */
 } zlink_stream_stats_t;
 
 /* Stores the statistics of a socket in either mode; looks at every connection.

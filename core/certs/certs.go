@@ -23,23 +23,29 @@ const longestFile = 16 << 20
 // or the two do not belong together. The sentence names the option, the file and the
 // reason.
 func KeyPair(certFile, keyFile, password string) (tls.Certificate, error) {
-	pair, err := Certificate(certFile)
+	return keyPair("TLS_CERT", "TLS_KEY", certFile, keyFile, password)
+}
+
+func keyPair(certOption, keyOption, certFile, keyFile, password string) (tls.Certificate, error) {
+	pair, err := readCertificate(certOption, certFile)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	if pair.PrivateKey, err = Key(keyFile, password); err != nil {
+	if pair.PrivateKey, err = readKey(keyOption, keyFile, password); err != nil {
 		return tls.Certificate{}, err
 	}
 	if !putFirst(&pair) {
-		return tls.Certificate{}, unusable("TLS_KEY", keyFile, errors.New("it is not the key of "+certFile))
+		return tls.Certificate{}, unusable(keyOption, keyFile, errors.New("it is not the key of "+certFile))
 	}
 	return pair, nil
 }
 
 // Certificate reads a certificate from a PEM file, together with the chain to its
 // authority. The result has no key yet. EINVAL as with KeyPair.
-func Certificate(file string) (cert tls.Certificate, err error) {
-	text, err := read("TLS_CERT", file)
+func Certificate(file string) (tls.Certificate, error) { return readCertificate("TLS_CERT", file) }
+
+func readCertificate(option, file string) (cert tls.Certificate, err error) {
+	text, err := read(option, file)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -47,21 +53,23 @@ func Certificate(file string) (cert tls.Certificate, err error) {
 		cert.Leaf, err = ParseLeniently(cert.Certificate[0])
 	}
 	if err != nil {
-		return tls.Certificate{}, unusable("TLS_CERT", file, err)
+		return tls.Certificate{}, unusable(option, file, err)
 	}
 	return cert, nil
 }
 
 // Key reads the first private key of a PEM file; password opens it if it is
 // encrypted. EINVAL as with KeyPair.
-func Key(file, password string) (crypto.PrivateKey, error) {
-	text, err := read("TLS_KEY", file)
+func Key(file, password string) (crypto.PrivateKey, error) { return readKey("TLS_KEY", file, password) }
+
+func readKey(option, file, password string) (crypto.PrivateKey, error) {
+	text, err := read(option, file)
 	if err != nil {
 		return nil, err
 	}
 	key, err := privateKey(text, password)
 	if err != nil {
-		return nil, unusable("TLS_KEY", file, err)
+		return nil, unusable(option, file, err)
 	}
 	return key, nil
 }

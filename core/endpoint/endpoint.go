@@ -152,8 +152,14 @@ func checkZone(addr netip.Addr) error {
 }
 
 // CheckDial returns nil if the endpoint can be dialled. EINVAL: it has no definite host or
-// port, or is an IPv6 address without ipv6. ENODEV: the interface does not exist.
-func (e Endpoint) CheckDial(ipv6 bool) error { return e.Scheme.Address.checkDial(e, ipv6) }
+// port, or is an IPv6 address without ipv6. ENODEV: the interface does not exist. ENOCOMPATPROTO: its
+// transport is the choice of who dials.
+func (e Endpoint) CheckDial(ipv6 bool) error {
+	if e.Scheme.Choice {
+		return errno.New(errno.ENOCOMPATPROTO, "%s:// is for a bind; a connect chooses tcp, tls, ws or wss", e.Scheme)
+	}
+	return e.Scheme.Address.checkDial(e, ipv6)
+}
 
 // Bind returns the address to listen on, or the path; ipv6 also allows IPv6. ENODEV: the
 // host is neither an address nor the name of an interface or host. EINVAL: the endpoint

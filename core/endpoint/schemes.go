@@ -14,6 +14,10 @@ type Scheme struct {
 	// DefaultPort is the port that a URL of this scheme and the Host field of HTTP leave
 	// out; 0: none. An endpoint always contains its port.
 	DefaultPort uint16
+
+	// Choice means that each accepted connection has some of the layers or none, as its first bytes tell.
+	// Such endpoints can only be bound.
+	Choice bool
 }
 
 // Layer names a protocol between the bytes of a descriptor and those of the stream.
@@ -33,10 +37,11 @@ var (
 	TLS = &Scheme{Name: "tls", Address: HostPort, Layers: []Layer{LayerTLS}}
 	WS  = &Scheme{Name: "ws", Address: Resource, Layers: []Layer{LayerWeb}, DefaultPort: 80}
 	WSS = &Scheme{Name: "wss", Address: Resource, Layers: []Layer{LayerTLS, LayerWeb}, DefaultPort: 443}
+	Any = &Scheme{Name: "any", Address: Resource, Layers: []Layer{LayerTLS, LayerWeb}, Choice: true}
 )
 
 // schemes is the table. It does not change once the first endpoint has been parsed.
-var schemes = []*Scheme{TCP, IPC, TLS, WS, WSS}
+var schemes = []*Scheme{TCP, IPC, TLS, WS, WSS, Any}
 
 // Schemes returns the transports.
 func Schemes() []*Scheme { return schemes }

@@ -26,7 +26,7 @@ func TestSchemes(t *testing.T) {
 	})
 	Convey("What HTTP carries has the port that HTTP leaves out", t, func() {
 		for _, s := range Schemes() {
-			So(s.DefaultPort != 0, ShouldEqual, slices.Contains(s.Layers, LayerWeb))
+			So(s.DefaultPort != 0, ShouldEqual, slices.Contains(s.Layers, LayerWeb) && !s.Choice)
 		}
 	})
 }

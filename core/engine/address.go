@@ -13,26 +13,26 @@ import (
 type Address = sys.Address
 
 // ipOf returns an address in the form that a shm.Session holds.
-func ipOf(a Address) (ip [16]byte, kind uint8, port uint16, zone uint32) {
+func ipOf(a Address) (p shm.Peer) {
 	addr := a.Addr()
 	switch {
 	case addr.Is4():
 		four := addr.As4()
-		copy(ip[:], four[:])
-		return ip, shm.IP4, a.Port(), 0
+		copy(p.IP[:], four[:])
+		p.Kind, p.Port = shm.IP4, a.Port()
 	case addr.Is6():
-		return addr.As16(), shm.IP6, a.Port(), sys.ZoneID(addr.Zone())
+		p = shm.Peer{IP: addr.As16(), Kind: shm.IP6, Port: a.Port(), Zone: sys.ZoneID(addr.Zone())}
 	}
-	return ip, shm.IPNone, 0, 0
+	return p
 }
 
 // AddressOf returns the address of a session's peer. It is the inverse of ipOf.
 func AddressOf(s *shm.Session) Address {
-	switch s.IPKind {
+	switch p := s.Peer(); p.Kind {
 	case shm.IP4:
-		return ipAddress(netip.AddrFrom4([4]byte(s.IP[:4])), s.Port)
+		return ipAddress(netip.AddrFrom4([4]byte(p.IP[:4])), p.Port)
 	case shm.IP6:
-		return ipAddress(sys.InZone(netip.AddrFrom16(s.IP), s.Zone), s.Port)
+		return ipAddress(sys.InZone(netip.AddrFrom16(p.IP), p.Zone), p.Port)
 	}
 	return Address{}
 }

@@ -87,6 +87,7 @@ const (
 	tooMany
 	tooManyOfAddress
 	tooFastOfAddress
+	notProxy
 )
 
 // verdicts are the numbers and sentences of refusals.
@@ -96,6 +97,7 @@ var verdicts = [...]error{
 	tooMany:          errno.New(errno.ECONNREFUSED, "the socket has all its connections (STREAM_MAX_CONNECTIONS)"),
 	tooManyOfAddress: errno.New(errno.ECONNREFUSED, "the address has all its connections (STREAM_ADDRESS_CONNECTIONS)"),
 	tooFastOfAddress: errno.New(errno.ECONNREFUSED, "the address connects too often (STREAM_ADDRESS_ACCEPT_RATE)"),
+	notProxy:         errno.New(errno.EACCES, "the address is not in STREAM_PROXY_FROM"),
 }
 
 // clockStart is the beginning of an Admission's time.
@@ -133,28 +135,57 @@ func (a *Admission) unwait() {
 // concern it.
 func (a *Admission) enter(from netip.Addr, now time.Time) (place, verdict) {
 	r := a.current()
-	if from.IsValid() {
-		switch {
-		case r.Deny.Contains(from):
-			return noPlace, denied
-		case !r.Allow.Empty() && !r.Allow.Contains(from):
-			return noPlace, notAllowed
-		}
+	if why := r.listed(from); why != admitted {
+		return noPlace, why
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.Connections > 0 && a.places >= r.Connections {
 		return noPlace, tooMany
 	}
-	in := plainPlace
-	if from.IsValid() && (r.AddressConnections > 0 || r.AddressRate > 0) {
-		block, why := a.blocks.enter(from, r, clock(now))
-		if why != admitted {
-			return noPlace, why
-		}
-		in = block
+	in, why := a.enterBlock(from, r, now)
+	if why == admitted {
+		a.places++
 	}
-	a.places++
+	return in, why
+}
+
+// listed says what the lists have to say of an address.
+func (r *Rules) listed(from netip.Addr) verdict {
+	switch {
+	case !from.IsValid():
+	case r.Deny.Contains(from):
+		return denied
+	case !r.Allow.Empty() && !r.Allow.Contains(from):
+		return notAllowed
+	}
+	return admitted
+}
+
+// enterBlock counts a connection in the block of its address, if those count. mu is held.
+func (a *Admission) enterBlock(from netip.Addr, r *Rules, now time.Time) (place, verdict) {
+	if !from.IsValid() || r.AddressConnections == 0 && r.AddressRate == 0 {
+		return plainPlace, admitted
+	}
+	return a.blocks.enter(from, r, clock(now))
+}
+
+// move is enter for a connection that has a place, of which another address has turned out to
+// be its peer's. If that is refused, it keeps its place.
+func (a *Admission) move(from place, to netip.Addr, now time.Time) (place, verdict) {
+	r := a.current()
+	if why := r.listed(to); why != admitted {
+		return from, why
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	in, why := a.enterBlock(to, r, now)
+	if why != admitted {
+		return from, why
+	}
+	if from > 0 {
+		a.blocks.leave(from, r)
+	}
 	return in, admitted
 }
 

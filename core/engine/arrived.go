@@ -192,6 +192,9 @@ func (c *Conn) unacknowledged() uint64 {
 	if c.link != nil {
 		n = max(0, n-int(c.link.tail))
 	}
+	if n > 0 && c.link.squeezes() { // how much these bytes were is known of all together
+		return uint64(float64(n) * max(1, float64(c.moved.Load())/float64(max(1, c.link.sent))))
+	}
 	return uint64(n)
 }
 
@@ -201,7 +204,7 @@ func (c *Conn) abandon() uint64 {
 	if end := c.ending(); end != nil && end.counted {
 		return end.abandoned
 	}
-	written, moved := uint64(0), c.moved.Load()
+	written := uint64(0)
 	if c.ledger != nil {
 		written = c.ledger.frames
 	}
@@ -210,7 +213,7 @@ func (c *Conn) abandon() uint64 {
 		return 0
 	}
 	if c.ledger != nil {
-		lost += c.ledger.beyond(moved - min(c.unacknowledged(), moved))
+		lost += c.ledger.beyond(c.acknowledged())
 	}
 	end := c.ends()
 	end.counted, end.abandoned = true, lost

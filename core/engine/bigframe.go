@@ -76,95 +76,141 @@ func (c *Conn) dropBig() {
 	}
 }
 
-// receiveBig continues to read a long frame. The system call that reads its end also reads
-// what follows it, as much as a read without it: where all frames are long, one call brings
-// several. most limits what is read, roomBytes what may wait: if only this message
-// does, it gets on.
+// receiveBig continues to read a long frame, and what follows it, as much as a read without
+// one: where all frames are long, one call brings several. most limits what is read, roomBytes
+// what may wait: if only this message does, it gets on. There may be no long frame yet, if
+// one is expected.
 func (c *Conn) receiveBig(room, most int, roomBytes int64) {
 	big := &c.rare.big
 	before := big.size()
-	dst := big.space()
-	buf := c.shard.space(0)
-	if dst == nil || buf == nil {
+	dst, last, ok := c.restOfBig(most, roomBytes)
+	if !ok {
 		c.Abort(CauseNoMemory)
 		return
 	}
-	if c.Shared.RxMsgs() > 0 {
-		most = int(min(int64(most), roomBytes))
-	}
-	dst = dst[:min(len(dst), longRead, most)]
-	last := big.slab.Have+uint64(len(dst)) == big.slab.Need
-	want := min(len(buf), int(min(int64(most), roomBytes, longRead))-len(dst))
-	if room < slabFrames {
-		want = min(want, shm.SmallChunkSize)
-	}
-	if !last || room == 1 || want < shm.SmallChunkSize {
-		want = 0
-	}
-	got, full, ok := c.readInto(dst, buf[:want])
+	want := int(min(int64(most), roomBytes, int64(c.shard.turn))) - len(dst)
+	behind, got, full, ok := c.readInto(dst, want, room, last)
 	if !ok {
 		return
 	}
 	of := min(got, len(dst))
-	done := got >= len(dst) && last
+	done := got >= len(dst) && last && big.slab != nil
 	if c.limits.Rate.Cut && c.bigBeyondRate(of, done) {
 		c.cutForRate()
 		return
 	}
 	c.paid(c.hollow(), of)
-	big.slab.Have += uint64(of)
-	if check.On {
-		check.That(big.slab.Have <= big.slab.Need, "no more of a long frame comes than it has")
-	}
-	c.countMemory(big.size() - before)
-	if !done && !c.mayBegin() {
-		return
+	if big.slab != nil {
+		big.slab.Have += uint64(of)
+		if check.On {
+			check.That(big.slab.Have <= big.slab.Need, "no more of a long frame comes than it has")
+		}
+		c.countMemory(big.size() - before)
 	}
 	if done {
-		if !c.pushBig(buf, got-len(dst), room-1) {
-			return
-		}
+		c.pushBig()
+	}
+	if !c.takeBehind(behind, got-of, room-1) {
+		return
 	}
 	if full || c.hangup || c.backlog {
 		c.wantRead()
 	}
 }
 
-// readInto is read for a part of a long frame, and for what follows it. A link reads the
-// frame only.
-func (c *Conn) readInto(dst, behind []byte) (got int, full, ok bool) {
-	if c.link != nil {
-		return c.readLink(dst)
+// restOfBig returns where to read the rest of the long frame, none if there is no such frame.
+// last: it is all that is missing. It returns false when there is no memory.
+func (c *Conn) restOfBig(most int, roomBytes int64) (dst []byte, last, ok bool) {
+	big := &c.rare.big
+	if big.slab == nil {
+		return nil, true, true
 	}
-	parts := c.shard.parts[:1]
-	parts[0].Set(&dst[0], len(dst))
-	if len(behind) > 0 {
-		parts = c.shard.parts[:2]
-		parts[1].Set(&behind[0], len(behind))
+	if dst = big.space(); dst == nil {
+		return nil, false, false
+	}
+	if c.Shared.RxMsgs() > 0 {
+		most = int(min(int64(most), roomBytes))
+	}
+	dst = dst[:min(len(dst), c.shard.turn, most)]
+	return dst, big.slab.Have+uint64(len(dst)) == big.slab.Need, true
+}
+
+// readInto is read for a part of a long frame, and for what follows it, where that may be
+// read: up to want bytes. A link reads the frame only. behind is where that is; nil: in the
+// slabs of the frames that are expected.
+func (c *Conn) readInto(dst []byte, want, room int, last bool) (behind []byte, got int, full, ok bool) {
+	if c.link != nil {
+		got, full, ok = c.readLink(dst)
+		return nil, got, full, ok
+	}
+	parts := c.shard.parts[:0]
+	if len(dst) > 0 {
+		parts = parts[:1]
+		parts[0].Set(&dst[0], len(dst))
+	}
+	size := len(dst)
+	switch {
+	case !last || room == 1 || want < shm.SmallChunkSize:
+	case c.expects(room):
+		var laid int
+		parts, laid = c.shard.ahead.lay(parts, c.rare.expected, want)
+		if size += laid; size == 0 {
+			c.Abort(CauseNoMemory)
+			return nil, 0, false, false
+		}
+	default:
+		if behind = c.shard.space(0); behind == nil {
+			c.Abort(CauseNoMemory)
+			return nil, 0, false, false
+		}
+		if room < slabFrames {
+			want = shm.SmallChunkSize
+		}
+		behind = behind[:min(len(behind), want)]
+		parts = parts[:len(parts)+1]
+		parts[len(parts)-1].Set(&behind[0], len(behind))
+		size += len(behind)
 	}
 	n, e := sys.RecvVectors(int(c.fd), parts)
 	if e == sys.EINTR {
 		c.wantRead()
-		return 0, false, false
+		c.shard.ahead.drop()
+		return nil, 0, false, false
 	}
-	got, ok = c.outcome(n, e)
-	return got, got == len(dst)+len(behind), ok
+	if got, ok = c.outcome(n, e); !ok {
+		c.shard.ahead.drop()
+	}
+	return behind, got, got == size, ok
 }
 
-// pushBig passes on the complete long frame, and then the bytes behind it.
-func (c *Conn) pushBig(buf []byte, behind, room int) bool {
+// takeBehind passes on what was read behind a long frame. It returns false if the connection
+// was closed, or goes on otherwise.
+func (c *Conn) takeBehind(behind []byte, bytes, room int) bool {
+	if behind == nil && c.shard.ahead.slabs > 0 {
+		return c.takeAhead(bytes, room)
+	}
+	if bytes > 0 {
+		return c.digest(behind, 0, bytes, room)
+	}
+	return c.bigSlab() == nil || c.mayBegin()
+}
+
+// pushBig passes on the complete long frame.
+func (c *Conn) pushBig() {
 	big := &c.rare.big
 	slab := big.slab
-	size := int(slab.Need)
 	bytes := big.size()
 	c.countMemory(-bytes)
 	*big = bigFrame{}
-	slab.Charge(bytes)
 	c.countBegun()
-	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), size, 1)
+	c.expect(slab.Need)
+	c.pushLong(slab, bytes)
+}
+
+// pushLong passes on a slab that has a complete long frame, which takes so many bytes of
+// memory. The slab is the receiver's then.
+func (c *Conn) pushLong(slab *shm.Slab, bytes int64) {
+	slab.Charge(bytes)
+	c.pushData(slab, unsafe.Pointer(&slab.Bytes()[0]), int(slab.Need), 1)
 	c.paid(1, 0)
-	if behind == 0 {
-		return true
-	}
-	return c.digest(buf, 0, behind, room)
 }

@@ -28,6 +28,8 @@ const (
 	CauseStalled      Cause = 16 // the peer took nothing for the close timeout
 	CauseContext      Cause = 17 // this side closed it after the context's shutdown
 	CauseNoMemory     Cause = 18 // this side had no memory for it
+	CauseRefused      Cause = 19 // the application refused it
+	CauseUndecided    Cause = 20 // the application did not decide about it in time
 )
 
 // Causes is the number of causes that statistics have room for.
@@ -56,6 +58,8 @@ var causes = [Causes]struct {
 	CauseStalled:      {"the peer took nothing until the close timeout was over", ReasonTransport},
 	CauseContext:      {"the context was shut down", ReasonCtxTerm},
 	CauseNoMemory:     {"there was no memory for the connection", ReasonTransport},
+	CauseRefused:      {"the application refused the connection", ReasonLocal},
+	CauseUndecided:    {"the application did not decide about the connection in time", ReasonLocal},
 }
 
 // String returns a sentence.
@@ -99,7 +103,7 @@ func (c *Conn) because(why Cause) {
 	}
 }
 
-// Cause returns why the connection ended. Driver only, and for the owner's Forget.
+// Cause returns why the connection ended. Driver only, and for the owner's Detach and Forget.
 func (c *Conn) Cause() Cause { return c.cause }
 
 // reason returns what monitors get as the value of EventDisconnected.

@@ -16,8 +16,8 @@ import (
 // TestCausesKeepTheirOrder: which of two causes a connection tells.
 func TestCausesKeepTheirOrder(t *testing.T) {
 	Convey("The first cause stays, unless an order turns into something harsher before it is told", t, func() {
-		for first := CausePeerClosed; first <= CauseNoMemory; first++ {
-			for then := CausePeerClosed; then <= CauseNoMemory; then++ {
+		for first := CausePeerClosed; first <= CauseUndecided; first++ {
+			for then := CausePeerClosed; then <= CauseUndecided; then++ {
 				for _, announced := range []bool{false, true} {
 					c := &Conn{announced: announced}
 					c.because(first)

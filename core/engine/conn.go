@@ -41,10 +41,8 @@ type Conn struct {
 
 	rare *rare // nil: it has none of that
 
-	Oversize  bool  // a message above MaxMsgSize cut it; set before Detach
 	pending   bool  // on the shard's ready list
 	parked    bool  // waits for the receiver; parking.go
-	saving    bool  // beyond its rate; rate.go
 	hangup    bool  // the kernel reported the end: keep reading until it shows
 	failed    bool  // the kernel reported an error or a gone peer; after the peer's end a read does not show it
 	backlog   bool  // stash holds whole frames that RCVHWM holds back
@@ -57,12 +55,14 @@ type Conn struct {
 	ordered   bool  // the application closed it without waiting for the peer
 	cause     Cause // the first one: because
 	sinceHigh uint8
+	spending  spending // ready.go
 }
 
 // rare is what few connections need at a time. The others have one pointer for all of it.
 type rare struct {
-	big bigFrame
-	end *ending // nil: not begun
+	big      bigFrame
+	end      *ending // nil: not begun
+	expected uint32  // length of the next frame, length field included; 0: nothing is known
 }
 
 // needRare returns the connection's rare, and creates it on the first call.
@@ -95,6 +95,7 @@ func (c *Conn) beginAt(now time.Time) {
 // the Conn is refused, adopt closes the descriptor and returns nil. The handshakes of a
 // link's layers are over. The caller has counted the connection in sh.conns.
 func (sh *Shard) adopt(a arrival, l *link) *Conn {
+	l = a.framed(l)
 	c := sh.newConn(a, l.worth())
 	if c == nil {
 		sh.conns.Add(-1)
@@ -131,7 +132,10 @@ func (sh *Shard) newConn(a arrival, l *link) *Conn {
 	c.Shared.Fd = int32(a.fd)
 	c.Shared.TxHwm = a.limits.SndHwm
 	c.Shared.SetBound(a.limits.SendBytes)
-	c.Shared.IP, c.Shared.IPKind, c.Shared.Port, c.Shared.Zone = ipOf(a.remote)
+	a.identify(c.Shared)
+	if a.reserved != nil {
+		c.Shared.Rid.Store(a.reserved.Rid.Load())
+	}
 	if err := sh.register(a.fd, c); err != nil {
 		c.Shared.Release()
 		a.noRoom()
@@ -200,7 +204,7 @@ func (c *Conn) ready(what sys.Readiness) {
 		switch {
 		case c.parked && c.hangup:
 			c.overWhileParked()
-		case c.saving && c.hangup:
+		case c.saving() && c.hangup:
 			c.saved() // the pause may be too long now
 		}
 	}
@@ -209,9 +213,11 @@ func (c *Conn) ready(what sys.Readiness) {
 
 // wantRead puts the connection on the ready list.
 func (c *Conn) wantRead() {
-	if !c.pending && !c.parked && !c.saving && c.fd >= 0 {
+	if !c.pending && !c.parked && !c.saving() && c.fd >= 0 {
 		c.pending = true
-		c.shard.pending.push(c)
+		if c.shard.reading != c { // else it will be
+			c.shard.ready.push(c)
+		}
 	}
 }
 
@@ -287,6 +293,7 @@ func (c *Conn) detach() {
 		shared.Retain() // the list of connections to flush still has it
 	}
 	shared.Unlock()
+	c.owner.LeaveGroups(c)
 	c.owner.WakeSenders()
 }
 
@@ -326,6 +333,7 @@ func (c *Conn) close() {
 	leaves(leftConn)
 	c.freeStash()
 	c.dropBig()
+	c.dropFragments()
 	c.countBegun()
 	c.dropFlush()
 	c.dropLink()

@@ -160,7 +160,9 @@ func (c *Conn) mayHaveSpoken() bool {
 
 // withheld reports whether this side does not read the connection, whatever comes: the
 // receiver does not keep up, it is beyond its rate, or the peer has to wait for what it has sent.
-func (c *Conn) withheld() bool { return c.parked || c.saving || c.link != nil && c.link.resting != nil }
+func (c *Conn) withheld() bool {
+	return c.parked || c.saving() || c.link != nil && c.link.resting != nil
+}
 
 // readNow reads before the kernel's report is there.
 func (c *Conn) readNow() {

@@ -68,10 +68,14 @@ func (sh *Shard) mustDrive() {
 // note keeps a transition, in builds that check.
 func (sh *Shard) note(what check.Transition) { check.Note(unsafe.Pointer(sh.Shared), what) }
 
+// leavesWriting reports whether there is something to write that neither the kernel nor a
+// sender will report.
+func (sh *Shard) leavesWriting() bool { return sh.unwritten.len() > 0 || sh.hasVisits() }
+
 // leaveRole gives the role back.
 func (sh *Shard) leaveRole() {
 	sh.mustDrive()
-	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0 || sh.unwritten.len() > 0
+	owing := len(sh.timers) > 0 || len(sh.handshakes) > 0 || sh.blocked > 0 || sh.leavesWriting()
 	if owing != sh.owing.Load() {
 		sh.owing.Store(owing)
 	}
@@ -149,8 +153,8 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 			return errno.EAGAIN
 		}
 		err := sh.step(k, !late, deadline)
-		if late && k.RxInbox.Empty() && sh.pending.len() > 0 {
-			sh.readPending()
+		if late && k.RxInbox.Empty() && sh.ready.len() > 0 {
+			sh.readReady()
 		}
 		// Senders wait for this: it goes out before the caller turns to what came.
 		if !k.RxInbox.Empty() {
@@ -185,7 +189,7 @@ func (sh *Shard) TryFlush(look bool) {
 			_ = sh.poll()
 			look = false
 		}
-		more := sh.unwritten.len() > 0
+		more := sh.leavesWriting()
 		sh.leaveRole()
 		if sh.thread.wanted.Swap(false) || more {
 			sh.Summon()

@@ -36,6 +36,8 @@ func drive(t *testing.T, sh *Shard) {
 		sh.Post(func() { sh.handOver = awakeSocket })
 		time.Sleep(10 * time.Microsecond)
 	}
+	sh.runMail() // a call that the thread had no turn for
+	sh.handOver = nil
 }
 
 func never() bool { return false }

@@ -116,6 +116,7 @@ func (c *Conn) finish(limit time.Duration, deadline time.Time) {
 		c.deliverLast()
 		c.freeStash()
 		c.dropBig()
+		c.dropFragments()
 		c.countBegun()
 		if c.parked {
 			c.unpark()

@@ -28,7 +28,8 @@ const (
 )
 
 // Values of EventHandshakeProtocol (ZLINK_PROTOCOL_ERROR_*). If a server refused an upgrade
-// with an HTTP status, the status is added to ProtocolWeb.
+// with an HTTP status, the status is added to ProtocolWeb; on the server itself only if its application
+// refused.
 const (
 	ProtocolWeb    = 0x30000000 // WebSocket
 	ProtocolCrypto = 0x11000001 // TLS

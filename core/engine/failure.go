@@ -38,6 +38,18 @@ func failureOf(err error) (kind EventKind, value uint64) {
 	return EventHandshakeProtocol, ProtocolCrypto
 }
 
+// failure returns the value of EventHandshakeFailed for a handshake that ends for another reason than an
+// error of its own.
+func (why Cause) failure() uint64 {
+	switch why {
+	case CausePeerClosed, CauseReset:
+		return uint64(sys.ECONNRESET)
+	case CauseNoMemory:
+		return uint64(errno.ENOMEM)
+	}
+	return uint64(sys.ECONNABORTED)
+}
+
 // clearAlertError is the failure of a TLS handshake in which the peer sent an unencrypted
 // alert. In TLS 1.3 a peer may do so before it has keys of its own, as OpenSSL does about
 // a certificate. crypto/tls takes such an alert for a broken record.

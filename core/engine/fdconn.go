@@ -29,6 +29,8 @@ type fdConn struct {
 	changed sync.Cond // with mu
 	aborted error     // ends every call of the goroutine; guarded by mu
 
+	decision *Decision // of the application; guarded by mu
+
 	gate     *gate       // of the handshake
 	aside    func()      // tells the gate that the peer keeps its handshake waiting; nil: the gate knows, or there is none
 	owner    Owner       // of the handshake; nil: its memory is not counted

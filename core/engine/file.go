@@ -121,6 +121,13 @@ func (f *socketFile) remove() {
 	})
 }
 
+// leave lets the file be. It does nothing for nil. Any thread.
+func (f *socketFile) leave() {
+	if f != nil {
+		f.once.Do(f.forget)
+	}
+}
+
 // forget closes the folder, and removes it if it was made for the file.
 func (f *socketFile) forget() {
 	if f.folder >= 0 {

@@ -120,7 +120,7 @@ func (g *gate) enter(h *handshake) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.arrivals++
-	h.ticket.number = g.arrivals
+	h.ticket = ticket{number: g.arrivals} // it may have had another
 	switch queue := g.queue(h); {
 	case g.socketIsFull(h):
 		g.wait(h, &h.admission.entrance.waiting)

@@ -26,7 +26,7 @@ func (g *stage) accept(transport *Transport) int {
 
 func (g *stage) secureTransport(limit time.Duration) *Transport {
 	transport := &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TLS}, HandshakeTime: limit}
-	transport.TLS.Store(&tls.Config{Certificates: []tls.Certificate{certificate(g.t)}, MinVersion: tls.VersionTLS13})
+	transport.SetTLS(&tls.Config{Certificates: []tls.Certificate{certificate(g.t)}, MinVersion: tls.VersionTLS13})
 	return transport
 }
 

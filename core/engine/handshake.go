@@ -4,22 +4,12 @@ package engine
 
 import (
 	"errors"
+	"time"
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
-
-// arrival is a connected descriptor that is about to become a Conn.
-type arrival struct {
-	*origin
-	fd     int
-	remote Address
-	alias  []byte
-	place  place // of the socket's Admission
-
-	announced bool // monitors know that it came up
-}
 
 // handshake is a connection whose TLS or WebSocket handshake is not over. The application
 // does not see it.
@@ -38,6 +28,14 @@ type handshake struct {
 	asked    bool   // the gate knows it
 	running  bool   // the goroutine will report
 	over     bool   // the descriptor is closed and only the report is missing, or a Conn has it
+	answers  bool   // it came after its socket began to drain, and is only told so
+	asker    *Asker // while the application is asked, and until a Conn comes of it
+
+	// Of the goroutine while it runs.
+	link     *link
+	greeting *Greeting
+	made     int  // of the layers
+	heard    bool // bytes have come behind the layers (fork.go)
 }
 
 // dialled reports whether this side made the connection.
@@ -46,7 +44,7 @@ func (h *handshake) dialled() bool { return h.dialer != nil }
 // welcome makes a Conn of an arrival, at once or after its handshake. The caller has
 // counted it in sh.conns. A dialer gets the outcome.
 func (sh *Shard) welcome(a arrival) {
-	if len(a.layers) == 0 {
+	if len(a.layers) == 0 && a.fork == nil && !a.asks() {
 		a.outcome(sh.adopt(a, nil))
 		return
 	}
@@ -57,64 +55,56 @@ func (sh *Shard) welcome(a arrival) {
 	}
 	if a.dialer != nil {
 		a.dialer.handshake = h
+	} else if a.transport.drains.Load() {
+		h.answers = true
+		a.owner.Answers(1)
 	}
 	h.conn.owner, h.conn.gate = a.owner, sh.gate
 	h.conn.aside = func() { sh.gate.aside(h) }
 	h.conn.countMemory(waitingSize)
 	sh.handshakes[h] = struct{}{}
-	if a.readdressed == 0 {
+	if a.readdressed == 0 && a.fork == nil {
 		h.announce(a.remote)
 	}
 	if err := sh.register(a.fd, h); err != nil {
-		h.end(ReasonTransport, CauseNoMemory)
+		h.abort(CauseNoMemory)
 		return
 	}
 	if limit := a.transport.HandshakeTime; limit > 0 {
 		h.deadline = sh.timers.after(limit, func() { h.fail(errno.ETIMEDOUT) })
 	}
-	if a.dialer != nil || !a.layers[0].PeerFirst {
+	if a.dialer != nil || a.begins() {
 		h.run()
 	}
 }
 
-// sendAway ends an arrival whose socket is closed, or has drained.
-func (sh *Shard) sendAway(a arrival) {
-	a.notTaken(nil)
-	sys.Close(a.fd)
-	a.admission.leave(a.place)
-	sh.conns.Add(-1)
-}
-
-// noRoom reports that there is no memory for the connection.
-func (a *arrival) noRoom() {
-	a.turnAway(a.fd, a.remote, CauseNoMemory.Reason(), CauseNoMemory)
-}
-
-// notTaken reports that the owner did not take the connection. A closed one is asked for
-// nothing any more.
-func (a *arrival) notTaken(err error) {
-	switch {
-	case a.owner.Closed():
-	case errno.Of(err) == errno.ENOMEM:
-		a.noRoom()
-	default:
-		a.turnAway(a.fd, a.remote, CauseDrained.Reason(), CauseDrained)
+// readdress takes the peer's address, which is certain now. If it is not the one that was
+// accepted, the limits and lists of addresses are looked at again.
+func (h *handshake) readdress(remote Address) {
+	if h.over {
+		return
+	}
+	if remote != h.remote && !h.dialled() {
+		at, why := h.admission.move(h.place, remote.Addr(), time.Now())
+		if why != admitted {
+			h.refuse(remote, why)
+			return
+		}
+		h.place = at
+	}
+	h.remote = remote
+	if h.fork == nil {
+		h.announce(remote)
 	}
 }
 
-// outcome gives the dialer its connection, or nil if there is none.
-func (a *arrival) outcome(c *Conn) {
-	if a.dialer != nil {
-		a.dialer.connected(c)
-	}
-}
-
-// cameUp returns the event of a new connection.
-func (a *arrival) cameUp() EventKind {
-	if a.dialer != nil {
-		return EventConnected
-	}
-	return EventAccepted
+// refuse resets the connection as a listener does. For monitors it never came up.
+func (h *handshake) refuse(remote Address, why verdict) {
+	h.remote, h.announced = remote, true
+	h.tellRefused(remote, why)
+	h.owner.TurnedAway(CauseLimit)
+	sys.ResetOnClose(h.fd)
+	h.drop()
 }
 
 // announce reports the connection to monitors once the peer's address is certain or the
@@ -126,18 +116,14 @@ func (h *handshake) announce(remote Address) {
 	}
 }
 
-func (h *handshake) observe(kind EventKind, value uint64, why string) {
-	if h.owner.Observed() {
-		h.owner.Observe(Event{Kind: kind, Value: value, Local: h.transport.localText(h.fd),
-			Remote: h.transport.remoteText(h.remote), Detail: why})
-	}
-}
-
 // ready passes the kernel's report on.
 func (h *handshake) ready(what sys.Readiness) {
 	switch {
+	case h.running && h.askerGone(what):
 	case h.running:
 		h.conn.signal()
+	case h.atFork():
+		h.look(what)
 	case what&(sys.Gone|sys.Failed) != 0: // the peer went while it waited
 		h.fail(errno.ECONNRESET)
 	case what&^sys.Writable != 0:
@@ -173,86 +159,158 @@ func (h *handshake) start() {
 	for _, kind := range h.layers {
 		h.conn.countMemory(kind.Holds)
 	}
-	l := &link{shaking: h.conn}
-	g := &Greeting{Transport: h.transport, Dialled: h.dialled(), Remote: h.remote}
+	if h.link == nil {
+		h.link = &link{shaking: h.conn}
+		h.greeting = &Greeting{Transport: h.base, Dialled: h.dialled(), Remote: h.remote, notes: newNotes(h.transport)}
+		if h.asks() {
+			h.greeting.ask = func(web bool, offers []string) (Decision, error) { return h.ask(h.greeting, web, offers) }
+		}
+	}
+	from := h.origin
 	go func() {
 		h.conn.gate.compute()
-		err := h.shake(l, g)
+		err := h.shake(from)
+		if err != nil && err != errSilent {
+			h.conn.endRefused()
+		}
 		h.conn.gate.rest()
-		h.shard.Post(func() { h.reported(l, g.Remote, err) })
+		h.shard.Post(func() { h.reported(err) })
 	}()
 }
 
-// shake makes the handshakes of the layers, on the goroutine.
-func (h *handshake) shake(l *link, g *Greeting) error {
-	for i, kind := range h.layers {
-		if err := l.shake(kind, g); err != nil {
-			h.conn.endRefused()
+// shake makes the handshakes of the layers that are missing, on the goroutine.
+func (h *handshake) shake(o *origin) (err error) {
+	for {
+		if err := h.shakeLayers(o); err != nil {
 			return err
 		}
-		if remote := g.Remote; i+1 == h.readdressed {
-			h.shard.Post(func() { h.announce(remote) })
+		if o.fork == nil {
+			if err = h.lastWord(); err == nil {
+				h.link.settle()
+			}
+			return err
+		}
+		if o, err = h.chooses(o); err != nil {
+			return err
 		}
 	}
-	l.settle()
+}
+
+func (h *handshake) shakeLayers(o *origin) error {
+	g := h.greeting
+	for h.made < len(o.layers) {
+		had := g.notes.size()
+		err := h.link.shake(o.layers[h.made], g)
+		h.conn.grow(g.notes.size() - had)
+		if err != nil {
+			return err
+		}
+		h.made++
+		if remote := g.Remote; h.made == o.readdressed {
+			h.shard.Post(func() { h.readdress(remote) })
+		}
+	}
 	return nil
 }
 
 // reported takes the goroutine's result.
-func (h *handshake) reported(l *link, remote Address, err error) {
+func (h *handshake) reported(err error) {
 	h.running = false
 	leaves(leftHandshake)
-	if err == nil {
+	if err == nil || err == errSilent {
 		h.shard.gate.up(h)
 	}
 	h.shard.gate.leave(h)
 	switch {
 	case h.over:
 		h.forget()
+	case err == errSilent:
+		h.await()
 	case err != nil:
 		h.fail(err)
 	default:
-		h.shard.unregister(h.fd)
-		h.shard.timers.cancel(h.deadline)
-		delete(h.shard.handshakes, h)
-		h.over = true
-		h.conn.countMemory(-h.conn.counted)
-		h.remote = remote
-		c := h.shard.adopt(h.arrival, l)
-		if c != nil {
-			c.wantRead() // bytes may have come behind the handshake
-		}
-		h.outcome(c)
-		h.leave()
+		h.done()
 	}
+}
+
+// done makes a Conn of the connection. One that came to hear that the socket drains, and asks for no
+// answer, is none.
+func (h *handshake) done() {
+	if h.answers {
+		h.abort(CauseDrained)
+		return
+	}
+	h.shard.unregister(h.fd)
+	h.shard.timers.cancel(h.deadline)
+	delete(h.shard.handshakes, h)
+	h.over = true
+	h.conn.countMemory(-h.conn.counted)
+	if g := h.greeting; g != nil {
+		h.remote, h.notes = g.Remote, g.notes
+	}
+	if h.asker != nil {
+		h.reserved = h.asker.Session
+	}
+	c := h.shard.adopt(h.arrival, h.link)
+	if c != nil {
+		h.askUp()
+		c.wantRead() // bytes may have come behind the handshake
+	}
+	h.askOver(CauseNoMemory) // else
+	h.outcome(c)
+	h.leave()
 }
 
 // fail ends a failed handshake, and reports why.
 func (h *handshake) fail(err error) {
-	if h.over {
+	switch {
+	case h.over:
+		return
+	case err == errProbe: // no failure
+		h.end(CausePeerClosed.Reason(), CausePeerClosed)
 		return
 	}
 	h.announce(h.remote)
 	kind, value := failureOf(err)
 	h.observe(kind, value, err.Error())
-	why := CauseHandshake
-	if err == errNoRoom {
-		why = CauseNoMemory
-	}
-	h.end(ReasonHandshake, why)
+	h.end(ReasonHandshake, causeOf(err))
 }
 
-// abort ends a handshake that is no longer wanted.
+// causeOf returns why a handshake failed.
+func causeOf(err error) Cause {
+	var web *webError
+	switch {
+	case err == errNoRoom, err == errUnasked:
+		return CauseNoMemory
+	case err == errRefused:
+		return CauseRefused
+	case err == errUndecided:
+		return CauseUndecided
+	case errors.As(err, &web) && web.cause != CauseUnknown:
+		return web.cause
+	}
+	return CauseHandshake
+}
+
+// abort ends a handshake that is no longer wanted, or whose peer went while it asked.
 func (h *handshake) abort(why Cause) {
 	if !h.over {
-		h.end(why.Reason(), why)
+		h.announce(h.remote)
+		h.observe(EventHandshakeFailed, why.failure(), why.String())
+		h.end(ReasonHandshake, why)
 	}
 }
 
 func (h *handshake) end(reason Reason, why Cause) {
-	h.over = true
 	h.announce(h.remote)
+	h.askOver(why)
 	h.turnAway(h.fd, h.remote, reason, why)
+	h.drop()
+}
+
+// drop closes the descriptor.
+func (h *handshake) drop() {
+	h.over = true
 	h.conn.abort(errors.New("the handshake was ended"))
 	h.shard.timers.cancel(h.deadline)
 	h.shard.closeFd(h.fd)
@@ -274,6 +332,9 @@ func (h *handshake) forget() {
 
 // leave undoes Enter.
 func (h *handshake) leave() {
+	if h.answers {
+		h.owner.Answers(-1)
+	}
 	if h.dialer == nil {
 		h.owner.Gone(h)
 	}

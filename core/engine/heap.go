@@ -82,7 +82,7 @@ func compact() {
 // tailWorth is the number of bytes allocated after a collection that is worth another one,
 // once the process has calmed. calmWorth is what a calm process allocates between two looks.
 const (
-	tailWorth = 1 << 20
+	tailWorth = 256 << 10
 	calmWorth = 128 << 10
 )
 

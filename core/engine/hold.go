@@ -40,7 +40,7 @@ func (c *Conn) holdQueue() {
 // part of a body that is not copied, although its owner releases it only as a whole.
 func (c *Conn) queueBlocks() int64 {
 	blocks := c.Shared.Memory.Load() - c.stash.ChainSize() - c.bigSize() - c.ledger.memory()
-	if chunk := c.flushHead; chunk != nil {
+	if chunk := c.flushHead; chunk != nil && chunk.Cast() == nil {
 		blocks -= int64(chunk.ExtAll - chunk.ExtLen)
 	}
 	if c.link != nil {
@@ -56,7 +56,7 @@ const disownMost = 256 << 10
 // more is written than is left.
 func (c *Conn) disown() {
 	chunk := c.flushHead
-	if chunk == nil || chunk.ExtLen > disownMost || !shm.Sparse(int64(chunk.ExtLen), int64(chunk.ExtAll), nil) {
+	if chunk == nil || chunk.Cast() != nil || chunk.ExtLen > disownMost || !shm.Sparse(int64(chunk.ExtLen), int64(chunk.ExtAll), nil) {
 		return
 	}
 	rest := shm.NewPacked(chunk.ExtBytes())
@@ -86,10 +86,10 @@ func (c *Conn) partly() (first, all uint64) {
 	l := c.books()
 	if first = l.left; l.have > 0 { // the length field is cut, too
 		head, have := l.head, int(l.have)
-		for chunk := c.flushHead; chunk != nil && have < lengthSize; chunk = (*shm.Chunk)(chunk.Next) {
-			have += copy(head[have:], chunk.Bytes()[chunk.Start:chunk.End])
+		for chunk := c.flushHead; chunk != nil && have < int(l.need); chunk = (*shm.Chunk)(chunk.Next) {
+			have += chunk.CopyStart(head[have:l.need])
 		}
-		first = frameSize(head[:]) - uint64(l.have)
+		first = l.frameSize(head[:]) - uint64(l.have)
 	}
 	if m := c.manners(); m != nil {
 		return first, max(first, m.begun())

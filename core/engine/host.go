@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/wait"
 )
 
@@ -27,6 +28,8 @@ type Host struct {
 	// ReleaseOwner gets the owner when the kernel has the bytes behind Chunk.Ext, or when
 	// they are dropped.
 	ReleaseOwner func(owner unsafe.Pointer)
+	// FreePeerData, if set, frees what the application has given for a peer.
+	FreePeerData func(shm.Given)
 }
 
 // host is that of a Go program until SetHost. Go's runtime then takes the threads it
@@ -43,6 +46,7 @@ func SetHost(h Host) {
 	}
 	host, hostSet = h, true
 	wait.ReportSignals = h.Signals
+	shm.FreePeerData = h.FreePeerData
 }
 
 // Reserve calls the host's Reserve.

@@ -16,9 +16,11 @@ const firstHeadBuffer = 1 << 10
 // refusal is the reason why an HTTP message is refused, with the status of the answer if
 // the message is a request.
 type refusal struct {
-	status int
-	fields string // more fields of the answer, whole lines
-	text   string
+	status  int
+	fields  string // more fields of the answer, whole lines
+	text    string
+	cause   Cause // of the end; CauseUnknown: CauseHandshake
+	decided bool  // by the application: monitors get the status
 }
 
 func (r *refusal) Error() string { return r.text }
@@ -128,6 +130,9 @@ func parseHead(raw []byte, answer bool) (head, error) {
 	h := head{first: string(first), fields: fields}
 	for rest, inFront := fields, false; len(rest) > 0; inFront = true {
 		line, behind, _ := bytes.Cut(rest, []byte("\r\n"))
+		if len(line) == 0 {
+			return head{}, bad("a line of the head is empty")
+		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if !answer || !inFront {
 				return head{}, bad("a line of the head is folded, or begins with a blank")

@@ -13,7 +13,14 @@ type recordCount struct {
 	have   int     // bytes of header
 	left   int     // bytes of the record that are still to come
 	size   int     // of the record
-	whole  int     // records that have come
+}
+
+// due returns how many bytes are left to the end of the header, or of the record.
+func (r *recordCount) due() int {
+	if r.left > 0 {
+		return r.left
+	}
+	return len(r.header) - r.have
 }
 
 // next takes bytes up to the end of a record, and returns the others. whole: the end was
@@ -31,7 +38,6 @@ func (r *recordCount) next(data []byte) (rest []byte, whole bool) {
 	if r.left -= n; r.left > 0 {
 		return data[n:], false
 	}
-	r.whole++
 	return data[n:], true
 }
 

@@ -54,6 +54,9 @@ func (c *Conn) countBegun() {
 	if c.stash != nil && !c.backlog {
 		size += c.stash.ChainSize()
 	}
+	if c.link != nil && c.link.messages {
+		size += c.link.texts().held()
+	}
 	if now := c.account.Counted(size); now != c.begun {
 		c.account.Begun.Add(now - c.begun)
 		c.begun = now
@@ -84,6 +87,12 @@ func (sh *Shard) lookLater(k *shm.Queues) {
 	sh.kept[k] = struct{}{}
 }
 
+// readsOn reports whether an application has given back enough: an eighth of the total, so that
+// thousands of connections are not looked at for each message, or after a while anything.
+func (sh *Shard) readsOn(a *shm.Account) bool {
+	return !a.Full(-a.Total.Load()/8) || sh.keptPause == keptMost && !a.Full(0)
+}
+
 // lookAtKept reads on for the sockets whose applications have given back enough.
 func (sh *Shard) lookAtKept() {
 	for k := range sh.kept {
@@ -91,7 +100,7 @@ func (sh *Shard) lookAtKept() {
 		switch {
 		case list == nil || len(*list) == 0:
 			delete(sh.kept, k)
-		case !(*list)[0].account.Full(0):
+		case sh.readsOn((*list)[0].account):
 			delete(sh.kept, k)
 			sh.caughtUp(k)
 		}

@@ -92,6 +92,40 @@ func TestKeptMessages(t *testing.T) {
 			})
 		}
 	}
+	Convey("Reading goes on when an eighth of the total is free, or after a while when anything is", t, func() {
+		const total = 8 << 20
+		g := newStage(t)
+		c, fd := g.plain()
+		a := g.owner.Account()
+		a.Total.Store(total)
+		a.Kept.Store(total)
+		fill(t, fd, 20, 4)
+		g.step()
+		g.step()
+		So(c.parked, ShouldBeTrue)
+		waits := func(kept int64) time.Duration { // how long the last pause was
+			a.Kept.Store(kept)
+			for n := 0; c.parked && n < 20; n++ {
+				g.sh.timers.run(time.Now().Add(time.Hour))
+				g.step()
+			}
+			return g.sh.keptPause
+		}
+		waits(total)
+		So(c.parked, ShouldBeTrue)
+		for kept, pause := range map[int64]time.Duration{total - 1: keptMost, total - total/8: keptMost, total - total/8 - 1: keptFirst} {
+			waits(0)
+			So(c.parked, ShouldBeFalse)
+			a.Kept.Store(total)
+			fill(t, fd, 20, 4)
+			g.step()
+			g.step()
+			So(c.parked, ShouldBeTrue)
+			So(waits(kept), ShouldEqual, pause)
+			So(c.parked, ShouldBeFalse)
+		}
+		a.Kept.Store(0)
+	})
 	Convey("A slab that two sockets fill counts for none", t, func() {
 		g := newStage(t)
 		_, fd := g.plain()

@@ -36,6 +36,8 @@ type Layer interface {
 	Owes() int
 	// Size returns how many bytes of memory the layer holds.
 	Size() int64
+	// Drop frees memory that is not Go's, when the connection is over.
+	Drop()
 	// Blame reports whether Close will tell the peer of an error of Decode. It returns false
 	// for an error of another layer, and for one that the peer knows already.
 	Blame(err error) bool
@@ -52,6 +54,9 @@ func (Plain) Owes() int { return 0 }
 
 // Size returns 0.
 func (Plain) Size() int64 { return 0 }
+
+// Drop does nothing.
+func (Plain) Drop() {}
 
 // Blame returns false.
 func (Plain) Blame(error) bool { return false }
@@ -76,6 +81,9 @@ type Greeting struct {
 	Transport *Transport
 	Dialled   bool    // this side made the connection
 	Remote    Address // the peer's
+
+	notes *notes // of what is kept of the peer
+	ask   asking // has the application decide, once; nil: nobody asks, or has asked
 }
 
 // placed is a layer in a stack.
@@ -190,16 +198,16 @@ func (s Source) Gather(dst []byte, limit uint64) []byte {
 }
 
 // Bytes returns the next bytes, about limit at most. They are valid until the next call for
-// any connection of the shard.
+// any connection of the shard. They and the byte behind them may be changed.
 func (s Source) Bytes(limit uint64) []byte {
 	if s.given != nil {
-		all := *s.given
+		all := append(slices.Clip(*s.given), 0)
 		*s.given = nil
-		return all
+		return all[:len(all)-1]
 	}
 	scratch := &s.link.conn.shard.scratch[s.at]
-	*scratch = s.Gather((*scratch)[:0], limit)
-	return *scratch
+	*scratch = append(s.Gather((*scratch)[:0], limit), 0)
+	return (*scratch)[:len(*scratch)-1]
 }
 
 // top is the highest level.

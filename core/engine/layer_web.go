@@ -14,7 +14,7 @@ const webSize = 4 << 10
 var layerWeb = LayerKind{Shake: shakeWeb, PeerFirst: true, Holds: webSize}
 
 func shakeWeb(below Level, g *Greeting) (Layer, error) {
-	w, behind, err := upgrade(below, g.Transport, g.Dialled)
+	w, behind, err := upgrade(below, g.Transport, g.Dialled, g.notes, g.ask)
 	if err != nil {
 		return nil, err
 	}
@@ -25,27 +25,41 @@ func shakeWeb(below Level, g *Greeting) (Layer, error) {
 // webError is a breach of the WebSocket protocol, or of HTTP before it.
 type webError struct {
 	code   webCode // for the Close frame to the peer; 0 during the handshake
-	status int     // HTTP status with which a server refused the upgrade; 0: none
+	status int     // HTTP status with which a server, or its application, refused the upgrade; 0: none
+	cause  Cause   // of the end; CauseUnknown: CauseHandshake before the upgrade, CauseProtocol after it
 	text   string
 }
 
 func webBreach(code webCode, text string) error { return &webError{code: code, text: text} }
 
+// causeOfBreach returns why a connection ends whose peer broke the rules after the handshake.
+func causeOfBreach(err error) Cause {
+	var web *webError
+	if errors.As(err, &web) && web.cause != CauseUnknown {
+		return web.cause
+	}
+	return CauseProtocol
+}
+
 func (e *webError) Error() string { return "websocket: " + e.text }
+
+// asking is Greeting.ask: of a request for a WebSocket (web), which offers these subprotocols, or of
+// a connection of another kind.
+type asking = func(web bool, offers []string) (Decision, error)
 
 // upgrade makes the WebSocket handshake (RFC 6455, 4). behind holds the bytes that came
 // after it. An error is the connection's own, or a *webError.
-func upgrade(conn io.ReadWriter, t *Transport, dialled bool) (w *webSocket, behind []byte, err error) {
-	heads := &headReader{conn: conn, max: t.headerMax(), answers: dialled}
+func upgrade(conn io.ReadWriter, t *Transport, dialled bool, n *notes, ask asking) (w *webSocket, behind []byte, err error) {
+	heads, deflates := &headReader{conn: conn, max: t.headerMax(), answers: dialled}, false
 	if dialled {
-		err = dialWeb(heads, conn, t.Endpoint)
+		deflates, err = dialWeb(heads, conn, t)
 	} else {
-		err = acceptWeb(heads, conn, t.Endpoint.Path)
+		deflates, err = acceptWeb(heads, conn, t, n, ask)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return &webSocket{client: dialled}, heads.behind(), nil
+	return &webSocket{client: dialled, deflates: deflates}, heads.behind(), nil
 }
 
 // Decode reads frames and decodes them in place. Frames cost more than their bytes, so
@@ -114,6 +128,9 @@ func (w *webSocket) Owes() (bytes int) {
 
 // Size returns the measured size.
 func (w *webSocket) Size() int64 { return webSize }
+
+// Drop does nothing.
+func (w *webSocket) Drop() {}
 
 // Blame puts the peer's mistake into the Close frame.
 func (w *webSocket) Blame(err error) bool {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 	"unsafe"
+
+	"github.com/zlink/zlink/core/shm"
 )
 
 // ledger remembers where messages end in the written stream of a connection, as far back as
@@ -16,7 +18,7 @@ import (
 // is left beyond entriesMost is kept less exactly.
 type ledger struct {
 	frames uint64 // frames written completely
-	ended  uint64 // offset in the stream at which the last one ends
+	ended  uint64 // offset at which the last one ends, in a stream with frames as short as thin says
 	last   entry
 	older  []entry // oldest first; without last
 	grain  uint64  // an entry with fewer bytes takes other sizes, too
@@ -25,7 +27,10 @@ type ledger struct {
 	size uint64 // its whole size; 0: not known yet
 	left uint64 // bytes of it to come
 	have uint8  // bytes of head
-	head [lengthSize]byte
+	head [shm.FrontSize]byte
+	need uint8  // bytes of a head that tell the size of a frame
+	thin uint8  // bytes that a frame may be shorter on the wire than in the queue
+	mark uint32 // the bits of a length field that are not the length
 
 	kept    uint32 // entries of older that the last forget left
 	counted uint32 // entries counted as the connection's memory
@@ -65,10 +70,12 @@ func (e entry) mixed() bool   { return e&(1<<countBits) != 0 }
 // books returns the connection's ledger, and creates it on the first call.
 func (c *Conn) books() *ledger {
 	if c.ledger == nil {
-		c.ledger = new(ledger)
+		c.ledger = newLedger(c.transport.Framing)
 	}
 	return c.ledger
 }
+
+func newLedger(f Framing) *ledger { return &ledger{need: f.head(), thin: f.thin(), mark: f.mark()} }
 
 // countLedger forgets what was acknowledged: when the ledger has doubled, or, if it is
 // large, soon after the last write. It counts the ledger's memory as the connection's.
@@ -91,9 +98,22 @@ func (c *Conn) countLedger() {
 	}
 }
 
-func (c *Conn) forget() {
-	moved := c.moved.Load()
-	c.ledger.forget(moved - min(c.unacknowledged(), moved))
+func (c *Conn) forget() { c.ledger.forget(c.acknowledged()) }
+
+// acknowledged returns up to which offset of the ledger the peer's system has everything.
+func (c *Conn) acknowledged() uint64 {
+	at := c.ledger.offset(c.moved.Load())
+	return at - min(c.unacknowledged(), at)
+}
+
+// offset returns how many bytes at least were written to the wire of the first moved bytes of the
+// queue, which are all that the ledger knows.
+func (l *ledger) offset(moved uint64) uint64 {
+	begun := uint64(l.have)
+	if l.left > 0 {
+		begun = l.size - l.left
+	}
+	return moved - uint64(l.thin)*l.frames - min(uint64(l.thin), begun)
 }
 
 func (c *Conn) forgetLater() {
@@ -115,14 +135,14 @@ func (l *ledger) memory() int64 {
 // add records the next bytes of the stream.
 func (l *ledger) add(data []byte) {
 	at := l.resume(data)
-	for len(data)-at >= lengthSize {
-		size := frameSize(data[at:])
+	for len(data)-at >= int(l.need) {
+		size := l.frameSize(data[at:])
 		if size > uint64(len(data)-at) {
 			l.size, l.left = size, size-uint64(len(data)-at)
 			return
 		}
 		n := uint64(0)
-		for step := int(size); len(data)-at >= step && (n == 0 || frameSize(data[at:]) == size); at += step {
+		for step := int(size); len(data)-at >= step && (n == 0 || l.frameSize(data[at:]) == size); at += step {
 			n++
 		}
 		l.note(size, n)
@@ -132,18 +152,23 @@ func (l *ledger) add(data []byte) {
 	}
 }
 
-func frameSize(data []byte) uint64 { return lengthSize + uint64(binary.BigEndian.Uint32(data)) }
+func (l *ledger) frameSize(data []byte) uint64 {
+	if l.need == shm.FrontSize {
+		return shm.Framed(data)
+	}
+	return lengthSize + uint64(binary.BigEndian.Uint32(data)&^l.mark)
+}
 
 // resume continues an incomplete frame, and returns where the next one begins.
 func (l *ledger) resume(data []byte) (at int) {
 	if l.have > 0 {
-		at = copy(l.head[l.have:], data)
-		if l.have += uint8(at); l.have < lengthSize {
+		at = copy(l.head[l.have:l.need], data)
+		if l.have += uint8(at); l.have < l.need {
 			return at
 		}
 		l.have = 0
-		l.size = frameSize(l.head[:])
-		l.left = l.size - lengthSize
+		l.size = l.frameSize(l.head[:])
+		l.left = l.size - uint64(l.need)
 		l.skip(0)
 	}
 	n := min(l.left, uint64(len(data)-at))
@@ -162,6 +187,7 @@ func (l *ledger) skip(n uint64) {
 
 // note records n frames of one size.
 func (l *ledger) note(size, n uint64) {
+	size -= uint64(l.thin)
 	l.ended += size * n
 	l.frames += n
 	e := l.last

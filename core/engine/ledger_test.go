@@ -44,7 +44,7 @@ func TestLedger(t *testing.T) {
 	for name, size := range sizes {
 		Convey("Messages "+name+" are told from bytes, however they were written", t, func() {
 			var w written
-			var l ledger
+			l := *newLedger(FramingLength)
 			for range 400 {
 				w.frame(size())
 			}
@@ -69,7 +69,7 @@ func TestLedger(t *testing.T) {
 	}
 	Convey("What was acknowledged is forgotten", t, func() {
 		var w written
-		var l ledger
+		l := *newLedger(FramingLength)
 		for i := range 400 {
 			w.frame(i)
 		}
@@ -85,7 +85,7 @@ func TestLedger(t *testing.T) {
 	})
 	Convey("Of more changes of size than are kept the count is an upper bound", t, func() {
 		var w written
-		var l ledger
+		l := *newLedger(FramingLength)
 		for i := range 20 * entriesMost {
 			w.frame(i % 7)
 		}

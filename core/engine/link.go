@@ -38,6 +38,7 @@ type link struct {
 	ended     bool       // the end of the stream is sealed, and nothing follows
 	over      bool       // the peer's goodbye or the end of its stream was read
 	paused    bool       // no reading until the peer takes what it is owed
+	messages  bool       // the highest layer is that of FramingMessages
 	resting   *timer     // ends a pause in reading, because the peer has asked for too much; nil: it is read
 	counted   int64      // bytes of memory counted for the link
 	takenIdle int64      // Conn.taken when the peer was last found idle while paused
@@ -116,9 +117,10 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		l.wire.ending, l.wire.drained = true, false
 	}
 	l.hollow = 0
-	n, err := l.read(buf)
-	c.shard.roundRead += readTurn - l.wire.turn
-	if l.wire.turn < readTurn {
+	turn := min(l.mostOfTurn(), c.shard.turn)
+	n, err := l.read(buf, turn)
+	c.shard.roundRead += turn - l.wire.turn
+	if l.wire.turn < turn {
 		c.heardAt = c.shard.now
 	}
 	if err != nil && err != errAgain {
@@ -141,16 +143,25 @@ func (c *Conn) readLink(buf []byte) (n int, more, ok bool) {
 		c.shard.rounds = pollEvery
 	}
 	switch {
-	case n == 0 && l.err == nil && c.paidForNothing():
+	case n == 0 && l.err == nil && (c.paidForNothing() || l.messages && !c.mayBegin()):
 		return 0, false, false
 	case n > 0:
-		return n, n == len(buf) || turnOver || l.err != nil, true
+		return n, n == len(buf) || turnOver || l.err != nil || l.keeps(), true
 	case l.err != nil:
 		c.linkEnded(l.err)
 	case turnOver:
 		c.wantRead()
 	}
 	return 0, false, false
+}
+
+// mostOfTurn returns the highest number of bytes of a turn. Beneath a WebSocket alone they lie where
+// they stay, so that a turn is as long as without layers.
+func (l *link) mostOfTurn() int {
+	if l.web != nil {
+		return longRead
+	}
+	return readTurn
 }
 
 // owesTooMuch reports whether the peer must take answers before reading continues. A peer
@@ -188,15 +199,21 @@ func (c *Conn) dropLink() {
 	if c.link != nil {
 		c.shard.timers.cancel(c.link.resting) // else it keeps all of this for up to a minute
 		c.dropRest()
+		for _, layer := range c.link.layers {
+			layer.Drop()
+		}
 		c.countMemory(-c.link.counted)
 		c.link.counted = 0
 	}
 }
 
-// read fills buf with bytes of the stream, as far as the turn allows. errAgain: there is no
+// read fills buf with bytes of the stream, as far as a turn of so many bytes of the wire allows. errAgain: there is no
 // more for now.
-func (l *link) read(buf []byte) (n int, err error) {
-	l.wire.turn = readTurn
+func (l *link) read(buf []byte, turn int) (n int, err error) {
+	l.wire.turn = turn
+	if l.messages {
+		l.texts().beginRead()
+	}
 	for n < len(buf) && l.wire.turn > 0 && err == nil {
 		var got int
 		if l.web != nil {
@@ -248,6 +265,8 @@ func (c *Conn) linkEnded(err error) {
 	case err == io.EOF, c.finishing && errors.Is(err, io.ErrUnexpectedEOF):
 		c.link.over = true
 		c.remoteEnded()
+	case errors.As(err, &system) && sys.OutOfMemory(system):
+		c.Abort(CauseNoMemory)
 	case errors.As(err, &system), errors.Is(err, io.ErrUnexpectedEOF):
 		c.Abort(CauseReset)
 	case c.finishing && c.manners() != nil && c.manners().overlook(err):
@@ -257,7 +276,7 @@ func (c *Conn) linkEnded(err error) {
 		if aboutCertificate(err) { // in TLS 1.3 a client's handshake is over before the server refuses it
 			c.because(CauseHandshake)
 		}
-		c.because(CauseProtocol)
+		c.because(causeOfBreach(err))
 		c.broke(err)
 		c.rejectPeer()
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zlink/zlink/core/errno"
@@ -36,19 +37,23 @@ type Listener struct {
 	tag   int32       // of its events
 	file  *socketFile // of ipc; nil: no file to remove
 
+	shared bool // others listen on the address, too, by STREAM_REUSEPORT
+
 	// given are the options for a descriptor that the application opened; nil: the listener
 	// has opened its own. Other processes may listen on a given one, too.
 	given *TCPOptions
 
-	closing sync.Mutex // guards the end of fd
+	closing sync.Mutex  // guards the end of fd, and what follows
+	lent    bool        // another process may have the descriptor: its queue goes on after the listener
+	taken   bool        // another process serves whoever comes
+	left    atomic.Bool // and this one nobody more, though its descriptor is not closed yet
 }
 
 // Listen opens a listening descriptor on an address, which for ipc is the path. place
 // picks the shard of a new connection. Any thread.
 func Listen(sh *Shard, transport *Transport, addr Address, owner Owner, tcp TCPOptions, limits Limits, place func() *Shard) (*Listener, error) {
 	l := newListener(sh, transport, owner, limits, place)
-	err := l.open(addr, tcp)
-	if err != nil {
+	if err := l.open(addr, tcp); err != nil {
 		return nil, err
 	}
 	l.start()
@@ -75,7 +80,12 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 	if err != nil {
 		return err
 	}
-	addr, l.file, err = l.network.bind(fd, addr)
+	if l.shared = tcp.ReusePort; l.shared {
+		err = sys.SetOption(fd, sys.ReusePort, 1)
+	}
+	if err == nil {
+		addr, l.file, err = l.network.bind(fd, addr)
+	}
 	if err == nil {
 		err = sys.Listen(fd, tcp.Backlog)
 	}
@@ -99,8 +109,7 @@ func (l *Listener) open(addr Address, tcp TCPOptions) error {
 // settle stores the address that the listener got.
 func (l *Listener) settle(local Address) {
 	l.Local = local
-	ep := &l.transport.Endpoint
-	*ep = ep.With(local.AddrPort, local.Path)
+	l.listensOn(local)
 }
 
 // ListenOn takes over a listening descriptor and sets the options that can still be set
@@ -210,10 +219,10 @@ const drainMost = 64 << 10
 // hardly any new ones in meanwhile. The kernel would reset those that are left when the
 // descriptor is closed.
 func (l *Listener) drain() (waiting []waitingConn) {
-	if l.fd < 0 {
+	if l.fd < 0 || l.taken { // who has taken it over takes those that wait
 		return nil
 	}
-	if l.given == nil {
+	if l.given == nil && !l.shared && !l.lent { // new ones of a shared address go to the others
 		_ = sys.Listen(l.fd, 0)
 	}
 	for range drainMost {
@@ -241,7 +250,8 @@ func (l *Listener) Close() {
 func (l *Listener) stop() {
 	l.closing.Lock()
 	defer l.closing.Unlock()
-	if l.fd >= 0 && l.given == nil {
+	l.left.Store(l.taken)
+	if l.fd >= 0 && l.given == nil && !l.lent {
 		// From here on the kernel refuses connections; the shard closes the descriptor later.
 		sys.EndListening(l.fd)
 		l.file.remove()
@@ -255,11 +265,17 @@ func (l *Listener) close() {
 	l.closing.Lock()
 	fd := l.fd
 	l.fd = -1
+	lent := l.lent
 	l.closing.Unlock()
 	if fd >= 0 {
 		spare.unneed()
-		l.file.remove()
+		if lent {
+			l.file.leave()
+		} else {
+			l.file.remove()
+		}
 		l.observe(EventClosed, uint64(fd))
+		l.shard.poller.Remove(fd) // while another process has the queue, closing does not end its reports
 		l.shard.closeFd(fd)
 		l.owner.Gone(l)
 	}
@@ -275,6 +291,9 @@ func (l *Listener) observe(kind EventKind, value uint64) {
 func (l *Listener) ready(sys.Readiness) {
 	l.shard.accepted = time.Now()
 	for range acceptBatch {
+		if l.left.Load() {
+			return
+		}
 		if wait := l.mustWait(); wait > 0 {
 			l.pause(wait)
 			return
@@ -312,13 +331,13 @@ func (l *Listener) mustWait() time.Duration {
 // heldUp reports whether what was accepted before has to go on first: its events are not
 // received, or too many wait for their handshakes.
 func (l *Listener) heldUp() bool {
-	return eventful(l.owner) || len(l.layers) > 0 && l.shard.gate.crowded(l.admission)
+	return eventful(l.owner) || (len(l.layers) > 0 || l.fork != nil || l.asks()) && l.shard.gate.crowded(l.admission)
 }
 
 // take makes a connection of an accepted descriptor, or refuses it. It reports whether the
 // connection is kept.
 func (l *Listener) take(fd int, remote Address) bool {
-	at, why := l.admission.enter(remote.Addr(), time.Now())
+	at, why := l.admit(remote.Addr())
 	if why != admitted {
 		l.refuse(fd, remote, why)
 		return false
@@ -330,14 +349,29 @@ func (l *Listener) take(fd int, remote Address) bool {
 	return true
 }
 
+// admit takes a place for a connection. One from a proxy has no address yet that counts.
+func (l *Listener) admit(from netip.Addr) (place, verdict) {
+	if l.transport.ProxyFrom.Empty() {
+		return l.admission.enter(from, time.Now())
+	}
+	if !l.transport.fromProxy(from) {
+		return noPlace, notProxy
+	}
+	return l.admission.enter(netip.Addr{}, time.Now())
+}
+
 // refuse resets a connection. Monitors hear of it.
 func (l *Listener) refuse(fd int, remote Address, why verdict) {
-	if l.owner.Observed() {
-		err := verdicts[why]
-		l.owner.Observe(Event{Kind: EventAcceptFailed, Value: uint64(errno.Of(err)), Local: l.transport.Endpoint.String(),
-			Remote: l.transport.remoteText(remote), Detail: errno.Detail(err), Cause: CauseLimit})
-	}
+	l.tellRefused(remote, why)
 	l.reset(fd)
+}
+
+func (o *origin) tellRefused(remote Address, why verdict) {
+	if o.owner.Observed() {
+		err := verdicts[why]
+		o.owner.Observe(Event{Kind: EventAcceptFailed, Value: uint64(errno.Of(err)), Local: o.transport.Endpoint.String(),
+			Remote: o.transport.remoteText(remote), Detail: errno.Detail(err), Cause: CauseLimit})
+	}
 }
 
 // reset ends and counts a connection that was accepted, but is not kept.

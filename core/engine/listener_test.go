@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -79,6 +80,103 @@ func TestUnbindTakesInTurns(t *testing.T) {
 			So(l.fd >= 0, ShouldEqual, now < clients)
 			taken = now
 			return now == clients
+		})
+	})
+}
+
+func TestSharedPort(t *testing.T) {
+	Convey("Of a port that others share, the queue is taken and stays as long, until the listener ends", t, func() {
+		const clients = 5
+		g := newStage(t)
+		listen := func(at string) *Listener {
+			l, err := Listen(g.sh, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}}, Address{AddrPort: netip.MustParseAddrPort(at)},
+				g.owner, TCPOptions{Backlog: clients, ReusePort: true}, Limits{MaxMsgSize: -1}, func() *Shard { return g.sh })
+			So(err, ShouldBeNil)
+			return l
+		}
+		dial := func(l *Listener) {
+			for range clients {
+				c, err := net.DialTimeout("tcp", l.Local.String(), patience)
+				So(err, ShouldBeNil)
+				Reset(func() { _ = c.Close() })
+			}
+		}
+		l := listen("127.0.0.1:0")
+		dial(l)
+		l.closing.Lock()
+		waiting := l.drain()
+		l.closing.Unlock()
+		So(waiting, ShouldHaveLength, clients)
+		dial(l) // of a queue that was closed, all but one would wait in vain
+		l.shard.Post(func() { l.takeWaiting(waiting) })
+		l.stop()
+		g.until("the first ones are taken", func() bool { return g.sh.Connections() == clients && l.fd < 0 })
+		other := listen(l.Local.String())
+		dial(other)
+		g.until("the others come to who is left", func() bool { return g.sh.Connections() == 2*clients })
+		other.Close()
+		g.until("its end", func() bool { return other.fd < 0 })
+	})
+}
+
+func TestLentQueue(t *testing.T) {
+	Convey("The queue of a listener whose descriptor another process has", t, func() {
+		const clients = 3
+		g := newStage(t)
+		l, err := Listen(g.sh, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.TCP}}, Address{AddrPort: netip.MustParseAddrPort("127.0.0.1:0")},
+			g.owner, TCPOptions{Backlog: 2 * clients}, Limits{MaxMsgSize: -1}, func() *Shard { return g.sh })
+		So(err, ShouldBeNil)
+		dial := func() {
+			for range clients {
+				c, err := net.DialTimeout("tcp", l.Local.String(), patience)
+				So(err, ShouldBeNil)
+				Reset(func() { _ = c.Close() })
+			}
+		}
+		waiting := func(fd int) (n int) {
+			for {
+				c, _, err := sys.Accept(fd)
+				if err != 0 {
+					So(err, ShouldEqual, sys.EAGAIN)
+					return n
+				}
+				sys.Close(c)
+				n++
+			}
+		}
+		other, err := l.Lend()
+		So(err, ShouldBeNil)
+		Reset(func() { sys.Close(other) })
+		dial()
+
+		Convey("is left to that process once it serves", func() {
+			l.TakenOver()
+			So(l.Answers(), ShouldBeFalse)
+			l.stop()
+			l.ready(sys.Readable) // the descriptor is closed later, and may be reported until then
+			So(g.sh.Connections(), ShouldEqual, 0)
+			l.Unbind()
+			g.until("its end", func() bool { return l.fd < 0 })
+			So(g.sh.Connections(), ShouldEqual, 0)
+			dial()
+			reports, err := g.sh.poller.Wait(make([]sys.Report, 4), 0)
+			So(err, ShouldBeNil)
+			So(reports, ShouldEqual, 0) // though some wait there
+			So(waiting(other), ShouldEqual, 2*clients)
+		})
+		Convey("is taken before that, and lives on", func() {
+			l.Unbind()
+			g.until("its end", func() bool { return l.fd < 0 })
+			So(g.sh.Connections(), ShouldEqual, clients)
+			dial()
+			So(waiting(other), ShouldEqual, clients)
+		})
+		Convey("is not lent after the end", func() {
+			l.Close()
+			g.until("its end", func() bool { return l.fd < 0 })
+			So(waiting(other), ShouldEqual, clients)
+			_, err := l.Lend()
+			So(errno.Of(err), ShouldEqual, errno.ENOENT)
 		})
 	})
 }

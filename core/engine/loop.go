@@ -10,7 +10,7 @@ import (
 	"github.com/zlink/zlink/core/sys"
 )
 
-// step does one round of the loop: writing, mail, timers, reading, and, if there is nothing
+// step does one round of the loop: writing, mail, timers, reading, visits, and, if there is nothing
 // else to do, a wait in the kernel until the deadline (zero: none). With until set it
 // returns so that the caller can take what was read. EINTR: a signal handler of the
 // process ran.
@@ -31,13 +31,15 @@ func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error
 	if len(sh.timers) > 0 && sh.timers.run(time.Now()) {
 		worked = true
 	}
-	if sh.pending.len() > 0 && sh.rounds < pollEvery {
-		sh.readPending()
+	if sh.ready.len() > 0 && sh.rounds < pollEvery {
+		sh.readReady()
 		sh.rounds += 1 + sh.roundRead/pollBytes
+		sh.visitSome(sh.roundRead)
 		return nil
 	}
 	sh.rounds = 0
-	if worked || !mayWait || sh.pending.len() > 0 {
+	worked = sh.visitSome(0) || worked
+	if worked || !mayWait || sh.ready.len() > 0 {
 		return sh.poll()
 	}
 	if !sh.accepted.IsZero() {
@@ -99,13 +101,26 @@ func (sh *Shard) poll() error {
 	return err
 }
 
+// wait takes the kernel's reports. More of them than one call brings wait in order, so it
+// asks again at once, in front of long turns.
 func (sh *Shard) wait(timeoutMs int) (int, error) {
 	n, err := sh.poller.Wait(sh.reports, timeoutMs)
 	if err != nil {
 		return 0, err
 	}
-	for i := range n {
-		report := &sh.reports[i]
+	sh.handle(sh.reports[:n])
+	for more, calls := n, 1; more == len(sh.reports) && calls < reportCalls; calls++ {
+		if more, err = sh.poller.Wait(sh.reports, 0); err != nil {
+			return n, nil
+		}
+		sh.handle(sh.reports[:more])
+	}
+	return n, nil
+}
+
+func (sh *Shard) handle(reports []sys.Report) {
+	for i := range reports {
+		report := &reports[i]
 		if report.Tag() == sys.NoTag {
 			continue // its listener has not begun yet
 		}
@@ -113,7 +128,6 @@ func (sh *Shard) wait(timeoutMs int) (int, error) {
 			reg.handler.ready(report.Ready())
 		}
 	}
-	return n, nil
 }
 
 // trim frees buffers that a busy time has left. Unneeded free blocks go back to the system
@@ -126,6 +140,9 @@ func (sh *Shard) trim() {
 	}
 	clear(sh.scratch[:])
 	sh.dropParkedLists()
+	for _, r := range []*ring{&sh.ready.sparse, &sh.ready.busy, &sh.unwritten} {
+		r.trim()
+	}
 	if sh.slab != nil && sh.slab.Refs.Load() == 1 {
 		sh.slab.Release()
 		sh.slab = nil
@@ -142,6 +159,7 @@ func (sh *Shard) runMail() {
 		sh.calls = append(sh.calls, sh.mail.calls...)
 	}
 	sh.mail.calls = nil
+	sh.visits.Append(&sh.mail.visits)
 	sh.mail.Unlock()
 	now := sh.calls[:min(len(sh.calls), mailBatch)]
 	sh.calls = sh.calls[len(now):]
@@ -163,6 +181,7 @@ func (sh *Shard) flushDirty() bool {
 	if shared == nil {
 		return worked
 	}
+	sh.brisk = briskRounds
 	for shared != nil {
 		// Read the link first: once the mark is off, a sender may set it again.
 		next := (*shm.Session)(shared.DirtyNext)
@@ -170,23 +189,4 @@ func (sh *Shard) flushDirty() bool {
 		shared = next
 	}
 	return true
-}
-
-// readPending reads connections that have input, each at most once, until the round's bytes
-// have come.
-func (sh *Shard) readPending() {
-	sh.warm = true
-	sh.roundRead = 0
-	for range sh.pending.len() {
-		c := sh.pending.pop()
-		if check.On {
-			check.That(c.pending, "a connection on the ready list is marked so")
-		}
-		c.pending = false
-		sh.roundRead += lookPrice
-		c.receive()
-		if sh.roundRead >= roundBytes {
-			return
-		}
-	}
 }

@@ -36,6 +36,8 @@ type Owner interface {
 	// Detach hides an ended connection from senders and calls s.Detached. It is called once
 	// per Attach.
 	Detach(s *Conn)
+	// LeaveGroups takes a connection out of its groups. Its session is closed for senders.
+	LeaveGroups(s *Conn)
 	// Forget removes a connection whose descriptor is closed from all counts and lists. Its
 	// counters can still be read. Gone follows.
 	Forget(s *Conn)
@@ -47,6 +49,17 @@ type Owner interface {
 	// Enter counts a connection whose handshake begins. It returns false if the owner is
 	// closed. Gone follows.
 	Enter() bool
+	// Answers counts connections that are answered that the owner drains: more, or, if negative,
+	// less. They are between Enter and Gone, and a drain does not wait for them.
+	Answers(more int)
+	// Ask gives somebody who asks a routing id, under which the session is found, and puts it into the list
+	// of those that wait for a decision. After an error it does neither. Asked follows.
+	Ask(*Asker) error
+	// Undecided takes somebody who asks out of that list, and reports whether it was there: only
+	// then the caller decides.
+	Undecided(*Asker) bool
+	// Asked forgets somebody who asked.
+	Asked(*Asker)
 	// Holds counts memory, in bytes, of connections in their handshakes: more, or, if
 	// negative, less. Any thread.
 	Holds(bytes int64)

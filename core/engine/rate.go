@@ -136,7 +136,7 @@ func (c *Conn) withinRate(buf []byte, fresh int, found scanned) (within scanned,
 	if found.frames <= messages && fresh <= bytes {
 		return found, false
 	}
-	return scan(buf[:len(buf)-max(0, fresh-bytes)], messages, c.limits.MaxMsgSize), true
+	return c.scan(buf[:len(buf)-max(0, fresh-bytes)], messages), true
 }
 
 // readable returns how many bytes may be read so that hardly any messages are kept back. Of the
@@ -155,7 +155,6 @@ func (c *Conn) save() {
 	if limit := c.owner.CloseTimeout(); r.over && limit >= 0 {
 		pause = min(pause, limit-c.shard.now.since(r.overAt))
 	}
-	c.saving = true
 	r.next = c.shard.timers.after(pause, c.saved)
 }
 
@@ -165,10 +164,12 @@ func (c *Conn) saved() {
 	c.wantRead()
 }
 
+// saving reports whether the connection is not read because it is beyond its rate.
+func (c *Conn) saving() bool { return c.rates != nil && c.rates.next != nil }
+
 // stopSaving ends a pause.
 func (c *Conn) stopSaving() {
-	if c.saving {
-		c.saving = false
+	if c.saving() {
 		c.shard.timers.cancel(c.rates.next)
 		c.rates.next = nil
 	}

@@ -212,7 +212,7 @@ func TestRateIsExact(t *testing.T) {
 		for i := range 500 {
 			r.wire = numbered(i+1, 12)[i*16:]
 			r.let(10 * time.Millisecond)
-			if len(r.got) != i+1 || c.saving {
+			if len(r.got) != i+1 || c.saving() {
 				t.Fatalf("message %d waits", i)
 			}
 		}
@@ -280,7 +280,7 @@ func TestRateOfFramesThatBringNothing(t *testing.T) {
 						r.wire = seal([]byte(strings.Repeat(one, 200)))
 						r.let(0)
 					}
-					So(c.saving, ShouldBeTrue)
+					So(c.saving(), ShouldBeTrue)
 					So(c.detached, ShouldBeFalse)
 				})
 				Convey("and too many are cut", func() {
@@ -296,7 +296,7 @@ func TestRateOfFramesThatBringNothing(t *testing.T) {
 						r.wire = seal([]byte(strings.Repeat(one, 1)))
 						r.let(500 * time.Millisecond)
 					}
-					So(c.saving, ShouldBeFalse)
+					So(c.saving(), ShouldBeFalse)
 					So(c.detached, ShouldBeFalse)
 				})
 			})
@@ -347,7 +347,7 @@ func TestRateAndTheEnd(t *testing.T) {
 		})
 		Convey("leaves no timer when it ends here", func() {
 			r.let(0)
-			So(c.saving, ShouldBeTrue)
+			So(c.saving(), ShouldBeTrue)
 			So(len(g.sh.timers), ShouldEqual, 1)
 			c.Abort(CauseAbortedHere)
 			So(len(g.sh.timers), ShouldEqual, 0)

@@ -29,7 +29,7 @@ const (
 // receive reads once, passes the whole frames on, and keeps the rest. The connection stays
 // on the ready list if there may be more.
 func (c *Conn) receive() {
-	if c.fd < 0 || c.parked || c.saving {
+	if c.fd < 0 || c.parked || c.saving() {
 		return
 	}
 	if c.finishing {
@@ -51,7 +51,7 @@ func (c *Conn) receive() {
 		return
 	}
 	room = min(room, messages)
-	if c.bigSlab() != nil {
+	if c.bigSlab() != nil || c.expects(room) && min(int64(most), roomBytes, int64(c.shard.turn)) >= shm.SmallChunkSize {
 		c.receiveBig(room, most, roomBytes)
 		return
 	}
@@ -66,7 +66,7 @@ func (c *Conn) receive() {
 		c.wantRead()
 		return
 	}
-	want := int(min(int64(min(len(buf)-head, most)), roomBytes))
+	want := int(min(int64(min(len(buf)-head, most, c.shard.turn)), roomBytes))
 	if room == messages && messages < slabFrames {
 		want = min(want, readable(messages))
 	}
@@ -131,7 +131,7 @@ func (c *Conn) digest(buf []byte, head, n, room int) bool {
 		c.stash.CopyChain(buf)
 	}
 	total := head + n
-	found := scan(buf[:total], room, c.limits.MaxMsgSize)
+	found := c.scan(buf[:total], room)
 	beyond := false
 	if c.limits.Rate.Cut {
 		found, beyond = c.withinRate(buf[:total], n, found)
@@ -186,6 +186,13 @@ func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	r := (*shm.Run)(at)
 	*r = shm.Run{RunHead: shm.RunHead{Msgs: uint32(frames), Kind: shm.RunData}, Session: c.Shared,
 		Slab: slab, Data: (*byte)(unsafe.Add(at, shm.HeaderSize)), Size: uint64(size)}
+	switch {
+	case c.transport.Framing == FramingHeaders:
+		r.Text = shm.RunHeaders
+		unwire(unsafe.Slice(r.Data, size))
+	case c.link != nil && c.link.messages && c.link.texts().kind:
+		r.Text = shm.RunText
+	}
 	c.Received.Add(uint64(frames))
 	c.ReceivedBytes.Add(uint64(size))
 	c.Shared.RxPush(r)
@@ -226,8 +233,15 @@ func (c *Conn) room() int {
 
 // cutForLength ends a connection that announces a message above MAXMSGSIZE.
 func (c *Conn) cutForLength() {
-	c.backlog, c.Oversize = false, true
-	c.cut(CauseTooLong, webMessageTooBig, "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body")
+	c.backlog = false
+	text := "a length above MAXMSGSIZE; it is the 4 bytes, big endian, in front of each body"
+	switch c.transport.Framing {
+	case FramingMessages:
+		text = "a message longer than MAXMSGSIZE, or than 2 GiB - 1"
+	case FramingHeaders:
+		text = "a header and a body above MAXMSGSIZE, or 4 GiB; their sizes are 2 and 4 bytes, big endian, in front of them"
+	}
+	c.cut(CauseTooLong, webMessageTooBig, text)
 }
 
 // stashed returns how many bytes wait in the stash.
@@ -273,7 +287,7 @@ func (c *Conn) deliverBacklog() {
 	c.backlog = false
 	if buf := c.shard.space(c.stashed()); buf != nil {
 		head := c.stash.CopyChain(buf)
-		if found := scan(buf[:head], math.MaxInt32, c.limits.MaxMsgSize); found.frames > 0 {
+		if found := c.scan(buf[:head], math.MaxInt32); found.frames > 0 {
 			c.pushFrames(found.used, found.frames)
 		}
 	}

@@ -39,10 +39,12 @@ func (o *ownerStub) Attach(c *Conn, _ []byte) error {
 	o.rid++
 	c.Shared.Lock()
 	defer c.Shared.Unlock()
-	c.Shared.Rid, c.Shared.TxState = o.rid, shm.TxOpen
+	c.Shared.Rid.Store(o.rid)
+	c.Shared.TxState = shm.TxOpen
 	return nil
 }
 func (o *ownerStub) Detach(c *Conn)              { c.Detached() }
+func (o *ownerStub) LeaveGroups(*Conn)           {}
 func (o *ownerStub) Forget(*Conn)                {}
 func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
 func (o *ownerStub) Gone(any)                    { o.gone++ }
@@ -56,6 +58,10 @@ func (o *ownerStub) Observed() bool              { return false }
 func (o *ownerStub) waiting() int64              { return o.shared.RxWaiting.Load() }
 func (o *ownerStub) Closed() bool                { return false }
 func (o *ownerStub) Enter() bool                 { return true }
+func (o *ownerStub) Answers(int)                 {}
+func (o *ownerStub) Ask(*Asker) error            { return nil }
+func (o *ownerStub) Undecided(*Asker) bool       { return false }
+func (o *ownerStub) Asked(*Asker)                {}
 func (o *ownerStub) Holds(bytes int64)           { o.held.Add(bytes) }
 func (o *ownerStub) origin(rcvHwm uint32) *origin {
 	from := newOrigin(o, &Transport{Endpoint: endpoint.Endpoint{Scheme: endpoint.IPC}},
@@ -134,11 +140,11 @@ func TestRounds(t *testing.T) {
 				fill(t, fd, readMin, 8<<10)
 			}
 			So(sh.poll(), ShouldBeNil)
-			So(sh.pending.len(), ShouldEqual, peers)
-			sh.readPending()
+			So(sh.ready.len(), ShouldEqual, peers)
+			sh.readReady()
 			So(o.waiting(), ShouldBeGreaterThan, 0)
 			So(o.waiting(), ShouldBeLessThanOrEqualTo, roundBytes+shm.SlabSize)
-			So(sh.pending.len(), ShouldBeGreaterThan, peers/2)
+			So(sh.ready.len(), ShouldBeGreaterThan, peers/2)
 		})
 		Convey("looks at the kernel although its ready list is never empty", func() {
 			busy, _ := adopted(t, sh, from)

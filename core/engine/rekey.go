@@ -14,10 +14,6 @@ import (
 // one change every few gigabytes. A connection therefore starts with some changes, and
 // earns more with data and with time. A peer that makes more is not read until they are
 // paid for.
-//
-// crypto/tls does not report changes, but it reads only when it has no whole record. At
-// that moment it has used up all records that have come. Those that brought no data are
-// changes, or just as useless.
 
 const (
 	// rekeyMost is the highest number of changes that a connection can have saved. It earns
@@ -26,49 +22,29 @@ const (
 	rekeyWorth = 64 << 10
 	rekeyTime  = 100 * time.Millisecond
 
-	// leftPerChange is the number of bytes that a change leaves in Go's heap. leftPerAnswer
-	// is the number that each byte of an answer leaves; an answer has 27 bytes.
+	// leftPerChange is the number of bytes that a change leaves in Go's heap, and an answer
+	// the same again.
 	leftPerChange = 3200
-	leftPerAnswer = 120
-
-	// rekeyRead is the number of bytes read at a time while the last reads brought changes.
-	rekeyRead = 2 << 10
 )
 
 // errRekeys ends a handshake above TLS because the peer changes keys all the time.
 var errRekeys = errors.New("too many changes of keys within a handshake")
 
-// rekeys counts changes of the peer's keys.
+// rekeys is what a peer may still ask for. Records without data count as changes.
 type rekeys struct {
-	records recordCount
-	used    int           // whole records that are accounted for
-	spent   time.Duration // of rekeyMost * rekeyTime
-	earned  time.Time     // time counts as earned up to here
-	some    bool          // there were changes among the last records
+	spent  time.Duration // of rekeyMost * rekeyTime
+	earned time.Time     // time counts as earned up to here
 }
 
-// shaking accounts for records of the handshake.
-func (r *rekeys) shaking() { r.used = r.records.whole }
-
-// data accounts for a record with data, of which n bytes are there now.
+// data earns for n bytes.
 func (r *rekeys) data(n int) {
-	r.used++
 	r.spent = max(0, r.spent-time.Duration(n)*rekeyTime/rekeyWorth)
 }
 
-// changes returns the number of changes since the last call, and accounts for them.
-// crypto/tls must have used up all whole records.
-func (r *rekeys) changes() int {
-	n := r.records.whole - r.used
-	r.used = r.records.whole // data in parts was counted more than once
-	r.some = n > 0
-	return max(0, n)
-}
-
-// pay pays for changes, and returns the time that it takes to earn what is missing.
-func (r *rekeys) pay(changes int) time.Duration {
+// pay pays for a change, and returns the time that it takes to earn what is missing.
+func (r *rekeys) pay() time.Duration {
 	const most = rekeyMost * rekeyTime
-	r.spent += time.Duration(changes) * rekeyTime
+	r.spent += rekeyTime
 	if r.spent <= most {
 		return 0
 	}
@@ -78,26 +54,6 @@ func (r *rekeys) pay(changes int) time.Duration {
 	}
 	r.earned = now
 	return max(0, r.spent-most)
-}
-
-// payChanges makes the connection pay for the changes that came. It returns an error if
-// nothing may be read now.
-func (t *tlsLayer) payChanges() error {
-	changes := t.rekeys.changes()
-	if changes == 0 && t.rekeys.spent <= rekeyMost*rekeyTime {
-		return nil
-	}
-	leaves(int64(changes) * leftPerChange)
-	t.below.Charge(changes * recordPrice)
-	missing := t.rekeys.pay(changes)
-	switch {
-	case missing == 0:
-		return nil
-	case t.below.link.shaking != nil:
-		return errRekeys
-	}
-	t.below.Rest(missing)
-	return errAgain
 }
 
 // rest stops reading the connection for as long as a layer asked for.

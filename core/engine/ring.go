@@ -8,6 +8,9 @@ type ring struct {
 	first, used int
 }
 
+// ringKept is how many places an empty ring keeps: 4 KiB.
+const ringKept = 512
+
 func (r *ring) len() int { return r.used }
 
 func (r *ring) push(c *Conn) {
@@ -20,6 +23,13 @@ func (r *ring) push(c *Conn) {
 	}
 	r.items[(r.first+r.used)&(len(r.items)-1)] = c
 	r.used++
+}
+
+// trim frees what a crowd has left.
+func (r *ring) trim() {
+	if r.used == 0 && len(r.items) > ringKept {
+		*r = ring{}
+	}
 }
 
 func (r *ring) pop() *Conn {

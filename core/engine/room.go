@@ -25,7 +25,7 @@ func (c *Conn) offerRoom() {
 	}
 	shared := c.Shared
 	shared.Lock()
-	room, rid := shared.GiveRoom(c.queues, c.limits.Fast), shared.Rid
+	room, rid := shared.GiveRoom(c.queues, c.limits.Fast), shared.Rid.Load()
 	shared.Unlock()
 	if room.Push {
 		c.pushEvent(&shared.Up)
@@ -58,7 +58,7 @@ func (sh *Shard) OfferRoom(serial uint64, all []Waiting) {
 func (sh *Shard) openConn(shared *shm.Session, serial uint64, rid uint32) *Conn {
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.Rid != rid || shared.Owner != serial || shared.TxState == shm.TxClosed {
+	if shared.Rid.Load() != rid || shared.Owner != serial || shared.TxState == shm.TxClosed {
 		return nil
 	}
 	return sh.byFd[shared.Fd].handler.(*Conn)

@@ -116,6 +116,10 @@ func (c *Conn) writeOnce() (uint64, sys.Errno) {
 		n, e := sys.Send(int(c.fd), head.Bytes()[head.Start:head.End])
 		return uint64(n), e
 	}
+	if head.Next == nil && head.Start == head.End {
+		n, e := sys.Send(int(c.fd), head.ExtBytes()[:min(head.ExtLen, writeTurn)])
+		return uint64(n), e
+	}
 	n, e := sys.SendVectors(int(c.fd), c.flushParts(0, writeTurn))
 	return uint64(n), e
 }
@@ -152,7 +156,11 @@ func (c *Conn) advance(n uint64) {
 		n -= inline
 		ext := min(n, uint64(chunk.ExtLen))
 		if ext > 0 {
-			l.skip(ext)
+			if chunk.Cast() != nil { // whole frames
+				l.add(chunk.ExtBytes()[:ext])
+			} else {
+				l.skip(ext)
+			}
 			chunk.Ext, chunk.ExtLen = chunk.Ext+uintptr(ext), chunk.ExtLen-uint32(ext)
 			n -= ext
 		}
@@ -179,10 +187,12 @@ func (c *Conn) popFlush() {
 	if c.flushHead = (*shm.Chunk)(chunk.Next); c.flushHead == nil {
 		c.flushTail = nil
 	}
-	if owner := chunk.OwnerPointer(); owner != nil {
-		c.countMemory(-int64(chunk.ExtAll))
-		c.queues.Charge(-int64(chunk.ExtAll))
-		host.ReleaseOwner(owner)
+	if chunk.Owner != 0 {
+		if lent := chunk.Lent(); lent > 0 {
+			c.countMemory(-lent)
+			c.queues.Charge(-lent)
+		}
+		chunk.ReleaseExt(c.queues, host.ReleaseOwner)
 	}
 	c.freeSent(chunk)
 }

@@ -16,6 +16,7 @@ import (
 
 const (
 	reportBatch = 256 // reports taken from the kernel at once
+	reportCalls = 8   // for them in a row
 
 	// throttleBytes is how much may wait unread in a socket before its shards stop reading
 	// for it. The rest waits in the kernel. It is about the size of a cache.
@@ -50,7 +51,9 @@ type Shard struct {
 	// Only the driver touches these.
 	byFd    []registration
 	nextTag int32
-	pending ring // connections with something to read
+	ready   ready // connections with something to read
+	turn    int   // bytes that a connection may read: longRead, or less in its turn
+	reading *Conn // whose turn it is
 	// unwritten are the connections that have something to write and that the kernel would
 	// not refuse.
 	unwritten ring
@@ -77,9 +80,12 @@ type Shard struct {
 	compacted  int32                  // number of connections at the last call of Compact
 	warm       bool                   // since the last trim, buffers were used or connections came
 	rounds     int                    // since the kernel was last asked
+	ahead      ahead                  // of one read
 	roundRead  int                    // bytes read from the wire in this round, and prices
 	roundLeft  int                    // bytes that may still be written in this round, prices included
 	calls      []func()               // taken from the mail and not yet run
+	visits     shm.Visits             // sessions to visit (visit.go)
+	brisk      int                    // rounds in which others may have something soon
 	blocked    int                    // connections that are blocked
 	accepted   time.Time              // when connections were last accepted
 	// handOver is the socket whose receive call was woken and can now drive.
@@ -89,6 +95,7 @@ type Shard struct {
 	mail struct {
 		sync.Mutex
 		calls    []func()
+		visits   shm.Visits
 		caughtUp []*shm.Queues // their receivers have caught up
 		closed   bool
 	}
@@ -114,7 +121,7 @@ func NewShard(config ThreadConfig) (*Shard, error) {
 		return nil, errno.New(errno.ENOMEM, "no memory for an io thread")
 	}
 	sh := &Shard{Shared: shared, poller: poller, reports: make([]sys.Report, reportBatch),
-		handshakes: map[*handshake]struct{}{}, gate: theGate}
+		turn: longRead, ready: ready{pass: 1}, handshakes: map[*handshake]struct{}{}, gate: theGate}
 	sh.thread.waiter = wait.New()
 	sh.thread.done = make(chan struct{})
 	go onOwnThread(func() { sh.runThread(config) })
@@ -133,6 +140,7 @@ func (sh *Shard) Stop() {
 	for sh.hasMail.Load() {
 		sh.runMail()
 	}
+	sh.visits.Drop() // of connections that are gone
 	sh.mail.Lock()
 	sh.mail.closed = true // from here on Post touches nothing that is freed
 	sh.mail.Unlock()

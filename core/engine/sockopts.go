@@ -22,6 +22,7 @@ type TCPOptions struct {
 	TOS               int           // 0: the system's
 	UserTimeout       time.Duration // 0: the system's
 	Device            string        // "": any
+	ReusePort         bool          // of a listening descriptor: others listen on its address, too
 }
 
 // open opens a non-blocking stream descriptor with these options. Accepted descriptors

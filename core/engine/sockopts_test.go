@@ -65,9 +65,9 @@ func TestTCPOptions(t *testing.T) {
 
 func TestAddress(t *testing.T) {
 	Convey("An address fits a connection", t, func() {
-		ip, kind, _, _ := ipOf(Address{AddrPort: netip.MustParseAddrPort("1.2.3.4:5")})
-		So(kind, ShouldEqual, 4)
-		So(ip[:4], ShouldResemble, []byte{1, 2, 3, 4})
+		p := ipOf(Address{AddrPort: netip.MustParseAddrPort("1.2.3.4:5")})
+		So(p.Kind, ShouldEqual, 4)
+		So(p.IP[:4], ShouldResemble, []byte{1, 2, 3, 4})
 		for _, text := range []string{"1.2.3.4:5", "[::1]:65535", "[fe80::7%12]:80"} {
 			So(roundTrip(Address{AddrPort: netip.MustParseAddrPort(text)}).String(), ShouldEqual, text)
 		}
@@ -78,6 +78,6 @@ func TestAddress(t *testing.T) {
 // roundTrip stores an address in a session and returns what that has.
 func roundTrip(a Address) Address {
 	var s shm.Session
-	s.IP, s.IPKind, s.Port, s.Zone = ipOf(a)
+	s.SetPeer(ipOf(a))
 	return AddressOf(&s)
 }

@@ -86,7 +86,7 @@ func (g *stage) linked(secure, web bool) (*Conn, int, *tlsPeer) {
 	l, peer := &link{shaking: newFdConn(ours)}, (*tlsPeer)(nil)
 	l.shaking.gate = g.sh.gate
 	if secure {
-		transport.TLS.Store(&tls.Config{Certificates: []tls.Certificate{certificate(g.t)},
+		transport.SetTLS(&tls.Config{Certificates: []tls.Certificate{certificate(g.t)},
 			MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true})
 		done := make(chan error)
 		go func(conn *fdConn) {
@@ -169,8 +169,11 @@ func certificate(t testing.TB) tls.Certificate {
 // changes of keys between them, which crypto/tls does not send.
 type tlsPeer struct {
 	secret, iv []byte
+	secrets    [][]byte // ever
 	aead       cipher.AEAD
 	seq        uint64
+	in         tlsFlow // of the other side
+	unopened   []byte
 }
 
 // dialTLS makes the client's handshake over a descriptor that stays the test's.
@@ -194,16 +197,48 @@ func dialTLS(t testing.TB, fd int) *tlsPeer {
 	if client.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
 		t.Skip("SKIP: crypto/tls prefers another cipher than AES-128 on this processor")
 	}
-	p := &tlsPeer{}
+	secrets := map[string][]byte{}
 	for _, line := range strings.Split(log.String(), "\n") {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "CLIENT_TRAFFIC_SECRET_0" {
-			secret, _ := hex.DecodeString(fields[2])
-			p.rekey(secret)
-			return p
+		if fields := strings.Fields(line); len(fields) == 3 {
+			secrets[fields[0]], _ = hex.DecodeString(fields[2])
 		}
 	}
-	t.Fatal("no key in crypto/tls' log")
-	return nil
+	p := &tlsPeer{}
+	p.rekey(secrets["CLIENT_TRAFFIC_SECRET_0"])
+	if err := p.in.start(tlsSuites[tls.TLS_AES_128_GCM_SHA256], secrets["SERVER_TRAFFIC_SECRET_0"]); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// opened returns what the other side has sent: the content of records with data, and the last
+// record that had none.
+func (p *tlsPeer) opened(t testing.TB, fd int) (data, other []byte) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, _ := unix.Read(fd, buf)
+		p.unopened = append(p.unopened, buf[:max(0, n)]...)
+		record, ok := wholeRecord(p.unopened)
+		if !ok {
+			t.Fatal("a record is too long")
+		}
+		if record == nil {
+			return data, other
+		}
+		kind, content, ok := p.in.open(record, nil)
+		switch {
+		case !ok:
+			t.Fatal("a record is not authentic")
+		case kind == recordData:
+			data = append(data, content...)
+		default:
+			other = append([]byte(nil), content...)
+		}
+		if kind == recordHandshake {
+			_ = p.in.change()
+		}
+		p.unopened = p.unopened[len(record):]
+	}
 }
 
 // expand is HKDF-Expand-Label of RFC 8446, 7.1.
@@ -227,6 +262,7 @@ func (p *tlsPeer) rekey(secret []byte) {
 		panic(err)
 	}
 	p.secret, p.iv, p.seq = secret, expand(secret, "iv", 12), 0
+	p.secrets = append(p.secrets, secret)
 }
 
 func (p *tlsPeer) record(kind byte, data []byte) []byte {

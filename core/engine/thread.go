@@ -56,7 +56,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			sh.thread.wanted.Store(false)
 			for !sh.stopping.Load() && sh.handOver == nil {
 				_ = sh.step(nil, true, time.Time{})
-				if sh.unwritten.len() > 0 {
+				if sh.leavesWriting() {
 					sh.handOver = nil // the receiver may stay away with it
 				}
 			}

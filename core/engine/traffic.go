@@ -31,7 +31,7 @@ func (c *Conn) Traffic() Traffic {
 // freeSent frees a chunk of what is to be sent. It has no owner any more.
 func (c *Conn) freeSent(chunk *shm.Chunk) {
 	c.countMemory(-int64(chunk.Size))
-	if chunk.Class != shm.ClassTiny {
+	if chunk.Class != shm.ClassTiny { // as Session.link has counted it
 		c.queues.Charge(-int64(chunk.Size))
 	}
 	shm.FreeChunk(chunk)

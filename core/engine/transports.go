@@ -5,6 +5,7 @@ package engine
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,12 +29,26 @@ type origin struct {
 	layers  []*LayerKind // between the descriptor and the frames, the lowest one first
 	// readdressed is the number of layers after whose handshakes the peer's address is certain.
 	readdressed int
+
+	base *Transport // that of the endpoint: what handshakes need
+	fork *fork      // behind the layers; nil: it is known which transport this is
 }
 
 func newOrigin(owner Owner, t *Transport, limits Limits, dialer *Dialer) origin {
 	o := origin{owner: owner, queues: owner.Shared(), account: owner.Account(), transport: t, limits: limits, dialer: dialer,
 		admission: owner.Admission(),
-		network:   networks[t.Endpoint.Scheme.Address], layers: kindsOf(t.Endpoint.Scheme)}
+		network:   networks[t.Endpoint.Scheme.Address], base: t}
+	if most := int64(TextMost); t.Framing == FramingMessages && (limits.MaxMsgSize < 0 || limits.MaxMsgSize > most) {
+		o.limits.MaxMsgSize = most
+	}
+	if t.Endpoint.Scheme.Choice {
+		o.branch()
+	} else {
+		o.layers = kindsOf(t.Endpoint.Scheme)
+	}
+	if dialer == nil && !t.ProxyFrom.Empty() {
+		o.layers = slices.Insert(o.layers, 0, &layerProxy)
+	}
 	for i, kind := range o.layers {
 		if kind.Readdresses {
 			o.readdressed = i + 1
@@ -79,10 +94,31 @@ type Transport struct {
 	HandshakeTime time.Duration // of all layers together; 0: no limit
 	Heartbeat     Heartbeat     // of accepted WebSocket connections
 	HeaderMax     int           // longest head of HTTP in bytes; 0: DefaultHeaderMax
+	Properties    *Properties   // what is kept of peers
+	PeerData      bool          // the application may give data for peers
+	AcceptTime    time.Duration // in which the application decides about accepted peers; 0: all are taken
+	Framing       Framing       // it suits the endpoint's scheme
+	Deflate       bool          // messages of WebSocket may be compressed
+	Web           *WebRules     // of accepted WebSocket connections; nil: none
+	ProxyFrom     *AddressList  // accepted connections are from these, and begin with a PROXY header; empty: none do
 
-	// TLS is set for a secure endpoint. A new configuration applies to connections that are
-	// made after it was stored.
-	TLS atomic.Pointer[tls.Config]
+	// Renew looks whether files of TLS have changed, and may call SetTLS. It is called before a
+	// handshake of a listener, but not more often than RenewEvery says, and may wait for a disk. nil:
+	// nobody looks.
+	Renew      interface{ Renew() }
+	RenewEvery time.Duration
+
+	tls     atomic.Pointer[tls.Config] // nil: the endpoint is not secure
+	renewed atomic.Int64               // when Renew was last called, as a clock
+	drains  atomic.Bool                // requests are answered 503
+}
+
+// Drain has all requests answered 503 from now on, if there is a health path, whose askers are to
+// hear that. It reports whether there is one. Any thread.
+func (t *Transport) Drain() bool {
+	answers := t.Web != nil && t.Web.Health != ""
+	t.drains.Store(answers)
+	return answers
 }
 
 // headerMax is HeaderMax or its default.

@@ -19,13 +19,12 @@ import (
 // behind all others. Only that list brings it back, because the kernel's reports are edge
 // triggered.
 const (
-	// readTurn is the highest number of bytes that a link reads in one turn.
+	// readTurn is the highest number of bytes that a link with other layers than one WebSocket
+	// reads in one turn.
 	readTurn = 64 << 10
-	// longRead is the same without a link: a slab.
+	// longRead is the same without such a link: a slab.
 	longRead = shm.SlabSize
-	// writeTurn is how many bytes a connection may write in one turn, and writeRound how many
-	// all connections may write in a round.
-	writeTurn  = 320 << 10
+	// writeRound is how many bytes all connections may write in a round.
 	writeRound = 512 << 10
 
 	// Prices in bytes of a round: lookPrice for checking a connection that may be read,
@@ -55,6 +54,11 @@ const (
 	// shortPause is the wait before a call is repeated for which the kernel had no memory.
 	shortPause = 10 * time.Millisecond
 )
+
+// writeTurn is how many bytes a connection may write in one turn.
+//
+//capi:const ZL
+const writeTurn = 320 << 10
 
 // writeLater puts the connection behind all others that have something to write. The
 // kernel would take more bytes and so will report nothing.

@@ -16,7 +16,7 @@ import (
 
 // queue appends a message for the connection, as its socket does.
 func (g *stage) queue(c *Conn, body string) {
-	if result := c.Shared.Append(g.owner.shared, c.Shared.Rid, []byte(body), nil); result != shm.Appended && result != shm.AppendedWake {
+	if result := c.Shared.Append(g.owner.shared, c.Shared.Rid.Load(), []byte(body), nil); result != shm.Appended && result != shm.AppendedWake {
 		g.t.Fatalf("not queued: %v", result)
 	}
 }

@@ -52,6 +52,8 @@ type webSocket struct {
 	peerOver   bool    // the peer's Close frame has come, also one that is wrong or dropped
 	peerClosed bool    // it was right, and nothing was wrong before it
 	peerCode   webCode // its code; 0: none
+	texts      bool    // text messages are taken: webmessages.go
+	deflates   bool    // both sides may compress messages: webdeflate.go
 
 	opening opening  // how the stream begins
 	talk    *webTalk // what few connections have at a time; nil: nothing of it
@@ -142,9 +144,18 @@ func (w *webSocket) breaks(err error) error {
 // readHeader collects the header of the next frame, and begins the frame when the header is
 // complete.
 func (w *webSocket) readHeader(buf []byte) (used int, err error) {
+	head, used := w.header(buf)
+	if head != nil {
+		err = w.begin(head)
+	}
+	return used, err
+}
+
+// header collects the header of the next frame, and returns it when it is complete.
+func (w *webSocket) header(buf []byte) (head []byte, used int) {
 	if w.headLen == 0 && len(buf) >= webHeaderMax { // it is whole
 		used = headerSize(buf)
-		return used, w.begin(buf[:used])
+		return buf[:used], used
 	}
 	for {
 		need := headerSize(w.head[:w.headLen])
@@ -154,12 +165,12 @@ func (w *webSocket) readHeader(buf []byte) (used int, err error) {
 		n := copy(w.head[w.headLen:need], buf[used:])
 		w.headLen += uint8(n)
 		if used += n; used == len(buf) && int(w.headLen) < need {
-			return used, nil
+			return nil, used
 		}
 	}
-	err = w.begin(w.head[:w.headLen])
+	head = w.head[:w.headLen]
 	w.headLen = 0
-	return used, err
+	return head, used
 }
 
 // begin begins a frame, and ends it if it has no payload.
@@ -218,7 +229,7 @@ func (w *webSocket) beginFrame(head []byte) error {
 // least minimal.
 func (w *webSocket) checkHead(head []byte, masked bool, size, minimal uint64) error {
 	switch {
-	case head[0]&0x70 != 0:
+	case head[0]&0x70 != 0 && !w.compressed(head[0]):
 		return breach("a reserved bit is set")
 	case masked == w.client:
 		return breach("clients mask their frames, servers do not")
@@ -230,19 +241,26 @@ func (w *webSocket) checkHead(head []byte, masked bool, size, minimal uint64) er
 	return w.checkOp(size)
 }
 
+// compressed reports whether the first byte of a frame says that its message is compressed, and
+// may do so.
+func (w *webSocket) compressed(first byte) bool {
+	return w.deflates && first&0x70 == rsv1 && (w.op == webOpText || w.op == webOpBinary)
+}
+
 func (w *webSocket) checkOp(size uint64) error {
 	switch w.op {
 	case webOpContinuation:
 		if !w.inMessage {
 			return breach("nothing to continue")
 		}
-	case webOpBinary:
+	case webOpText, webOpBinary:
+		if w.op == webOpText && !w.texts {
+			return webBreach(webUnsupportedData, "a text message; only binary ones are taken")
+		}
 		if w.inMessage {
 			return breach("a new message inside another")
 		}
 		w.inMessage = true
-	case webOpText:
-		return webBreach(webUnsupportedData, "a text message; only binary ones are taken")
 	case webOpClose, webOpPing, webOpPong:
 		if !w.fin || size > webControlMax {
 			return breach("a control frame is fragmented or too long")
@@ -252,7 +270,7 @@ func (w *webSocket) checkOp(size uint64) error {
 		return breach("a reserved opcode")
 	}
 	if size > webFrameMax {
-		return webBreach(webMessageTooBig, "a frame longer than any message")
+		return &webError{code: webMessageTooBig, cause: CauseTooLong, text: "a frame longer than any message"}
 	}
 	return nil
 }
@@ -270,7 +288,7 @@ func (w *webSocket) endFrame() error {
 		t.pong, w.pongOwed = append(t.pong[:0], t.control...), true
 	case webOpClose:
 		return w.breaks(w.closedBy(w.said().control))
-	case webOpContinuation, webOpBinary:
+	case webOpContinuation, webOpBinary, webOpText:
 		w.inMessage = !w.fin
 		if w.fin && !w.opening.known {
 			return w.breaks(w.opening.endMessage())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,28 +27,62 @@ const (
 	versionField = "Sec-WebSocket-Version: " + webVersion + "\r\n"
 )
 
-// acceptWeb reads a request for a path, and answers it.
-func acceptWeb(r *headReader, conn io.Writer, path string) error {
-	h, err := r.next()
+// acceptWeb reads a request for a path, and answers it. n gets what is kept of it. deflates:
+// messages may be compressed. ask, unless it is nil, decides about a request that would be granted.
+func acceptWeb(r *headReader, conn io.Writer, t *Transport, n *notes, ask asking) (deflates bool, err error) {
+	var h head
+	h, err = r.next()
 	var key string
 	var req requestLine
 	if err == nil {
 		req, err = readRequestLine(h.first)
 	}
 	if err == nil {
-		key, err = checkRequest(&h, req, path)
+		key, err = checkRequest(&h, req, t)
+	}
+	protocol := t.Web.choose(&h)
+	if err == nil {
+		err = noteRequest(n, &h, req, protocol)
+	}
+	if err == nil && ask != nil {
+		protocol, err = granted(ask, &h, protocol)
 	}
 	var why *refusal
 	switch {
 	case errors.As(err, &why):
 		_, _ = conn.Write(why.answer(req.method == "HEAD"))
-		return &webError{text: fmt.Sprintf("a request was answered %d: %s", why.status, why.text)}
+		if why.status == statusOK || t.drains.Load() && t.Web.healthy(req.path) {
+			return false, errProbe
+		}
+		return false, why.failure()
 	case err != nil:
-		return err
+		return false, err
+	}
+	if protocol != "" {
+		protocol = "Sec-WebSocket-Protocol: " + protocol + "\r\n"
+	}
+	extension := ""
+	if terms := deflateAnswer(&h); t.Deflate && terms != "" {
+		extension, deflates = "Sec-WebSocket-Extensions: "+terms+"\r\n", true
 	}
 	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Accept: "+keyAnswer(key)+"\r\n\r\n")
-	return err
+		"Sec-WebSocket-Accept: "+keyAnswer(key)+"\r\n"+protocol+extension+"\r\n")
+	return deflates, err
+}
+
+// granted has the application decide. It returns the subprotocol, which is the given one unless the
+// application has chosen another, or a refusal, or the error of an aborted handshake.
+func granted(ask asking, h *head, protocol string) (string, error) {
+	d, err := ask(true, slices.Collect(h.list("Sec-WebSocket-Protocol")))
+	switch {
+	case err != nil:
+		return "", err
+	case d.Why != CauseUnknown:
+		return "", &refusal{status: d.Status, text: d.Text, cause: d.Why, decided: true}
+	case !d.Chosen:
+		return protocol, nil
+	}
+	return d.Protocol, nil
 }
 
 // answer returns the whole answer to a refused request; the connection ends with it. The
@@ -59,7 +94,7 @@ func (r *refusal) answer(head bool) []byte {
 		connection = "close, Upgrade"
 	}
 	out := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s"+
-		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n", r.status, statusText[r.status],
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n", r.status, phraseOf(r.status),
 		time.Now().UTC().Format(httpTime), connection, r.fields, len(body))
 	if head {
 		return out
@@ -67,10 +102,21 @@ func (r *refusal) answer(head bool) []byte {
 	return append(out, body...)
 }
 
+// failure returns the error of a refused request.
+func (r *refusal) failure() error {
+	failed := &webError{text: fmt.Sprintf("a request was answered %d: %s", r.status, r.text), cause: r.cause}
+	if r.decided {
+		failed.status = r.status
+	}
+	return failed
+}
+
 // requestLine is the parsed first line of a request.
 type requestLine struct {
 	method string
 	path   string // without a query; "*" and the target of CONNECT are not paths
+	query  string // behind the first ?
+	asks   bool   // there is a ?
 	host   string // of a target in absolute form
 	old    bool   // HTTP/1.0
 }
@@ -90,12 +136,20 @@ func readRequestLine(line string) (r requestLine, err error) {
 	if major != 1 {
 		return r, &refusal{status: statusHTTPVersionNotSupported, text: "only HTTP/1.1 is understood here"}
 	}
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c >= 0x7F || c == '#' {
-			return r, bad("the target has a character that is not of targets")
-		}
+	if !validTarget(target) {
+		return r, bad("the target has a character that is not of targets")
 	}
 	return r, r.readTarget(target)
+}
+
+// validTarget reports whether all characters of a target are such of one.
+func validTarget(target string) bool {
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7F || c == '#' {
+			return false
+		}
+	}
+	return true
 }
 
 // readVersion parses a version such as "HTTP/1.1".
@@ -130,7 +184,7 @@ func (r *requestLine) readTarget(target string) error {
 			target = "/" + target
 		}
 	}
-	r.path, _, _ = strings.Cut(target, "?")
+	r.path, r.query, r.asks = strings.Cut(target, "?")
 	return nil
 }
 
@@ -159,7 +213,7 @@ func validHost(text string) bool {
 
 // checkRequest checks that a request asks for a WebSocket at the path, and returns its key.
 // It refuses anything that others could understand differently.
-func checkRequest(h *head, req requestLine, path string) (key string, err error) {
+func checkRequest(h *head, req requestLine, t *Transport) (key string, err error) {
 	if err := checkHost(h, req); err != nil {
 		return "", err
 	}
@@ -168,15 +222,23 @@ func checkRequest(h *head, req requestLine, path string) (key string, err error)
 	}
 	switch {
 	case req.method != "GET" && req.method != "HEAD":
-		return "", &refusal{statusMethodNotAllowed, allowField, "only GET and HEAD are understood here"}
-	case req.path != path:
-		return "", &refusal{statusNotFound, "", "there is no WebSocket at this path"}
+		return "", &refusal{status: statusMethodNotAllowed, fields: allowField, text: "only GET and HEAD are understood here"}
+	case t.drains.Load():
+		return "", &refusal{status: statusServiceUnavailable, text: "the server goes out of service", cause: CauseDrained}
+	case t.Web.healthy(req.path) && !h.asksForWeb():
+		return "", &refusal{status: statusOK, text: "ok"}
+	case req.path != t.Endpoint.Path && !t.Web.takes(req.path):
+		return "", &refusal{status: statusNotFound, text: "there is no WebSocket at this path"}
 	case h.count("Transfer-Encoding") > 0 || hasBody(h):
 		return "", bad("the request has a body")
 	case req.old || req.method == "HEAD" || !h.asksForWeb():
-		return "", &refusal{statusUpgradeRequired, upgradeField + versionField, "this is a WebSocket, which takes an upgrade of HTTP/1.1"}
+		return "", &refusal{status: statusUpgradeRequired, fields: upgradeField + versionField,
+			text: "this is a WebSocket, which takes an upgrade of HTTP/1.1"}
 	}
-	return h.checkUpgrade()
+	if key, err = h.checkUpgrade(); err == nil {
+		err = checkOrigin(h, t.Web.origins(), t.Properties)
+	}
+	return key, err
 }
 
 // asksForWeb reports whether a request concerns WebSocket.
@@ -232,7 +294,8 @@ func (h *head) checkUpgrade() (key string, err error) {
 	case n != 1:
 		return "", bad("the field Sec-WebSocket-Version is missing, or there more than once")
 	case version != webVersion:
-		return "", &refusal{statusUpgradeRequired, upgradeField + versionField, "only version 13 of WebSocket is understood here"}
+		return "", &refusal{status: statusUpgradeRequired, fields: upgradeField + versionField,
+			text: "only version 13 of WebSocket is understood here"}
 	}
 	key, n = h.one("Sec-WebSocket-Key")
 	if n != 1 {

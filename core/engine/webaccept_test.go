@@ -141,10 +141,10 @@ func TestHeaderMax(t *testing.T) {
 			filled := more("A: " + strings.Repeat("x", most-len(request)-len("A: \r\n")) + "\r\n")
 			So(len(filled), ShouldEqual, most)
 			w := &wire{in: []byte(filled), cut: whole}
-			_, _, err := upgrade(w, to, false)
+			_, _, err := upgrade(w, to, false, nil, nil)
 			So(err, ShouldBeNil)
 			w = &wire{in: []byte(strings.Replace(filled, "A: ", "A: x", 1)), cut: whole}
-			_, _, err = upgrade(w, to, false)
+			_, _, err = upgrade(w, to, false, nil, nil)
 			So(err, ShouldNotBeNil)
 			So(w.answers.String(), ShouldStartWith, "HTTP/1.1 431 ")
 		}
@@ -176,7 +176,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		w := &wire{in: bytes.Clone(in), cut: whole}
-		_, early, err := upgrade(w, chat, false)
+		_, early, err := upgrade(w, chat, false, nil, nil)
 		answer := w.answers.String()
 		if err == nil {
 			sameToOthers(t, in[:len(in)-len(early)-len(w.in)])

@@ -15,21 +15,25 @@ import (
 	"github.com/zlink/zlink/core/endpoint"
 )
 
-// dialWeb asks for a WebSocket and checks the answer.
-func dialWeb(r *headReader, conn io.Writer, ep endpoint.Endpoint) error {
+// dialWeb asks for a WebSocket and checks the answer. deflates: messages may be compressed.
+func dialWeb(r *headReader, conn io.Writer, t *Transport) (deflates bool, err error) {
+	ep, offer := t.Endpoint, ""
+	if t.Deflate {
+		offer = "Sec-WebSocket-Extensions: " + deflateTerms + "\r\n"
+	}
 	var random [16]byte
 	_, _ = rand.Read(random[:])
 	key := base64.StdEncoding.EncodeToString(random[:])
-	_, err := io.WriteString(conn, "GET "+ep.Path+" HTTP/1.1\r\nHost: "+hostField(ep)+"\r\n"+
-		"Upgrade: websocket\r\nConnection: Upgrade\r\n"+versionField+"Sec-WebSocket-Key: "+key+"\r\n\r\n")
+	_, err = io.WriteString(conn, "GET "+ep.Path+" HTTP/1.1\r\nHost: "+hostField(ep)+"\r\n"+
+		"Upgrade: websocket\r\nConnection: Upgrade\r\n"+versionField+"Sec-WebSocket-Key: "+key+"\r\n"+offer+"\r\n")
 	if err != nil {
-		return err
+		return false, err
 	}
 	var why *refusal
-	if err = takeAnswer(r, key); errors.As(err, &why) {
-		return &webError{text: why.text}
+	if deflates, err = takeAnswer(r, key, t.Deflate); errors.As(err, &why) {
+		return false, &webError{text: why.text}
 	}
-	return err
+	return deflates, err
 }
 
 // hostField returns the value of Host. It leaves out the transport's default port.
@@ -45,20 +49,20 @@ func hostField(ep endpoint.Endpoint) string {
 }
 
 // takeAnswer reads answers up to the last one, and checks that one (RFC 6455, 4.1).
-func takeAnswer(r *headReader, key string) error {
+func takeAnswer(r *headReader, key string, offered bool) (deflates bool, err error) {
 	for {
 		h, err := r.next()
 		if err != nil {
-			return err
+			return false, err
 		}
 		status, err := readStatusLine(h.first)
 		switch {
 		case err != nil:
-			return err
+			return false, err
 		case status == statusSwitchingProtocols:
-			return h.checkAnswer(key)
+			return h.checkAnswer(key, offered)
 		case status >= 200:
-			return &webError{status: status, text: fmt.Sprintf("the server answered %s", h.first[len("HTTP/1.1 "):])}
+			return false, &webError{status: status, text: fmt.Sprintf("the server answered %s", h.first[len("HTTP/1.1 "):])}
 		}
 	}
 }
@@ -78,23 +82,30 @@ func readStatusLine(line string) (status int, err error) {
 	return status, nil
 }
 
-// checkAnswer checks the fields of an answer with status 101.
-func (h *head) checkAnswer(key string) error {
+// checkAnswer checks the fields of an answer with status 101. offered: compression was.
+func (h *head) checkAnswer(key string, offered bool) (deflates bool, err error) {
 	upgrade, others := h.lists("Upgrade", "websocket")
 	connection, _ := h.lists("Connection", "upgrade")
 	accept, n := h.one("Sec-WebSocket-Accept")
 	switch {
 	case !upgrade || others:
-		return bad("the answer's field Upgrade is not websocket")
+		return false, bad("the answer's field Upgrade is not websocket")
 	case !connection:
-		return bad("the answer's field Connection does not tell of the upgrade")
+		return false, bad("the answer's field Connection does not tell of the upgrade")
 	case n != 1 || accept != keyAnswer(key):
-		return bad("the answer's field Sec-WebSocket-Accept does not fit the key")
+		return false, bad("the answer's field Sec-WebSocket-Accept does not fit the key")
+	}
+	if offered {
+		if deflates, err = agreesToDeflate(h); err != nil {
+			return false, err
+		}
 	}
 	for _, name := range []string{"Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"} {
 		for range h.list(name) {
-			return bad("the answer's field %s names what was not asked for", name)
+			if !deflates || name == "Sec-WebSocket-Protocol" {
+				return false, bad("the answer's field %s names what was not asked for", name)
+			}
 		}
 	}
-	return nil
+	return deflates, nil
 }

@@ -56,7 +56,7 @@ func TestAnswers(t *testing.T) {
 		} {
 			for _, cut := range []func(int) int{whole, oneByte, anyPart} {
 				s := &server{answer: answer + "behind", cut: cut}
-				_, early, err := upgrade(s, chat, true)
+				_, early, err := upgrade(s, chat, true, nil, nil)
 				So(err, ShouldBeNil)
 				So(string(early)+string(s.wire.in), ShouldEqual, "behind")
 			}
@@ -75,7 +75,7 @@ func TestAnswers(t *testing.T) {
 			strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000) + switching, "SSH-2.0-OpenSSH_9\r\n", "nonsense\r\n\r\n",
 		} {
 			s := &server{answer: answer, cut: whole}
-			_, _, err := upgrade(s, chat, true)
+			_, _, err := upgrade(s, chat, true, nil, nil)
 			var web *webError
 			if answer == "SSH-2.0-OpenSSH_9\r\n" {
 				So(err, ShouldEqual, io.EOF)
@@ -88,7 +88,7 @@ func TestAnswers(t *testing.T) {
 	Convey("The status of a refusal is told, in words and in the monitor's value", t, func() {
 		for status, line := range map[int]string{401: "HTTP/1.1 401 Unauthorized", 302: "HTTP/1.0 302 Found", 200: "HTTP/1.1 200 OK",
 			503: "HTTP/1.1 503"} {
-			_, _, err := upgrade(&server{answer: line + "\r\nContent-Length: 0\r\n\r\n", cut: anyPart}, chat, true)
+			_, _, err := upgrade(&server{answer: line + "\r\nContent-Length: 0\r\n\r\n", cut: anyPart}, chat, true, nil, nil)
 			kind, value := failureOf(err)
 			So(kind, ShouldEqual, EventHandshakeProtocol)
 			So(value, ShouldEqual, ProtocolWeb+status)

@@ -41,7 +41,7 @@ const request = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnecti
 // shaken upgrades what comes, and returns what of it is left for the stream.
 func shaken(in string, cut func(int) int) (rest, answer string, err error) {
 	w := &wire{in: []byte(in), cut: cut}
-	_, early, err := upgrade(w, chat, false)
+	_, early, err := upgrade(w, chat, false, nil, nil)
 	return string(early) + string(w.in), w.answers.String(), err
 }
 
@@ -73,7 +73,7 @@ func TestBareLF(t *testing.T) {
 	})
 	Convey("An answer with such a line is refused, and gets none", t, func() {
 		w := &wire{in: []byte("HTTP/1.1 101 Switching Protocols\n\n"), cut: whole}
-		_, _, err := upgrade(w, chat, true)
+		_, _, err := upgrade(w, chat, true, nil, nil)
 		So(err, ShouldNotBeNil)
 		So(err.Error(), ShouldContainSubstring, "LF alone")
 		So(w.answers.String(), ShouldNotContainSubstring, "400")

@@ -81,6 +81,11 @@ func (c *Conn) writeHeaded(header []byte, limit uint64) (int, sys.Errno) {
 		chunk.Unhead()
 		return n, e
 	}
+	if limit == uint64(chunk.ExtLen) && len(header) > 0 {
+		if all := chunk.HeadedExt(len(header)); all != nil { // the header is the same for all
+			return sys.Send(int(c.fd), all)
+		}
+	}
 	count := 0
 	if len(header) > 0 {
 		c.shard.parts[0].Set(&header[0], len(header))

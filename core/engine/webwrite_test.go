@@ -60,7 +60,7 @@ func TestMessagesInPlace(t *testing.T) {
 					queued += len(body) + 1000
 					if len(body) >= 32<<10 && rand.IntN(2) == 0 {
 						bytes := []byte(body)
-						conn.Shared.Append(g.owner.shared, conn.Shared.Rid, bytes, OwnBody(bytes, func() { given++ }))
+						conn.Shared.Append(g.owner.shared, conn.Shared.Rid.Load(), bytes, OwnBody(bytes, func() { given++ }))
 						lent++
 					} else {
 						g.queue(conn, body)

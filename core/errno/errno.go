@@ -39,6 +39,7 @@ const (
 	ECONNREFUSED    = Errno(syscall.ECONNREFUSED)
 	ECONNRESET      = Errno(syscall.ECONNRESET)
 	ETIMEDOUT       = Errno(syscall.ETIMEDOUT)
+	ECANCELED       = Errno(syscall.ECANCELED)
 	EHOSTUNREACH    = Errno(syscall.EHOSTUNREACH)
 
 	EFSM           = Errno(hausnumero + 51) // not possible in this state

@@ -10,7 +10,7 @@ import (
 	"github.com/zlink/zlink/core/check"
 )
 
-// An account outlives its socket while messages of it are out: their slabs and copies lead to
+// An account outlives its socket while messages of it are out: their slabs, copies and cards lead to
 // it. One that nobody has and that is even serves the next socket, and the others wait in
 // unbalanced until they are. No call is needed when the last message goes, so C changes
 // the sums alone.
@@ -27,7 +27,7 @@ func NewAccount() *Account {
 	u.Lock()
 	defer u.Unlock()
 	for i, a := range u.all {
-		if a.Kept.Load() == 0 && a.Begun.Load() == 0 {
+		if a.Kept.Load() == 0 && a.Begun.Load() == 0 && a.Cards.Load() == 0 {
 			u.all[i] = u.all[len(u.all)-1]
 			u.all = u.all[:len(u.all)-1]
 			a.Total.Store(0)

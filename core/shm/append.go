@@ -4,6 +4,7 @@ package shm
 
 import (
 	"encoding/binary"
+	"math"
 	"unsafe"
 
 	"github.com/zlink/zlink/core/check"
@@ -26,6 +27,10 @@ const (
 // lengthSize is the size in bytes of the length field in front of every body.
 const lengthSize = 4
 
+// LengthMask is Queues.TxMask of a socket whose peers have text besides bytes. The bit that is
+// not in it marks a frame as text.
+const LengthMask = math.MaxInt32
+
 // A sender holds a session's lock and nothing else. The socket, table or session that
 // it found earlier may have been freed and reused. Under the lock it therefore compares
 // the socket's serial and the routing id: no two pairs are ever equal. If they match,
@@ -39,13 +44,27 @@ const lengthSize = 4
 // until the host's ReleaseOwner gets owner. Any thread. capi/path.h has the copying path
 // in C.
 func (s *Session) Append(q *Queues, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
+	return s.appendParcel(q, rid, nil, body, owner, parcelOf(len(body), owner != nil))
+}
+
+// AppendText is Append for a message of text. TxMask of q is LengthMask.
+func (s *Session) AppendText(q *Queues, rid uint32, body []byte, owner unsafe.Pointer) AppendResult {
 	p := parcelOf(len(body), owner != nil)
+	p.mark = ^uint32(LengthMask)
+	return s.appendParcel(q, rid, nil, body, owner, p)
+}
+
+func (s *Session) appendParcel(q *Queues, rid uint32, header, body []byte, owner unsafe.Pointer, p parcel) AppendResult {
+	if check.On {
+		check.That(p.mark&q.TxMask == 0, "a mark is no part of a length")
+		check.That(q.TxHeaders == 0 || owner == nil, "a message with a header is copied")
+	}
 	if p.need > LargeChunkSize-HeaderSize {
-		return s.appendLong(q, rid, body, p)
+		return s.appendLong(q, rid, header, body, p)
 	}
 	var spare spares
 	s.Lock()
-	result, class := s.append(q, rid, body, owner, p, &spare)
+	result, class := s.append(q, rid, header, body, owner, p, &spare)
 	for result == appendNeedsChunk {
 		s.Unlock() // the system may have to be asked for memory
 		c := NewChunk(0, class)
@@ -55,7 +74,7 @@ func (s *Session) Append(q *Queues, rid uint32, body []byte, owner unsafe.Pointe
 		}
 		spare.add(c)
 		s.Lock()
-		result, class = s.append(q, rid, body, owner, p, &spare)
+		result, class = s.append(q, rid, header, body, owner, p, &spare)
 	}
 	if result == Appended {
 		result = s.owe()
@@ -153,27 +172,28 @@ func (s *Session) count(q *Queues, chain *Chunk, blocks int64) {
 	q.Charge(chain.ChainCharge())
 }
 
-// appended counts a message whose last byte is in c. TxLock is held.
-func (s *Session) appended(c *Chunk, body int) {
+// appended counts a message of so many bytes whose last one is in c. TxLock is held.
+func (s *Session) appended(c *Chunk, bytes uint64) {
 	s.mustHold()
 	if check.On {
 		check.That(c.Start <= c.End && c.End <= c.Cap, "a chunk ends within its block")
 	}
 	c.Msgs++
 	s.TxQueued.Store(s.TxQueued.Load() + 1) // HasRoom looks without the lock
-	s.TxBytes += lengthSize + uint64(body)
+	s.TxBytes += bytes
 }
 
 // appendLong is Append for a body that no single chunk can hold. It copies the body
 // into new chunks without the lock.
-func (s *Session) appendLong(q *Queues, rid uint32, body []byte, p parcel) AppendResult {
+func (s *Session) appendLong(q *Queues, rid uint32, header, body []byte, p parcel) AppendResult {
 	s.Lock()
 	result := s.judge(q, rid, p)
 	s.Unlock()
 	if result != Appended {
 		return result
 	}
-	head, tail, blocks := newChain(body)
+	var front [FrontSize]byte
+	head, tail, blocks := newChain(q.piecesOf(&front, header, body, p.mark))
 	if head == nil {
 		return AppendNoMemory
 	}
@@ -184,43 +204,47 @@ func (s *Session) appendLong(q *Queues, rid uint32, body []byte, p parcel) Appen
 		return result
 	}
 	s.link(q, head, tail, blocks)
-	s.appended(tail, len(body))
+	s.appended(tail, p.bytes)
 	return s.owe()
 }
 
 // newChain copies a frame into large chunks; the last one is only as large as it has to
 // be. blocks is the size of all of them. Without memory it returns nil.
-func newChain(body []byte) (head, tail *Chunk, blocks int64) {
-	var length [lengthSize]byte
-	binary.BigEndian.PutUint32(length[:], uint32(len(body)))
-	for part := length[:]; len(part) > 0; {
-		class := uint32(ClassLarge)
-		if tail != nil {
-			class = fittingClass(uint32(min(len(part), LargeChunkSize)))
+func newChain(frame pieces) (head, tail *Chunk, blocks int64) {
+	rest := 0
+	for _, part := range frame {
+		rest += len(part)
+	}
+	for _, part := range frame {
+		for len(part) > 0 {
+			if tail == nil || tail.End == tail.Cap {
+				class := uint32(ClassLarge)
+				if tail != nil {
+					class = fittingClass(uint32(min(rest, LargeChunkSize)))
+				}
+				c := NewChunk(0, class)
+				if c == nil {
+					FreeChain(head)
+					return nil, nil, 0
+				}
+				if blocks += int64(c.Size); tail == nil {
+					head = c
+				} else {
+					tail.Link(c)
+				}
+				tail = c
+			}
+			n := copy(tail.Bytes()[tail.End:], part)
+			tail.End += uint32(n)
+			part, rest = part[n:], rest-n
 		}
-		c := NewChunk(0, class)
-		if c == nil {
-			FreeChain(head)
-			return nil, nil, 0
-		}
-		if tail == nil {
-			head = c
-			c.End = uint32(copy(c.Bytes(), part))
-			part = body
-		} else {
-			tail.Link(c)
-		}
-		n := copy(c.Bytes()[c.End:], part)
-		c.End += uint32(n)
-		part, tail = part[n:], c
-		blocks += int64(c.Size)
 	}
 	return head, tail, blocks
 }
 
-// Bodies yields the bodies of several messages, each as often as it is asked for; not ok: there
-// are no more.
-type Bodies func(i int) (body []byte, ok bool)
+// Bodies yields the headers and bodies of several messages, each as often as it is asked for; not
+// ok: there are no more. Only where Queues.TxHeaders is set are there headers.
+type Bodies func(i int) (header, body []byte, ok bool)
 
 // AppendMany queues copies of the messages that next yields. It ends when next returns false
 // or a message cannot be queued at once, and returns the number of queued messages. Without
@@ -252,12 +276,12 @@ func (s *Session) appendSome(q *Queues, rid uint32, first int, next Bodies, sp *
 	s.Lock()
 	defer s.Unlock()
 	for ; ; n++ {
-		body, ok := next(first + n)
-		p := parcelOf(len(body), false)
+		header, body, ok := next(first + n)
+		p := q.parcelWith(len(header), len(body))
 		if !ok || p.need > LargeChunkSize-HeaderSize {
 			break
 		}
-		if result, class = s.append(q, rid, body, nil, p, sp); result != Appended {
+		if result, class = s.append(q, rid, header, body, nil, p, sp); result != Appended {
 			break
 		}
 	}
@@ -301,7 +325,7 @@ func (s *Session) Open() bool {
 func (s *Session) BeginAbort(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
-	if s.Rid != rid || s.Owner != serial || s.TxState == TxClosed {
+	if s.Rid.Load() != rid || s.Owner != serial || s.TxState == TxClosed {
 		return false
 	}
 	s.TxState = TxClosing
@@ -312,11 +336,11 @@ func (s *Session) BeginAbort(serial uint64, rid uint32) bool {
 func (s *Session) Closing(serial uint64, rid uint32) bool {
 	s.Lock()
 	defer s.Unlock()
-	return s.Rid == rid && s.Owner == serial && s.TxState == TxClosing
+	return s.Rid.Load() == rid && s.Owner == serial && s.TxState == TxClosing
 }
 
 func (s *Session) names(serial uint64, rid uint32) bool {
-	return s.Rid == rid && s.Owner == serial && s.TxState == TxOpen
+	return s.Rid.Load() == rid && s.Owner == serial && s.TxState == TxOpen
 }
 
 // HasRoom reports whether SNDHWM lets one more message through. Any thread; with
@@ -327,13 +351,13 @@ func (s *Session) HasRoom() bool {
 
 // append is Append under the lock, with the chunks at hand. It returns appendNeedsChunk
 // and a class if a chunk of that class is missing.
-func (s *Session) append(q *Queues, rid uint32, body []byte, owner unsafe.Pointer, p parcel, sp *spares) (AppendResult, uint32) {
+func (s *Session) append(q *Queues, rid uint32, header, body []byte, owner unsafe.Pointer, p parcel, sp *spares) (AppendResult, uint32) {
 	if result := s.judge(q, rid, p); result != Appended {
 		return result, 0
 	}
 	tail, need := s.TxTail, p.need
 	if owner == nil && s.TxDirty&DirtyHeld != 0 && (tail == nil || uint64(tail.room()) < need) {
-		return s.appendHeld(q, body, sp)
+		return s.appendHeld(q, header, body, p, sp)
 	}
 	c, class := s.chunkFor(q, need, owner != nil, sp)
 	if c == nil {
@@ -343,14 +367,20 @@ func (s *Session) append(q *Queues, rid uint32, body []byte, owner unsafe.Pointe
 		check.That(uint64(c.room()) >= need, "a chunk that was chosen has room")
 	}
 	free := c.Bytes()[c.End:]
-	binary.BigEndian.PutUint32(free, uint32(len(body)))
 	c.End += uint32(need)
-	if owner == nil {
+	switch {
+	case q.TxHeaders != 0:
+		putFront(free, len(header), len(body))
+		copy(free[FrontSize:], header)
+		copy(free[FrontSize+len(header):], body)
+	case owner == nil:
+		binary.BigEndian.PutUint32(free, uint32(len(body))|p.mark)
 		copy(free[lengthSize:], body)
-	} else {
+	default:
+		binary.BigEndian.PutUint32(free, uint32(len(body))|p.mark)
 		s.own(q, c, body, owner)
 	}
-	s.appended(c, len(body))
+	s.appended(c, p.bytes)
 	return Appended, 0
 }
 

@@ -16,7 +16,8 @@ import (
 func openSession() (*Queues, *Wakeup, *Session) {
 	k, sh := NewQueues(), NewWakeup(-1)
 	s := NewSession(k, sh)
-	s.Rid, s.TxState = 5, TxOpen
+	s.Rid.Store(5)
+	s.TxState = TxOpen
 	return k, sh, s
 }
 
@@ -242,7 +243,7 @@ func TestAppendManyWithoutFreeChunks(t *testing.T) {
 		withoutFreeChunks(t)
 
 		Convey("queues all messages, and the session is listed once", func() {
-			n, result := s.AppendMany(k, 5, func(i int) ([]byte, bool) { return body, i < many })
+			n, result := s.AppendMany(k, 5, func(i int) (header, _ []byte, ok bool) { return nil, body, i < many })
 			So(n, ShouldEqual, many)
 			So(result, ShouldEqual, Appended)
 			So(sh.TakeDirty() == s, ShouldBeTrue)
@@ -253,11 +254,11 @@ func TestAppendManyWithoutFreeChunks(t *testing.T) {
 		})
 		Convey("keeps to what it queued when the session ends while it asks for memory", func() {
 			seen := map[int]int{}
-			n, result := s.AppendMany(k, 5, func(i int) ([]byte, bool) {
+			n, result := s.AppendMany(k, 5, func(i int) (header, some []byte, ok bool) {
 				if seen[i]++; i > 0 && seen[i] == 2 { // again, after it had the lock released
 					s.TxState = TxClosed
 				}
-				return body, i < many
+				return nil, body, i < many
 			})
 			So(n, ShouldBeBetween, 0, many)
 			So(result, ShouldEqual, Appended)
@@ -267,7 +268,7 @@ func TestAppendManyWithoutFreeChunks(t *testing.T) {
 			freeAll(head)
 		})
 		Convey("says why the first cannot be queued", func() {
-			n, result := s.AppendMany(k, 6, func(i int) ([]byte, bool) { return body, i < many })
+			n, result := s.AppendMany(k, 6, func(i int) (header, _ []byte, ok bool) { return nil, body, i < many })
 			So(n, ShouldEqual, 0)
 			So(result, ShouldEqual, AppendGone)
 		})

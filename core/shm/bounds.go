@@ -9,6 +9,11 @@ package shm
 // The driver stores how far TxBytes may go (TxLimit) with each write, so a sender compares
 // two numbers.
 //
+// The length of a body is not known when its id is sent, in the mode COMPAT. An id that must
+// not wait is therefore taken while the queue is below its bounds, and then the body has
+// room, whatever its length (TxPromise). One thread sends, so a socket is beyond its total,
+// and a queue beyond its bound, by one such body at most.
+//
 // All queues of a socket share a total. A queue may have another block while it is small
 // compared with what is left. So many stuck queues come to equal shares and leave room for the
 // others, and a single one may grow up to its own bound. An empty queue may have a block while
@@ -99,14 +104,22 @@ func (s *Session) mayGrow(q *Queues, bytes int64) bool {
 // the total. TxLock is held.
 func (s *Session) shares(q *Queues, bytes int64) bool { return s.waiting()+bytes <= s.share(q) }
 
+// AnyLength stands for the length of a body whose id alone is known.
+const AnyLength = -1
+
 // parcel is a message that is to be queued.
 type parcel struct {
 	bytes uint64 // with the length field
 	need  uint64 // of them, those that go into chunks
+	any   bool   // AnyLength
+	mark  uint32 // in the length field beside the length
 }
 
 func parcelOf(body int, owned bool) parcel {
-	p := parcel{lengthSize + uint64(body), lengthSize}
+	if body == AnyLength {
+		return parcel{any: true}
+	}
+	p := parcel{bytes: lengthSize + uint64(body), need: lengthSize}
 	if !owned {
 		p.need = p.bytes
 	}
@@ -135,6 +148,10 @@ func (s *Session) judge(q *Queues, rid uint32, p parcel) AppendResult {
 	switch {
 	case !s.names(q.Serial, rid):
 		return AppendGone
+	case p.any:
+		return s.judgeAny(q)
+	case q.TxPromise != 0:
+		return Appended
 	case !s.HasRoom() || !s.takes(p.bytes) && !s.empty():
 		return AppendFull
 	}
@@ -143,6 +160,20 @@ func (s *Session) judge(q *Queues, rid uint32, p parcel) AppendResult {
 	}
 	if s.empty() {
 		return AppendStarved
+	}
+	return AppendFull
+}
+
+// judgeAny returns Appended if the queue is below its bounds, so that a body of any length may
+// follow. TxLock is held. capi/frames.c has the same in C.
+func (s *Session) judgeAny(q *Queues) AppendResult {
+	switch {
+	case s.empty() && q.Affords():
+		return Appended
+	case s.empty():
+		return AppendStarved
+	case s.HasRoom() && s.takes(lengthSize) && s.shares(q, TinyChunkSize):
+		return Appended
 	}
 	return AppendFull
 }
@@ -172,7 +203,12 @@ func (s *Session) Refuse(q *Queues, rid uint32, body int, owned bool) AppendResu
 	p := parcelOf(body, owned)
 	s.Lock()
 	defer s.Unlock()
-	if result := s.judge(q, rid, p); result != AppendFull && result != AppendStarved {
+	return s.refuse(q, func() AppendResult { return s.judge(q, rid, p) })
+}
+
+// refuse is Refuse under the lock, for the message that judge judges.
+func (s *Session) refuse(q *Queues, judge func() AppendResult) AppendResult {
+	if result := judge(); result != AppendFull && result != AppendStarved {
 		return result
 	}
 	others := s.TxMarks&MarkRefused != 0 // a mark that another sender waits for
@@ -180,7 +216,7 @@ func (s *Session) Refuse(q *Queues, rid uint32, body int, owned bool) AppendResu
 		s.TxMarks |= MarkRefused
 		q.TxRefusals.Add(1)
 	}
-	result := s.judge(q, rid, p)
+	result := judge()
 	if result != AppendFull && result != AppendStarved && !others {
 		s.EndRefusal(q)
 	}
@@ -256,9 +292,9 @@ func (s *Session) TakeUp() (again bool) {
 // charge is what a chunk of a send queue counts in TxMemory.
 func (c *Chunk) charge() int64 {
 	if c.Class == ClassTiny {
-		return int64(c.ExtAll)
+		return int64(c.lent())
 	}
-	return int64(c.Size) + int64(c.ExtAll)
+	return int64(c.Size) + int64(c.lent())
 }
 
 // ChainCharge is what c and the chunks behind it count in TxMemory.

@@ -125,6 +125,15 @@ func (c *Chunk) room() uint32 {
 	return c.Cap - c.End
 }
 
+// CopyStart copies the first bytes that are not written, and returns their number.
+func (c *Chunk) CopyStart(to []byte) (n int) {
+	n = copy(to, c.Bytes()[c.Start:c.End])
+	if c.ExtLen > 0 {
+		n += copy(to[n:], c.ExtBytes())
+	}
+	return n
+}
+
 // ChainLen returns the number of data bytes in c and the chunks behind it.
 func (c *Chunk) ChainLen() (n int) {
 	for ; c != nil; c = (*Chunk)(c.Next) {

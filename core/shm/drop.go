@@ -16,14 +16,12 @@ type Dropped struct {
 	head        *Chunk
 }
 
-// Free frees the chunks of dropped messages. release gets the owners of their bodies.
-func (d *Dropped) Free(release func(owner unsafe.Pointer)) {
+// Free frees the chunks of dropped messages of q. release gets the owners of their bodies.
+func (d *Dropped) Free(q *Queues, release func(owner unsafe.Pointer)) {
 	for d.head != nil {
 		c := d.head
 		d.head = (*Chunk)(c.Next)
-		if owner := c.OwnerPointer(); owner != nil {
-			release(owner)
-		}
+		c.ReleaseExt(q, release)
 		FreeChunk(c)
 	}
 }
@@ -61,6 +59,14 @@ type place struct {
 
 func (c *Chunk) left() uint64 { return uint64(c.End-c.Start) + uint64(c.ExtLen) }
 
+// from returns bytes that are not written, from an offset on: those of the data, or of Ext.
+func (c *Chunk) from(at uint64) []byte {
+	if inline := uint64(c.End - c.Start); at >= inline {
+		return c.ExtBytes()[at-inline:]
+	}
+	return c.Bytes()[uint64(c.Start)+at : c.End]
+}
+
 // skip moves on. A place at the end of a chunk is the start of the next one.
 func (p *place) skip(n uint64) {
 	for p.at += n; p.c != nil && p.at >= p.c.left(); p.c = (*Chunk)(p.c.Next) {
@@ -69,14 +75,20 @@ func (p *place) skip(n uint64) {
 }
 
 // frame returns the size of the frame that begins here.
-func (p place) frame() uint64 {
-	var length [lengthSize]byte
-	for n := 0; n < lengthSize; p.skip(0) {
-		part := p.c.Bytes()[uint64(p.c.Start)+p.at : p.c.End]
-		got := copy(length[n:], part)
+func (p place) frame(q *Queues) uint64 {
+	var front [FrontSize]byte
+	size := lengthSize
+	if q.TxHeaders != 0 {
+		size = FrontSize
+	}
+	for n := 0; n < size; p.skip(0) {
+		got := copy(front[n:size], p.c.from(p.at))
 		n, p.at = n+got, p.at+uint64(got)
 	}
-	return lengthSize + uint64(binary.BigEndian.Uint32(length[:]))
+	if q.TxHeaders != 0 {
+		return Framed(front[:])
+	}
+	return lengthSize + uint64(binary.BigEndian.Uint32(front[:])&q.TxMask)
 }
 
 // dropFirst drops the first message that is not begun. It returns false if there is none.
@@ -86,7 +98,7 @@ func (s *Session) dropFirst(q *Queues, d *Dropped) bool {
 	if !ok {
 		return false
 	}
-	size, freed := place{c: c}.frame(), int64(0)
+	size, freed := place{c: c}.frame(q), int64(0)
 	for rest := size; rest > 0; {
 		part := min(rest, c.left())
 		rest -= part
@@ -128,7 +140,7 @@ func (s *Session) unlink(q *Queues, prev, c *Chunk) int64 {
 	if next == nil {
 		s.TxTail = prev
 	}
-	size := int64(c.Size) + int64(c.ExtAll)
+	size := int64(c.Size) + int64(c.lent())
 	s.Memory.Add(-size)
 	q.Charge(-c.charge())
 	return size
@@ -151,7 +163,7 @@ func (s *Session) afterBegun(q *Queues) (prev, c *Chunk, ok bool) {
 		return nil, nil, false
 	}
 	front.End = uint32(copy(front.Bytes(), c.Bytes()[c.Start:][:rest]))
-	front.Msgs = s.endsBehind(before)
+	front.Msgs = s.endsBehind(q, before)
 	c.Start += front.End
 	c.Msgs -= front.Msgs
 	front.Link(c)
@@ -166,12 +178,12 @@ func (s *Session) afterBegun(q *Queues) (prev, c *Chunk, ok bool) {
 }
 
 // endsBehind counts the messages of the begun part of the queue that end behind an offset.
-func (s *Session) endsBehind(offset uint64) (n uint32) {
+func (s *Session) endsBehind(q *Queues, offset uint64) (n uint32) {
 	at := place{c: s.TxHead}
 	for end := uint64(0); end < uint64(s.TxBegun); {
 		size := uint64(s.TxFirst)
 		if end > 0 || size == 0 {
-			size = at.frame()
+			size = at.frame(q)
 		}
 		at.skip(size)
 		if end += size; end > offset {

@@ -79,7 +79,8 @@ func TestFlushListStress(t *testing.T) {
 	var all []*Session
 	for i := range sessions {
 		s := NewSession(k, sh)
-		s.Rid, s.TxState, s.TxHwm = uint32(i+1), TxOpen, 300
+		s.Rid.Store(uint32(i + 1))
+		s.TxState, s.TxHwm = TxOpen, 300
 		d.sinks[s] = &sink{next: make([]uint32, senders)}
 		all = append(all, s)
 	}

@@ -3,8 +3,6 @@
 package shm
 
 import (
-	"encoding/binary"
-
 	"github.com/zlink/zlink/core/check"
 )
 
@@ -46,12 +44,13 @@ func (s *Session) PutBack(q *Queues, head, tail *Chunk, queued, blocks int64) {
 		}
 		blocks -= int64(next.Size)
 		s.Memory.Add(-int64(next.Size))
-		q.Charge(-int64(next.charge() - int64(next.ExtAll)))
+		q.Charge(-(next.charge() - int64(next.lent())))
 		FreeChunk(next)
 	}
 	if head != nil {
 		tail.Link(s.TxHead)
 		s.TxHead = head
+		s.TxMarks |= MarkTwins // senders have not seen it
 		if s.TxTail == nil {
 			s.TxTail = tail
 		}
@@ -94,7 +93,7 @@ func (sp *spares) free() {
 
 // appendHeld is append for a held queue whose last chunk is too small for the frame. It
 // fills that chunk and puts the rest into others. TxLock is held.
-func (s *Session) appendHeld(q *Queues, body []byte, sp *spares) (result AppendResult, class uint32) {
+func (s *Session) appendHeld(q *Queues, header, body []byte, p parcel, sp *spares) (result AppendResult, class uint32) {
 	tail := s.TxTail
 	part := uint64(0)
 	if tail != nil {
@@ -102,7 +101,7 @@ func (s *Session) appendHeld(q *Queues, body []byte, sp *spares) (result AppendR
 	}
 	var chain, last *Chunk
 	room, blocks := int64(s.TxRoom), int64(0)
-	for rest := lengthSize + uint64(len(body)) - part; ; {
+	for rest := p.bytes - part; ; {
 		class = sparing(uint64(max(room, 0)) + 2*rest)
 		c := sp.take()
 		if c == nil {
@@ -141,9 +140,8 @@ func (s *Session) appendHeld(q *Queues, body []byte, sp *spares) (result AppendR
 	if part == 0 {
 		tail = chain
 	}
-	var length [lengthSize]byte
-	binary.BigEndian.PutUint32(length[:], uint32(len(body)))
-	for _, data := range [][]byte{length[:], body} {
+	var front [FrontSize]byte
+	for _, data := range q.piecesOf(&front, header, body, p.mark) {
 		for len(data) > 0 {
 			if tail.End == tail.Cap {
 				tail = (*Chunk)(tail.Next)
@@ -153,7 +151,7 @@ func (s *Session) appendHeld(q *Queues, body []byte, sp *spares) (result AppendR
 			data = data[n:]
 		}
 	}
-	s.appended(last, len(body))
+	s.appended(last, p.bytes)
 	return Appended, 0
 }
 

@@ -27,6 +27,7 @@ import (
 const (
 	PageSize       = 4096
 	HeaderSize     = 64         // of Run, Chunk and Slab; their data follows
+	RefSize        = HeaderSize // Chunk of class ClassRef: no data
 	TinyChunkSize  = 1 << 10    // Chunk of class ClassTiny, header included
 	SmallChunkSize = 4 << 10    // Chunk of class ClassSmall
 	MidChunkSize   = 16 << 10   // Chunk of class ClassMid
@@ -43,7 +44,8 @@ const (
 //
 //capi:const ZL
 const (
-	ClassTiny = iota
+	ClassRef = iota // refers to bytes that lie elsewhere, and has none: cast.go
+	ClassTiny
 	ClassSmall
 	ClassMid
 	ClassLarge
@@ -65,6 +67,7 @@ const (
 	RunConnected    = 1 // the connection came up
 	RunDisconnected = 2 // the connection ended; the last run of a session
 	RunWritable     = 3 // a queue that refused a message has room again
+	RunAsking       = 5 // somebody waits for the application's decision; of a session without a connection
 	RunDrained      = 4 // no peer is left, and none comes; an event of the socket, without a session
 )
 
@@ -89,9 +92,11 @@ const (
 //
 //capi:const ZL
 const (
-	MarkRefused = 1 // a send got EAGAIN, and its sender waits for RunWritable
-	MarkUp      = 2 // Up is pushed, or will be, and not yet taken
-	MarkOwed    = 4 // once Up is taken as RunConnected, it is RunWritable
+	MarkRefused = 1  // a send got EAGAIN, and its sender waits for RunWritable
+	MarkUp      = 2  // Up is pushed, or will be, and not yet taken
+	MarkOwed    = 4  // once Up is taken as RunConnected, it is RunWritable
+	MarkVisit   = 8  // the shard will look at the session, although it is not dirty
+	MarkTwins   = 16 // the main queue may have two messages with one key (cast.go)
 )
 
 // Kinds of a peer's address.
@@ -101,6 +106,7 @@ const (
 	IPNone = 0 // the transport has none
 	IP4    = 4
 	IP6    = 6
+	IPCard = 5 // it is in the card, to which the first bytes of the address point
 )
 
 // Driver states of a shard.
@@ -126,6 +132,7 @@ type Run struct {
 	Slab    *Slab    // the run holds one reference
 	Data    *byte    // the first frame's length field
 	Size    uint64   // bytes of all frames, length fields included
+	Text    uint32   // what all of its messages are: 0, or RunText, or RunHeaders
 }
 
 // RunHead is the part of a run that an event has, too.
@@ -133,7 +140,7 @@ type Run struct {
 //capi:struct zl_run_head
 type RunHead struct {
 	Next unsafe.Pointer // *Run, in the inbox or the receiver's list
-	Msgs uint32         // frames; of RunDisconnected: farewell.go
+	Msgs uint32         // frames; of RunDisconnected: farewell.go; of the event in Up: groups.go
 	Kind uint32
 }
 
@@ -161,7 +168,8 @@ type Account struct {
 	Kept  atomic.Int64 // bytes of slabs that no shard fills any more, and of copies in their place
 	Begun atomic.Int64 // bytes of messages that are not whole
 	Total atomic.Int64 // limit for both; 0: none
-	_     [40]byte
+	Cards atomic.Int64 // bytes of cards; they do not count for Total
+	_     [32]byte
 }
 
 // Chunk is a block of a session's send queue. It holds the bytes [Start, End) of its data,
@@ -191,7 +199,7 @@ type Chunk struct {
 //capi:struct zl_session
 type Session struct {
 	// For senders. TxLock guards the fields that are not atomic.
-	Rid       uint32        // routing id; 0: the slot is free
+	Rid       atomic.Uint32 // routing id; 0: the slot is free. Stored under TxLock; Find reads it without
 	TxLock    atomic.Uint32 // lock.go
 	TxWaiters atomic.Uint32 // threads that wait for TxLock
 	TxHwm     uint32        // most messages queued; 0: no limit
@@ -219,11 +227,11 @@ type Session struct {
 	ID4       [4]byte       // the id frame of a session without an alias
 	Fd        int32         // valid while TxState is not TxClosed; the driver
 	IDLen     uint8
-	IPKind    uint8         // IPNone, IP4 or IP6
+	IPKind    uint8         // IPNone, IP4, IP6 or IPCard
 	Port      uint16        // the peer's
 	TxLimit   atomic.Uint32 // how far TxBytes may go, in units of SendUnit, modulo 2^32; stored by the driver
 
-	IP      [16]byte // the peer's
+	IP      [16]byte // the peer's, or its card: card.go
 	Zone    uint32   // of a link-local address
 	TxBound uint32   // most bytes queued; 0: no limit; set before the session is open
 	TxBegun uint32   // bytes at the start of a held queue that must stay; under TxLock
@@ -256,9 +264,11 @@ type Queues struct {
 	Shard   atomic.Pointer[Wakeup] // the shard that a receive call may drive, or nil
 	Serial  uint64                 // unique name of the socket: its handle, or a small number in a Go program
 	LastID  uint32                 // the last routing id given; at first the one before the first
-	_       [4]byte
-	TxTotal atomic.Int64 // most bytes of TxMemory; 0: no limit
-	_       [16]byte
+	TxMask  uint32                 // the bits of a length field in send queues that are the length
+	TxTotal atomic.Int64           // most bytes of TxMemory; 0: no limit
+	// TxHeaders is not 0 if frames have headers (front.go): C leaves each call of the data path to Go.
+	TxHeaders uint32
+	_         [12]byte
 
 	// Private to the receiving thread.
 	RxRun   *Run          // the run being read, or nil
@@ -274,7 +284,8 @@ type Queues struct {
 	TxSession *Session
 	TxRid     uint32
 	TxPhase   uint32
-	_         [48]byte
+	TxPromise uint32 // not 0: the id was taken with DONTWAIT, so its body has room (bounds.go)
+	_         [44]byte
 
 	// Between the shards and the receiver.
 	RxInbox     Inbox
@@ -291,7 +302,9 @@ type Queues struct {
 	TxRefusals atomic.Uint32 // sessions with MarkRefused
 	TxStarved  atomic.Uint32 // not 0: a message for an empty queue was refused because of TxTotal
 	TxHeld     atomic.Int32  // held queues
-	_          [44]byte
+	_          [4]byte
+	TxCasts    atomic.Int64 // of TxMemory, messages for many peers (cast.go)
+	_          [32]byte
 
 	InlineMask  uint64 // Mask of the table that a small socket starts with
 	InlineSlots [inlineTable]atomic.Pointer[Session]

@@ -11,7 +11,7 @@ func Pack(head *Chunk) (first, last *Chunk, more int64) {
 	for c := head; c != nil; {
 		next := (*Chunk)(c.Next)
 		used := uint64(c.End - c.Start)
-		full := c.Class == ClassTiny && c.Ext != 0 || 4*used >= 3*c.Size
+		full := c.Class <= ClassTiny && c.Ext != 0 || 4*used >= 3*c.Size
 		if full || !q.add(c) {
 			q.link(c)
 		} else {
@@ -93,6 +93,9 @@ func NewPacked(data []byte) *Chunk {
 	}
 	return head
 }
+
+// NewSparing returns a chunk for the next bytes of so many that come, or nil when there is no memory.
+func NewSparing(bytes uint64) *Chunk { return NewChunk(0, sparing(bytes)) }
 
 // takes reports whether all of next fits into c.
 func (c *Chunk) takes(next *Chunk) bool {

@@ -36,22 +36,34 @@ const (
 	addrMask = 1<<48 - 1 - lowTag
 )
 
-func unpack(head uint64) unsafe.Pointer {
-	addr := uintptr(head & addrMask)
-	return *(*unsafe.Pointer)(unsafe.Pointer(&addr))
+// refBits is lowBits of the pool of ClassRef, whose blocks are smaller. Only Go uses that pool.
+const refBits = 6
+
+func (p *Pool) lowBits() uint64 {
+	if p == &Pools[ClassRef] {
+		return refBits
+	}
+	return lowBits
 }
 
-// repack returns a head with p as its address and the next tag.
-func repack(head uint64, p unsafe.Pointer) uint64 {
-	tag := (head&lowTag | head>>48<<lowBits) + 1
-	return uint64(uintptr(p)) | tag&lowTag | tag>>lowBits<<48
+// unpack returns the address in a head of the pool.
+func (p *Pool) unpack(head uint64) unsafe.Pointer {
+	return pointer(uintptr(head & (1<<48 - 1<<p.lowBits())))
+}
+
+// repack returns a head with the address of block and the next tag.
+func (p *Pool) repack(head uint64, block unsafe.Pointer) uint64 {
+	bits := p.lowBits()
+	low := uint64(1)<<bits - 1
+	tag := (head&low | head>>48<<bits) + 1
+	return uint64(uintptr(block)) | tag&low | tag>>bits<<48
 }
 
 // pop returns a free block or nil.
 func (p *Pool) pop() unsafe.Pointer {
 	for {
 		head, next := p.look()
-		if block := unpack(head); block == nil || p.replace(head, next) {
+		if block := p.unpack(head); block == nil || p.replace(head, next) {
 			return block
 		}
 	}
@@ -61,7 +73,7 @@ func (p *Pool) pop() unsafe.Pointer {
 func (p *Pool) takeAll() unsafe.Pointer {
 	for {
 		head := p.head.Load()
-		if block := unpack(head); block == nil || p.replace(head, nil) {
+		if block := p.unpack(head); block == nil || p.replace(head, nil) {
 			return block
 		}
 	}
@@ -71,7 +83,7 @@ func (p *Pool) takeAll() unsafe.Pointer {
 func (p *Pool) push(block unsafe.Pointer) {
 	for {
 		head := p.head.Load()
-		atomic.StorePointer((*unsafe.Pointer)(block), unpack(head))
+		atomic.StorePointer((*unsafe.Pointer)(block), p.unpack(head))
 		if p.replace(head, block) {
 			return
 		}
@@ -82,7 +94,7 @@ func (p *Pool) push(block unsafe.Pointer) {
 // replace runs; tests put such operations in between.
 func (p *Pool) look() (head uint64, next unsafe.Pointer) {
 	head = p.head.Load()
-	if block := unpack(head); block != nil {
+	if block := p.unpack(head); block != nil {
 		next = atomic.LoadPointer((*unsafe.Pointer)(block))
 	}
 	return head, next
@@ -90,24 +102,24 @@ func (p *Pool) look() (head uint64, next unsafe.Pointer) {
 
 // replace makes block the first one if the pool's head still equals head.
 func (p *Pool) replace(head uint64, block unsafe.Pointer) bool {
-	return p.head.CompareAndSwap(head, repack(head, block))
+	return p.head.CompareAndSwap(head, p.repack(head, block))
 }
 
 // Pools are the process's free blocks, by class. They lie in mapped memory because C pops
 // and pushes, too.
 var Pools = (*[ClassDedicated]Pool)(mapPages(PageSize))
 
-var blockSize = [ClassDedicated]uintptr{TinyChunkSize, SmallChunkSize, MidChunkSize,
+var blockSize = [ClassDedicated]uintptr{RefSize, TinyChunkSize, SmallChunkSize, MidChunkSize,
 	LargeChunkSize, SlabSize, Slab64Size, Slab128Size, Slab256Size, Slab512Size, BigSlabSize}
 
 // growStep is how many bytes a pool takes from the system at a time.
-var growStep = [ClassDedicated]uintptr{64 << 10, 128 << 10, 256 << 10, 512 << 10, SlabSize,
+var growStep = [ClassDedicated]uintptr{64 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, SlabSize,
 	4 * Slab64Size, 2 * Slab128Size, Slab256Size, Slab512Size, BigSlabSize}
 
 // give puts a block into its pool.
 func give(class uint32, block unsafe.Pointer) {
 	if check.On {
-		check.That(class < ClassDedicated && uintptr(block)&^addrMask == 0, "a block of a pool lies where its head can tell")
+		check.That(class < ClassDedicated && uintptr(block)&^(1<<48-1<<Pools[class].lowBits()) == 0, "a block of a pool lies where its head can tell")
 	}
 	poison(unsafe.Add(block, linkSize), blockSize[class]-linkSize)
 	Pools[class].push(block)

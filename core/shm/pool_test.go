@@ -31,25 +31,32 @@ func TestPoolOrder(t *testing.T) {
 }
 
 func TestPoolTag(t *testing.T) {
-	Convey("The tag of a head", t, func() {
-		high := uintptr(1)<<47 - 1<<10
-		block := *(*unsafe.Pointer)(unsafe.Pointer(&high))
-		Convey("changes with every operation and leaves the address alone", func() {
-			head := uint64(0)
-			for range 5000 {
-				next := repack(head, block)
-				if next == head || uint64(uintptr(unpack(next))) != uint64(high) {
-					t.Fatalf("%#x after %#x", next, head)
+	for _, row := range []struct {
+		name string
+		p    *Pool
+		size uintptr
+	}{{"of a chunk", new(Pool), TinyChunkSize}, {"of a reference", &Pools[ClassRef], RefSize}} {
+		Convey("The tag of a head with the address "+row.name, t, func() {
+			p, low := row.p, uint64(row.size-1)
+			high := uintptr(1)<<47 - row.size
+			block := *(*unsafe.Pointer)(unsafe.Pointer(&high))
+			Convey("changes with every operation and leaves the address alone", func() {
+				head := uint64(0)
+				for range 5000 {
+					next := p.repack(head, block)
+					if next == head || uint64(uintptr(p.unpack(next))) != uint64(high) {
+						t.Fatalf("%#x after %#x", next, head)
+					}
+					head = next
 				}
-				head = next
-			}
-			So(head>>48<<lowBits|head&lowTag, ShouldEqual, 5000)
+				So(head>>48*uint64(row.size)|head&low, ShouldEqual, 5000)
+			})
+			Convey("wraps after 2^16 times the size", func() {
+				last := uint64(1<<16-1)<<48 | uint64(high) | low
+				So(p.repack(last, block), ShouldEqual, uint64(high))
+			})
 		})
-		Convey("wraps after 2^26", func() {
-			last := uint64(1<<16-1)<<48 | uint64(high) | lowTag
-			So(repack(last, block), ShouldEqual, uint64(high))
-		})
-	})
+	}
 }
 
 func TestPoolABA(t *testing.T) {
@@ -62,7 +69,7 @@ func TestPoolABA(t *testing.T) {
 			p.push(block)
 		}
 		head, next := p.look()
-		So(unpack(head) == c, ShouldBeTrue)
+		So(p.unpack(head) == c, ShouldBeTrue)
 		So(next == b, ShouldBeTrue)
 		Convey("takes the block when nothing happened", func() {
 			So(p.replace(head, next), ShouldBeTrue)
@@ -89,7 +96,7 @@ func slowPop(p *Pool) unsafe.Pointer {
 	for {
 		head, next := p.look()
 		runtime.Gosched()
-		if block := unpack(head); block == nil || p.replace(head, next) {
+		if block := p.unpack(head); block == nil || p.replace(head, next) {
 			return block
 		}
 	}

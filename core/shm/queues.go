@@ -4,6 +4,7 @@ package shm
 
 import (
 	"encoding/binary"
+	"math"
 	"sync/atomic"
 	"unsafe"
 
@@ -36,15 +37,17 @@ func NewQueues() *Queues {
 	q.Handle.Store(0)
 	q.Serial = serials.Add(1)
 	q.LastID = newestID.Load()
+	q.TxMask, q.TxHeaders = math.MaxUint32, 0
 	q.RxRun, q.RxList, q.RxPos, q.RxLeft, q.RxPhase, q.RxMore = nil, nil, nil, 0, 0, 0
 	q.RxHand.Store(0)
-	q.TxSession, q.TxRid, q.TxPhase = nil, 0, 0
+	q.TxSession, q.TxRid, q.TxPhase, q.TxPromise = nil, 0, 0, 0
 	q.Shard.Store(nil)
 	q.TxTotal.Store(0)
 	q.TxMemory.Store(0)
 	q.TxRefusals.Store(0)
 	q.TxStarved.Store(0)
 	q.TxHeld.Store(0)
+	q.TxCasts.Store(0)
 	q.RxWaiting.Store(0)
 	q.RxThrottled.Store(0)
 	q.RxEvents.Store(0)

@@ -31,7 +31,7 @@ import (
 // block gets a new header when it gets memory again.
 
 // keepWarm is the number of free blocks of each class that keep their memory: about 1 MiB in all.
-var keepWarm = [ClassDedicated]int{ClassTiny: 64, ClassSmall: 32, ClassMid: 8, ClassLarge: 4, ClassSlab: 2}
+var keepWarm = [ClassDedicated]int{ClassRef: 1024, ClassTiny: 64, ClassSmall: 32, ClassMid: 8, ClassLarge: 4, ClassSlab: 2}
 
 // class holds the blocks of a class that are not in its pool. growMutex guards it.
 type class struct {
@@ -72,9 +72,9 @@ func refill(class uint32) unsafe.Pointer {
 	if *list == nil {
 		return c.warmUp(class)
 	}
-	var some [64]unsafe.Pointer // TinyChunkSize is the smallest
+	var some [64]unsafe.Pointer
 	n := 0
-	for ; *list != nil && n < int(growStep[class]/blockSize[class]); n++ {
+	for ; *list != nil && n < min(len(some), int(growStep[class]/blockSize[class])); n++ {
 		some[n] = *list
 		*list = link(some[n])
 	}

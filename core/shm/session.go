@@ -17,7 +17,8 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 		return nil
 	}
 	s.Lock() // a sender with a stale pointer may be looking
-	s.Rid, s.TxState, s.TxHwm = 0, TxClosed, 0
+	s.Rid.Store(0)
+	s.TxState, s.TxHwm = TxClosed, 0
 	s.TxDone.Store(0)
 	s.TxQueued.Store(0)
 	s.TxDirty, s.TxHint, s.TxMarks = 0, ClassTiny, MarkUp
@@ -30,7 +31,7 @@ func NewSession(q *Queues, w *Wakeup) *Session {
 	s.RxQueued.Store(0)
 	s.RxStalled.Store(0)
 	s.ID, s.IDLen, s.IPKind = nil, 0, 0
-	s.Up = RunHead{Kind: RunConnected, Msgs: 1}
+	s.Up = RunHead{Kind: RunConnected}
 	s.Down = RunHead{Kind: RunDisconnected}
 	s.Refs.Store(1)
 	return s
@@ -63,6 +64,7 @@ func FreeSession(s *Session) {
 		check.That(s.RxQueued.Load() == 0, "a free session has no messages in the socket")
 	}
 	s.dropReason()
+	s.dropCard()
 	if s.ID != nil && s.ID != &s.ID4[0] {
 		aliasSlots.put(unsafe.Pointer(s.ID))
 	}

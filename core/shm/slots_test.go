@@ -3,7 +3,9 @@
 package shm
 
 import (
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -78,14 +80,15 @@ func TestSession(t *testing.T) {
 			So(other == s, ShouldBeFalse)
 			other.Release()
 			s.Release()
-			s.Rid, s.TxState, s.TxHwm, s.TxDirty = 7, TxOpen, 1, 1 // whatever a slot has
+			s.Rid.Store(7)
+			s.TxState, s.TxHwm, s.TxDirty = TxOpen, 1, 1 // whatever a slot has
 			s.TxQueued.Store(2)
 			s.TxDone.Store(1)
 			s.RxQueued.Store(5 | 6<<32)
 			s.RxStalled.Store(1)
 			again := NewSession(k, sh)
 			So(again == s, ShouldBeTrue)
-			So([]uint32{s.Rid, uint32(s.TxState), s.TxHwm, s.TxQueued.Load(), s.TxDone.Load(), uint32(s.TxDirty),
+			So([]uint32{s.Rid.Load(), uint32(s.TxState), s.TxHwm, s.TxQueued.Load(), s.TxDone.Load(), uint32(s.TxDirty),
 				uint32(s.RxQueued.Load() | s.RxQueued.Load()>>32), s.RxStalled.Load()},
 				ShouldResemble, make([]uint32, 8))
 			So(s.TxHint, ShouldEqual, ClassTiny)
@@ -132,7 +135,7 @@ func TestTable(t *testing.T) {
 		defer FreeWakeup(sh)
 		put := func(rid uint32) *Session {
 			s := NewSession(k, sh)
-			s.Rid = rid
+			s.Rid.Store(rid)
 			k.Table.Load().Slot(rid).Store(s)
 			return s
 		}
@@ -144,6 +147,27 @@ func TestTable(t *testing.T) {
 			for _, rid := range []uint32{0, 2, 5, 1 + inlineTable, 1 << 31} {
 				So(k.Find(rid) == nil, ShouldBeTrue)
 			}
+		})
+		Convey("while slots come back", func() {
+			place := k.Table.Load().Slot(1)
+			var over atomic.Bool
+			go func() {
+				defer over.Store(true)
+				for rid := uint32(1); rid < 20_000; rid += inlineTable {
+					s := NewSession(k, sh)
+					s.Lock()
+					s.Rid.Store(rid)
+					s.Unlock()
+					place.Store(s)
+					runtime.Gosched()
+					place.Store(nil)
+					s.Release()
+				}
+			}()
+			for !over.Load() { // the race detector sees what looks at an id without care
+				k.Find(1)
+			}
+			So(k.Find(1) == nil, ShouldBeTrue)
 		})
 		Convey("in a larger one", func() {
 			table := NewTable(4096)

@@ -59,11 +59,14 @@ func (q *Queues) InlineTable() *Table { return (*Table)(unsafe.Pointer(&q.Inline
 // any time: Append compares the id under the session's lock. Any thread.
 func (q *Queues) Find(rid uint32) *Session {
 	s := q.Table.Load().Slot(rid).Load()
-	if s == nil || s.Rid != rid {
+	if s == nil || s.Rid.Load() != rid {
 		return nil
 	}
 	return s
 }
+
+// InSlot is Find without a look at the id: another peer may have the slot. Any thread.
+func (q *Queues) InSlot(rid uint32) *Session { return q.Table.Load().Slot(rid).Load() }
 
 // Slot returns the slot of rid's session.
 func (t *Table) Slot(rid uint32) *atomic.Pointer[Session] {

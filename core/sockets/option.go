@@ -90,6 +90,24 @@ const (
 	OptAllow              Option = 321
 	OptDeny               Option = 322
 	OptHandshakes         Option = 323
+	OptProperties         Option = 325
+	OptPropertyBytes      Option = 326
+	OptProxyFrom          Option = 327
+	OptWebProtocols       Option = 328
+	OptWebOrigins         Option = 329
+	OptWebHealth          Option = 330
+	OptAcceptTimeout      Option = 333
+	OptWebPaths           Option = 334
+	OptPeerData           Option = 335
+	OptTLSALPN            Option = 336
+	OptTLSTicketKeys      Option = 337
+	OptTLSOCSP            Option = 338
+	OptTLSMinVersion      Option = 339 // TLS12 or TLS13
+	OptTLSCerts           Option = 340
+	OptReusePort          Option = 345
+	OptListenName         Option = 346 // of a descriptor of socket activation
+	OptFraming            Option = 331
+	OptWebDeflate         Option = 332
 )
 
 // optionNames are the names of the options in C and in the documents, without ZLINK_.
@@ -171,6 +189,24 @@ var optionNames = map[Option]string{
 	OptAllow:              "STREAM_ALLOW",
 	OptDeny:               "STREAM_DENY",
 	OptHandshakes:         "STREAM_HANDSHAKES",
+	OptProperties:         "STREAM_PROPERTIES",
+	OptPropertyBytes:      "STREAM_PROPERTY_BYTES",
+	OptProxyFrom:          "STREAM_PROXY_FROM",
+	OptWebProtocols:       "STREAM_WS_PROTOCOLS",
+	OptWebOrigins:         "STREAM_WS_ORIGINS",
+	OptWebHealth:          "STREAM_WS_HEALTH_PATH",
+	OptAcceptTimeout:      "STREAM_ACCEPT_TIMEOUT",
+	OptWebPaths:           "STREAM_WS_PATHS",
+	OptPeerData:           "STREAM_PEER_DATA",
+	OptTLSCerts:           "STREAM_TLS_CERTS",
+	OptTLSALPN:            "STREAM_TLS_ALPN",
+	OptTLSTicketKeys:      "STREAM_TLS_TICKET_KEYS",
+	OptTLSOCSP:            "STREAM_TLS_OCSP",
+	OptTLSMinVersion:      "STREAM_TLS_MIN_VERSION",
+	OptReusePort:          "STREAM_REUSEPORT",
+	OptListenName:         "STREAM_LISTEN_NAME",
+	OptFraming:            "STREAM_FRAMING",
+	OptWebDeflate:         "STREAM_WS_DEFLATE",
 }
 
 // String returns the option's name in C without ZLINK_, or its number.

@@ -14,6 +14,7 @@ const (
 	SendBuffer    = Option(unix.SOL_SOCKET*level | unix.SO_SNDBUF) // bytes
 	ReceiveBuffer = Option(unix.SOL_SOCKET*level | unix.SO_RCVBUF) // bytes
 	ReuseAddress  = Option(unix.SOL_SOCKET*level | unix.SO_REUSEADDR)
+	ReusePort     = Option(unix.SOL_SOCKET*level | unix.SO_REUSEPORT) // before bind, for each listener of the address
 	KeepAlive     = Option(unix.SOL_SOCKET*level | unix.SO_KEEPALIVE)
 
 	NoDelay           = Option(unix.IPPROTO_TCP*level | unix.TCP_NODELAY)

@@ -16,6 +16,13 @@ func Recv(fd int, buf []byte) (n int, e Errno) { // named results let it be inli
 	return int(r), e
 }
 
+// Peek is Recv that leaves the bytes where they are. Prompt.
+func Peek(fd int, buf []byte) (int, Errno) {
+	r, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), unix.MSG_PEEK, 0, 0)
+	return int(r), e
+}
+
 // RecvVectors reads into parts in their order; at least one is needed. Prompt.
 func RecvVectors(fd int, parts []Vector) (int, Errno) {
 	n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(fd),

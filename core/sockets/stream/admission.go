@@ -39,10 +39,14 @@ func (k *Socket) setAddresses(opt sockets.Option) error {
 	if err != nil {
 		return sockets.BadOption(opt, "does not take the list: %s", err)
 	}
-	if opt == sockets.OptAllow {
+	switch opt {
+	case sockets.OptAllow:
 		k.opt.allow = list
-	} else {
+	case sockets.OptDeny:
 		k.opt.deny = list
+	default: // for later binds
+		k.opt.proxyFrom = list
+		return nil
 	}
 	k.admit()
 	return nil

@@ -13,9 +13,10 @@ import (
 )
 
 // methods are those of a socket that an application may call: what go doc shows of it.
-const methods = `AbortPeer Addr Bind Close ClosePeer ClosePeerWith Connect Disconnect Drain ForC ForPoll
-Messages Monitor Option Peer PeerCount Peers Recv RecvBatch RecvFrame Send SendBatch SendFrame
-SendOwned Set SetOption Shutdown Stats TryRecv TryRecvBatch TrySend TrySendBatch Unbind`
+const methods = `AbortPeer AcceptPeer AcceptPeerWith Addr Bind Close ClosePeer ClosePeerWith Connect Disconnect Drain ForC ForPoll Handover HandoverTo
+Join Leave Messages Monitor Multicast Option Peer PeerCount PeerData PeerProperty Peers Publish Recv RecvBatch RecvFrame RefusePeer Send SendBatch SendFrame
+SendKey SendOwned SendText Set SetOption SetPeerData Shutdown Stats Takeover TakeoverFrom TryRecv TryRecvBatch TrySend TrySendBatch TrySendText
+Unbind`
 
 // TestMethods: what the engine and the C layer ask of a socket is no part of its API.
 func TestMethods(t *testing.T) {

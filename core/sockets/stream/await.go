@@ -4,7 +4,6 @@ package stream
 
 import (
 	"time"
-	"unsafe"
 
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -131,7 +130,7 @@ func (k *Socket) wakeReaders() bool {
 
 // awaitRoom waits until the session's queue has room for a message, the session has ended, its
 // peer is to be cut, or messages are dropped by now.
-func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer, deadline time.Time, limit sockets.Waiting) error {
+func (k *Socket) awaitRoom(s *shm.Session, rid uint32, size int, owned bool, deadline time.Time, limit sockets.Waiting) error {
 	w := wait.Get()
 	defer wait.Put(w)
 	k.senders.Add(w)
@@ -145,8 +144,8 @@ func (k *Socket) awaitRoom(s *shm.Session, rid uint32, body []byte, owner unsafe
 		if policy := k.opt.fullPolicy.Load(); policy == FullDropNewest || policy == FullDropOldest {
 			return false
 		}
-		result := s.Judge(k.shared, rid, len(body), owner != nil)
-		return result == shm.AppendStarved || result == shm.AppendFull && !k.cuts(s, rid, body)
+		result := s.Judge(k.shared, rid, size, owned)
+		return result == shm.AppendStarved || result == shm.AppendFull && !k.cuts(s, rid, size)
 	}
 	for waits() {
 		if err := k.state(); err != nil {

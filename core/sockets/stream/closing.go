@@ -132,6 +132,7 @@ func (k *Socket) dropReceived() {
 		}
 	}
 	q.RxRun, q.RxList, q.RxLeft = nil, nil, 0
+	k.endAllData()
 	k.resume()
 }
 
@@ -165,7 +166,10 @@ func (k *Socket) destroy() {
 		q := k.shared
 		check.That(q.RxRun == nil && q.RxList == nil, "the receiver of a socket that goes has nothing")
 		check.That(q.RxWaiting.Load() == 0 && q.RxEvents.Load() == 0, "nothing waits in a socket that goes")
+		check.That(q.TxCasts.Load() == 0, "no message for many is kept in a socket that goes")
 		check.That(q.TxMemory.Load() == 0 && q.TxRefusals.Load() == 0 && q.TxHeld.Load() == 0, "nothing is queued in a socket that goes")
+		check.That(k.groups.seats.used == 0, "nobody is in a group of a socket that goes")
+		check.That(k.reserved == 0 && len(k.asking) == 0, "nobody asks a socket that goes")
 		check.That(k.admission.Idle(), "no connection of a socket that goes has a place")
 	}
 	k.mu.Lock()

@@ -20,7 +20,7 @@ func TestNoEndpointAfterClose(t *testing.T) {
 		So(k.Close(), ShouldBeNil)
 
 		Convey("takes no endpoint, and its context ends", func() {
-			So(k.bind("tcp://127.0.0.1:*"), ShouldEqual, errno.ENOTSOCK)
+			So(k.bind("tcp://127.0.0.1:*", -1), ShouldEqual, errno.ENOTSOCK)
 			So(k.connect("tcp://127.0.0.1:9"), ShouldEqual, errno.ENOTSOCK)
 			So(k.listeners, ShouldBeEmpty)
 			So(k.dialers, ShouldBeEmpty)

@@ -3,8 +3,6 @@
 package stream
 
 import (
-	"unsafe"
-
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets"
@@ -14,7 +12,7 @@ import (
 var eventBody = [...][]byte{shm.RunConnected: {1}, shm.RunDisconnected: {0}}
 
 // RecvFrame receives one frame into buf and returns the frame's full size. more means
-// that the frame is a routing id, and its body follows. EAGAIN: nothing came, and dontWait
+// that the frame is a routing id, and its body follows. A header (FramingHeaders) is dropped. EAGAIN: nothing came, and dontWait
 // or RCVTIMEO ended the wait. EINTR, in a C program: a signal handler ran. ETERM, ENOTSOCK.
 // ENOTSUP: the socket is in the mode FAST.
 func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err error) {
@@ -22,7 +20,7 @@ func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err 
 		return 0, false, err
 	}
 	defer k.leave()
-	frame, more, done, err := k.next(dontWait)
+	_, frame, more, done, err := k.next(dontWait)
 	if err != nil {
 		return 0, false, err
 	}
@@ -33,40 +31,48 @@ func (k *Socket) RecvFrame(buf []byte, dontWait bool) (size int, more bool, err 
 	return len(frame), more, nil
 }
 
-// next returns the next frame. The caller finishes the run done after it used the frame.
-func (k *Socket) next(dontWait bool) (frame []byte, more bool, done *shm.Run, err error) {
+// next returns the next frame, and the header of a body that has one. The caller finishes the run
+// done after it used the frame.
+func (k *Socket) next(dontWait bool) (header, frame []byte, more bool, done *shm.Run, err error) {
 	q := k.shared
 	if q.RxPhase == shm.PhaseBody {
 		q.RxPhase, q.RxMore = shm.PhaseID, 0
-		frame, done = k.body()
-		return frame, false, done, nil
+		header, frame, done = k.body()
+		return header, frame, false, done, nil
 	}
 	if err := k.awaitRun(sockets.Waiting{Not: dontWait}, false); err != nil {
-		return nil, false, nil, err
+		return nil, nil, false, nil, err
 	}
 	q.RxPhase, q.RxMore = shm.PhaseBody, 1
-	return q.RxRun.Of().IDFrame(), true, nil, nil
+	return nil, q.RxRun.Of().IDFrame(), true, nil, nil
 }
 
 // body returns the body at the receiver's position and moves on.
-func (k *Socket) body() (body []byte, done *shm.Run) {
+func (k *Socket) body() (header, body []byte, done *shm.Run) {
 	q := k.shared
 	r := q.RxRun
 	if r.Kind != shm.RunData {
 		q.EndRun()
-		return eventBody[r.Kind], r
+		return nil, eventBody[r.Kind], r
 	}
-	body = q.NextBody()
-	if q.RxLeft > 0 {
-		return body, nil
+	if header, body = nextBody(q); q.RxLeft > 0 {
+		return header, body, nil
 	}
 	q.EndRun()
-	return body, r
+	return header, body, r
+}
+
+// nextBody returns the header and the body of the next message of the data run being read.
+func nextBody(q *shm.Queues) (header, body []byte) {
+	if body = q.NextBody(); q.TxHeaders != 0 {
+		return shm.Split(body)
+	}
+	return nil, body
 }
 
 // SendFrame sends one frame: a routing id with more set, then the body. For the body, more
 // only matters if it is repeated. The body {0} closes the connection once everything
-// queued is written.
+// queued is written. Where messages have headers (FramingHeaders), the body's has no bytes.
 //
 // EINVAL: a first frame without more, or empty. EHOSTUNREACH: the peer does not exist;
 // either of the two calls may find out, and the next SendFrame starts afresh. EAGAIN: the
@@ -79,7 +85,7 @@ func (k *Socket) SendFrame(frame []byte, more, dontWait bool) error {
 		return err
 	}
 	defer k.leave()
-	return k.sendFrame(frame, nil, more, dontWait)
+	return k.sendFrame(content{bytes: frame}, more, dontWait)
 }
 
 // expectsBody reports whether the next frame is a body: the second frame of a message, or,
@@ -90,14 +96,14 @@ func (k *Socket) expectsBody(more bool) bool {
 	return phase == shm.PhaseBody || phase == shm.PhaseRetry && !more
 }
 
-func (k *Socket) sendFrame(frame []byte, owner unsafe.Pointer, more, dontWait bool) error {
+func (k *Socket) sendFrame(frame content, more, dontWait bool) error {
 	if k.shared.TxPhase == shm.PhaseFast {
 		return errno.New(errno.ENOTSUP, "a socket in the mode FAST sends no frames, but messages with a routing id")
 	}
 	if k.expectsBody(more) {
-		return k.sendBody(frame, owner, dontWait)
+		return k.sendBody(frame, dontWait)
 	}
-	return k.sendID(frame, more, dontWait)
+	return k.sendID(frame.bytes, more, dontWait)
 }
 
 func (k *Socket) sendID(id []byte, more, dontWait bool) error {
@@ -113,24 +119,31 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 	if s == nil {
 		return errno.New(errno.EHOSTUNREACH, "no peer has the routing id %.32x", id) // the start: a frame can be long
 	}
-	if dontWait && !s.HasRoom() && k.opt.fullPolicy.Load() == FullAgain {
-		k.flush(s, true)
-		if !s.HasRoom() && k.refuse(s, rid, nil, nil) {
-			return k.errFull(rid)
+	q.TxPromise = 0
+	if dontWait && k.opt.fullPolicy.Load() == FullAgain {
+		if s.Judge(q, rid, shm.AnyLength, false) != shm.Appended {
+			k.flush(s, true)
+			if k.refuse(s, rid, shm.AnyLength, false) {
+				return k.errFull(rid)
+			}
 		}
+		q.TxPromise = 1
 	}
 	q.TxSession, q.TxRid, q.TxPhase = s, rid, shm.PhaseBody
 	return nil
 }
 
-func (k *Socket) sendBody(body []byte, owner unsafe.Pointer, dontWait bool) error {
+func (k *Socket) sendBody(body content, dontWait bool) error {
 	q := k.shared
 	s, rid := q.TxSession, q.TxRid
 	q.TxPhase = shm.PhaseID
-	if len(body) == 1 && body[0] == 0 {
+	if len(body.bytes) == 1 && body.bytes[0] == 0 && len(body.header) == 0 {
 		return k.closePeer(s, rid)
 	}
-	err := k.queue(s, rid, body, owner, sockets.Waiting{Not: dontWait})
+	if k.opt.fullPolicy.Load() != FullAgain {
+		q.TxPromise = 0 // another policy has its own way with a body that is too long
+	}
+	err := k.queue(s, rid, body, sockets.Waiting{Not: dontWait})
 	if e := errno.Of(err); e == errno.EAGAIN || e == errno.EINTR {
 		q.TxPhase = shm.PhaseRetry
 	}

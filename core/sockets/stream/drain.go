@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/shm"
@@ -21,7 +22,10 @@ type draining struct {
 	code  uint16         // for peers of WebSocket
 	left  []*engine.Conn // those whose end has not begun; some may have ended by themselves
 	timer *time.Timer    // calls drainOn
-	over  bool           // the socket has said that nothing is left
+
+	answering []*listening // they tell whoever comes that the socket drains, until that is over
+	asking    int          // connections that are being told
+	over      bool         // the socket has said that nothing is left
 }
 
 // pacing spreads the ends of peers evenly over the time up to end.
@@ -78,7 +82,8 @@ func errDraining() error {
 }
 
 // Drain takes the socket out of service. It stops listening after it has accepted the
-// connections that wait, dials no more, and ends its peers spread evenly over the time:
+// connections that wait (with WithWebHealth it answers 503 until the drain is over),
+// dials no more, and ends its peers spread evenly over the time:
 // each one as ClosePeerWith does, once everything queued for it is written. Until the end of
 // a peer begins, messages are received from it and sent to it as before. Handshakes that are
 // not over by the end of the time are ended. code tells peers of ws and wss why; 0 stands
@@ -113,7 +118,7 @@ func (k *Socket) Drain(spread time.Duration, code int) error {
 
 // beginDrain begins a drain that ends at a time, or changes the one that is under way. It
 // returns the listeners that the caller unbinds.
-func (k *Socket) beginDrain(end time.Time, code uint16) ([]*listening, error) {
+func (k *Socket) beginDrain(end time.Time, code uint16) (listeners []*listening, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed.Load() {
@@ -135,7 +140,13 @@ func (k *Socket) beginDrain(end time.Time, code uint16) ([]*listening, error) {
 		d.end = end
 	}
 	k.planDrain()
-	listeners := k.listeners
+	for _, l := range k.listeners {
+		if l.Answers() {
+			d.answering = append(d.answering, l)
+		} else {
+			listeners = append(listeners, l)
+		}
+	}
 	k.listeners = nil
 	k.sayDrained()
 	return listeners, nil
@@ -181,11 +192,25 @@ func (k *Socket) drainSome() bool {
 	case now.Before(d.end):
 		k.planDrain()
 	default:
-		for _, sh := range k.shards {
-			sh.Post(func() { sh.EndHandshakes(k.owner(), engine.CauseDrained) })
-		}
+		k.endHandshakes()
 	}
 	return more
+}
+
+// endHandshakes ends those that are not over. mu is held.
+func (k *Socket) endHandshakes() {
+	for _, sh := range k.shards {
+		sh.Post(func() { sh.EndHandshakes(k.owner(), engine.CauseDrained) })
+	}
+}
+
+// answersTo counts connections that are told that the socket drains.
+func (k *Socket) answersTo(more int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.drain.asking += more; check.On {
+		check.That(k.drain.asking >= 0, "no more connections were told of a drain than came")
+	}
 }
 
 // drainToo lets a new connection end with the others of a drain. mu is held.
@@ -216,11 +241,12 @@ func (k *Socket) drainedPart(part any) {
 // sayDrained ends a drain if no endpoint and no connection is left. mu is held.
 func (k *Socket) sayDrained() {
 	d := k.drain
-	if d == nil || d.over || k.parts != partsOpen || k.closed.Load() {
+	if d == nil || d.over || k.parts != partsOpen+len(d.answering)+d.asking || k.closed.Load() {
 		return
 	}
 	d.over = true
 	k.stopDrain()
+	k.endHandshakes()
 	if k.monitors.Watched() {
 		k.monitors.Observe(engine.Event{Kind: engine.EventDrained})
 	}
@@ -242,5 +268,9 @@ func (k *Socket) stopDrain() {
 	if d := k.drain; d != nil {
 		d.timer.Stop()
 		d.left = nil
+		for _, l := range d.answering {
+			l.Close()
+		}
+		d.answering = nil
 	}
 }

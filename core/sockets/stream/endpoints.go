@@ -19,19 +19,16 @@ func (k *Socket) Bind(text string) error {
 		return err
 	}
 	defer k.leave()
-	err := k.bind(text)
+	err := k.bind(text, -1)
 	if err != nil && k.monitors.Watched() {
 		k.monitors.Observe(engine.Event{Kind: engine.EventBindFailed, Value: uint64(errno.Of(err)), Local: text})
 	}
 	return err
 }
 
-func (k *Socket) bind(text string) error {
-	ep, err := endpoint.Parse(text)
-	if err != nil {
-		return err
-	}
-	addr, err := k.listenAddress(ep)
+// bind listens on an endpoint, with a descriptor that another process has given, or -1.
+func (k *Socket) bind(text string, given int) error {
+	ep, addr, err := k.listenEndpoint(text)
 	if err != nil {
 		return err
 	}
@@ -47,7 +44,7 @@ func (k *Socket) bind(text string) error {
 	if err := k.addEndpoint(); err != nil { // Close or Drain came in between
 		return err
 	}
-	l, err := k.listen(sh, transport, addr)
+	l, err := k.listen(sh, transport, addr, given)
 	if err != nil {
 		k.partGone(nil)
 		return err
@@ -64,19 +61,33 @@ func (k *Socket) bind(text string) error {
 	return nil
 }
 
-func (k *Socket) listenAddress(ep endpoint.Endpoint) (engine.Address, error) {
+// listenEndpoint parses an endpoint that may be listened on.
+func (k *Socket) listenEndpoint(text string) (endpoint.Endpoint, engine.Address, error) {
+	ep, err := endpoint.Parse(text)
+	if err != nil {
+		return ep, engine.Address{}, err
+	}
 	addr, path, err := ep.Bind(k.opt.int(sockets.OptIPv6) == 1)
-	return engine.Address{AddrPort: addr, Path: path}, err
+	if err == nil && k.opt.int(sockets.OptReusePort) == 1 && ep.Scheme.Address == endpoint.File {
+		err = errno.New(errno.EINVAL, "STREAM_REUSEPORT shares a port, and %s has a file: %s", ep.Scheme, text)
+	}
+	return ep, engine.Address{AddrPort: addr, Path: path}, err
 }
 
-// listen opens the endpoint's descriptor, or uses that of USE_FD, once.
-func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address) (*engine.Listener, error) {
-	fd := int(k.opt.int(sockets.OptUseFd))
+// listen opens the endpoint's descriptor, or uses one that was given, or that of USE_FD, once.
+func (k *Socket) listen(sh *engine.Shard, transport *engine.Transport, addr engine.Address, given int) (*engine.Listener, error) {
+	fd := given
+	if fd < 0 {
+		fd = int(k.opt.int(sockets.OptUseFd))
+	}
+	if fd < 0 && k.opt.strings[sockets.OptListenName] != "" {
+		return k.listenActivated(sh, transport, addr)
+	}
 	if fd < 0 {
 		return engine.Listen(sh, transport, addr, k.owner(), k.opt.tcp(), k.limits(), k.placer(sh))
 	}
 	l, err := engine.ListenOn(sh, fd, transport, k.owner(), k.opt.tcp(), k.limits(), k.placer(sh))
-	if err == nil {
+	if err == nil && given < 0 {
 		k.opt.setInt(sockets.OptUseFd, -1)
 	}
 	return l, err

@@ -5,7 +5,6 @@ package stream
 import (
 	"context"
 	"iter"
-	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
@@ -125,29 +124,37 @@ func (k *Socket) takeMessages(msgs []Message) int {
 	}
 	peer := r.Of().Rid4()
 	if r.Kind != shm.RunData {
-		msgs[0] = Message{Peer: peer, Kind: Kind(r.Kind)}
+		msgs[0] = Message{Peer: peer, Kind: Kind(r.Kind), box: r.Of().Box()}
 		msgs[0].setEvent(r.Of())
 		q.EndRun()
 		k.finishRun(r)
 		return 1
 	}
-	view := r.Slab.MayView()
+	if r.Text == shm.RunHeaders {
+		return k.takeWithHeaders(msgs)
+	}
+	view, text := r.Slab.MayView(), r.Text != 0
 	n, views := 0, int32(0)
 	for ; n < len(msgs) && q.RxLeft > 0; n++ {
 		body := q.NextBody()
 		switch {
 		case view && len(body) >= viewMin:
-			msgs[n] = Message{Peer: peer, Body: body, slab: r.Slab}
+			msgs[n] = Message{Peer: peer, Text: text, Body: body, slab: r.Slab}
 			views++
 		case !view && len(body) >= viewMin:
 			slab, copied := shm.CopyBody(r.Slab.Account.Load(), body)
-			msgs[n] = Message{Peer: peer, Body: copied, slab: slab}
+			msgs[n] = Message{Peer: peer, Text: text, Body: copied, slab: slab}
 		default:
-			msgs[n] = Message{Peer: peer, Body: append([]byte(nil), body...)}
+			msgs[n] = Message{Peer: peer, Text: text, Body: append([]byte(nil), body...)}
 		}
 	}
 	if views > 0 {
 		r.Slab.Refs.Add(views)
+	}
+	if box := r.Of().Box(); box != nil {
+		for i := range msgs[:n] {
+			msgs[i].box = box
+		}
 	}
 	if q.RxLeft == 0 {
 		q.EndRun()
@@ -162,12 +169,23 @@ func (k *Socket) takeMessages(msgs []Message) int {
 // EINVAL: peer is 0. EHOSTUNREACH: the peer does not exist, or has gone. EMSGSIZE: body is
 // longer than 4 GiB. ENOMEM, ETERM, ENOTSOCK. ENOTSUP: the socket is in the mode COMPAT.
 func (k *Socket) Send(ctx context.Context, peer uint32, body []byte) error {
-	return k.sendTo(peer, body, nil, sockets.Waiting{Ctx: ctx})
+	return k.sendTo(peer, content{bytes: body}, sockets.Waiting{Ctx: ctx})
 }
 
 // TrySend is Send without waiting: it returns EAGAIN instead.
 func (k *Socket) TrySend(peer uint32, body []byte) error {
-	return k.sendTo(peer, body, nil, sockets.Waiting{Not: true})
+	return k.sendTo(peer, content{bytes: body}, sockets.Waiting{Not: true})
+}
+
+// SendText is Send of a message of text to a peer with FramingMessages; to others it is Send. The
+// text has to be UTF-8, which nobody checks here, and a browser would end the connection otherwise.
+func (k *Socket) SendText(ctx context.Context, peer uint32, text []byte) error {
+	return k.sendTo(peer, content{bytes: text, text: true}, sockets.Waiting{Ctx: ctx})
+}
+
+// TrySendText is SendText without waiting: it returns EAGAIN instead.
+func (k *Socket) TrySendText(peer uint32, text []byte) error {
+	return k.sendTo(peer, content{bytes: text, text: true}, sockets.Waiting{Not: true})
 }
 
 // SendOwned is Send without a copy, which pays from about 32 KiB on. If it returns nil, the
@@ -185,20 +203,20 @@ func (k *Socket) SendOwned(ctx context.Context, peer uint32, body []byte, done f
 		return err
 	}
 	owner := engine.OwnBody(body, done)
-	err := k.sendTo(peer, body, owner, sockets.Waiting{Ctx: ctx})
+	err := k.sendTo(peer, content{bytes: body, owner: owner}, sockets.Waiting{Ctx: ctx})
 	if err != nil {
 		engine.DisownBody(owner)
 	}
 	return err
 }
 
-func (k *Socket) sendTo(peer uint32, body []byte, owner unsafe.Pointer, w sockets.Waiting) error {
+func (k *Socket) sendTo(peer uint32, body content, w sockets.Waiting) error {
 	s, err := k.enterPeer(peer)
 	if err != nil {
 		return err
 	}
 	defer k.leave()
-	return k.queue(s, peer, body, owner, w)
+	return k.queue(s, peer, body, w)
 }
 
 // enterPeer is enter and findPeer. The caller must leave, unless there is an error.
@@ -274,11 +292,11 @@ func (k *Socket) sendBatch(msgs []Message, w sockets.Waiting) (sent int, err err
 // write what it queued.
 func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting, sole *engine.Shard) (int, error) {
 	peer := msgs[0].Peer
-	n, result := s.AppendMany(k.shared, peer, func(i int) ([]byte, bool) {
-		if i == len(msgs) || msgs[i].Peer != peer || msgs[i].slab != nil && len(msgs[i].Body) >= ownedMin {
-			return nil, false
+	n, result := s.AppendMany(k.shared, peer, func(i int) (header, body []byte, ok bool) {
+		if i == len(msgs) || msgs[i].Peer != peer || !k.simple(&msgs[i]) {
+			return nil, nil, false
 		}
-		return msgs[i].Body, true
+		return msgs[i].Header, msgs[i].Body, true
 	})
 	releaseAll(msgs[:n])
 	if n > 0 {
@@ -288,10 +306,10 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting, sol
 		return n, nil
 	}
 	m := &msgs[0]
-	if m.slab != nil && len(m.Body) >= ownedMin { // sent on from where it was received
+	if m.slab != nil && len(m.Body) >= ownedMin && !k.hasHeaders() { // sent on from where it was received
 		owner := engine.OwnBody(m.Body, m.slab.Release)
 		charged := m.slab.Discharge()
-		if err := k.queue(s, peer, m.Body, owner, w); err != nil {
+		if err := k.queue(s, peer, content{bytes: m.Body, owner: owner, text: m.Text, header: m.Header}, w); err != nil {
 			m.slab.Charge(charged)
 			engine.DisownBody(owner)
 			return 0, err
@@ -299,7 +317,7 @@ func (k *Socket) sendSome(s *shm.Session, msgs []Message, w sockets.Waiting, sol
 		m.slab, m.Body = nil, nil
 		return 1, nil
 	}
-	if err := k.queue(s, peer, m.Body, nil, w); err != nil {
+	if err := k.queue(s, peer, content{bytes: m.Body, text: m.Text, header: m.Header}, w); err != nil {
 		return 0, err
 	}
 	m.Release()

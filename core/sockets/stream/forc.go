@@ -65,22 +65,34 @@ func (c *forC) Flush() {
 	}
 }
 
+// Parcel is a message of C that is to be sent.
+type Parcel struct {
+	Header []byte
+	Body   []byte
+	Owner  unsafe.Pointer // of the body; nil: it is copied
+	Text   bool
+}
+
+func (p *Parcel) content() content {
+	return content{bytes: p.Body, owner: p.Owner, text: p.Text, header: p.Header}
+}
+
 // SendMessage sends a message in the mode FAST, or a frame in the mode COMPAT, as the mode
-// of the socket is. With owner it does not copy a body. If SendMessage reports that it took
+// of the socket is. With an owner it does not copy a body. If SendMessage reports that it took
 // owner, the host's ReleaseOwner gets owner once the bytes are in the kernel or dropped.
 // Otherwise owner stays the caller's, as after an error or for a routing id.
-func (c *forC) SendMessage(peer uint32, data []byte, owner unsafe.Pointer, more, dontWait bool) (took bool, err error) {
+func (c *forC) SendMessage(peer uint32, m Parcel, more, dontWait bool) (took bool, err error) {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
 		return false, err
 	}
 	defer k.leave()
-	takes := owner != nil
+	takes, frame := m.Owner != nil, m.content()
 	if k.shared.TxPhase == shm.PhaseFast {
-		err = k.sendTo(peer, data, owner, sockets.Waiting{Not: dontWait})
+		err = k.sendTo(peer, frame, sockets.Waiting{Not: dontWait})
 	} else {
 		takes = takes && k.expectsBody(more)
-		err = k.sendFrame(data, owner, more, dontWait)
+		err = k.sendFrame(frame, more, dontWait)
 	}
 	return takes && err == nil, err
 }
@@ -94,14 +106,14 @@ func (c *forC) SendMany(msgs []Message, dontWait bool) (int, error) {
 // their own place: Flush must follow the last of them, so that one write takes them all. The
 // host's ReleaseOwner gets owner when the bytes are in the kernel or dropped. On an error the
 // bytes stay the caller's.
-func (c *forC) SendLong(peer uint32, body []byte, owner unsafe.Pointer, dontWait bool) error {
+func (c *forC) SendLong(peer uint32, m Parcel, dontWait bool) error {
 	k := (*Socket)(c)
 	s, err := k.enterPeer(peer)
 	if err != nil {
 		return err
 	}
 	defer k.leave()
-	result, err := k.enqueue(s, peer, body, owner, sockets.Waiting{Not: dontWait})
+	result, err := k.enqueue(s, peer, m.content(), sockets.Waiting{Not: dontWait})
 	if result == shm.Appended && k.soleShard() == nil {
 		k.flush(s, false)
 	}
@@ -113,11 +125,9 @@ func (c *forC) SendLong(peer uint32, body []byte, owner unsafe.Pointer, dontWait
 func (c *forC) Open(handle uint64) {
 	k := (*Socket)(c)
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.serial, k.shared.Serial = handle, handle
-	if !k.terminated.Load() {
-		k.shared.Handle.Store(handle)
-	}
+	k.serial, k.shared.Serial, k.handle = handle, handle, handle
+	k.mu.Unlock()
+	k.offerShortWays()
 }
 
 // Queues returns what the C layer shares with the socket.

@@ -36,17 +36,17 @@ type full struct {
 
 // dropOldest drops messages of a full queue until it has room for a new one. It returns
 // false if that cannot be.
-func (k *Socket) dropOldest(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer) bool {
-	d, now := s.DropOldest(k.shared, rid, len(body), owner != nil)
+func (k *Socket) dropOldest(s *shm.Session, rid uint32, size int, owned bool) bool {
+	d, now := s.DropOldest(k.shared, rid, size, owned)
 	k.full.count(d.Msgs, d.Bytes)
-	d.Free(engine.ReleaseOwner)
+	d.Free(k.shared, engine.ReleaseOwner)
 	k.relieved()
 	return now != shm.AppendFull && now != shm.AppendStarved
 }
 
 // dropNewest drops a message that did not fit.
-func (k *Socket) dropNewest(body []byte, owner unsafe.Pointer) {
-	k.full.count(1, lengthSize+uint64(len(body)))
+func (k *Socket) dropNewest(size int, owner unsafe.Pointer) {
+	k.full.count(1, lengthSize+uint64(size))
 	if owner != nil {
 		engine.ReleaseOwner(owner)
 	}
@@ -54,8 +54,8 @@ func (k *Socket) dropNewest(body []byte, owner unsafe.Pointer) {
 
 // cuts reports whether the policy is to cut the peer of a full queue. One whose queue has no
 // room only because of other queues is not cut.
-func (k *Socket) cuts(s *shm.Session, rid uint32, body []byte) bool {
-	return k.opt.fullPolicy.Load() == FullCut && s.Stuck(k.shared, rid, len(body))
+func (k *Socket) cuts(s *shm.Session, rid uint32, size int) bool {
+	return k.opt.fullPolicy.Load() == FullCut && s.Stuck(k.shared, rid, size)
 }
 
 // cutFull resets the connection of a peer whose queue is full.
@@ -69,8 +69,8 @@ func (k *Socket) cutFull(s *shm.Session, rid uint32) error {
 
 // refuse notes that a sender gets EAGAIN, and so has to be told when there is room. It
 // returns false if the send should try again.
-func (k *Socket) refuse(s *shm.Session, rid uint32, body []byte, owner unsafe.Pointer) bool {
-	switch s.Refuse(k.shared, rid, len(body), owner != nil) {
+func (k *Socket) refuse(s *shm.Session, rid uint32, body int, owned bool) bool {
+	switch s.Refuse(k.shared, rid, body, owned) {
 	case shm.AppendFull:
 		return true
 	case shm.AppendStarved:

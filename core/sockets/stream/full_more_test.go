@@ -16,7 +16,7 @@ import (
 func TestPoliciesDoNotWait(t *testing.T) {
 	for _, policy := range []int{FullDropNewest, FullDropOldest} {
 		Convey(fmt.Sprintf("Senders that take each other's room do not wait for a stuck peer; policy %d", policy), t, func() {
-			const senders, each = 8, 50_000
+			senders, each := 8, fewer(50_000)
 			k, _, id := stalled(t, WithSendBytes(2000), WithFullPolicy(policy))
 			var all sync.WaitGroup
 			for range senders {
@@ -94,6 +94,33 @@ func TestRoomOfAPeerThatIsReset(t *testing.T) {
 			var err error
 			within(t, patience, "the sender", func() { err = <-sent })
 			So(err, ShouldBeNil)
+		}
+	})
+}
+
+func TestRoomBehindAnID(t *testing.T) {
+	Convey("A body whose id did not have to wait has room", t, func() {
+		for _, bounds := range [][]Setting{
+			{WithSendBytes(10_000), WithSendBytesTotal(0)},
+			{WithSendBytes(0), WithSendBytesTotal(1 << 20)},
+		} {
+			k := newSocket(t, newContext(t))
+			must(t, k.Set(append(bounds, WithSendBuffer(4096))...), "settings")
+			p := dial(t, bind(t, k))
+			id := want(t, k, connected)
+			bodies := []string{pattern(4<<10, 1), pattern(1<<20, 2), pattern(100, 3)}
+			sent := 0
+			for ; ; sent++ {
+				if err := k.SendFrame([]byte(id), true, true); err != nil {
+					So(err, shouldBeErrno, errno.EAGAIN)
+					break
+				}
+				So(k.SendFrame([]byte(bodies[sent%len(bodies)]), false, true), ShouldBeNil)
+			}
+			So(sent, ShouldBeGreaterThan, 0)
+			for n := range sent {
+				p.want(bodies[n%len(bodies)])
+			}
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
+	"github.com/zlink/zlink/core/sys"
 )
 
 // plain connects to an endpoint without its handshake.
@@ -89,6 +90,32 @@ func TestFailedHandshakes(t *testing.T) {
 			So(failed.Value, ShouldEqual, r.value)
 			So(failed.Detail, ShouldNotBeEmpty)
 		}
+	})
+	Convey("A handshake that this side ends is told to the monitor as one that failed", t, func() {
+		for _, end := range []func(*Socket) error{(*Socket).Close, func(k *Socket) error { return k.Drain(0, 0) }} {
+			k, m := watched(t, "ws://127.0.0.1:*")
+			c := plain(t, lastEndpoint(t, k))
+			_, err := c.Write([]byte("GET /"))
+			So(err, ShouldBeNil)
+			wantEvents(t, m, engine.EventAccepted)
+			So(end(k), ShouldBeNil)
+			failed := wantEvents(t, m, engine.EventHandshakeFailed, engine.EventDisconnected)
+			So(failed.Value, ShouldEqual, uint64(sys.ECONNABORTED))
+		}
+		k, m := watched(t, "ws://127.0.0.1:*", WithReconnect(-1, 0))
+		silent, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err, "listen")
+		defer silent.Close()
+		endpoint := "ws://" + silent.Addr().String()
+		must(t, k.Connect(endpoint), "Connect")
+		conn, err := silent.Accept() // the handshake has begun, and has no answer
+		must(t, err, "accept")
+		defer conn.Close()
+		_, err = conn.Read(make([]byte, 1))
+		must(t, err, "read")
+		must(t, k.Disconnect(endpoint), "Disconnect")
+		failed := wantEvents(t, m, engine.EventHandshakeFailed, engine.EventDisconnected)
+		So(failed.Value, ShouldEqual, uint64(sys.ECONNABORTED))
 	})
 	Convey("A client without the certificate that it needs is refused", t, func() {
 		k, m := watched(t, "tls://127.0.0.1:*", WithTLSClientCert(true))

@@ -142,10 +142,7 @@ func faithful(ctx *core.Context, endpoint string, seed int, over *atomic.Bool, e
 // TestLinkStress has peers of every kind of bad end beside good ones: each bad
 // one loses its connection, and the good ones nothing.
 func TestLinkStress(t *testing.T) {
-	visits := 1500
-	if raceBuild {
-		visits = 300
-	}
+	visits := fewer(1000)
 	for _, transport := range []string{"ws", "tls", "wss"} {
 		ctx := core.NewContext()
 		server := newSocket(t, ctx)

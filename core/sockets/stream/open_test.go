@@ -52,6 +52,7 @@ func TestSettings(t *testing.T) {
 				{WithTOS(16), sockets.OptTOS, 16},
 				{WithIPv6(true), sockets.OptIPv6, 1},
 				{WithListener(3), sockets.OptUseFd, 3},
+				{WithReusePort(true), sockets.OptReusePort, 1},
 				{WithTLSVerify(false, ""), sockets.OptTLSVerify, 0},
 				{WithTLSAuthorities("ca.pem", false), sockets.OptTLSTrustSystem, 0},
 				{WithTLSClientCert(true), sockets.OptTLSClientCert, 1},

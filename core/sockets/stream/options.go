@@ -27,6 +27,12 @@ const (
 	RateCut  = 1 // it loses its connection
 )
 
+// Values of sockets.OptTLSMinVersion.
+const (
+	TLS12 = 12
+	TLS13 = 13
+)
+
 // Type is the number of the socket type (ZLINK_STREAM).
 const Type = 11
 
@@ -42,6 +48,9 @@ type options struct {
 	routingID    []byte
 	connectID    []byte
 	allow, deny  *engine.AddressList
+	proxyFrom    *engine.AddressList
+	web          engine.WebRules
+	properties   *engine.Properties // nil: nothing is kept of peers
 	lastEndpoint string
 	used         bool // Bind or Connect was called
 }
@@ -168,8 +177,11 @@ func (k *Socket) setIntOption(opt sockets.Option, takes intOption, value []byte)
 	if v < takes.min || v > takes.max {
 		return sockets.BadOption(opt, "does not take the value %d", v)
 	}
-	if opt == sockets.OptProfile {
+	switch opt {
+	case sockets.OptProfile:
 		return k.setProfile(v)
+	case sockets.OptFraming:
+		return k.setFraming(v)
 	}
 	k.opt.setInt(opt, v)
 	k.admitBy(opt)
@@ -182,8 +194,14 @@ func (k *Socket) setIntOption(opt sockets.Option, takes intOption, value []byte)
 // textSet makes a text option take effect that does so at once. After an error it does not.
 func (k *Socket) textSet(opt sockets.Option) error {
 	switch opt {
-	case sockets.OptAllow, sockets.OptDeny:
+	case sockets.OptAllow, sockets.OptDeny, sockets.OptProxyFrom:
 		return k.setAddresses(opt)
+	case sockets.OptWebProtocols, sockets.OptWebOrigins, sockets.OptWebHealth, sockets.OptWebPaths:
+		return k.opt.setWebRules(opt)
+	case sockets.OptProperties:
+		return k.opt.setProperties()
+	case sockets.OptTLSALPN:
+		return k.opt.checkALPN()
 	}
 	return k.reloadTLS(opt)
 }
@@ -324,6 +342,7 @@ func (o *options) tcp() engine.TCPOptions {
 		KeepAlive: int(o.int(sockets.OptKeepAlive)), KeepAliveCount: int(o.int(sockets.OptKeepAliveCnt)),
 		KeepAliveIdle: int(o.int(sockets.OptKeepAliveIdle)), KeepAliveInterval: int(o.int(sockets.OptKeepAliveIntvl)),
 		TOS: int(o.int(sockets.OptTOS)), UserTimeout: o.duration(sockets.OptMaxRT), Device: o.strings[sockets.OptBindToDevice],
+		ReusePort: o.int(sockets.OptReusePort) == 1,
 	}
 }
 

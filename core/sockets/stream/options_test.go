@@ -19,7 +19,7 @@ import (
 )
 
 func get(k *Socket, opt sockets.Option) (string, error) {
-	buf := make([]byte, 512)
+	buf := make([]byte, 64<<10)
 	n, err := k.Option(opt, buf)
 	return string(buf[:n]), err
 }
@@ -76,6 +76,13 @@ func TestIntOptions(t *testing.T) {
 		{"STREAM_ACCEPT_RATE", 319, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_ADDRESS_ACCEPT_RATE", 320, 0, []int{0, 1, big}, []int{-1}},
 		{"STREAM_HANDSHAKES", 323, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_ACCEPT_TIMEOUT", 333, 0, []int{0, 1, big}, []int{-1}},
+		{"STREAM_PEER_DATA", 335, 0, []int{0, 1}, []int{-1, 2}},
+		{"STREAM_PROPERTY_BYTES", 326, 4096, []int{64, 65536}, []int{0, 63, 65537}},
+		{"STREAM_TLS_MIN_VERSION", 339, 12, []int{12, 13}, []int{0, 11, 14}},
+		{"STREAM_REUSEPORT", 345, 0, []int{0, 1}, []int{-1, 2}},
+		{"STREAM_WS_DEFLATE", 332, 0, []int{0, 1}, []int{-1, 2}},
+		{"STREAM_FRAMING", 331, FramingLength, []int{FramingMessages, FramingRaw, FramingHeaders}, []int{-1, 4}},
 		{"RATE", 8, 100, []int{1, big}, []int{0, -1}},
 		{"STREAM_SEND_BYTES", 304, 4 << 20, []int{0, 1, big}, []int{-1}},
 		{"STREAM_FULL_POLICY", 306, 0, []int{0, 1, 2, 3}, []int{-1, 4}},
@@ -137,8 +144,10 @@ func TestStringOptions(t *testing.T) {
 	}{
 		{"BINDTODEVICE", 92, 16}, {"TLS_CERT", 95, 256}, {"TLS_KEY", 96, 256}, {"TLS_CA", 97, 256},
 		{"TLS_HOSTNAME", 100, 256}, {"TLS_PASSWORD", 102, 256}, {"TLS_CIPHERS", 303, 256},
+		{"STREAM_TLS_CERTS", 340, 65535}, {"STREAM_TLS_TICKET_KEYS", 337, 256}, {"STREAM_TLS_OCSP", 338, 65535},
+		{"STREAM_LISTEN_NAME", 346, 255},
 	}
-	Convey("There is a case for every text option", t, func() { So(len(cases)+len([]string{"ALLOW", "DENY"}), ShouldEqual, len(stringOptions)) })
+	Convey("There is a case for every text option but those with a form", t, func() { So(len(cases)+9, ShouldEqual, len(stringOptions)) })
 	Convey("The text option", t, func() {
 		k := newSocketOnly(t, core.NewContext())
 		for _, c := range cases {

@@ -65,6 +65,13 @@ var intOptions = map[sockets.Option]intOption{
 	sockets.OptAcceptRate:         {0, 0, most}, // in a second
 	sockets.OptAddressAcceptRate:  {0, 0, most}, // in a second
 	sockets.OptHandshakes:         {0, 0, most},
+	sockets.OptPropertyBytes:      {4 << 10, 64, 64 << 10}, // of one peer
+	sockets.OptPeerData:           {0, 0, 1},
+	sockets.OptAcceptTimeout:      {0, 0, most}, // ms
+	sockets.OptTLSMinVersion:      {TLS12, TLS12, TLS13},
+	sockets.OptFraming:            {FramingLength, FramingLength, FramingHeaders},
+	sockets.OptWebDeflate:         {0, 0, 1},
+	sockets.OptReusePort:          {0, 0, 1},
 
 	// Only other socket types use the following options. A STREAM socket stores them, so
 	// that setting them on sockets of all types does not fail.
@@ -85,13 +92,24 @@ const listMost = 64<<10 - 1
 
 // stringOptions are the options of text, with the length of their longest value in bytes.
 var stringOptions = map[sockets.Option]int{
-	sockets.OptBindToDevice: 16,
-	sockets.OptTLSCert:      256,
-	sockets.OptTLSKey:       256,
-	sockets.OptTLSCA:        256,
-	sockets.OptTLSHostname:  256,
-	sockets.OptTLSPassword:  256,
-	sockets.OptTLSCiphers:   256,
-	sockets.OptAllow:        listMost,
-	sockets.OptDeny:         listMost,
+	sockets.OptBindToDevice:  16,
+	sockets.OptTLSCert:       256,
+	sockets.OptTLSKey:        256,
+	sockets.OptTLSCA:         256,
+	sockets.OptTLSHostname:   256,
+	sockets.OptTLSPassword:   256,
+	sockets.OptTLSCiphers:    256,
+	sockets.OptTLSCerts:      listMost,
+	sockets.OptTLSALPN:       1024,
+	sockets.OptTLSTicketKeys: 256,
+	sockets.OptTLSOCSP:       listMost,
+	sockets.OptAllow:         listMost,
+	sockets.OptDeny:          listMost,
+	sockets.OptProperties:    4095,
+	sockets.OptProxyFrom:     listMost,
+	sockets.OptWebProtocols:  1024,
+	sockets.OptWebOrigins:    listMost,
+	sockets.OptWebHealth:     256,
+	sockets.OptWebPaths:      4095,
+	sockets.OptListenName:    255,
 }

@@ -24,10 +24,18 @@ func (o *owner) Admission() *engine.Admission { return &o.admission }
 
 func (o *owner) Attach(c *engine.Conn, alias []byte) error { return o.socket().attach(c, alias) }
 func (o *owner) Detach(c *engine.Conn)                     { o.socket().detach(c) }
+func (o *owner) LeaveGroups(c *engine.Conn)                { o.groups.leaveAll(c.Shared, c.Shared.Rid.Load()) }
 func (o *owner) Forget(c *engine.Conn)                     { o.socket().forgetConn(c) }
 func (o *owner) Unreceived(s *shm.Session)                 { o.socket().releaseUnreceived(s) }
 
-func (o *owner) Enter() bool                 { return o.socket().addPart() }
+func (o *owner) Enter() bool               { return o.socket().addPart() }
+func (o *owner) Ask(a *engine.Asker) error { return o.socket().addAsker(a) }
+func (o *owner) Undecided(a *engine.Asker) bool {
+	_, err := o.socket().takeAsker(a.Session.Rid4(), engine.Decision{})
+	return err == nil
+}
+func (o *owner) Asked(a *engine.Asker)       { o.socket().forgetAsker(a) }
+func (o *owner) Answers(more int)            { o.socket().answersTo(more) }
 func (o *owner) Gone(part any)               { o.socket().partGone(part) }
 func (o *owner) Holds(bytes int64)           { o.handshakes.Add(bytes) }
 func (o *owner) TurnedAway(why engine.Cause) { o.socket().turnedAway(why) }

@@ -10,26 +10,38 @@ import (
 // Piece is what a receive call of the C layer gets: an event or a frame, and where it lies. To
 // keep Data for longer than the call, take a reference to Slab or copy Data.
 type Piece struct {
-	Run  *shm.Run  // the run that the piece belongs to
-	Data []byte    // the frame; in the mode COMPAT also the body of an event
-	Slab *shm.Slab // the slab that Data lies in; nil: it lies elsewhere
-	More bool      // Data is a routing id, and its body follows
+	Run    *shm.Run  // the run that the piece belongs to
+	Header []byte    // of a body that has one: it lies in front of Data
+	Data   []byte    // the frame; in the mode COMPAT also the body of an event
+	Slab   *shm.Slab // the slab that Data lies in; nil: it lies elsewhere
+	More   bool      // Data is a routing id, and its body follows
 }
 
 // RecvFrameInto is RecvFrame that passes the frame to put. put may return false only for a
-// routing id; the next call then gets the frame again.
+// routing id, and for a body with a header; the next call then gets the frame again.
 func (c *forC) RecvFrameInto(dontWait bool, put func(Piece) bool) error {
 	k := (*Socket)(c)
 	if err := k.enter(); err != nil {
 		return err
 	}
 	defer k.leave()
-	data, more, done, err := k.next(dontWait)
+	q := k.shared
+	pos, left := q.RxPos, q.RxLeft
+	header, data, more, done, err := k.next(dontWait)
 	if err != nil {
 		return err
 	}
-	if !put(k.frame(data, more, done)) {
-		k.shared.RxPhase, k.shared.RxMore = shm.PhaseID, 0
+	p := k.frame(data, more, done)
+	p.Header = header
+	switch {
+	case put(p):
+	case more:
+		q.RxPhase, q.RxMore = shm.PhaseID, 0
+	default:
+		q.RxPhase, q.RxMore = shm.PhaseBody, 1
+		q.RxRun, q.RxPos, q.RxLeft = p.Run, pos, left
+		q.RxHand.Store(1)
+		return nil
 	}
 	if done != nil {
 		k.finishRun(done)
@@ -72,7 +84,8 @@ func (k *Socket) handOver(room int, put func(i int, p Piece) bool) (n int) {
 	}
 	for ; n < room && q.RxLeft > 0; n++ {
 		pos, left := q.RxPos, q.RxLeft
-		if !put(n, Piece{Run: r, Data: q.NextBody(), Slab: r.Slab}) {
+		header, body := nextBody(q)
+		if !put(n, Piece{Run: r, Header: header, Data: body, Slab: r.Slab}) {
 			q.RxPos, q.RxLeft = pos, left
 			return n
 		}

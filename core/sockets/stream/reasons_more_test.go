@@ -151,7 +151,7 @@ func TestReasonsOfDialled(t *testing.T) {
 func TestReasonsHaveWords(t *testing.T) {
 	Convey("Each reason has a sentence of its own", t, func() {
 		var seen []string
-		for why := engine.CausePeerClosed; why <= engine.CauseNoMemory; why++ {
+		for why := engine.CausePeerClosed; why <= engine.CauseUndecided; why++ {
 			So(slices.Contains(seen, why.String()), ShouldBeFalse)
 			So(why.String(), ShouldNotEqual, engine.CauseUnknown.String())
 			So(why.Reason(), ShouldNotEqual, engine.ReasonUnknown)

@@ -41,11 +41,13 @@ func (k *Socket) countEvent() {
 }
 
 // eventTaken stops senders from queuing more for a peer that had ended its side, because
-// the application knows now. The receiving thread calls it while it has the event.
+// the application knows now, and ends what is given for the peer. The receiving thread calls it
+// while it has the event.
 func (k *Socket) eventTaken(s *shm.Session) {
 	if s.Open() {
 		_ = k.closePeer(s, s.Rid4())
 	}
+	s.EndData()()
 }
 
 // release frees a run and reports whether a shard waits for that.
@@ -53,7 +55,7 @@ func (k *Socket) release(r *shm.Run) bool {
 	s := r.Of()
 	if r.Kind != shm.RunData {
 		k.countEvent()
-		if r.Kind == shm.RunDisconnected {
+		if r.Kind == shm.RunDisconnected || r.Kind == shm.RunAsking {
 			s.Release()
 		}
 		return false

@@ -67,7 +67,7 @@ func TestRetry(t *testing.T) {
 		Convey("an owned frame with more is an id and stays the caller's", func() {
 			room()
 			var owner byte
-			took, err := k.ForC().SendMessage(0, []byte(body), unsafe.Pointer(&owner), true, false)
+			took, err := k.ForC().SendMessage(0, Parcel{Body: []byte(body), Owner: unsafe.Pointer(&owner)}, true, false)
 			So(took, ShouldBeFalse)
 			So(err, shouldBeErrno, errno.EHOSTUNREACH)
 		})

@@ -27,15 +27,19 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	if len(alias) > 0 && k.aliases[string(alias)].dialer != c.Dialer() {
 		alias = nil // its endpoint was disconnected, and another may have the name
 	}
-	rid := k.takeID()
-	if check.On {
-		check.That(k.table().Slot(rid).Load() == nil, "no two live peers share a slot")
+	rid := c.Shared.Rid.Load() // that it had while it asked
+	if rid == 0 {
+		rid = k.takeID()
+		if check.On {
+			check.That(k.table().Slot(rid).Load() == nil, "no two live peers share a slot")
+		}
 	}
 	if !c.Shared.SetID(rid, alias) {
 		return errno.ENOMEM
 	}
 	c.Shared.Lock()
-	c.Shared.Rid, c.Shared.TxState = rid, shm.TxOpen
+	c.Shared.Rid.Store(rid)
+	c.Shared.TxState = shm.TxOpen
 	c.Shared.Unlock()
 	if len(alias) > 0 {
 		k.aliases[string(alias)] = aliasUse{session: c.Shared}
@@ -60,7 +64,7 @@ func (k *Socket) detach(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c.Detached()
-	if c.Oversize {
+	if c.Cause() == engine.CauseTooLong {
 		k.past.oversize++
 	}
 	if id := string(c.Shared.IDFrame()); k.aliases[id].session == c.Shared {
@@ -69,18 +73,18 @@ func (k *Socket) detach(c *engine.Conn) {
 	if c.Last() {
 		k.ended(c.Dialer())
 	}
-	k.table().Slot(c.Shared.Rid).CompareAndSwap(c.Shared, nil)
+	k.table().Slot(c.Shared.Rid.Load()).CompareAndSwap(c.Shared, nil)
 	if k.closing == nil {
 		k.closing = map[uint32]*engine.Conn{}
 	}
-	k.closing[c.Shared.Rid] = c
+	k.closing[c.Shared.Rid.Load()] = c
 }
 
 // forgetConn removes a connection from the lists, and keeps its counters.
 func (k *Socket) forgetConn(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.closing, c.Shared.Rid)
+	delete(k.closing, c.Shared.Rid.Load())
 	k.past.add(c)
 	k.keepFinal(c)
 	if check.On {
@@ -137,7 +141,7 @@ func (k *Socket) takeID() uint32 {
 func (k *Socket) growTable() error {
 	old := k.table()
 	size := old.Mask + 1
-	if uint64(len(k.conns))*2 < size {
+	if uint64(len(k.conns)+k.reserved)*2 < size {
 		return nil
 	}
 	grown := shm.NewTable(2 * size)
@@ -146,7 +150,7 @@ func (k *Socket) growTable() error {
 	}
 	for id := range size {
 		if s := old.Slot(uint32(id)).Load(); s != nil {
-			grown.Slot(s.Rid).Store(s)
+			grown.Slot(s.Rid.Load()).Store(s)
 		}
 	}
 	k.shared.Table.Store(grown)
@@ -167,7 +171,7 @@ func (k *Socket) find(id []byte) (*shm.Session, uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s := k.aliases[string(id)].session; s != nil { // also nil while the alias is only reserved
-		return s, s.Rid
+		return s, s.Rid.Load()
 	}
 	return nil, 0
 }

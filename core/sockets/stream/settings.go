@@ -152,6 +152,53 @@ func WithDeny(list string) Setting { return textSetting(sockets.OptDeny, list) }
 // WithHandshakes limits the handshakes that are begun at a time; 0: the limit of the process.
 func WithHandshakes(n int) Setting { return intSetting(sockets.OptHandshakes, n) }
 
+// WithProperties names what is kept of each peer of later binds and connects, for PeerProperty
+// and Message.Property, with commas or spaces between: doc/options.md has the names. "": nothing.
+// EINVAL: there is no such property.
+func WithProperties(names string) Setting { return textSetting(sockets.OptProperties, names) }
+
+// WithPropertyBytes limits what is kept of one peer, 64 to 65,536 bytes. A peer with more is refused.
+func WithPropertyBytes(bytes int) Setting { return intSetting(sockets.OptPropertyBytes, bytes) }
+
+// WithAcceptTimeout has the application decide, within that time, about each peer that connects to later
+// binds: with AcceptPeer or RefusePeer, after a message of the kind Asking. 0: all are taken. Only in the
+// mode FAST.
+func WithAcceptTimeout(d time.Duration) Setting { return msSetting(sockets.OptAcceptTimeout, d) }
+
+// WithPeerData lets SetPeerData give data for the peers of later binds and connects.
+func WithPeerData() Setting { return intSetting(sockets.OptPeerData, 1) }
+
+// WithProxyFrom has later binds take connections from these addresses and blocks only, which begin
+// with a header of the PROXY protocol, version 1 or 2; the peer's address is then the one that the
+// header has. "": connections have no such header. EINVAL: the list has a wrong entry.
+func WithProxyFrom(list string) Setting { return textSetting(sockets.OptProxyFrom, list) }
+
+// WithWebProtocols sets the subprotocols of later binds of ws and wss, the preferred one first: the
+// first one that a client offers is chosen. EINVAL: a name is wrong.
+func WithWebProtocols(names string) Setting { return textSetting(sockets.OptWebProtocols, names) }
+
+// WithWebOrigins sets the origins, such as https://a.example, whose pages may connect to later
+// binds of ws and wss; "*": all. "": all, but those of the same host only if the socket keeps cookies,
+// passwords or certificates (WithProperties). EINVAL: an origin is wrong.
+func WithWebOrigins(list string) Setting { return textSetting(sockets.OptWebOrigins, list) }
+
+// WithWebPaths sets paths that later binds of ws and wss take besides the one of their endpoint, with
+// commas or spaces between; /rooms/* takes all that begin with /rooms/. The property WS-Path says which
+// one a peer has asked for. EINVAL: a path is wrong.
+func WithWebPaths(list string) Setting { return textSetting(sockets.OptWebPaths, list) }
+
+// WithWebHealth sets the path that later binds of ws and wss answer with 200, and with 503 while the
+// socket drains; "": none.
+func WithWebHealth(path string) Setting { return textSetting(sockets.OptWebHealth, path) }
+
+// WithFraming says how messages lie in the bytes of all connections: FramingLength, FramingMessages
+// or FramingRaw. EINVAL after the first Bind or Connect.
+func WithFraming(framing int) Setting { return intSetting(sockets.OptFraming, framing) }
+
+// WithWebDeflate has messages of ws and wss compressed (permessage-deflate) if the peer does that, too. It
+// needs WithFraming (FramingMessages) and WithMaxMessageSize.
+func WithWebDeflate(on bool) Setting { return boolSetting(sockets.OptWebDeflate, on) }
+
 // WithRecvTimeout limits how long a receive waits (EAGAIN); negative: no limit.
 func WithRecvTimeout(d time.Duration) Setting { return msSetting(sockets.OptRcvTimeo, d) }
 
@@ -234,6 +281,16 @@ func WithIPv6(on bool) Setting { return boolSetting(sockets.OptIPv6, on) }
 // socket.
 func WithListener(fd int) Setting { return intSetting(sockets.OptUseFd, fd) }
 
+// WithListenName lets the next Bind use a listening descriptor that systemd has passed to the
+// process, by its name (FileDescriptorName=, else that of the socket unit); "*": by the endpoint
+// alone. EINVAL at Bind: there is none for the endpoint.
+func WithListenName(name string) Setting { return textSetting(sockets.OptListenName, name) }
+
+// WithReusePort lets later binds share their port with others that have the setting, in this
+// process or in another one of the same user. The system spreads new connections over all of
+// them. EINVAL at Bind: ipc has no ports.
+func WithReusePort(on bool) Setting { return boolSetting(sockets.OptReusePort, on) }
+
 // WithDevice binds descriptors to a network device.
 func WithDevice(name string) Setting { return textSetting(sockets.OptBindToDevice, name) }
 
@@ -254,6 +311,27 @@ func WithTLSKeyPair(certFile, keyFile string) Setting {
 
 // WithTLSPassword sets the password of an encrypted key.
 func WithTLSPassword(password string) Setting { return textSetting(sockets.OptTLSPassword, password) }
+
+// WithTLSCerts sets more certificates of later binds and of bound listeners, of which each client
+// sees the one with the name that it asks for: folders, files that have a certificate and its key,
+// or two files with a colon between; with commas or spaces between.
+func WithTLSCerts(list string) Setting { return textSetting(sockets.OptTLSCerts, list) }
+
+// WithTLSALPN sets the protocols of the application that later binds and connects offer, the
+// preferred one first. EINVAL: a name is longer than 255 bytes.
+func WithTLSALPN(names string) Setting { return textSetting(sockets.OptTLSALPN, names) }
+
+// WithTLSTicketKeys sets the file with the keys of session tickets, of later binds and of bound
+// listeners. Each line is a key of 32 bytes in base64, the newest one first. Processes with the
+// same file resume each other's sessions.
+func WithTLSTicketKeys(file string) Setting { return textSetting(sockets.OptTLSTicketKeys, file) }
+
+// WithTLSOCSP sets the files with answers of OCSP that later binds and bound listeners staple to
+// their certificates.
+func WithTLSOCSP(files string) Setting { return textSetting(sockets.OptTLSOCSP, files) }
+
+// WithTLSMinVersion sets the lowest version of later binds and connects: TLS12 or TLS13.
+func WithTLSMinVersion(version int) Setting { return intSetting(sockets.OptTLSMinVersion, version) }
 
 // WithTLSCiphers sets the suites of TLS 1.2 by name, separated by colons. The name DEFAULT
 // stands for the suites that are used without this setting.

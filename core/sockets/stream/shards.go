@@ -70,6 +70,11 @@ func (k *Socket) shard(s *shm.Session) *engine.Shard {
 	s.Lock()
 	shared := s.Shard
 	s.Unlock()
+	return k.shardOf(shared)
+}
+
+// shardOf returns the socket's shard with this wakeup. If it has none, it returns any.
+func (k *Socket) shardOf(shared *shm.Wakeup) *engine.Shard {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, sh := range k.shards {

@@ -23,12 +23,12 @@ func echo(k *Socket) (n int) {
 	_ = k.SetOption(sockets.OptRcvTimeo, cInt(-1))
 	var to []byte
 	for {
-		id, _, _, err := k.next(false)
+		_, id, _, _, err := k.next(false)
 		if err != nil {
 			return n
 		}
 		to = append(to[:0], id...)
-		body, _, done, err := k.next(false)
+		_, body, _, done, err := k.next(false)
 		if err != nil {
 			return n
 		}

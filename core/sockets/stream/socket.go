@@ -17,13 +17,14 @@ import (
 
 // Socket is a STREAM socket, created by Listen, Dial, Open or New. In the mode FAST any
 // number of goroutines may send and close peers while one receives, and any may call
-// Close. In the mode COMPAT one goroutine may receive while another one sends. All other
-// methods are for one goroutine at a time.
+// Close. In the mode COMPAT one goroutine may receive while another one sends. In both, any
+// may call Multicast, Join, Leave, Publish and SendKey. All other methods are for one goroutine at a time.
 type Socket struct {
 	ctx     *core.Context
 	shared  *shm.Queues
 	account *shm.Account // of received messages; outlives the socket
 	serial  uint64       // of shared; sessions are compared with it
+	handle  uint64       // that C has; 0: the socket is a Go program's
 	pins    atomic.Int64 // calls in progress, plus one for all parts; at 0, shared may become another socket's
 
 	readers wait.List // wait for RxInbox
@@ -36,6 +37,8 @@ type Socket struct {
 	receiving  atomic.Bool   // a receive call that could drive is among the readers
 	refused    atomic.Uint64 // sends that found a queue full
 	full       full
+	casts      casts
+	groups     groups
 	handshakes atomic.Int64                     // bytes held by connections whose handshake is not over
 	blocked    atomic.Int32                     // senders waiting
 	sole       atomic.Pointer[engine.Shard]     // the only one of shards, or nil
@@ -60,6 +63,8 @@ type Socket struct {
 	finals     map[*engine.Conn]final // last counters of connections forgotten since a walk began
 	aliases    map[string]aliasUse
 	closing    map[uint32]*engine.Conn // those of conns that senders no longer find
+	asking     map[uint32]*asker       // those that wait for a decision, and those that have one and are no peers yet
+	reserved   int                     // slots of those that ask, or have asked and are no peers yet
 	oldTables  []*shm.Table            // replaced by a larger one; a sender may still look
 	past       past
 	dropping   bool           // dropReceived is at work

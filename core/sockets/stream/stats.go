@@ -37,6 +37,11 @@ type Stats struct {
 	TurnedAway   uint64 // connections that ended before they were peers: in a handshake, or by a limit
 	MsgsDropped  uint64 // of MsgsOut, dropped because a queue was full
 	BytesDropped uint64 // of MsgsDropped
+
+	Publishes   uint64 // calls of Multicast and Publish that were carried out
+	Deliveries  uint64 // of MsgsOut, those that came with them
+	Undelivered uint64 // peers that did not take one: full, gone, or unknown
+	Replaced    uint64 // of MsgsOut, unsent ones whose place a newer one with the same key took
 }
 
 // past holds the counters of connections that have gone, and of all connections ever. mu guards it.
@@ -96,8 +101,10 @@ func (k *Socket) Stats() (Stats, error) {
 		stats.Abandoned += f.abandoned
 	})
 	stats.MsgsDropped, stats.BytesDropped = k.full.msgs.Load(), k.full.bytes.Load()
-	stats.MsgsOut += stats.MsgsDropped // connections count what they did not drop
-	stats.BytesOut += stats.BytesDropped
+	k.casts.store(&stats)
+	stats.MsgsOut += stats.MsgsDropped + stats.Replaced // connections count what they kept
+	stats.BytesOut += stats.BytesDropped + k.casts.replacedBytes.Load()
+	stats.Memory += k.groups.memory() + uint64(max(0, k.shared.TxCasts.Load()))
 	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
 	return stats, nil
 }
@@ -112,7 +119,7 @@ func (k *Socket) pastStats() Stats {
 		Memory: uint64(unsafe.Sizeof(*k)) + uint64(unsafe.Sizeof(*k.shared)) +
 			8*(k.table().Mask+1) + uint64(max(0, k.shared.RxWaiting.Load())) +
 			uint64(k.admission.Memory()) + eventSize*uint64(max(0, k.shared.RxEvents.Load())) +
-			uint64(max(0, k.handshakes.Load()))}
+			uint64(max(0, k.handshakes.Load())) + uint64(max(0, k.account.Cards.Load()))}
 }
 
 func (s *Stats) addTraffic(t engine.Traffic) {

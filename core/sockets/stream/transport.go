@@ -5,12 +5,13 @@ package stream
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"slices"
+	"math"
 	"time"
 
 	"github.com/zlink/zlink/core/certs"
 	"github.com/zlink/zlink/core/endpoint"
 	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets"
 )
 
@@ -24,7 +25,23 @@ var layerOptions = map[endpoint.Layer]func(o *options, t *engine.Transport, list
 // transport returns the transport of an endpoint's connections. EINVAL: a file that TLS
 // needs is missing or bad.
 func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transport, error) {
-	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(sockets.OptHandshakeIvl)}
+	framing := k.framing()
+	if !framing.Suits(ep.Scheme) {
+		return nil, unsuited(framing, ep.Scheme)
+	}
+	deflates := k.opt.int(sockets.OptWebDeflate) == 1
+	if err := k.opt.mayDeflate(framing); deflates && err != nil {
+		return nil, err
+	}
+	t := &engine.Transport{Endpoint: ep, HandshakeTime: k.opt.duration(sockets.OptHandshakeIvl), Framing: framing, Deflate: deflates,
+		Properties: k.opt.properties.Within(int(k.opt.int(sockets.OptPropertyBytes))),
+		PeerData:   k.opt.int(sockets.OptPeerData) == 1}
+	if listens {
+		if t.AcceptTime = k.opt.duration(sockets.OptAcceptTimeout); t.AcceptTime > 0 && k.mode() == ModeCompat {
+			return nil, errno.New(errno.EINVAL, "STREAM_ACCEPT_TIMEOUT needs the mode FAST, which has an event for who asks")
+		}
+		t.ProxyFrom = k.opt.proxyFrom
+	}
 	for _, layer := range ep.Scheme.Layers {
 		set := layerOptions[layer]
 		if set == nil {
@@ -34,60 +51,64 @@ func (k *Socket) transport(ep endpoint.Endpoint, listens bool) (*engine.Transpor
 			return nil, err
 		}
 	}
+	if files, has := t.Renew.(*tlsFiles); has {
+		files.owner = k.owner()
+	}
 	return t, nil
 }
 
 func (o *options) setWeb(t *engine.Transport, listens bool) error {
 	t.HeaderMax = int(o.int(sockets.OptHeaderMax))
 	if listens {
+		rules := o.web
+		t.Web = &rules
 		t.Heartbeat = engine.Heartbeat{Interval: o.duration(sockets.OptHeartbeatIvl), Timeout: o.duration(sockets.OptHeartbeatTimeout)}
 	}
 	return nil
 }
 
-func (o *options) setTLS(t *engine.Transport, listens bool) (err error) {
-	var config *tls.Config
-	if listens {
-		config, err = o.serverTLS()
-	} else {
-		config, err = o.clientTLS(t.Endpoint)
+func (o *options) setTLS(t *engine.Transport, listens bool) error {
+	switch {
+	case listens && t.Endpoint.Scheme.Choice && !o.hasCertificate():
+		return nil // who begins TLS is refused
+	case listens:
+		return o.serveTLS(t)
 	}
+	config, err := o.clientTLS(t.Endpoint)
 	if err == nil {
-		t.TLS.Store(config)
+		t.SetTLS(config)
 	}
 	return err
 }
 
+// hasCertificate reports whether the options name a server's certificate.
+func (o *options) hasCertificate() bool {
+	return o.strings[sockets.OptTLSCert] != "" || o.strings[sockets.OptTLSKey] != "" || o.strings[sockets.OptTLSCerts] != ""
+}
+
+// baseTLS returns what all configurations have in common.
 func baseTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true, CipherSuites: defaultCiphers}
 }
 
-// serverTLS returns the configuration of an accepting side.
-func (o *options) serverTLS() (*tls.Config, error) {
-	pair, err := o.keyPair()
-	if err != nil {
-		return nil, err
+// eitherTLS returns what the options say for both sides.
+func (o *options) eitherTLS() (config *tls.Config, err error) {
+	config = baseTLS()
+	config.NextProtos = certs.Entries(o.strings[sockets.OptTLSALPN])
+	if o.int(sockets.OptTLSMinVersion) == TLS13 {
+		config.MinVersion = tls.VersionTLS13
 	}
-	config := baseTLS()
-	if config.CipherSuites, err = ciphersNamed(o.strings[sockets.OptTLSCiphers]); err != nil {
-		return nil, err
-	}
-	config.Certificates = []tls.Certificate{pair}
-	if o.strings[sockets.OptTLSCA] == "" && o.int(sockets.OptTLSClientCert) == 0 {
-		return config, nil
-	}
-	return config, o.checkClients(config)
+	config.CipherSuites, err = ciphersNamed(o.strings[sockets.OptTLSCiphers])
+	return config, err
 }
 
-// checkClients makes the configuration of an accepting side verify clients.
-func (o *options) checkClients(config *tls.Config) error {
-	trusted, err := certs.ReadAuthorities(o.strings[sockets.OptTLSCA], o.serverTrustsSystem())
-	if err != nil {
-		return err
+// checkALPN checks the names of protocols, whose length is one byte in a handshake.
+func (o *options) checkALPN() error {
+	for _, name := range certs.Entries(o.strings[sockets.OptTLSALPN]) {
+		if len(name) > math.MaxUint8 {
+			return sockets.BadOption(sockets.OptTLSALPN, "takes names of at most %d bytes, not %d", math.MaxUint8, len(name))
+		}
 	}
-	config.ClientCAs = trusted.Pool
-	config.ClientAuth = tls.VerifyClientCertIfGiven
-	config.VerifyConnection = clients{trusted, o.int(sockets.OptTLSClientCert) == 1}.verify
 	return nil
 }
 
@@ -146,8 +167,7 @@ func refusal(state tls.ConnectionState, err error) error {
 
 // clientTLS returns the configuration of a dialling side.
 func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error) {
-	config = baseTLS()
-	if config.CipherSuites, err = ciphersNamed(o.strings[sockets.OptTLSCiphers]); err != nil {
+	if config, err = o.eitherTLS(); err != nil {
 		return nil, err
 	}
 	config.ServerName = o.strings[sockets.OptTLSHostname]
@@ -178,76 +198,4 @@ func (o *options) clientTLS(ep endpoint.Endpoint) (config *tls.Config, err error
 
 func (o *options) keyPair() (tls.Certificate, error) {
 	return certs.KeyPair(o.strings[sockets.OptTLSCert], o.strings[sockets.OptTLSKey], o.strings[sockets.OptTLSPassword])
-}
-
-// readCertificate is certs.Certificate; a test slows it down.
-var readCertificate = certs.Certificate
-
-// reloadTLS gives existing listeners a new certificate or new authorities. The old
-// certificate stays until the new certificate and the new key fit together. Only listeners
-// with authorities get new ones. EINVAL: the file of opt cannot be used.
-func (k *Socket) reloadTLS(opt sockets.Option) error {
-	if opt != sockets.OptTLSCert && opt != sockets.OptTLSKey && opt != sockets.OptTLSCA {
-		return nil
-	}
-	secure := k.secureListeners()
-	if len(secure) == 0 {
-		return nil
-	}
-	// Without the lock, because a slow disk must not stop the io threads.
-	if opt == sockets.OptTLSCA {
-		return k.opt.reloadAuthorities(secure)
-	}
-	var err error
-	if opt == sockets.OptTLSCert {
-		_, err = readCertificate(k.opt.strings[sockets.OptTLSCert])
-	} else {
-		_, err = certs.Key(k.opt.strings[sockets.OptTLSKey], k.opt.strings[sockets.OptTLSPassword])
-	}
-	if err != nil {
-		return err
-	}
-	pair, err := k.opt.keyPair()
-	if err != nil {
-		return nil // the other file follows
-	}
-	for _, t := range secure {
-		config := t.TLS.Load().Clone()
-		config.Certificates = []tls.Certificate{pair}
-		t.TLS.Store(config)
-	}
-	return nil
-}
-
-// reloadAuthorities gives new authorities to the listeners that verify clients. ""
-// leaves all listeners as they are.
-func (o *options) reloadAuthorities(secure []*engine.Transport) error {
-	verify := slices.DeleteFunc(secure, func(t *engine.Transport) bool {
-		return t.TLS.Load().ClientAuth == tls.NoClientCert
-	})
-	if o.strings[sockets.OptTLSCA] == "" || len(verify) == 0 {
-		return nil
-	}
-	fresh := baseTLS()
-	if err := o.checkClients(fresh); err != nil {
-		return err
-	}
-	for _, t := range verify {
-		config := t.TLS.Load().Clone()
-		config.ClientCAs, config.VerifyConnection = fresh.ClientCAs, fresh.VerifyConnection
-		t.TLS.Store(config)
-	}
-	return nil
-}
-
-// secureListeners returns the transports of listeners with TLS.
-func (k *Socket) secureListeners() (secure []*engine.Transport) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, l := range k.listeners {
-		if l.Transport().TLS.Load() != nil {
-			secure = append(secure, l.Transport())
-		}
-	}
-	return secure
 }

@@ -10,6 +10,7 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/endpoint"
+	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/sockets"
 )
 
@@ -40,8 +41,9 @@ func TestWhomAServerTrusts(t *testing.T) {
 		Convey("A server with "+r.what, t, func() {
 			k := newSocket(t, newContext(t))
 			must(t, k.Set(append(r.settings, WithTLSKeyPair(identity.cert, identity.key))...), "set")
-			config, err := k.opt.serverTLS()
-			So(err, ShouldBeNil)
+			transport := &engine.Transport{}
+			So(k.opt.serveTLS(transport), ShouldBeNil)
+			config := transport.TLS()
 			if r.want == nil {
 				So(config.ClientCAs, ShouldBeNil)
 			} else {
