@@ -10,7 +10,8 @@ namespace Zlink
         Connected = 1,
         Disconnected = 2,
         Writable = 3,
-        Drained = 4 // of the socket, with the peer 0: Drain is done
+        Drained = 4, // of the socket, with the peer 0: Drain is done
+        Asking = 5 // somebody waits for AcceptPeer or RefusePeer
     }
 
     // Why a connection ended: doc/reasons.md.
@@ -34,7 +35,9 @@ namespace Zlink
         Age = 15,
         Stalled = 16,
         Context = 17,
-        NoMemory = 18
+        NoMemory = 18,
+        Refused = 19,
+        Undecided = 20
     }
 
     // An array of native messages, outside the garbage collector's reach, for
@@ -160,6 +163,17 @@ namespace Zlink
             }
         }
 
+        // What SetPeerData gave for the peer of a received message, or null.
+        public object PeerData
+        {
+            get {
+                IntPtr data = Native.zlink_msg_peer_data(batch.At(index));
+                object given = data == IntPtr.Zero ? null : GCHandle.FromIntPtr(data).Target;
+                GC.KeepAlive(batch);
+                return given;
+            }
+        }
+
         public StreamEvent Event
         {
             get {
@@ -167,6 +181,40 @@ namespace Zlink
                 GC.KeepAlive(batch);
                 return (StreamEvent) value;
             }
+        }
+
+        // With Option.Framing 1: it came as text, or is to be sent as text.
+        public bool IsText
+        {
+            get {
+                int value = Native.zlink_msg_get(batch.At(index), Native.MessageText);
+                GC.KeepAlive(batch);
+                return value == 1;
+            }
+            set {
+                if (Native.zlink_msg_set(batch.At(index), Native.MessageText, value ? 1 : 0) != 0)
+                    throw ZlinkException.OfLast("zlink_msg_set");
+                GC.KeepAlive(batch);
+            }
+        }
+
+        // With Option.Framing 3: what came in front of the body, or is to be sent in front of it. The bytes themselves,
+        // not a copy: for use before the batch changes.
+        public unsafe ReadOnlySpan<byte> Header
+        {
+            get {
+                UIntPtr size;
+                IntPtr header = Native.zlink_msg_header(batch.At(index), out size);
+                return new ReadOnlySpan<byte>((void*) header, (int) size);
+            }
+        }
+
+        // Gives the message a copy of a header of at most 65535 bytes; an empty one takes it away.
+        public void SetHeader(byte[] header)
+        {
+            if (Native.zlink_msg_set_header(batch.At(index), header, new UIntPtr((uint) header.Length)) != 0)
+                throw ZlinkException.OfLast("zlink_msg_set_header");
+            GC.KeepAlive(batch);
         }
 
         // Of StreamEvent.Disconnected; Unknown of anything else.
@@ -182,11 +230,16 @@ namespace Zlink
         // The peer's IP address, of a received message; "" of a peer of ipc.
         public string PeerAddress
         {
-            get {
-                string address = Text.Read(Native.zlink_msg_gets(batch.At(index), Text.Bytes("Peer-Address")));
-                GC.KeepAlive(batch);
-                return address;
-            }
+            get { return Property("Peer-Address"); }
+        }
+
+        // A property of the peer of a received message, also when the peer has gone: "Peer-Address",
+        // "Peer-Port", and what Option.Properties names; "": it has none.
+        public string Property(string name)
+        {
+            string text = Text.Read(Native.zlink_msg_gets(batch.At(index), Text.Bytes(name)));
+            GC.KeepAlive(batch);
+            return text;
         }
 
         public int Size

@@ -15,9 +15,11 @@ namespace Zlink
 
         public const int MessageSize = 64;
         public const int DontWait = 1;
+        public const int Except = 4;
         public const int TypeStream = 11;
         public const int MessageEvent = 300;
         public const int MessageReason = 302;
+        public const int MessageText = 303;
 
         [DllImport(Lib)]
         public static extern void zlink_version(out int major, out int minor, out int patch);
@@ -89,7 +91,55 @@ namespace Zlink
         public static extern int zlink_stream_abort_peer(SocketHandle socket, uint peer);
 
         [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_peer_gets(
+            SocketHandle socket, uint peer, byte[] property, byte[] text, UIntPtr room);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_accept_peer(SocketHandle socket, uint peer);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_accept_peer_with(SocketHandle socket, uint peer, byte[] protocol);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_refuse_peer(SocketHandle socket, uint peer, int status, byte[] text);
+
+        // Called with what SetPeerData gave; on any thread.
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        public delegate void FreeFn(IntPtr data, IntPtr hint);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_set_peer_data(
+            SocketHandle socket, uint peer, IntPtr data, FreeFn free, IntPtr hint);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern IntPtr zlink_msg_peer_data(IntPtr message);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_multicast(
+            SocketHandle socket, uint[] peers, UIntPtr count, IntPtr message, int flags, int[] errors);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_join(SocketHandle socket, uint peer, byte[] group);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_leave(SocketHandle socket, uint peer, byte[] group);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_publish(
+            SocketHandle socket, byte[] group, IntPtr message, int flags);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_publish_key(
+            SocketHandle socket, byte[] group, IntPtr message, ulong key, int flags);
+
+        [DllImport(Lib, SetLastError = true)]
         public static extern int zlink_stream_drain(SocketHandle socket, int spread, int code);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_handover(SocketHandle socket, byte[] path, int fd, int timeout);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_takeover(SocketHandle socket, byte[] path, int fd, int timeout);
 
         [DllImport(Lib)]
         public static extern int zlink_msg_init(IntPtr message);
@@ -108,6 +158,15 @@ namespace Zlink
 
         [DllImport(Lib)]
         public static extern int zlink_msg_get(IntPtr message, int property);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_msg_set(IntPtr message, int property, int value);
+
+        [DllImport(Lib)]
+        public static extern IntPtr zlink_msg_header(IntPtr message, out UIntPtr size);
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_msg_set_header(IntPtr message, byte[] header, UIntPtr size);
 
         [DllImport(Lib)]
         public static extern IntPtr zlink_msg_gets(IntPtr message, byte[] property);

@@ -84,7 +84,25 @@ namespace Zlink
         AddressAcceptRate = 320,
         Allow = 321, // string, as is the next one
         Deny = 322,
-        Handshakes = 323
+        Handshakes = 323,
+        Properties = 325, // string: what is kept of each peer
+        PropertyBytes = 326,
+        ProxyFrom = 327, // string: addresses of proxies
+        WsProtocols = 328, // string, as are the next two
+        WsOrigins = 329,
+        WsHealthPath = 330,
+        AcceptTimeout = 333, // ms in which AcceptPeer or RefusePeer decides
+        WsPaths = 334, // string: paths besides that of the endpoint
+        PeerData = 335,
+        TlsAlpn = 336, // string, as are the next two
+        TlsTicketKeys = 337,
+        TlsOcsp = 338,
+        TlsMinVersion = 339, // 12 or 13
+        TlsCerts = 340, // string
+        ListenName = 346, // string: of a descriptor that systemd has passed
+        ReusePort = 345, // 1: others with the option may bind the endpoint, too
+        Framing = 331, // 0: a length of 4 bytes; 1: messages of WebSocket; 2: raw bytes; 3: headers
+        WsDeflate = 332
     }
 
     // A call that failed: its errno, and what exactly it objected to.
@@ -339,6 +357,54 @@ namespace Zlink
             return Send(batch, 0, batch.Count);
         }
 
+        // Sends a message of the batch to all of these peers, whatever peer it has, and returns how many
+        // took it. The message is empty afterwards. errors, if not null, gets 0 or an errno for each
+        // peer. It never waits. Any thread, as long as it has the batch for itself; so are the next
+        // three.
+        public int Multicast(uint[] peers, MessageBatch batch, int index = 0, int[] errors = null)
+        {
+            if (errors != null && errors.Length < peers.Length)
+                throw new ArgumentOutOfRangeException("errors");
+            return Taken(batch, "zlink_stream_multicast", Native.zlink_stream_multicast(
+                handle, peers, new UIntPtr((uint) peers.Length), batch.At(index), 0, errors));
+        }
+
+        // Makes a peer a member of a group, of 1 to 255 bytes of UTF-8, until it leaves or its
+        // connection ends.
+        public void Join(uint peer, string group)
+        {
+            if (Native.zlink_stream_join(handle, peer, Text.Bytes(group)) != 0)
+                throw ZlinkException.OfLast("zlink_stream_join");
+        }
+
+        public void Leave(uint peer, string group)
+        {
+            if (Native.zlink_stream_leave(handle, peer, Text.Bytes(group)) != 0)
+                throw ZlinkException.OfLast("zlink_stream_leave");
+        }
+
+        // Multicast to the members of a group; exceptSender: not to the peer that the message has.
+        public int Publish(string group, MessageBatch batch, int index = 0, bool exceptSender = false)
+        {
+            return Taken(batch, "zlink_stream_publish", Native.zlink_stream_publish(
+                handle, Text.Bytes(group), batch.At(index), exceptSender ? Native.Except : 0));
+        }
+
+        // The same; the message takes the place of the unsent one with the same key.
+        public int Publish(string group, ulong key, MessageBatch batch, int index = 0)
+        {
+            return Taken(batch, "zlink_stream_publish_key", Native.zlink_stream_publish_key(
+                handle, Text.Bytes(group), batch.At(index), key, 0));
+        }
+
+        private static int Taken(MessageBatch batch, string call, int result)
+        {
+            if (result < 0)
+                throw ZlinkException.OfLast(call);
+            GC.KeepAlive(batch);
+            return result;
+        }
+
         // Closes the connection once everything queued for it has arrived.
         public void ClosePeer(uint peer)
         {
@@ -359,6 +425,84 @@ namespace Zlink
         {
             if (Native.zlink_stream_abort_peer(handle, peer) != 0)
                 throw ZlinkException.OfLast("zlink_stream_abort_peer");
+        }
+
+        // A property of a peer that is there, such as "Peer-Address" or "WS-Path"; null: it has none.
+        // Option.Properties names what is kept of peers. Any thread.
+        public string PeerProperty(uint peer, string name)
+        {
+            byte[] property = Text.Bytes(name), text = new byte[256];
+            for (;;) {
+                int size = Native.zlink_stream_peer_gets(handle, peer, property, text, new UIntPtr((uint) text.Length));
+                if (size < 0 && Marshal.GetLastWin32Error() == Errno.EINVAL && peer != 0)
+                    return null;
+                if (size < 0)
+                    throw ZlinkException.OfLast("zlink_stream_peer_gets");
+                if (size < text.Length)
+                    return System.Text.Encoding.UTF8.GetString(text, 0, size);
+                text = new byte[size + 1];
+            }
+        }
+
+        // Takes somebody who asks (StreamEvent.Asking) as a peer. Option.AcceptTimeout must have been set at
+        // Bind. Any thread; of several decisions the first counts.
+        public void AcceptPeer(uint peer)
+        {
+            if (Native.zlink_stream_accept_peer(handle, peer) != 0)
+                throw ZlinkException.OfLast("zlink_stream_accept_peer");
+        }
+
+        // The same of somebody who requests a WebSocket, with the subprotocol of the answer: one of those that
+        // the request offers, or "" for none.
+        public void AcceptPeer(uint peer, string protocol)
+        {
+            byte[] bytes = System.Text.Encoding.UTF8.GetBytes(protocol + "\0");
+            if (Native.zlink_stream_accept_peer_with(handle, peer, bytes) != 0)
+                throw ZlinkException.OfLast("zlink_stream_accept_peer_with");
+        }
+
+        // Turns somebody who asks away. A request for a WebSocket is answered with the status (0: 403) and the text.
+        public void RefusePeer(uint peer, int status = 0, string text = null)
+        {
+            byte[] bytes = text == null ? null : System.Text.Encoding.UTF8.GetBytes(text + "\0");
+            if (Native.zlink_stream_refuse_peer(handle, peer, status, bytes) != 0)
+                throw ZlinkException.OfLast("zlink_stream_refuse_peer");
+        }
+
+        private static readonly Native.FreeFn freePeerData = FreePeerData;
+
+        private static void FreePeerData(IntPtr data, IntPtr hint)
+        {
+            GCHandle.FromIntPtr(data).Free();
+        }
+
+        // Gives an object for a peer, which Message.PeerData has on each of its messages, also on those
+        // received before. Option.PeerData must have been 1 at Bind or Connect. The library keeps the object
+        // until other data is given, or the peer has gone and its messages are cleared. Any thread; no other
+        // thread may read PeerData of that peer meanwhile.
+        public void SetPeerData(uint peer, object data)
+        {
+            GCHandle kept = GCHandle.Alloc(data);
+            if (Native.zlink_stream_set_peer_data(handle, peer, GCHandle.ToIntPtr(kept), freePeerData, IntPtr.Zero) != 0) {
+                int error = Marshal.GetLastWin32Error();
+                kept.Free();
+                throw ZlinkException.Of("zlink_stream_set_peer_data", error);
+            }
+        }
+
+        // Gives the listeners to the process that calls Takeover at that path, and waits for it (-1: without end).
+        // Both accept connections then, until Unbind or Drain ends that here. Any thread.
+        public void Handover(string path, int timeoutMs)
+        {
+            if (Native.zlink_stream_handover(handle, Text.Bytes(path), -1, timeoutMs) != 0)
+                throw ZlinkException.OfLast("zlink_stream_handover");
+        }
+
+        // Binds the endpoints of the process that hands over at that path.
+        public void Takeover(string path, int timeoutMs)
+        {
+            if (Native.zlink_stream_takeover(handle, Text.Bytes(path), -1, timeoutMs) != 0)
+                throw ZlinkException.OfLast("zlink_stream_takeover");
         }
 
         // Stops listening and dialling, and ends all peers over that time; those of ws and wss are told

@@ -13,13 +13,19 @@ static class BindingTest
         { "version", Version },
         { "options", Options },
         { "exchange", Exchange },
+        { "text", Text },
+        { "header", Header },
+        { "accept peer", AcceptPeer },
+        { "refuse peer", RefusePeer },
         { "order", Order },
         { "errors", Errors },
         { "nothing to receive", NothingToReceive },
         { "full queue", FullQueue },
         { "gone peer", GonePeer },
         { "close peer", ClosePeer },
+        { "peer data", PeerData },
         { "drain", Drain },
+        { "many", Many },
         { "shutdown", Shutdown },
         { "disposed", Disposed },
         { "linger", Linger },
@@ -99,6 +105,90 @@ static class BindingTest
                 Check.Equal(1, pair.Client.Receive(pair.Batch), "echoes");
                 Check.That(pair.Batch[0].Body.SequenceEqual(sent), "the same " + size + " bytes");
             }
+    }
+
+    static void Text()
+    {
+        using (var pair = new Pair(1)) {
+            foreach (bool text in new[] { true, false }) {
+                pair.Batch.Clear();
+                pair.Batch.Add(pair.ClientPeer, System.Text.Encoding.UTF8.GetBytes("grüße"));
+                var first = pair.Batch[0];
+                first.IsText = text;
+                pair.Client.Send(pair.Batch);
+                Check.Equal(1, pair.Server.Receive(pair.Batch), "messages");
+                Check.Equal(text, pair.Batch[0].IsText, "text");
+                pair.Server.Send(pair.Batch);
+                Check.Equal(1, pair.Client.Receive(pair.Batch), "echoes");
+                Check.Equal(text, pair.Batch[0].IsText, "text of the echo");
+                Check.Equal(StreamEvent.Data, pair.Batch[0].Event, "event");
+            }
+        }
+    }
+
+    static void Header()
+    {
+        using (var pair = new Pair(3)) {
+            foreach (int size in new[] { 0, 1, 100, 65535 }) {
+                var header = new byte[size];
+                new Random(size).NextBytes(header);
+                pair.Batch.Clear();
+                pair.Batch.Add(pair.ClientPeer, new byte[] { 1, 2, 3 });
+                pair.Batch[0].SetHeader(header);
+                pair.Client.Send(pair.Batch);
+                Check.Equal(1, pair.Server.Receive(pair.Batch), "messages");
+                Check.That(pair.Batch[0].Header.SequenceEqual(header), "the header");
+                pair.Server.Send(pair.Batch);
+                Check.Equal(1, pair.Client.Receive(pair.Batch), "echoes");
+                Check.That(pair.Batch[0].Header.SequenceEqual(header), "the header of the echo");
+                Check.Equal(3, pair.Batch[0].Size, "size");
+            }
+            Check.Throws<ZlinkException>(() => pair.Batch[0].SetHeader(new byte[65536]), "too long");
+        }
+    }
+
+    // Opens a server that decides about its peers, and a client that asks; the batch has the event.
+    static void Asks(Action<StreamSocket, StreamSocket, MessageBatch, uint> then)
+    {
+        using (var context = new Context())
+        using (var server = new StreamSocket(context))
+        using (var client = new StreamSocket(context))
+        using (var batch = new MessageBatch(4)) {
+            foreach (var socket in new[] { server, client })
+                socket.Set(Option.ReceiveTimeout, Check.LimitMs);
+            server.Set(Option.AcceptTimeout, Check.LimitMs);
+            client.Set(Option.ReconnectInterval, -1);
+            server.Bind("tcp://127.0.0.1:*");
+            client.Connect(server.LastEndpoint);
+            Check.Equal(1, server.Receive(batch), "events");
+            Check.Equal(StreamEvent.Asking, batch[0].Event, "event");
+            then(server, client, batch, batch[0].Peer);
+        }
+    }
+
+    static void AcceptPeer()
+    {
+        Asks((server, client, batch, peer) => {
+            Check.Throws<ZlinkException>(() => server.AcceptPeer(peer, "chat"), "a subprotocol of tcp");
+            server.AcceptPeer(peer);
+            Check.Equal(1, server.Receive(batch), "events");
+            Check.Equal(StreamEvent.Connected, batch[0].Event, "event");
+            Check.Equal(peer, batch[0].Peer, "the same peer");
+            Check.Throws<ZlinkException>(() => server.AcceptPeer(peer), "decided");
+            Check.Throws<ZlinkException>(() => server.AcceptPeer(peer + 1), "nobody");
+        });
+    }
+
+    static void RefusePeer()
+    {
+        Asks((server, client, batch, peer) => {
+            Check.Throws<ZlinkException>(() => server.RefusePeer(peer, 200), "a status that refuses nothing");
+            server.RefusePeer(peer, 429, "too many");
+            Check.Equal(1, server.Receive(batch), "events");
+            Check.Equal(StreamEvent.Disconnected, batch[0].Event, "event");
+            Check.Equal(Reason.Refused, batch[0].Reason, "reason");
+            Check.Throws<ZlinkException>(() => server.RefusePeer(peer), "decided");
+        });
     }
 
     static void Order()
@@ -209,15 +299,45 @@ static class BindingTest
         }
     }
 
+    static void PeerData()
+    {
+        using (var context = new Context())
+        using (var server = new StreamSocket(context))
+        using (var client = new StreamSocket(context))
+        using (var batch = new MessageBatch(4)) {
+            server.Set(Option.PeerData, 1);
+            server.Bind("tcp://127.0.0.1:*");
+            client.Connect(server.LastEndpoint);
+            Check.Equal(1, server.Receive(batch), "events");
+            uint peer = batch[0].Peer;
+            Check.Equal(null, batch[0].PeerData, "nothing given");
+            server.SetPeerData(peer, "one");
+            Check.Equal("one", (string) batch[0].PeerData, "given");
+            server.SetPeerData(peer, null);
+            Check.Equal(null, batch[0].PeerData, "null given");
+            server.SetPeerData(peer, "two");
+            client.Dispose();
+            Check.Equal(1, server.Receive(batch), "events");
+            Check.Equal(StreamEvent.Disconnected, batch[0].Event, "event");
+            Check.Equal("two", (string) batch[0].PeerData, "of the last event");
+            var e = Check.Throws<ZlinkException>(() => server.SetPeerData(0, "three"), "no peer");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
+            Check.Equal("two", (string) batch[0].PeerData, "as it was");
+        }
+    }
+
     static void ClosePeer()
     {
         using (var pair = new Pair()) {
+            Check.Equal("tcp", pair.Server.PeerProperty(pair.ServerPeer, "Transport"), "transport");
+            Check.Equal(null, pair.Server.PeerProperty(pair.ServerPeer, "WS-Path"), "no property");
             pair.Client.ClosePeer(pair.ClientPeer);
             Check.Equal(1, pair.Server.Receive(pair.Batch), "events");
             Check.Equal(StreamEvent.Disconnected, pair.Batch[0].Event, "event");
             Check.Equal(pair.ServerPeer, pair.Batch[0].Peer, "peer");
             Check.Equal(Reason.PeerClosed, pair.Batch[0].Reason, "reason");
             Check.Equal("127.0.0.1", pair.Batch[0].PeerAddress, "address");
+            Check.Equal("", pair.Batch[0].Property("Transport"), "not kept");
             var e = Check.Throws<ZlinkException>(() => pair.Server.ClosePeer(pair.ServerPeer), "closed already");
             Check.Equal(Errno.EHOSTUNREACH, e.Errno, "errno");
         }
@@ -237,6 +357,37 @@ static class BindingTest
                 Check.Equal(0, (int) one[0].Peer, "peer");
             }
             var e = Check.Throws<ZlinkException>(() => pair.Server.Drain(-1), "a negative time");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
+        }
+    }
+
+    static void Many()
+    {
+        using (var pair = new Pair())
+        using (var one = new MessageBatch(1)) {
+            StreamSocket server = pair.Server;
+            var errors = new int[2];
+            one.Add(pair.ServerPeer, new byte[] { 1 });
+            Check.Equal(1, server.Multicast(new[] { pair.ServerPeer, pair.ServerPeer + 1 }, one, 0, errors), "took it");
+            Check.Equal(0, errors[0], "error");
+            Check.Equal(Errno.EHOSTUNREACH, errors[1], "error");
+            server.Join(pair.ServerPeer, "room");
+            for (int i = 0; i < 3; i++) {
+                one.Clear();
+                one.Add(pair.ServerPeer, new byte[] { (byte) (2 + i) });
+                int took = i < 2 ? server.Publish("room", one, 0, i == 0) : server.Publish("room", 7, one);
+                Check.Equal(i == 0 ? 0 : 1, took, "took it");
+            }
+            server.Leave(pair.ServerPeer, "room");
+            one.Clear();
+            one.Add(pair.ServerPeer, new byte[] { 9 });
+            Check.Equal(0, server.Publish("room", one), "took it");
+            for (int got = 0; got < 3;) {
+                int count = pair.Client.Receive(pair.Batch);
+                for (int i = 0; i < count; i++, got++)
+                    Check.Equal(got == 0 ? 1 : 2 + got, (int) pair.Batch[i].ToArray()[0], "body");
+            }
+            var e = Check.Throws<ZlinkException>(() => server.Join(pair.ServerPeer, new string('x', 256)), "a long name");
             Check.Equal(Errno.EINVAL, e.Errno, "errno");
         }
     }

@@ -51,19 +51,20 @@ sealed class Pair : IDisposable
     public readonly MessageBatch Batch = new MessageBatch(16);
     public readonly uint ServerPeer, ClientPeer; // the other side, seen from each
 
-    public Pair()
+    public Pair(int framing = 0)
     {
-        Server = Open();
-        Client = Open();
-        Server.Bind("tcp://127.0.0.1:*");
+        Server = Open(framing);
+        Client = Open(framing);
+        Server.Bind(framing == 1 ? "ws://127.0.0.1:*" : "tcp://127.0.0.1:*");
         Client.Connect(Server.LastEndpoint);
         ClientPeer = Connected(Client);
         ServerPeer = Connected(Server);
     }
 
-    private StreamSocket Open()
+    private StreamSocket Open(int framing)
     {
         var socket = new StreamSocket(Context);
+        socket.Set(Option.Framing, framing);
         socket.Set(Option.ReceiveTimeout, Check.LimitMs);
         socket.Set(Option.SendTimeout, Check.LimitMs);
         return socket;

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MPL-2.0
+// zlink for Node.js: contexts and STREAM sockets in the mode FAST. README.md says who owns what.
+'use strict';
+
+const path = require('path');
+const { Option, ContextOption, Event, Reason, WIDE, TEXT, COUNTERS } = require('./constants.js');
+
+const native = require(process.env.ZLINK_ADDON || path.join(__dirname, '..', 'zlink.node'));
+
+// A call that failed: code, such as 'EADDRINUSE', errno, and in detail one sentence, or ''.
+class ZlinkError extends Error {
+  constructor(errno, code, text, detail) {
+    super(detail ? `${text}: ${detail}` : text);
+    this.name = 'ZlinkError';
+    this.errno = errno;
+    this.code = code;
+    this.detail = detail;
+  }
+}
+native.errorClass(ZlinkError);
+
+const EAGAIN = 11;
+
+// What was received. The body is a view of the bytes of all messages that came with it.
+class Message {
+  #kept;
+
+  constructor(peer, event, body, isText, reason, closeCode, kept) {
+    this.peer = peer;
+    this.event = event;
+    this.body = body;
+    this.isText = isText;
+    this.reason = reason;
+    this.closeCode = closeCode;
+    this.#kept = kept;
+  }
+
+  get isData() {
+    return this.event === Event.DATA;
+  }
+
+  // Of an event: 'Peer-Address', 'Close-Reason', and what Option.PROPERTIES names; null: it has none.
+  property(name) {
+    return this.#kept === undefined ? null : native.property(this.#kept, name);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function messagesOf(batch) {
+  const [table, bodies, kept] = native.batchRead(batch);
+  const all = new Array(table.length / 6);
+  for (let i = 0, row = 0; i < all.length; i++, row += 6) {
+    const event = table[row + 1], size = table[row + 3];
+    const body = size === 0 ? EMPTY : bodies.subarray(table[row + 2], table[row + 2] + size);
+    all[i] = event === Event.DATA
+      ? new Message(table[row], event, body, table[row + 4] === 1, Reason.UNKNOWN, 0)
+      : new Message(table[row], event, body, false, table[row + 4], table[row + 5], kept[i]);
+  }
+  return all;
+}
+
+function keyOf(key) {
+  return key === undefined ? undefined : BigInt(key);
+}
+
+class Context {
+  #handle = native.contextNew();
+  #closed;
+
+  constructor({ ioThreads } = {}) {
+    if (ioThreads !== undefined)
+      this.set(ContextOption.IO_THREADS, ioThreads);
+  }
+
+  // options: by their names in small letters, { profile: 1, send_bytes: 65536 }.
+  socket(options = {}) {
+    return new Socket(this.#handle, options);
+  }
+
+  set(option, value) {
+    native.contextSet(this.#handle, option, value);
+  }
+
+  get(option) {
+    return native.contextGet(this.#handle, option);
+  }
+
+  // Ends every loop and makes every later call on its sockets fail with ETERM.
+  shutdown() {
+    native.contextShutdown(this.#handle);
+  }
+
+  // Shuts down. The promise is kept when its last socket is closed and what was sent is out (LINGER).
+  close() {
+    this.#closed ??= native.contextClose(this.#handle);
+    return this.#closed;
+  }
+}
+
+// Native messages, for what goes back as it came.
+class Batch {
+  #handle;
+
+  constructor(capacity = 1024) {
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > 65536)
+      throw new RangeError('a batch has room for 1 to 65536 messages');
+    this.#handle = native.batchNew(capacity);
+  }
+
+  // Who sent the message with this index, or is to get it.
+  peer(index) {
+    return native.batchPeer(this.#handle, index);
+  }
+
+  // For Socket.
+  get _handle() {
+    return this.#handle;
+  }
+}
+
+class Socket {
+  #context; // is not collected before the socket
+  #handle;
+  #batch = native.batchNew(256);
+  #received = []; // the last one first
+  #receiving = false;
+
+  constructor(context, options) {
+    this.#context = context;
+    this.#handle = native.socketNew(context);
+    try {
+      for (const [name, value] of Object.entries(options)) {
+        const option = Option[name.toUpperCase()];
+        if (option === undefined)
+          throw new ZlinkError(22, 'EINVAL', 'Invalid argument', `there is no option ${name}`);
+        this.set(option, value);
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  set(option, value) {
+    const set = TEXT.has(option) ? native.setText : WIDE.has(option) ? native.setWide : native.setInt;
+    if (TEXT.has(option) ? typeof value !== 'string' : !Number.isInteger(value))
+      throw new TypeError(`option ${option} is a ${TEXT.has(option) ? 'text' : 'whole number'}, not ${value}`);
+    if (set === native.setInt && value !== (value | 0))
+      throw new ZlinkError(22, 'EINVAL', 'Invalid argument', `option ${option} has 32 bits, and ${value} has more`);
+    set(this.#handle, option, value);
+  }
+
+  get(option) {
+    return TEXT.has(option) ? native.getText(this.#handle, option)
+      : native.getNumber(this.#handle, option, WIDE.has(option));
+  }
+
+  // The last bound endpoint, with the port that the system chose.
+  get lastEndpoint() {
+    return this.get(Option.LAST_ENDPOINT);
+  }
+
+  // Listens, and returns lastEndpoint.
+  bind(endpoint) {
+    native.endpoint(this.#handle, 0, endpoint);
+    return this.lastEndpoint;
+  }
+
+  connect(endpoint) {
+    native.endpoint(this.#handle, 1, endpoint);
+  }
+
+  unbind(endpoint) {
+    native.endpoint(this.#handle, 2, endpoint);
+  }
+
+  disconnect(endpoint) {
+    native.endpoint(this.#handle, 3, endpoint);
+  }
+
+  // One after the other: another one that waits gets EBUSY.
+  async #waitFor(receive) {
+    if (this.#receiving)
+      throw new ZlinkError(16, 'EBUSY', 'Device or resource busy', 'somebody receives from this socket already');
+    this.#receiving = true;
+    try {
+      for (;;) {
+        const got = receive();
+        if (got)
+          return got;
+        await new Promise((resolve, reject) => {
+          try {
+            if (native.wait(this.#handle, resolve))
+              resolve();
+          } catch (error) {
+            reject(error);
+          }
+        });
+      }
+    } finally {
+      this.#receiving = false;
+    }
+  }
+
+  // What is there, at least one message.
+  async receiveMany() {
+    if (this.#received.length > 0)
+      return this.#received.splice(0).reverse();
+    return this.#waitFor(() => native.batchReceive(this.#handle, this.#batch) > 0 && messagesOf(this.#batch));
+  }
+
+  // What is there, perhaps nothing.
+  tryReceiveMany() {
+    if (this.#received.length > 0)
+      return this.#received.splice(0).reverse();
+    return native.batchReceive(this.#handle, this.#batch) > 0 ? messagesOf(this.#batch) : [];
+  }
+
+  // One message.
+  async receive() {
+    if (this.#received.length === 0)
+      this.#received = (await this.receiveMany()).reverse();
+    return this.#received.pop();
+  }
+
+  // Messages, until the context is shut down or the socket is closed.
+  async *[Symbol.asyncIterator]() {
+    for (;;) {
+      let messages;
+      try {
+        messages = await this.receiveMany();
+      } catch (error) {
+        if (error.code === 'ETERM' || this.closed)
+          return;
+        throw error;
+      }
+      this.#received = messages.reverse();
+      while (this.#received.length > 0)
+        yield this.#received.pop();
+      await new Promise(setImmediate); // others have a turn between batches
+    }
+  }
+
+  // Fills a batch with what is there, at least one message, and returns how many came.
+  receiveBatch(batch) {
+    return this.#waitFor(() => native.batchReceive(this.#handle, batch._handle));
+  }
+
+  // Sends what is in a batch, except events: messages go back to their peers. Returns { index, errno } of each that was not
+  // taken, 11 (EAGAIN) or 113 (EHOSTUNREACH).
+  sendBatch(batch) {
+    const flat = native.batchSend(this.#handle, batch._handle), refused = [];
+    for (let i = 0; i < flat.length; i += 2)
+      refused.push({ index: flat[i], errno: flat[i + 1] });
+    return refused;
+  }
+
+  // Queues a copy of the body for a peer, or throws EAGAIN: its queue is full.
+  trySend(peer, body, { text = false, key } = {}) {
+    native.send(this.#handle, peer, body, text, keyOf(key));
+  }
+
+  // The same; while the queue is full it tries again after 1 to 32 ms.
+  async send(peer, body, options) {
+    for (let pause = 1; ; pause = Math.min(2 * pause, 32)) {
+      try {
+        return this.trySend(peer, body, options);
+      } catch (error) {
+        if (error.errno !== EAGAIN)
+          throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  // Sends to the members of a group, except one perhaps, and never waits: how many took it. With a key it takes the
+  // place of the unsent one with the same key.
+  publish(group, body, { text = false, key, except = 0 } = {}) {
+    return native.publish(this.#handle, group, body, text, keyOf(key), except);
+  }
+
+  // Sends to many peers, and never waits: { taken, errors }, a Map of the errno of those that did not take it.
+  multicast(peers, body, { text = false } = {}) {
+    const ids = Uint32Array.from(peers), codes = new Int32Array(ids.length), errors = new Map();
+    const taken = native.multicast(this.#handle, ids, body, text, codes);
+    codes.forEach((code, i) => code !== 0 && errors.set(ids[i], code));
+    return { taken, errors };
+  }
+
+  join(peer, group) {
+    native.member(this.#handle, peer, group, true);
+  }
+
+  leave(peer, group) {
+    native.member(this.#handle, peer, group, false);
+  }
+
+  // Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code.
+  closePeer(peer, code, reason) {
+    if (code === undefined)
+      native.endPeer(this.#handle, peer, 0);
+    else
+      native.tellPeer(this.#handle, peer, code, reason, false);
+  }
+
+  // Resets a connection at once; what is queued for it is discarded.
+  abortPeer(peer) {
+    native.endPeer(this.#handle, peer, 1);
+  }
+
+  // Decide about somebody who asks (Event.ASKING).
+  acceptPeer(peer) {
+    native.endPeer(this.#handle, peer, 2);
+  }
+
+  refusePeer(peer, status = 0, text = undefined) {
+    native.tellPeer(this.#handle, peer, status, text, true);
+  }
+
+  // A property of a peer that is there; null: it has none of that name.
+  peerProperty(peer, name) {
+    return native.peerProperty(this.#handle, peer, name);
+  }
+
+  // Stops listening and dialling, and ends all peers over that time; Event.DRAINED says when nobody is left.
+  drain(spreadMs, code = 0) {
+    native.drain(this.#handle, spreadMs, code);
+  }
+
+  // The counters of zlink_stream_stats; ended_by has an array by Reason.
+  stats() {
+    const all = native.stats(this.#handle), named = {};
+    let at = 0;
+    for (const name of COUNTERS)
+      named[name] = name === 'ended_by' ? all.slice(at, (at += 32)) : all[at++];
+    return named;
+  }
+
+  // Ends who waits; what was sent goes out for up to LINGER. Twice is once.
+  close() {
+    if (!this.closed) {
+      this.closed = true;
+      native.socketClose(this.#handle);
+    }
+  }
+
+  closed = false;
+}
+
+module.exports = { Context, Socket, Batch, Message, ZlinkError, Option, ContextOption, Event, Reason,
+  libraryVersion: native.version };

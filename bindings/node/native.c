@@ -1,0 +1,927 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The functions of zlink.h for lib/index.js, as an addon of Node-API. All of it runs on the thread of the
+ * JavaScript that calls it, except what ends a context; nothing waits but by libuv's poll of a socket's descriptor. */
+#define NAPI_VERSION 8
+#define _GNU_SOURCE
+#include <node_api.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+#include <zlink.h>
+
+enum
+{
+    most_arguments = 8,
+    columns = 6, /* of a table of messages: peer, event, place, size, reason or text, close code */
+    longest_name = 65536
+};
+
+/* A context, which its sockets hold. */
+typedef struct context_t
+{
+    void *handle; /* NULL: it has ended, or is ending */
+    int sockets;  /* that are open */
+    int refs;     /* its object, and each socket */
+    bool closed;
+    napi_deferred ended; /* NULL: nobody has closed it, or it has been told */
+    napi_async_work work;
+} context_t;
+
+typedef struct wait_t
+{
+    uv_poll_t poll; /* first, so that it is the wait */
+    struct socket_t *socket;
+    napi_async_cleanup_hook_handle hook; /* a worker does not end before the poll is closed */
+} wait_t;
+
+typedef struct socket_t
+{
+    void *handle; /* NULL: closed */
+    context_t *context;
+    wait_t *wait; /* NULL: nobody has waited yet */
+    napi_env env;
+    napi_ref woken; /* the function to call; NULL: nobody waits */
+} socket_t;
+
+typedef struct batch_t
+{
+    int capacity, count;
+    zlink_msg_t msgs[];
+} batch_t;
+
+/* ----------------------------------------------------------------- helpers */
+
+/* Throws an error of the class that lib/index.js has given. Returns NULL, as the function that fails does. */
+static napi_value fail_with (napi_env env, int code, const char *detail)
+{
+    napi_ref class_ref = NULL;
+    napi_value arguments[4], made, class_of;
+    const char *name = code == ETERM ? "ETERM" : code == EFSM ? "EFSM"
+                                                              : strerrorname_np (code);
+    napi_get_instance_data (env, (void **) &class_ref);
+    napi_get_reference_value (env, class_ref, &class_of);
+    napi_create_int32 (env, code, &arguments[0]);
+    napi_create_string_utf8 (env, name ? name : "EUNKNOWN", NAPI_AUTO_LENGTH, &arguments[1]);
+    napi_create_string_utf8 (env, zlink_strerror (code), NAPI_AUTO_LENGTH, &arguments[2]);
+    napi_create_string_utf8 (env, detail, NAPI_AUTO_LENGTH, &arguments[3]);
+    if (napi_new_instance (env, class_of, 4, arguments, &made) == napi_ok)
+        napi_throw (env, made);
+    return NULL;
+}
+
+static napi_value fail (napi_env env)
+{
+    int code = zlink_errno ();
+    return fail_with (env, code, zlink_error_detail ());
+}
+
+/* What a function of C returned; below 0 it throws. */
+static napi_value number (napi_env env, int result)
+{
+    napi_value value;
+    if (result < 0)
+        return fail (env);
+    napi_create_int32 (env, result, &value);
+    return value;
+}
+
+static void arguments_of (napi_env env, napi_callback_info info, napi_value *arguments)
+{
+    size_t count = most_arguments;
+    napi_get_cb_info (env, info, &count, arguments, NULL, NULL); /* those that are missing are undefined */
+}
+
+static void *external (napi_env env, napi_value value)
+{
+    void *data = NULL;
+    napi_get_value_external (env, value, &data);
+    return data;
+}
+
+static int int_of (napi_env env, napi_value value)
+{
+    int32_t number = 0;
+    napi_get_value_int32 (env, value, &number);
+    return number;
+}
+
+static uint32_t peer_of (napi_env env, napi_value value)
+{
+    uint32_t number = 0;
+    napi_get_value_uint32 (env, value, &number);
+    return number;
+}
+
+static bool is (napi_env env, napi_value value, napi_valuetype wanted)
+{
+    napi_valuetype type = napi_undefined;
+    napi_typeof (env, value, &type);
+    return type == wanted;
+}
+
+/* A string's bytes with a NUL, for free (); NULL with *size 0: it is no string. */
+static char *text_of (napi_env env, napi_value value, size_t *size)
+{
+    size_t length = 0;
+    *size = 0;
+    if (napi_get_value_string_utf8 (env, value, NULL, 0, &length) != napi_ok)
+        return NULL;
+    char *text = malloc (length + 1);
+    if (text)
+        napi_get_value_string_utf8 (env, value, text, length + 1, size);
+    return text;
+}
+
+static napi_value string (napi_env env, const char *text, size_t size)
+{
+    napi_value value;
+    napi_create_string_utf8 (env, text, size, &value);
+    return value;
+}
+
+static napi_value null (napi_env env)
+{
+    napi_value value;
+    napi_get_null (env, &value);
+    return value;
+}
+
+/* An initialised message with a copy of a string, or of bytes, and its peer; 0: for nobody yet. Throws. */
+static bool fill (napi_env env, zlink_msg_t *msg, uint32_t peer, napi_value body, bool text)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    bool is_buffer = false;
+    char *copy = NULL; /* of a string */
+    if (is (env, body, napi_string)) {
+        bytes = copy = text_of (env, body, &size);
+        is_buffer = copy != NULL;
+    } else {
+        napi_is_buffer (env, body, &is_buffer); /* any view of bytes */
+        is_buffer = is_buffer && napi_get_buffer_info (env, body, &bytes, &size) == napi_ok;
+    }
+    if (!is_buffer) {
+        napi_throw_type_error (env, NULL, "a body is a string, a Buffer or a Uint8Array");
+        return false;
+    }
+    bool made = zlink_msg_init_size (msg, size) == 0;
+    if (!made) {
+        fail (env);
+        zlink_msg_init (msg);
+    } else if (size > 0)
+        memcpy (zlink_msg_data (msg), bytes, size);
+    free (copy);
+    if (!made)
+        return false;
+    if (peer != 0)
+        zlink_msg_set_routing_id (msg, peer);
+    if (text)
+        zlink_msg_set (msg, ZLINK_STREAM_TEXT, 1);
+    return true;
+}
+
+static bool flag_of (napi_env env, napi_value value)
+{
+    bool flag = false;
+    napi_get_value_bool (env, value, &flag);
+    return flag;
+}
+
+/* ---------------------------------------------------------------- contexts */
+
+static void drop_context (context_t *context)
+{
+    if (--context->refs == 0)
+        free (context);
+}
+
+static void free_context (napi_env env, void *data, void *hint)
+{
+    (void) env;
+    (void) hint;
+    context_t *context = data;
+    if (context->handle && !context->closed)
+        zlink_ctx_shutdown (context->handle); /* does not wait */
+    drop_context (context);
+}
+
+static napi_value context_new (napi_env env, napi_callback_info info)
+{
+    (void) info;
+    napi_value value;
+    void *handle = zlink_ctx_new ();
+    if (!handle)
+        return fail (env);
+    context_t *context = calloc (1, sizeof *context);
+    if (!context) {
+        zlink_ctx_term (handle);
+        return fail_with (env, ENOMEM, "");
+    }
+    context->handle = handle;
+    context->refs = 1;
+    napi_create_external (env, context, free_context, NULL, &value);
+    return value;
+}
+
+static napi_value context_set (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    context_t *context = external (env, a[0]);
+    return number (env, zlink_ctx_set (context->handle, int_of (env, a[1]), int_of (env, a[2])));
+}
+
+static napi_value context_get (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    context_t *context = external (env, a[0]);
+    return number (env, zlink_ctx_get (context->handle, int_of (env, a[1])));
+}
+
+static napi_value context_shutdown (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    context_t *context = external (env, a[0]);
+    return number (env, zlink_ctx_shutdown (context->handle));
+}
+
+static void end_context (napi_env env, void *data)
+{
+    (void) env;
+    context_t *context = data;
+    while (zlink_ctx_term (context->handle) != 0 && zlink_errno () == EINTR) {
+    }
+}
+
+static void context_ended (napi_env env, napi_status status, void *data)
+{
+    (void) status;
+    napi_value nothing;
+    context_t *context = data;
+    context->handle = NULL;
+    napi_delete_async_work (env, context->work);
+    napi_get_undefined (env, &nothing);
+    napi_resolve_deferred (env, context->ended, nothing);
+    context->ended = NULL;
+    drop_context (context);
+}
+
+/* The last of its sockets is closed, and it is, too: ends it on another thread. */
+static void end_if_last (napi_env env, context_t *context)
+{
+    if (!context->closed || context->sockets > 0 || !context->ended || context->work)
+        return;
+    context->refs++;
+    napi_create_async_work (env, NULL, string (env, "zlink_ctx_term", NAPI_AUTO_LENGTH),
+                            end_context, context_ended, context, &context->work);
+    napi_queue_async_work (env, context->work);
+}
+
+/* A promise of its end. */
+static napi_value context_close (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], promise;
+    arguments_of (env, info, a);
+    context_t *context = external (env, a[0]);
+    if (zlink_ctx_shutdown (context->handle) != 0)
+        return fail (env);
+    context->closed = true;
+    napi_create_promise (env, &context->ended, &promise);
+    end_if_last (env, context);
+    return promise;
+}
+
+/* ----------------------------------------------------------------- sockets */
+
+static void free_wait (uv_handle_t *handle)
+{
+    napi_remove_async_cleanup_hook (((wait_t *) handle)->hook);
+    free (handle);
+}
+
+static void close_wait (wait_t *wait)
+{
+    if (wait->socket)
+        wait->socket->wait = NULL;
+    wait->socket = NULL;
+    if (!uv_is_closing ((uv_handle_t *) &wait->poll))
+        uv_close ((uv_handle_t *) &wait->poll, free_wait);
+}
+
+/* The process or the worker ends. */
+static void clean_wait (napi_async_cleanup_hook_handle hook, void *wait)
+{
+    (void) hook;
+    close_wait (wait);
+}
+
+static bool end_socket (napi_env env, socket_t *socket)
+{
+    void *handle = socket->handle;
+    if (!handle)
+        return false;
+    socket->handle = NULL;
+    if (socket->wait) /* before its descriptor is closed */
+        close_wait (socket->wait);
+    zlink_close (handle);
+    socket->context->sockets--;
+    end_if_last (env, socket->context);
+    return true;
+}
+
+/* Calls whom the socket has kept waiting, if somebody is. */
+static void wake (socket_t *socket)
+{
+    napi_handle_scope scope;
+    napi_value woken, global, result;
+    napi_ref ref = socket->woken;
+    if (!ref)
+        return;
+    napi_env env = socket->env;
+    socket->woken = NULL;
+    napi_open_handle_scope (env, &scope);
+    napi_get_reference_value (env, ref, &woken);
+    napi_delete_reference (env, ref);
+    napi_get_global (env, &global);
+    napi_make_callback (env, NULL, global, woken, 0, NULL, &result);
+    napi_close_handle_scope (env, scope);
+}
+
+static void free_socket (napi_env env, void *data, void *hint)
+{
+    (void) hint;
+    socket_t *socket = data;
+    end_socket (env, socket);
+    if (socket->woken)
+        napi_delete_reference (env, socket->woken);
+    drop_context (socket->context);
+    free (socket);
+}
+
+static napi_value socket_new (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], value;
+    int fast = ZLINK_STREAM_MODE_FAST;
+    arguments_of (env, info, a);
+    context_t *context = external (env, a[0]);
+    void *handle = zlink_socket (context->handle, ZLINK_STREAM);
+    if (!handle)
+        return fail (env);
+    socket_t *socket = calloc (1, sizeof *socket);
+    if (!socket) {
+        zlink_close (handle);
+        return fail_with (env, ENOMEM, "");
+    }
+    zlink_setsockopt (handle, ZLINK_STREAM_MODE, &fast, sizeof fast);
+    socket->handle = handle;
+    socket->context = context;
+    socket->env = env;
+    context->sockets++;
+    context->refs++;
+    napi_create_external (env, socket, free_socket, NULL, &value);
+    return value;
+}
+
+/* Whether it was open; who waits is woken. */
+static napi_value socket_close (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], value;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    napi_get_boolean (env, end_socket (env, socket), &value);
+    wake (socket);
+    return value;
+}
+
+static napi_value set_int (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    int value = int_of (env, a[2]);
+    return number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), &value, sizeof value));
+}
+
+static napi_value set_wide (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    int64_t value = 0;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    napi_get_value_int64 (env, a[2], &value);
+    return number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), &value, sizeof value));
+}
+
+static napi_value set_text (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    char *text = text_of (env, a[2], &size);
+    napi_value result = number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), text ? text : "", size));
+    free (text);
+    return result;
+}
+
+static napi_value get_number (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], result;
+    int64_t value = 0;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    size_t size = flag_of (env, a[2]) ? sizeof value : sizeof (int);
+    if (zlink_getsockopt (socket->handle, int_of (env, a[1]), &value, &size) != 0)
+        return fail (env);
+    if (size == sizeof (int)) {
+        int small;
+        memcpy (&small, &value, sizeof small);
+        value = small;
+    }
+    napi_create_int64 (env, value, &result);
+    return result;
+}
+
+static napi_value get_text (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size = longest_name;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    char *text = malloc (size);
+    if (!text)
+        return fail_with (env, ENOMEM, "");
+    napi_value result = NULL;
+    if (zlink_getsockopt (socket->handle, int_of (env, a[1]), text, &size) != 0)
+        fail (env);
+    else {
+        while (size > 0 && text[size - 1] == '\0')
+            size--;
+        result = string (env, text, size);
+    }
+    free (text);
+    return result;
+}
+
+/* endpoint (socket, which call, endpoint) */
+static napi_value endpoint (napi_env env, napi_callback_info info)
+{
+    static int (*const calls[]) (void *, const char *) = {zlink_bind, zlink_connect, zlink_unbind, zlink_disconnect};
+    napi_value a[most_arguments];
+    size_t size;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    char *text = text_of (env, a[2], &size);
+    napi_value result = number (env, calls[int_of (env, a[1]) & 3](socket->handle, text ? text : ""));
+    free (text);
+    return result;
+}
+
+/* ----------------------------------------------------------------- waiting */
+
+static void readable (uv_poll_t *poll, int status, int events)
+{
+    (void) status;
+    (void) events;
+    uv_poll_stop (poll);
+    wake (((wait_t *) poll)->socket);
+}
+
+/* wait (socket, function): calls it once when there may be something to receive, or the socket is closed. */
+static napi_value wait_for (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], value;
+    int fd, events;
+    size_t size = sizeof fd;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    if (socket->woken)
+        return fail_with (env, EBUSY, "somebody waits for this socket already");
+    if (zlink_getsockopt (socket->handle, ZLINK_FD, &fd, &size) != 0)
+        return fail (env);
+    if (!socket->wait) {
+        uv_loop_t *loop;
+        wait_t *wait = calloc (1, sizeof *wait);
+        napi_get_uv_event_loop (env, &loop);
+        int error = wait ? uv_poll_init (loop, &wait->poll, fd) : UV_ENOMEM;
+        if (error != 0) {
+            free (wait);
+            return fail_with (env, -error, "the event loop cannot watch the socket");
+        }
+        wait->socket = socket;
+        socket->wait = wait;
+        napi_add_async_cleanup_hook (env, clean_wait, wait, &wait->hook);
+    }
+    size = sizeof events; /* to be read before the descriptor is waited for */
+    if (zlink_getsockopt (socket->handle, ZLINK_EVENTS, &events, &size) != 0)
+        return fail (env);
+    napi_get_boolean (env, (events & ZLINK_POLLIN) != 0, &value);
+    if (events & ZLINK_POLLIN)
+        return value; /* true: there is something now */
+    napi_create_reference (env, a[1], 1, &socket->woken);
+    uv_poll_start (&socket->wait->poll, UV_READABLE, readable);
+    return value;
+}
+
+/* ----------------------------------------------------------------- batches */
+
+static void free_batch (napi_env env, void *data, void *hint)
+{
+    (void) env;
+    (void) hint;
+    batch_t *batch = data;
+    for (int i = 0; i < batch->capacity; i++)
+        zlink_msg_close (&batch->msgs[i]);
+    free (batch);
+}
+
+static napi_value batch_new (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], value;
+    arguments_of (env, info, a);
+    int capacity = int_of (env, a[0]);
+    batch_t *batch = malloc (sizeof *batch + (size_t) capacity * sizeof (zlink_msg_t));
+    if (!batch)
+        return fail_with (env, ENOMEM, "");
+    batch->capacity = capacity;
+    batch->count = 0;
+    for (int i = 0; i < capacity; i++)
+        zlink_msg_init (&batch->msgs[i]);
+    napi_create_external (env, batch, free_batch, NULL, &value);
+    return value;
+}
+
+/* batch_receive (socket, batch): how many came; 0: nothing is there. Never waits. */
+static napi_value batch_receive (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    batch_t *batch = external (env, a[1]);
+    batch->count = 0;
+    int count = zlink_stream_recv_batch (socket->handle, batch->msgs, (size_t) batch->capacity, ZLINK_DONTWAIT);
+    if (count < 0 && (zlink_errno () == EAGAIN || zlink_errno () == EINTR))
+        count = 0;
+    if (count > 0)
+        batch->count = count;
+    return number (env, count);
+}
+
+static bool is_event (zlink_msg_t *msg)
+{
+    return zlink_msg_size (msg) == 0 && zlink_msg_get (msg, ZLINK_STREAM_EVENT) != ZLINK_STREAM_DATA;
+}
+
+/* batch_send (socket, batch): sends the data in it; an array of index and errno of each that was not taken. */
+static napi_value batch_send (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], refused, value;
+    uint32_t length = 0;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    batch_t *batch = external (env, a[1]);
+    napi_create_array (env, &refused);
+    for (int first = 0; first < batch->count;) {
+        int end = first;
+        while (end < batch->count && !is_event (&batch->msgs[end]))
+            end++;
+        if (end == first) {
+            first++;
+            continue;
+        }
+        int sent = zlink_stream_send_batch (socket->handle, &batch->msgs[first], (size_t) (end - first), ZLINK_DONTWAIT);
+        int error = sent > 0 ? 0 : zlink_errno ();
+        if (sent > 0)
+            first += sent;
+        else if (error == EAGAIN || error == EHOSTUNREACH) {
+            napi_create_int32 (env, first++, &value);
+            napi_set_element (env, refused, length++, value);
+            napi_create_int32 (env, error, &value);
+            napi_set_element (env, refused, length++, value);
+        } else if (error != EINTR)
+            return fail (env);
+    }
+    return refused;
+}
+
+static void free_kept (napi_env env, void *data, void *hint)
+{
+    (void) env;
+    (void) hint;
+    zlink_msg_close (data);
+    free (data);
+}
+
+/* batch_read (batch): a table of what is in it, its bodies behind each other, and what knows the properties of the
+ * events. */
+static napi_value batch_read (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], array, memory, table, bodies, kept, value;
+    uint32_t *row;
+    char *bytes;
+    size_t total = 0;
+    arguments_of (env, info, a);
+    batch_t *batch = external (env, a[0]);
+    size_t count = (size_t) batch->count;
+    for (size_t i = 0; i < count; i++)
+        total += zlink_msg_size (&batch->msgs[i]);
+    if (napi_create_buffer (env, total, (void **) &bytes, &bodies) != napi_ok || total > UINT32_MAX)
+        return fail_with (env, ENOMEM, "the bodies of a batch");
+    napi_create_arraybuffer (env, count * columns * sizeof *row, (void **) &row, &memory);
+    napi_create_typedarray (env, napi_uint32_array, count * columns, memory, 0, &table);
+    napi_create_array (env, &kept);
+    total = 0;
+    for (size_t i = 0; i < count; i++, row += columns) {
+        zlink_msg_t *msg = &batch->msgs[i];
+        size_t size = zlink_msg_size (msg);
+        row[0] = zlink_msg_routing_id (msg);
+        row[1] = size > 0 ? ZLINK_STREAM_DATA : (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_EVENT);
+        row[2] = (uint32_t) total;
+        row[3] = (uint32_t) size;
+        if (size > 0)
+            memcpy (bytes + total, zlink_msg_data (msg), size);
+        total += size;
+        if (row[1] == ZLINK_STREAM_DATA) {
+            row[4] = (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_TEXT);
+            continue;
+        }
+        row[4] = (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_REASON);
+        row[5] = (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_CLOSE_CODE);
+        zlink_msg_t *event = malloc (sizeof *event);
+        if (!event)
+            continue; /* it has no properties then */
+        zlink_msg_init (event);
+        zlink_msg_move (event, msg);
+        napi_create_external (env, event, free_kept, NULL, &value);
+        napi_set_element (env, kept, (uint32_t) i, value);
+    }
+    for (int i = 0; i < batch->count; i++) { /* the read buffers go back */
+        zlink_msg_close (&batch->msgs[i]);
+        zlink_msg_init (&batch->msgs[i]);
+    }
+    batch->count = 0;
+    napi_create_array (env, &array);
+    napi_set_element (env, array, 0, table);
+    napi_set_element (env, array, 1, bodies);
+    napi_set_element (env, array, 2, kept);
+    return array;
+}
+
+static napi_value batch_peer (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], value;
+    arguments_of (env, info, a);
+    batch_t *batch = external (env, a[0]);
+    int index = int_of (env, a[1]);
+    if (index < 0 || index >= batch->count)
+        return fail_with (env, EINVAL, "the batch has not so many messages");
+    napi_create_uint32 (env, zlink_msg_routing_id (&batch->msgs[index]), &value);
+    return value;
+}
+
+/* property (event, name): a string or null. */
+static napi_value property (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size;
+    arguments_of (env, info, a);
+    zlink_msg_t *event = external (env, a[0]);
+    char *name = text_of (env, a[1], &size);
+    const char *text = event ? zlink_msg_gets (event, name ? name : "") : NULL;
+    napi_value result = text ? string (env, text, NAPI_AUTO_LENGTH) : null (env);
+    free (name);
+    return result;
+}
+
+/* -------------------------------------------------------------------- send */
+
+static bool key_of (napi_env env, napi_value value, uint64_t *key)
+{
+    bool lossless;
+    return napi_get_value_bigint_uint64 (env, value, key, &lossless) == napi_ok;
+}
+
+/* send (socket, peer, body, text, key): never waits. */
+static napi_value send_one (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    uint64_t key;
+    zlink_msg_t msg;
+    int sent;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    zlink_msg_init (&msg);
+    if (!fill (env, &msg, peer_of (env, a[1]), a[2], flag_of (env, a[3]))) {
+        zlink_msg_close (&msg);
+        return NULL;
+    }
+    bool with_key = key_of (env, a[4], &key);
+    do
+        sent = with_key ? zlink_stream_send_key (socket->handle, &msg, key, 0)
+                        : zlink_msg_send (&msg, socket->handle, ZLINK_DONTWAIT);
+    while (sent < 0 && zlink_errno () == EINTR);
+    napi_value result = number (env, sent);
+    zlink_msg_close (&msg);
+    return result;
+}
+
+/* publish (socket, group, body, text, key, except): how many took it. */
+static napi_value publish (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], result = NULL;
+    uint64_t key;
+    size_t size;
+    zlink_msg_t msg;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    uint32_t except = peer_of (env, a[5]);
+    int flags = except ? ZLINK_STREAM_EXCEPT : 0;
+    char *group = text_of (env, a[1], &size);
+    const char *name = group ? group : "";
+    zlink_msg_init (&msg);
+    if (fill (env, &msg, except, a[2], flag_of (env, a[3])))
+        result = number (env, key_of (env, a[4], &key) ? zlink_stream_publish_key (socket->handle, name, &msg, key, flags)
+                                                       : zlink_stream_publish (socket->handle, name, &msg, flags));
+    zlink_msg_close (&msg);
+    free (group);
+    return result;
+}
+
+/* multicast (socket, ids in a Uint32Array, body, text, errors in an Int32Array as long): how many took it. */
+static napi_value multicast (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], result = NULL;
+    zlink_msg_t msg;
+    void *ids, *errors;
+    size_t count;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    napi_get_typedarray_info (env, a[1], NULL, &count, &ids, NULL, NULL);
+    napi_get_typedarray_info (env, a[4], NULL, NULL, &errors, NULL, NULL);
+    zlink_msg_init (&msg);
+    if (fill (env, &msg, 0, a[2], flag_of (env, a[3])))
+        result = number (env, zlink_stream_multicast (socket->handle, ids, count, &msg, 0, errors));
+    zlink_msg_close (&msg);
+    return result;
+}
+
+/* ------------------------------------------------------------------- peers */
+
+/* member (socket, peer, group, whether it joins) */
+static napi_value member (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    char *group = text_of (env, a[2], &size);
+    int (*call) (void *, uint32_t, const char *) = flag_of (env, a[3]) ? zlink_stream_join : zlink_stream_leave;
+    napi_value result = number (env, call (socket->handle, peer_of (env, a[1]), group ? group : ""));
+    free (group);
+    return result;
+}
+
+/* end_peer (socket, peer, how): 0 closes it, 1 aborts it, 2 accepts who asks. */
+static napi_value end_peer (napi_env env, napi_callback_info info)
+{
+    static int (*const calls[]) (void *, uint32_t) = {
+      zlink_stream_close_peer, zlink_stream_abort_peer, zlink_stream_accept_peer, zlink_stream_accept_peer};
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    return number (env, calls[int_of (env, a[2]) & 3](socket->handle, peer_of (env, a[1])));
+}
+
+/* tell_peer (socket, peer, code or status, text or null, whether it is refused) */
+static napi_value tell_peer (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    char *text = text_of (env, a[3], &size);
+    int (*call) (void *, uint32_t, int, const char *) =
+      flag_of (env, a[4]) ? zlink_stream_refuse_peer : zlink_stream_close_peer_with;
+    napi_value result = number (env, call (socket->handle, peer_of (env, a[1]), int_of (env, a[2]), text));
+    free (text);
+    return result;
+}
+
+static napi_value peer_property (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], result = NULL;
+    size_t size;
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    uint32_t peer = peer_of (env, a[1]);
+    char *name = text_of (env, a[2], &size), *text = malloc (longest_name);
+    int length = text ? zlink_stream_peer_gets (socket->handle, peer, name ? name : "", text, longest_name) : 0;
+    if (!text)
+        fail_with (env, ENOMEM, "");
+    else if (length >= 0)
+        result = string (env, text, (size_t) length);
+    else if (zlink_errno () == EINVAL && peer != 0)
+        result = null (env);
+    else
+        fail (env);
+    free (text);
+    free (name);
+    return result;
+}
+
+static napi_value drain (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    return number (env, zlink_stream_drain (socket->handle, int_of (env, a[1]), int_of (env, a[2])));
+}
+
+/* The counters in the order of the struct, without its size. */
+static napi_value stats (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments], array, value;
+    zlink_stream_stats_t all = {.size = sizeof all};
+    arguments_of (env, info, a);
+    socket_t *socket = external (env, a[0]);
+    if (zlink_stream_stats (socket->handle, &all) != 0)
+        return fail (env);
+    const uint64_t *counters = &all.connections;
+    napi_create_array (env, &array);
+    for (uint32_t i = 0; i < (sizeof all - sizeof all.size) / sizeof *counters; i++) {
+        napi_create_int64 (env, (int64_t) counters[i], &value);
+        napi_set_element (env, array, i, value);
+    }
+    return array;
+}
+
+static napi_value version (napi_env env, napi_callback_info info)
+{
+    (void) info;
+    char text[32];
+    int major, minor, patch;
+    zlink_version (&major, &minor, &patch);
+    snprintf (text, sizeof text, "%d.%d.%d", major, minor, patch);
+    return string (env, text, NAPI_AUTO_LENGTH);
+}
+
+/* error_class (class): what is thrown from now on. */
+static napi_value error_class (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    napi_ref class_ref;
+    arguments_of (env, info, a);
+    napi_create_reference (env, a[0], 1, &class_ref);
+    napi_set_instance_data (env, class_ref, NULL, NULL);
+    return NULL;
+}
+
+NAPI_MODULE_INIT ()
+{
+    static const struct
+    {
+        const char *name;
+        napi_callback call;
+    } functions[] = {
+      {"errorClass", error_class},
+      {"version", version},
+      {"contextNew", context_new},
+      {"contextSet", context_set},
+      {"contextGet", context_get},
+      {"contextShutdown", context_shutdown},
+      {"contextClose", context_close},
+      {"socketNew", socket_new},
+      {"socketClose", socket_close},
+      {"setInt", set_int},
+      {"setWide", set_wide},
+      {"setText", set_text},
+      {"getNumber", get_number},
+      {"getText", get_text},
+      {"endpoint", endpoint},
+      {"wait", wait_for},
+      {"batchNew", batch_new},
+      {"batchReceive", batch_receive},
+      {"batchSend", batch_send},
+      {"batchRead", batch_read},
+      {"batchPeer", batch_peer},
+      {"property", property},
+      {"send", send_one},
+      {"publish", publish},
+      {"multicast", multicast},
+      {"member", member},
+      {"endPeer", end_peer},
+      {"tellPeer", tell_peer},
+      {"peerProperty", peer_property},
+      {"drain", drain},
+      {"stats", stats},
+    };
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        napi_value function;
+        napi_create_function (env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function);
+        napi_set_named_property (env, exports, functions[i].name, function);
+    }
+    return exports;
+}

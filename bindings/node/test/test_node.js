@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MPL-2.0
+// The binding for Node.js on the real library: test_node.js [CASE...]
+'use strict';
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const { Worker } = require('worker_threads');
+const { Context, Batch, ZlinkError, Option, ContextOption, Event, Reason, libraryVersion } = require('zlink-stream');
+const { TEXT, WIDE, COUNTERS } = require('zlink-stream/lib/constants.js');
+
+const AGAIN = 11, UNREACHABLE = 113;
+
+async function expect(socket, event, body) {
+  const message = await socket.receive();
+  assert.strictEqual(message.event, event);
+  if (body !== undefined)
+    assert.ok(message.body.equals(Buffer.from(body)), message.body.toString().slice(0, 100));
+  return message;
+}
+
+function fails(code, call) {
+  try {
+    call();
+  } catch (error) {
+    assert.ok(error instanceof ZlinkError, error);
+    assert.strictEqual(error.code, code, error.message);
+    return error;
+  }
+  assert.fail(`${call} did not fail`);
+}
+
+async function rejects(code, promise) {
+  const error = await promise.then(() => assert.fail(`${code} was expected`), (reason) => reason);
+  assert.strictEqual(error.code, code, error.stack);
+  return error;
+}
+
+// A server and its client, and what each calls the other.
+async function withPair(transport, options, use) {
+  const context = new Context(), files = {}, trust = {};
+  if (transport === 'tls') {
+    if (!process.env.TLS_CERT)
+      return 'there is no certificate';
+    Object.assign(files, { tls_cert: process.env.TLS_CERT, tls_key: process.env.TLS_KEY });
+    trust.tls_ca = process.env.TLS_CERT;
+  }
+  const server = context.socket({ linger: 1000, ...files, ...options });
+  const client = context.socket({ linger: 1000, ...trust, ...options });
+  client.connect(server.bind(`${transport}://127.0.0.1:*`));
+  const toServer = (await expect(client, Event.CONNECTED)).peer;
+  const toClient = (await expect(server, Event.CONNECTED)).peer;
+  await use({ context, server, client, toServer, toClient });
+  server.close();
+  client.close();
+  await context.close();
+}
+
+const exchange = (transport) => withPair(transport, {}, async (p) => {
+  const bodies = ['hello', '', 'x'.repeat(100000)];
+  for (const body of bodies)
+    await p.client.send(p.toServer, body);
+  const batch = new Batch(8);
+  for (let count = 0; count < 3;) {
+    const got = await p.server.receiveBatch(batch);
+    assert.strictEqual(batch.peer(got - 1), p.toClient);
+    assert.deepStrictEqual(p.server.sendBatch(batch), []); // as they came
+    count += got;
+  }
+  for (const body of bodies)
+    await expect(p.client, Event.DATA, body);
+  assert.strictEqual(p.server.peerProperty(p.toClient, 'Transport'), transport);
+  assert.strictEqual(p.server.peerProperty(p.toClient, 'no such'), null);
+  p.server.closePeer(p.toClient);
+  assert.strictEqual((await expect(p.client, Event.DISCONNECTED)).reason, Reason.PEER_CLOSED);
+  const ended = await expect(p.server, Event.DISCONNECTED);
+  assert.strictEqual(ended.reason, Reason.CLOSED_HERE);
+  assert.strictEqual(ended.property('Peer-Address'), '127.0.0.1');
+  assert.strictEqual(ended.property('no such'), null);
+  const stats = p.server.stats();
+  assert.strictEqual(stats.msgs_in, 3);
+  assert.strictEqual(stats.ended_by[Reason.CLOSED_HERE], 1);
+});
+
+const cases = {
+  tcp: () => exchange('tcp'),
+  ws: () => exchange('ws'),
+  tls: () => exchange('tls'),
+
+  text: () => withPair('ws', { framing: 1 }, async (p) => {
+    await p.client.send(p.toServer, 'häh', { text: true });
+    await p.client.send(p.toServer, Uint8Array.of(255));
+    assert.strictEqual((await expect(p.server, Event.DATA, 'häh')).isText, true);
+    assert.strictEqual((await expect(p.server, Event.DATA, [255])).isText, false);
+    p.server.closePeer(p.toClient, 4000, 'enough');
+    const ended = await expect(p.client, Event.DISCONNECTED);
+    assert.strictEqual(ended.closeCode, 4000);
+    assert.strictEqual(ended.property('Close-Reason'), 'enough');
+  }),
+
+  errors: () => withPair('tcp', {}, async (p) => {
+    const error = fails('EINVAL', () => p.server.bind('5555'));
+    assert.strictEqual(error.detail, 'endpoint "5555" has no "://"');
+    assert.strictEqual(error.message, 'Invalid argument: endpoint "5555" has no "://"');
+    assert.strictEqual(error.errno, 22);
+    fails('EADDRINUSE', () => p.client.bind(p.server.lastEndpoint));
+    assert.ok(fails('EHOSTUNREACH', () => p.server.trySend(123456789, 'hello')).detail);
+    await rejects('EHOSTUNREACH', p.server.send(123456789, 'hello'));
+    fails('EINVAL', () => p.server.trySend(0, 'hello'));
+    fails('EINVAL', () => p.server.set(Option.FRAMING, 77));
+    fails('EINVAL', () => p.server.set(Option.SNDHWM, 2 ** 40));
+    fails('EINVAL', () => p.server.join(p.toClient, ''));
+    assert.strictEqual(fails('EINVAL', () => p.context.socket({ colour: 1 })).detail, 'there is no option colour');
+    assert.throws(() => p.server.trySend(p.toClient, 7), /a body is a string, a Buffer or a Uint8Array/);
+    assert.throws(() => p.server.set(Option.WS_PATHS, 7), TypeError);
+    assert.throws(() => new Batch(0), RangeError);
+    fails('EINVAL', () => new Batch(1).peer(0));
+    assert.deepStrictEqual(p.server.tryReceiveMany(), []);
+    const waiting = p.server.receive();
+    assert.strictEqual((await rejects('EBUSY', p.server.receive())).detail, 'somebody receives from this socket already');
+    await p.client.send(p.toServer, 'one');
+    assert.strictEqual((await waiting).body.toString(), 'one');
+  }),
+
+  // What was not taken stays in its batch, and the others are sent.
+  refused: () => withPair('tcp', {}, async (p) => {
+    const other = p.context.socket({ linger: 0 });
+    other.connect(p.server.lastEndpoint);
+    const toOther = (await expect(p.server, Event.CONNECTED)).peer;
+    const there = (await expect(other, Event.CONNECTED)).peer;
+    await other.send(there, 'kept');
+    await p.client.send(p.toServer, 'taken');
+    await new Promise((resolve) => {
+      const look = () => p.server.stats().msgs_in === 2 ? resolve() : setTimeout(look, 1);
+      look();
+    });
+    const batch = new Batch(8);
+    assert.strictEqual(await p.server.receiveBatch(batch), 2);
+    p.server.abortPeer(toOther);
+    const [refused, ...none] = p.server.sendBatch(batch);
+    assert.strictEqual(refused.errno, UNREACHABLE);
+    assert.strictEqual(batch.peer(refused.index), toOther);
+    assert.strictEqual(none.length, 0);
+    await expect(p.client, Event.DATA, 'taken');
+    other.close();
+  }),
+
+  closed_once: async () => {
+    const context = new Context(), socket = context.socket();
+    const endpoint = socket.bind('tcp://127.0.0.1:*');
+    const waiting = socket.receive(), looping = (async () => {
+      for await (const message of context.socket())
+        assert.fail(message);
+    })();
+    setImmediate(() => socket.close());
+    assert.ok((await rejects('ENOTSOCK', waiting)).detail);
+    socket.close(); // once
+    assert.ok(socket.closed);
+    for (const call of [() => socket.trySend(1, 'x'), () => socket.bind(endpoint), () => socket.stats(),
+      () => socket.publish('group', 'x'), () => socket.tryReceiveMany(), () => socket.get(Option.LINGER)])
+      assert.ok(fails('ENOTSOCK', call).detail);
+    for await (const message of socket)
+      assert.fail(message); // a loop over a closed socket ends
+    const again = context.socket();
+    again.bind(endpoint); // it has given its port back
+    const ended = context.close();
+    assert.strictEqual(context.close(), ended);
+    await looping; // the context's end ends it
+    fails('ETERM', () => again.trySend(1, 'x'));
+    again.close();
+    fails('ETERM', () => context.socket());
+  },
+
+  // What is forgotten is closed, and bodies outlive their socket.
+  context_is_held: async () => {
+    let context = new Context({ ioThreads: 1 });
+    assert.strictEqual(context.get(ContextOption.IO_THREADS), 1);
+    fails('EINVAL', () => context.set(ContextOption.IO_THREADS, -7));
+    const one = context.socket({ linger: 0 }), two = context.socket({ linger: 0 });
+    let ended = false;
+    const end = context.close().then(() => { ended = true; });
+    one.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.ok(!ended); // its last socket is open
+    two.close();
+    await end;
+    fails('EFAULT', () => context.socket());
+
+    const forgotten = (() => new Context().socket({ linger: 0 }))();
+    for (let i = 0; i < 5; i++) {
+      global.gc();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    forgotten.bind('tcp://127.0.0.1:*'); // its context is there
+    forgotten.close();
+
+    context = new Context();
+    const server = context.socket({ linger: 0 });
+    const endpoint = server.bind('tcp://127.0.0.1:*');
+    let client = context.socket({ linger: 1000 });
+    client.connect(endpoint);
+    client.trySend((await client.receive()).peer, 'y'.repeat(100000));
+    client = undefined;
+    await expect(server, Event.CONNECTED);
+    const { body } = await expect(server, Event.DATA);
+    for (let gone = []; gone.length === 0; gone = server.tryReceiveMany()) {
+      global.gc();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    server.close();
+    await context.close();
+    global.gc();
+    assert.ok(body.equals(Buffer.from('y'.repeat(100000))));
+  },
+
+  typed_options: async () => {
+    const context = new Context(), socket = context.socket({ ws_paths: '/a, /b', maxmsgsize: 2 ** 40 });
+    for (const [name, option] of Object.entries(Option))
+      if (name !== 'CONNECT_ROUTING_ID')
+        assert.strictEqual(typeof socket.get(option), TEXT.has(option) ? 'string' : 'number', name);
+    assert.strictEqual(socket.get(Option.WS_PATHS), '/a, /b');
+    assert.strictEqual(socket.get(Option.MAXMSGSIZE), 2 ** 40);
+    assert.strictEqual(socket.get(Option.LINGER), -1);
+    for (const option of [...WIDE].filter((each) => each !== Option.AFFINITY)) {
+      socket.set(option, 2 ** 33);
+      assert.strictEqual(socket.get(option), 2 ** 33);
+    }
+    const header = fs.readFileSync(path.join(__dirname, '../../../include/zlink.h'), 'utf8');
+    const struct = header.match(/typedef struct zlink_stream_stats_t\n\{([^}]*)\}/)[1].replace(/\/\*[^]*?\*\//g, '');
+    assert.deepStrictEqual([...struct.matchAll(/uint64_t (\w+)/g)].map((m) => m[1]).slice(0, COUNTERS.length), COUNTERS);
+    assert.strictEqual(libraryVersion(), require('zlink-stream/package.json').version);
+    socket.close();
+    await context.close();
+  },
+
+  groups: () => withPair('tcp', {}, async (p) => {
+    const other = p.context.socket({ linger: 0 });
+    other.connect(p.server.lastEndpoint);
+    const toOther = (await expect(p.server, Event.CONNECTED)).peer;
+    await expect(other, Event.CONNECTED);
+    p.server.join(p.toClient, 'room');
+    p.server.join(toOther, 'room');
+    assert.strictEqual(p.server.publish('room', 'all'), 2);
+    assert.strictEqual(p.server.publish('room', 'but one', { except: toOther }), 1);
+    p.server.leave(toOther, 'room');
+    assert.strictEqual(p.server.publish('room', Buffer.from('state'), { key: 7 }), 1);
+    assert.strictEqual(p.server.publish("nobody's", '?'), 0);
+    const { taken, errors } = p.server.multicast([toOther, 99999], 'list');
+    assert.strictEqual(taken, 1);
+    assert.deepStrictEqual([...errors], [[99999, UNREACHABLE]]);
+    p.server.trySend(toOther, 'keyed', { key: 2n ** 63n });
+    for (const body of ['all', 'but one', 'state'])
+      await expect(p.client, Event.DATA, body);
+    for (const body of ['all', 'list', 'keyed'])
+      await expect(other, Event.DATA, body);
+    other.close();
+  }),
+
+  asking_and_draining: async () => {
+    const context = new Context();
+    const server = context.socket({ accept_timeout: 30000 });
+    const client = context.socket({ reconnect_ivl: -1 }), other = context.socket({ reconnect_ivl: -1 });
+    const endpoint = server.bind('ws://127.0.0.1:*');
+    client.connect(endpoint);
+    const asks = (await expect(server, Event.ASKING)).peer;
+    server.acceptPeer(asks);
+    fails('EFSM', () => server.refusePeer(asks));
+    assert.strictEqual((await expect(server, Event.CONNECTED)).peer, asks);
+    other.connect(endpoint);
+    server.refusePeer((await expect(server, Event.ASKING)).peer, 401, 'who are you?');
+    assert.strictEqual((await expect(server, Event.DISCONNECTED)).reason, Reason.REFUSED);
+    await expect(client, Event.CONNECTED);
+    server.drain(0, 1012);
+    assert.strictEqual((await expect(client, Event.DISCONNECTED)).closeCode, 1012);
+    assert.strictEqual((await expect(server, Event.DISCONNECTED)).reason, Reason.DRAINED);
+    assert.strictEqual((await expect(server, Event.DRAINED)).peer, 0);
+    for (const socket of [server, client, other])
+      socket.close();
+    await context.close();
+  },
+
+  // A send to a peer whose queue is full waits, and the loop goes on.
+  waits: () => withPair('tcp', { send_bytes: 65536, rcvhwm: 1, sndbuf: 4096, rcvbuf: 4096, recv_bytes: 65536 }, async (p) => {
+    const body = 'z'.repeat(50000);
+    let sent = 0, before = -1;
+    const flooding = (async () => {
+      for (; sent < 100; sent++)
+        await p.server.send(p.toClient, body);
+    })();
+    while (sent === 0 || sent !== before) {
+      before = sent;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.ok(sent < 100);
+    assert.strictEqual(fails('EAGAIN', () => p.server.trySend(p.toClient, body)).errno, AGAIN);
+    let got = 0;
+    for await (const message of p.client)
+      if (message.body.length === 50000 && ++got === 100)
+        break;
+    await flooding;
+  }),
+
+  // Workers have contexts of their own; each gets what its own peers send, in order.
+  threads: async () => {
+    const work = `
+      const { parentPort } = require('worker_threads');
+      const { Context, Event } = require(${JSON.stringify(require.resolve('zlink-stream'))});
+      (async () => {
+        const context = new Context(), server = context.socket({ linger: 0 }), client = context.socket({ linger: 1000 });
+        client.connect(server.bind('tcp://127.0.0.1:*'));
+        const peer = (await client.receive()).peer;
+        for (let i = 0; i < 1000; i++)
+          await client.send(peer, String(i));
+        let next = 0;
+        for await (const message of server)
+          if (message.event === Event.DATA && (Number(message.body.toString()) !== next++ || next === 1000))
+            break;
+        server.close();
+        client.close();
+        await context.close();
+        parentPort.postMessage(next);
+      })();`;
+    const workers = [1, 2, 3].map(() => new Promise((resolve, reject) => {
+      new Worker(work, { eval: true }).on('message', resolve).on('error', reject);
+    }));
+    assert.deepStrictEqual(await Promise.all(workers), [1000, 1000, 1000]);
+  },
+
+  // A worker may end while a socket of its waits, or is open.
+  ended_workers: async () => {
+    for (const [end, waits] of [['terminate', true], ['exit', true], ['exit', false]]) {
+      const work = `
+        const { parentPort } = require('worker_threads');
+        const { Context } = require(${JSON.stringify(require.resolve('zlink-stream'))});
+        const context = new Context(), socket = context.socket();
+        socket.bind('tcp://127.0.0.1:*');
+        if (${waits})
+          socket.receive();
+        parentPort.postMessage('there');
+        if ('${end}' === 'exit')
+          setImmediate(() => process.exit(7));`;
+      const worker = new Worker(work, { eval: true });
+      const code = new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject));
+      await new Promise((resolve) => worker.once('message', resolve));
+      if (end === 'terminate')
+        await worker.terminate();
+      assert.strictEqual(await code, end === 'exit' ? 7 : 1);
+    }
+  },
+};
+
+(async () => {
+  const wanted = process.argv.slice(2);
+  for (const [name, run] of Object.entries(cases)) {
+    if (wanted.length > 0 && !wanted.includes(name))
+      continue;
+    const start = performance.now();
+    const hangs = setTimeout(() => { // ends what hangs
+      console.error(`${name}: not done after 60 s`);
+      process.exit(1);
+    }, 60000);
+    const why = await run();
+    clearTimeout(hangs);
+    console.log(why ? `skipped ${name}: ${why}` : `ok ${name} (${Math.round(performance.now() - start)} ms)`);
+  }
+  console.log('done');
+})().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
