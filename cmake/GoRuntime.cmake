@@ -138,6 +138,12 @@ save()
 edit(runtime/proc.go)
 change("\tsigmask := mp.sigmask\n(\tsigblock\\(false\\)\n\tunminit\\(\\)\n)"
   "\tvar sigmask sigset\n\tsigsave(&sigmask)\n\\1")
+# On arm64 Go's functions keep their caller's frame pointer below the stack pointer, where
+# the system puts the frame of a host's handler that runs on Go's stack. Nothing that the
+# library uses follows these pointers, and Go only looks whether they are plausible. The
+# test c_handlers shows it there (./build.sh arm64).
+change("if gp.syscallbp != 0 && gp.syscallbp < gp.stack.lo \\|\\| gp.stack.hi < gp.syscallbp {"
+  "if goarch.IsArm64 == 0 && (gp.syscallbp != 0 && gp.syscallbp < gp.stack.lo || gp.stack.hi < gp.syscallbp) {")
 # The scheduler's monitor starts each time it is needed with looks every 20 us,
 # which would take a tenth of a processor here: a thread of C that drives a shard
 # is outside Go most of the time, and so always looked after, and each look that

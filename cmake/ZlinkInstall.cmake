@@ -21,7 +21,7 @@ foreach(zlink_pc_name zlink libzlink)
   install(FILES "${PROJECT_BINARY_DIR}/cmake/${zlink_pc_name}.pc" DESTINATION "${zlink_pc_dir}")
 endforeach()
 
-install(FILES "${zlink_header}" include/zlink_services.h include/zlink_utils.h
+install(FILES "${zlink_header}" include/zlink_services.h include/zlink_utils.h bindings/cpp/include/zlink.hpp
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(PROGRAMS "${zlink_lib_dir}/${zlink_file}" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(FILES "${zlink_lib_dir}/${zlink_soname}" "${zlink_lib_dir}/libzlink.so"

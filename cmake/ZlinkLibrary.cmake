@@ -176,7 +176,8 @@ add_dependencies(zlink_file zlink_lib)
 add_library(zlink INTERFACE)
 add_library(zlink::zlink ALIAS zlink)
 add_library(libzlink ALIAS zlink) # what callers of the C++ library say
-target_include_directories(zlink INTERFACE "${PROJECT_SOURCE_DIR}/include")
+target_include_directories(zlink INTERFACE
+  "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/bindings/cpp/include")
 target_link_libraries(zlink INTERFACE zlink_file)
 if(ZLINK_SANITIZE)
   target_compile_options(zlink INTERFACE -fsanitize=address -fno-omit-frame-pointer)

@@ -4,7 +4,8 @@
 # those of the last build; the library is the one in LD_LIBRARY_PATH (the build's,
 # unless it is set), so that an older one can be measured beside it.
 # usage: reliability.sh [PART]...
-#   parts: fairness queues floods tls crowd ends handles corners load; all, without any
+#   parts: fairness queues floods tls crowd ends handles corners load; all of these, without any
+#   testssl: what testssl, which has to be installed, finds in a server; about a minute
 #   environment: BIN_DIR, LD_LIBRARY_PATH, SECONDS_EACH (of a flood beside a quiet
 #   peer, of races; 3)
 set -u
@@ -81,10 +82,32 @@ load() {
     run load libzlink.so.5
 }
 
+# The certificate is one as an authority makes it: not over soon, and with a revocation list.
+testssl() {
+    local server endpoint
+    command -v testssl >/dev/null || { echo "testssl: it is not installed (testssl.sh)"; return; }
+    (
+        cd "$folder" || exit
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 300 -subj /CN=authority
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout own.key -out own.csr -subj /CN=localhost
+        printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 extendedKeyUsage=serverAuth \
+            crlDistributionPoints=URI:http://127.0.0.1/ca.crl >own.ext
+        openssl x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 300 -extfile own.ext -out own.pem
+    ) >/dev/null 2>&1
+    coproc "$bin/tls_server" "$folder/own.pem" "$folder/own.key" "tls://127.0.0.1:*"
+    server=$COPROC_PID
+    read -r endpoint <&"${COPROC[0]}"
+    command testssl --quiet --warnings off --color 0 --nodns none --add-ca "$folder/ca.pem" -p -s -f -P -S -U \
+        --jsonfile "$folder/findings" "${endpoint#tls://}"
+    kill "$server"
+    ! grep -E '"severity" *: "(MEDIUM|HIGH|CRITICAL|WARN|FATAL)"' "$folder/findings" || failed=1
+    grep -o '"severity" *: "[A-Z]*"' "$folder/findings" | sort | uniq -c
+}
+
 [ $# -gt 0 ] || set -- fairness queues floods tls crowd ends handles corners load
 for part in "$@"; do
     case $part in
-        fairness | queues | floods | tls | crowd | ends | handles | corners | load)
+        fairness | queues | floods | tls | crowd | ends | handles | corners | load | testssl)
             echo "# $part: $(date -u '+%F %H:%M') UTC, load $(cut -d' ' -f1 /proc/loadavg), $(nproc) processors, $LD_LIBRARY_PATH"
             "$part" ;;
         *) echo "reliability.sh: no part $part" >&2; exit 2 ;;

@@ -129,7 +129,7 @@ static void malformed (void)
 /* zlink_has tells which transports there are; their addresses are read alike. */
 static void transports (void)
 {
-    static const char *const there[] = {"tcp", "tls", "ws", "wss"};
+    static const char *const there[] = {"tcp", "tls", "ws", "wss", "any"};
     void *ctx = zt_ctx (), *s = zt_socket (ctx);
     char text[64];
 

@@ -65,6 +65,7 @@ static const int_option_t int_options[] = {
   {OPTION (STREAM_ACCEPT_RATE), 0, 0, INT_MAX},
   {OPTION (STREAM_ADDRESS_ACCEPT_RATE), 0, 0, INT_MAX},
   {OPTION (STREAM_HANDSHAKES), 0, 0, INT_MAX},
+  {OPTION (STREAM_REUSEPORT), 0, 0, 1},
 };
 
 typedef struct text_option_t
@@ -82,6 +83,7 @@ static const text_option_t text_options[] = {
   {OPTION (TLS_HOSTNAME), 256},
   {OPTION (TLS_PASSWORD), 256},
   {OPTION (TLS_CIPHERS), 256},
+  {OPTION (STREAM_LISTEN_NAME), 255},
 #undef OPTION
 };
 

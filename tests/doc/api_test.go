@@ -21,7 +21,8 @@ import (
 // that run here, and "c top" blocks go before these, outside any function. The
 // "c shared NAME" blocks of doc/api/README.md go before the examples of every page
 // that calls NAME and has no such function of its own.
-// The "c" blocks of doc/modes.md and doc/public.md are as those.
+// The "c" blocks of the other pages that TestExamplesRun names are as those; a block "c theirs" is
+// for another library.
 
 var (
 	comment     = regexp.MustCompile(`(?s)/\*.*?\*/`)
@@ -171,7 +172,8 @@ func TestConstantsHaveTheirValues(t *testing.T) {
 }
 
 func TestExamplesRun(t *testing.T) {
-	for _, p := range pages(t, "doc/api/*.md", "doc/modes.md", "doc/public.md") {
+	for _, p := range pages(t, "doc/api/*.md", "doc/modes.md", "doc/public.md", "doc/migration.md", "doc/deploy.md",
+		"doc/troubleshooting.md", "doc/restart.md") {
 		if !slices.ContainsFunc(p.blocks, func(b block) bool { return b.info == "c" }) {
 			continue
 		}

@@ -12,15 +12,15 @@ import (
 )
 
 // doc/conformance.md and SECURITY.md name tests in backquotes: "c_poll:timeouts" is a case of
-// a ctest, "c_header" a ctest without cases, and
+// a ctest, "c_header" a ctest without cases, "example_mtls" one of examples/, and
 // "core/sockets/stream:TestPoll" a Go test.
 
 var (
-	cTest     = regexp.MustCompile("`(c_\\w+(?::[\\w-]+)?)`")
-	goTest    = regexp.MustCompile("`(core[/\\w]*:Test\\w+)`")
+	cTest     = regexp.MustCompile("`((?:c|example|abi|build|tool)_\\w+(?::[\\w-]+)?)`")
+	goTest    = regexp.MustCompile("`(core[/\\w]*:(?:Test|Fuzz)\\w+)`")
 	ctestName = regexp.MustCompile(`^\d+/\d+ Test: (\w+)$`)
 	casePass  = regexp.MustCompile(`^ok ([\w-]+)`)
-	goPass    = regexp.MustCompile(`^--- PASS: (Test\w+) `)
+	goPass    = regexp.MustCompile(`^--- PASS: ((?:Test|Fuzz)\w+) `)
 	skipCase  = regexp.MustCompile(`^skipped (\w+): (.*)`)
 	skipLine  = regexp.MustCompile(`^skipped(?: [\w-]+)?: (.*)`)
 	goPackage = regexp.MustCompile(`^(?:ok|FAIL)\s+github.com/zlink/zlink/(\S+)`)

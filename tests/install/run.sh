@@ -67,6 +67,7 @@ use_pkg_config() {
     if [ -n "${CXX-}" ]; then
         compile_and_run "$CXX" c++98 "$here/consumer.cpp" "${flags[@]}"
         compile_and_run "$CXX" c++17 "$here/consumer.cpp" "${flags[@]}"
+        compile_and_run "$CXX" c++17 "$here/consumer17.cpp" "${flags[@]}"
     else
         echo "pkg-config, C++: SKIPPED, there is no C++ compiler here"
     fi
@@ -90,7 +91,7 @@ use_find_package() {
     "$work/cmake/consumer_c"
     "$work/cmake/consumer_target"
     "$work/cmake/consumer_variables"
-    [ -z "${CXX-}" ] || "$work/cmake/consumer_cpp"
+    [ -z "${CXX-}" ] || { "$work/cmake/consumer_cpp" && "$work/cmake/consumer_cpp17"; }
     echo "find_package, $languages: ok"
 }
 

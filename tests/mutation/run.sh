@@ -28,6 +28,8 @@ copy_tree() {
         done | tar --null -T - -cf -) | tar -C "$tree" -xf -
 }
 
+no_test=3 # of run_test: the test could not run
+
 # run_test KIND ARG...: runs one test of the copy; its output goes to test.log.
 run_test() {
     local kind=$1 race=0 dir options
@@ -44,14 +46,14 @@ run_test() {
             (cd "$tree" && cmake -S . -B "$dir" "${options[@]}" &&
                 cmake --build "$dir" --parallel 2 --target "$1") >"$work/build.log" 2>&1 || {
                 echo "it does not build: $(grep -m 1 -E 'error' "$work/build.log")"
-                return 0
+                return $no_test
             }
             (cd "$dir" && TSAN_OPTIONS=halt_on_error=1 timeout "$time_limit_s" \
                 "bin/$1" "${@:2}") >"$work/test.log" 2>&1
             ;;
         *)
             echo "unknown kind of test: $kind"
-            return 0
+            return $no_test
             ;;
     esac
 }
@@ -85,7 +87,7 @@ passes_unchanged() {
 }
 
 try_mutant() {
-    local edit test args=()
+    local edit test code args=()
     is_wanted "$name" || return 0
     for test in "${tests[@]}"; do
         passes_unchanged "$test" || {
@@ -101,18 +103,24 @@ try_mutant() {
     done
     for test in "${tests[@]}"; do
         read -ra args <<<"$test"
-        if run_test "${args[@]}"; then
-            complain "LIVES: $test passes"
-        else
-            killed=$((killed + 1))
-            printf '%s: %s fails\n' "$name" "$test"
-        fi
+        code=0
+        run_test "${args[@]}" || code=$?
+        case $code in
+            0) complain "LIVES: $test passes" ;;
+            "$no_test") complain "$test could not run" ;;
+            *)
+                killed=$((killed + 1))
+                printf '%s: %s fails\n' "$name" "$test"
+                ;;
+        esac
     done
     cp "$work/plain" "$tree/$file"
 }
 
 rm -rf "$tree"
 copy_tree
+# What an earlier run has built of a mutant is older than this.
+sed -n 's/^file //p' "$mutation/mutants.txt" | sort -u | while IFS= read -r file; do touch "$tree/$file"; done
 while IFS= read -r line || [ -n "$line" ]; do
     case $line in
         '#'*) ;;

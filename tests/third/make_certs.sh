@@ -21,6 +21,8 @@
 #   revoked-ca.pem         ca.pem and ca's list; v1-ca.pem: a list of version 1
 #   over-ca.pem            ca.pem and a list that is over
 #   both-ca.pem            ca.pem, other-ca.pem and ca's list
+#   server.ocsp, client.ocsp
+#                          what ca says of them as a responder of OCSP
 set -eu
 
 cd "$1"
@@ -95,6 +97,17 @@ cat ca.pem ca.crl >revoked-ca.pem
 cat v1.crl ca.pem >v1-ca.pem
 cat ca.pem over.crl >over-ca.pem
 cat ca.pem other-ca.pem ca.crl >both-ca.pem
+
+# answer NAME FILE ARGUMENT...
+answer() {
+    local serial
+    serial=$(openssl x509 -in "$1.pem" -noout -serial)
+    printf 'V\t491231235959Z\t\t%s\tunknown\t/CN=%s\n' "${serial#serial=}" "$1" >ocsp.txt
+    openssl ocsp -issuer ca.pem -cert "$1.pem" -reqout ocsp.req
+    openssl ocsp -index ocsp.txt -CA ca.pem -rsigner ca.pem -rkey ca.key -reqin ocsp.req -respout "$2" "${@:3}"
+}
+answer server server.ocsp -ndays 30
+answer client client.ocsp -ndays 30
 
 openssl pkcs8 -topk8 -in server.key -v2prf hmacWithSHA512 -out sha512.key -passout pass:secret
 openssl pkcs8 -topk8 -in server.key -scrypt -out scrypt.key -passout pass:secret

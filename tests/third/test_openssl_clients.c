@@ -29,6 +29,16 @@ static void both_versions (void)
     ztls_end (&t);
 }
 
+static void suites_of_tls_1_3 (void)
+{
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                         "TLS_CHACHA20_POLY1305_SHA256"};
+    ztls_t t = ztls_open ();
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+        expect_served (&t, zt_s_client (t.port, "-tls1_3", "-ciphersuites", suites[i], NULL));
+    ztls_end (&t);
+}
+
 /* More than a TLS record and the kernel's buffers, both ways. */
 static void large_messages (void)
 {
@@ -226,6 +236,7 @@ static void unusable_files (void)
 
 static const zt_case_t cases[] = {
   ZT_CASE (both_versions),
+  ZT_CASE (suites_of_tls_1_3),
   ZT_CASE (large_messages),
   ZT_CASE (many_small_messages),
   ZT_CASE (server_closes_a_peer),

@@ -68,7 +68,7 @@ static long first; /* resident memory in KiB, with stacks, once there were clien
 static both_t settled (void *s)
 {
 #if ZT_SCALE == 1
-    ZT_UNTIL (first == 0 || resident_kib () < first + 2 * SLACK_KIB);
+    ZT_UNTIL (first == 0 || resident_kib () < first + SLACK_KIB / 2);
 #endif
     return look (s);
 }
@@ -96,8 +96,8 @@ static void begun_with (size_t size, size_t held)
 
 static void first_bytes (void) { begun_with (40, 22 << 10); }
 static void part_of_a_record (void) { begun_with (15000, 22 << 10); }
-static void some_records (void) { begun_with (17000, 60 << 10); }
-static void many_records (void) { begun_with (MOST_BYTES, 105 << 10); }
+static void some_records (void) { begun_with (17000, 28 << 10); }
+static void many_records (void) { begun_with (MOST_BYTES, 56 << 10); }
 
 #ifdef HAVE_OPENSSL
 /* A process of its own, whose memory is not the server's. Each change asks for one of

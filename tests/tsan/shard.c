@@ -64,6 +64,11 @@ void require (bool what, const char *sentence)
 
 /* ------------------------------------------------------- what api.c has */
 
+void zl_set_detail (const unsigned char *text, size_t size)
+{
+    (void) text, (void) size;
+}
+
 int zl_fail (int error)
 {
     errno = error;
@@ -89,8 +94,14 @@ void shard_gap (void)
 
 static size_t block_size (uint32_t class_)
 {
-    static const size_t sizes[] = {ZL_TINY_CHUNK_SIZE, ZL_SMALL_CHUNK_SIZE, ZL_MID_CHUNK_SIZE,
-                                   ZL_LARGE_CHUNK_SIZE, ZL_SLAB_SIZE};
+    static const size_t sizes[] = {
+      [ZL_CLASS_REF] = ZL_REF_SIZE,
+      [ZL_CLASS_TINY] = ZL_TINY_CHUNK_SIZE,
+      [ZL_CLASS_SMALL] = ZL_SMALL_CHUNK_SIZE,
+      [ZL_CLASS_MID] = ZL_MID_CHUNK_SIZE,
+      [ZL_CLASS_LARGE] = ZL_LARGE_CHUNK_SIZE,
+      [ZL_CLASS_SLAB] = ZL_SLAB_SIZE,
+    };
     return sizes[class_];
 }
 
@@ -211,6 +222,7 @@ static void deliver (peer *p, const zl_chunk *c)
     r->slab = filled;
     r->data = at + ZL_HEADER_SIZE;
     r->size = c->end;
+    r->text = 0;
     fill_pos += (ZL_HEADER_SIZE + c->end + 63) & ~(uint64_t) 63;
     atomic_fetch_add (&filled->refs, 1);
     atomic_fetch_add (&p->session->rx_queued, weight_of (r));
@@ -416,13 +428,10 @@ void zgo_resume (uintptr_t handle)
 /* Puts a message into a queue, however long that takes. */
 static int send_slowly (void *handle, uint32_t rid, const void *data, size_t size)
 {
-    static const size_t cap[] = {
-      ZL_TINY_CHUNK_SIZE - ZL_HEADER_SIZE, ZL_SMALL_CHUNK_SIZE - ZL_HEADER_SIZE,
-      ZL_MID_CHUNK_SIZE - ZL_HEADER_SIZE, ZL_LARGE_CHUNK_SIZE - ZL_HEADER_SIZE};
     uint32_t class_ = ZL_CLASS_TINY;
     zl_queues *k = lookup_socket (handle);
     zl_session *s = shard_session (handle, rid);
-    while (class_ < ZL_CLASS_LARGE && cap[class_] < 4 + size)
+    while (class_ < ZL_CLASS_LARGE && block_size (class_) - ZL_HEADER_SIZE < 4 + size)
         class_++;
     atomic_fetch_add (&shard_slow_sends, 1);
     for (;; sched_yield ()) {
@@ -499,6 +508,20 @@ int zgo_close_peer_with (uintptr_t h, uint32_t rid, int code, void *why, size_t 
 {
     return (void) h, (void) rid, (void) code, (void) why, (void) n, unused ();
 }
+void zgo_release_card (void *card) { (void) card, unused (); }
+int zgo_accept_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
+int zgo_refuse_peer (uintptr_t h, uint32_t rid, int status, void *text, size_t n)
+{
+    return (void) h, (void) rid, (void) status, (void) text, (void) n, unused ();
+}
+int zgo_set_peer_data (uintptr_t h, uint32_t rid, uintptr_t data, uintptr_t ffn, uintptr_t hint)
+{
+    return (void) h, (void) rid, (void) data, (void) ffn, (void) hint, unused ();
+}
+int zgo_peer_gets (uintptr_t h, uint32_t rid, char *name, void *to, size_t room)
+{
+    return (void) h, (void) rid, (void) name, (void) to, (void) room, unused ();
+}
 void zgo_close_reason (void *s, void *to, size_t room) { (void) s, (void) to, (void) room, unused (); }
 int zgo_abort_peer (uintptr_t h, uint32_t rid) { return (void) h, (void) rid, unused (); }
 int zgo_drain (uintptr_t h, int spread, int code) { return (void) h, (void) spread, (void) code, unused (); }
@@ -516,12 +539,11 @@ int zgo_getsockopt (uintptr_t h, int option, void *value, size_t size)
 }
 
 /* Long bodies are copied, so in COMPAT their owner keeps them. */
-int zgo_msg_send (uintptr_t h, uint32_t rid, void *data, size_t size, int flags, void *owner)
+int zgo_msg_send (uintptr_t h, zl_parcel *p, int flags)
 {
-    zl_parcel parcel = {data, size, owner, rid};
-    int result = sends_fast (lookup_socket ((void *) h)) ? zgo_send_batch (h, &parcel, 1, flags)
-                                                         : zgo_send (h, data, size, flags);
+    int result = sends_fast (lookup_socket ((void *) h)) ? zgo_send_batch (h, p, 1, flags)
+                                                         : zgo_send (h, p->data, p->size, flags);
     if (result < 0)
         return result;
-    return owner && sends_fast (lookup_socket ((void *) h));
+    return p->owner && sends_fast (lookup_socket ((void *) h));
 }

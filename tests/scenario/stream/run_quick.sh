@@ -19,6 +19,9 @@ OUT_DIR=$(cd "$OUT_DIR" && pwd)
 report=file://${OUT_DIR// /%20}/report.html
 echo "$stacks (the limit) in turn: ROUNDS=$ROUNDS CCU=$CCU WARMUP=$WARMUP MEASURE=$MEASURE"
 echo "the report will be $report"
+# One message to many comes first: the report draws what is there.
+fan_out=0
+[ "${FAN_OUT:-1}" = 0 ] || "$root/tests/bench/fan_out.sh" quick "$OUT_DIR" >"$OUT_DIR/fanout.md" || fan_out=$?
 # The two lines of every run are in scenario.log too.
 "$here/run_stream_compare.sh" --stacks "$stacks" "$@" >/dev/null
 code=$?
@@ -41,7 +44,10 @@ p50, p99  round trip. In s2 it is queueing: with $((INFLIGHT * CCU)) messages on
 MB        resident memory of the server: all connections open and silent (idle),
           highest while messages flow (busy)
 
+fan-out   one message to 100 to 10,000 peers, in fanout.md and in the report
+
 Results: $OUT_DIR (report.html, metrics.csv, summary.json, scenario.log)
 Report:  $report
 END
+[ "$code" != 0 ] || code=$fan_out
 exit $code

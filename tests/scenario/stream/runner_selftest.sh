@@ -213,7 +213,10 @@ check "the same as CSV" has '^tcp-small,5,64,4,zlink,' bench.csv
 check "a heat map" has 'tcp 2 × 64 KiB × 4' bench.svg
 check "the client only counts" has '"CHECK": "frames"' summary.json
 printf 'tcp-small zlink 2\n' >"$FLOOR"
-run_bench --cells tcp-small
+for _ in 1 2 3 4 5; do # on a busy machine the limit may have had no turn
+    run_bench --cells tcp-small
+    [ "$rc" -eq 0 ] || break
+done
 check "a ratio below its floor" ends_with 1
 check "it is named" grep -q "zlink in tcp-small has [0-9.]* of the limit's rate .*less than its floor, 2.00" "$dir/stderr"
 check "one cell alone" [ "$(grep -c zlink-cell "$out/metrics.csv")" = 1 ]

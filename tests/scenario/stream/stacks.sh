@@ -16,7 +16,7 @@
 # TRANSPORT is set when the function is called.
 # The order is that of the runs; the last one is the limit that others are
 # compared with.
-stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink
+stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink zlink-cpp zlink-py zlink-node
     asio cppserver dotnet net-zlink gonet epoll)
 
 stack_zlink() {
@@ -42,6 +42,29 @@ stack_zlink_go() {
 stack_zlink_zlink() {
     stack_zlink
     client=zlink_client
+}
+
+stack_zlink_cpp() {
+    server=("$BIN_DIR/zlink_cpp_echo")
+    speaks=("$BIN_DIR/zlink_has")
+    [ -x "${server[0]}" ] || skip="no zlink_cpp_echo was built: it needs g++"
+}
+
+stack_zlink_py() {
+    local here
+    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+    server=(env "ZLINK_LIBRARY=$BIN_DIR/../lib/libzlink.so.5" "PYTHONPATH=$here/../../../bindings/python"
+        PYTHONDONTWRITEBYTECODE=1 python3 "$here/zlink-py/zlink_py_echo.py")
+    speaks=("$BIN_DIR/zlink_has")
+    command -v python3 >/dev/null || skip="there is no python3"
+}
+
+stack_zlink_node() {
+    local here
+    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+    server=(env "NODE_PATH=$BIN_DIR/../node" node "$here/zlink-node/zlink_node_echo.js")
+    speaks=("$BIN_DIR/zlink_has")
+    [ -e "$BIN_DIR/../node/zlink-stream/zlink.node" ] || skip="no addon was built: it needs node and node_api.h"
 }
 
 # tls_only WHAT TRANSPORT: what else than tcp it speaks.

@@ -113,6 +113,15 @@ func benchTable(rows []benchRow) string {
 	return t.String()
 }
 
+// benchBlock is the table as a page has it: below the heat map, which is to lie beside the page.
+func benchBlock(s summary) string {
+	table := benchTable(s.benchRows(nil))
+	if table == "" {
+		return ""
+	}
+	return "![Messages/s of each stack against the best bare loop, by cell](bench.svg)\n\n" + table
+}
+
 var benchFigures = []string{"rate", "ratio_to_" + limit, "server_cpu_s_per_million", "client_cpu_s",
 	"server_rss_idle_kb", "server_rss_peak_kb", "p50_us", "p99_us"}
 

@@ -159,9 +159,12 @@ func TestBench(t *testing.T) {
 				So(picture, ShouldContainSubstring, ">"+want+"<")
 			}
 		})
-		Convey("fills a block of a document, without floors", func() {
-			text := benchTable(s.benchRows(nil))
+		Convey("fills a block of a document, below the heat map and without floors", func() {
+			text := benchBlock(s)
+			So(text, ShouldStartWith, "![")
+			So(text, ShouldContainSubstring, "](bench.svg)\n\n| connections")
 			So(text, ShouldNotContainSubstring, "floor")
+			So(benchBlock(summary{}), ShouldEqual, "")
 			So(text, ShouldContainSubstring, "| 0.70 – 0.90 |\n")
 		})
 	})

@@ -27,8 +27,9 @@ type key struct {
 // limit is grey.
 var colours = map[string]string{
 	"zlink": "#1d4ed8", "zlink-fast": "#0891b2", "zlink-batch": "#059669", "zlink-go": "#65a30d",
-	"zlink-zlink": "#7dd3fc", "asio": "#ea580c", "cppserver": "#be123c", "dotnet": "#9333ea",
+	"zlink-zlink": "#7dd3fc", "zlink-cpp": "#2dd4bf", "zlink-py": "#a3e635", "zlink-node": "#facc15", "asio": "#ea580c", "cppserver": "#be123c", "dotnet": "#9333ea",
 	"net-zlink": "#c084fc", "gonet": "#ca8a04", limit: "#6b7280",
+	"publish": "#1d4ed8", "sends": "#0891b2", "bare": "#6b7280", "bare2": "#a3a3a3", "uws": "#ea580c",
 }
 
 var otherColours = []string{"#db2777", "#78350f", "#0f766e", "#4338ca", "#a3a3a3"}
@@ -150,7 +151,7 @@ func groupsOf(s summary) []group {
 	for _, w := range s.sweeps() {
 		all = append(all, s.sweepGroup(w))
 	}
-	all = append(all, s.transportGroup())
+	all = append(all, s.transportGroup(), s.casts.castGroup())
 	return slices.DeleteFunc(all, func(g group) bool { return len(g.Charts) == 0 })
 }
 

@@ -27,6 +27,7 @@ DIR is the folder of a run, with its metrics.csv. Commands:
            file that -floor names, or has none there
   floors   print the lines of such a file that the run would pass
   picture  write DIR/s2.svg, or what -out names: a chart of the throughput
+  fanout   print what fanout.csv says of one message to many, as tables
   charts   count the charts of DIR's report.html; code 1 when there are none, or
            one is empty
 
@@ -69,12 +70,20 @@ func (c command) run(out io.Writer) error {
 	if c.name == "charts" {
 		return countCharts(out, c.dir)
 	}
+	casts, err := readCasts(c.dir)
+	if err != nil {
+		return err
+	}
+	if c.name == "fanout" {
+		writeCasts(out, casts)
+		return nil
+	}
 	t, err := readTable(c.dir)
 	if err != nil {
 		return err
 	}
 	s := summarize(t)
-	s.loops = readLoops(c.dir)
+	s.loops, s.casts = readLoops(c.dir), casts
 	switch c.name {
 	case "write":
 		i := infoHere()

@@ -203,7 +203,7 @@ func (b block) numbers(i info, s summary) string {
 func blocks() []block {
 	all := []block{
 		{"glance", summary.glanceTable},
-		{"bench", func(s summary) string { return benchTable(s.benchRows(nil)) }},
+		{"bench", benchBlock},
 		{"s0", func(s summary) string {
 			return s.resultTable("s0", column{"round trips/s", "rate", grouped}, limitColumn, p50Column, p99Column,
 				p999Column).addSpread(s, "s0").String()

@@ -138,7 +138,7 @@ func TestFill(t *testing.T) {
 		for _, b := range blocks() {
 			known[b.name] = true
 		}
-		for _, document := range []string{"README.md", "doc/performance.md"} {
+		for _, document := range []string{"README.md", "doc/performance-runs.md"} {
 			text, err := os.ReadFile(filepath.Join("../../../..", document))
 			So(err, ShouldBeNil)
 			found := blockPattern.FindAllStringSubmatch(string(text), -1)

@@ -88,6 +88,7 @@ func (r row) rate() (float64, bool) {
 type summary struct {
 	results []*result
 	loops   map[string]string // the bare loop that is the limit, by label
+	casts   casts             // one message to many
 }
 
 func (s summary) find(stack, label string) *result {

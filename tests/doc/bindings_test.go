@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package doc
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The pages of bindings. A block with a whole program is the end of the example "echo", which has a test of
+// its own; the others are bodies of functions that run here.
+
+var (
+	optionRow   = regexp.MustCompile(`(?m)^\| ([A-Z][A-Z0-9_, ]*(?:\([a-z, 0-9]+\))?[A-Z0-9_, ]*(?:\([a-z, 0-9]+\))?) \| `)
+	optionNames = regexp.MustCompile(`[A-Z_][A-Z0-9_]*`)
+)
+
+// socketOptions are the options of sockets in doc/options.md, as C has them.
+func socketOptions(t *testing.T) (names []string) {
+	t.Helper()
+	text, _, _ := strings.Cut(pages(t, "doc/options.md")[0].text, "\n| option | default | valid |\n")
+	for _, row := range optionRow.FindAllStringSubmatch(text, -1) {
+		first := ""
+		for _, name := range optionNames.FindAllString(row[1], -1) {
+			if strings.HasPrefix(name, "_") { // another end of the first one
+				name = first[:strings.LastIndex(first, "_")] + name
+			} else {
+				first = name
+			}
+			names = append(names, name)
+		}
+	}
+	if len(names) < 78 {
+		t.Fatalf("only %d options found: %v", len(names), names)
+	}
+	return names
+}
+
+// Each option of sockets has a name in each binding that gives them types.
+func TestBindingsHaveEveryOption(t *testing.T) {
+	var bad []string
+	cpp := read(t, filepath.Join(root, "bindings/cpp/include/zlink.hpp"))
+	for _, name := range socketOptions(t) {
+		if short := strings.ToLower(strings.TrimPrefix(name, "STREAM_")); !strings.Contains(cpp, " "+short+"{ZLINK_"+name+"}") {
+			bad = append(bad, "zlink.hpp has no option "+short+" for "+name)
+		}
+	}
+	report(t, bad)
+	python := read(t, filepath.Join(root, "bindings/python/zlink_stream/_constants.py"))
+	node := read(t, filepath.Join(root, "bindings/node/lib/constants.js"))
+	for _, name := range socketOptions(t) {
+		number := regexp.MustCompile(`(?m)^#define ZLINK_` + name + ` (\d+)`).FindStringSubmatch(header(t))[1]
+		if line := "\n    " + strings.TrimPrefix(name, "STREAM_") + " = " + number; !strings.Contains(python, line) {
+			t.Errorf("bindings/python: no %s", strings.TrimSpace(line))
+		}
+		if line := "\n  " + strings.TrimPrefix(name, "STREAM_") + ": " + number + ","; !strings.Contains(node, line) {
+			t.Errorf("bindings/node: no %s", strings.TrimSpace(line))
+		}
+	}
+}
+
+// showsEcho checks a block with a whole program against the binding's example.
+func showsEcho(t *testing.T, p page, b block, example string) {
+	t.Helper()
+	if !strings.HasSuffix(read(t, filepath.Join(root, example)), b.text) {
+		t.Errorf("%s: not the end of %s", b.at(p), example)
+	}
+}
+
+// library is the folder of the library.
+func library(t *testing.T) string {
+	t.Helper()
+	lib, err := filepath.Abs(filepath.Join(root, "build/lib"))
+	if err == nil {
+		_, err = os.Stat(filepath.Join(lib, "libzlink.so"))
+	}
+	if err != nil {
+		t.Fatal("there is no library; run ./build.sh lib first")
+	}
+	return lib
+}
+
+// run runs a program to its end.
+func run(t *testing.T, environment []string, command ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	program := exec.CommandContext(ctx, command[0], command[1:]...)
+	program.Env = append(os.Environ(), environment...)
+	if out, err := program.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", command[0], err, out)
+	}
+}
+
+func TestCppPageRuns(t *testing.T) {
+	compiler, err := exec.LookPath("g++")
+	if err != nil {
+		fmt.Println("not run here: bindings/cpp/README.md: there is no g++")
+		return
+	}
+	p, lib := pages(t, "bindings/cpp/README.md")[0], library(t)
+	var text, calls strings.Builder
+	text.WriteString("#include <cassert>\n#include <string>\n#include <zlink.hpp>\n")
+	for i, b := range p.blocks {
+		switch {
+		case b.info != "cpp":
+		case strings.Contains(b.text, "int main"):
+			showsEcho(t, p, b, "bindings/cpp/example/echo.cpp")
+		default:
+			fmt.Fprintf(&text, "static void example_%d ()\n{\n#line %d \"%s\"\n%s}\n", i, b.line, p.name, b.text)
+			fmt.Fprintf(&calls, "    example_%d ();\n", i)
+		}
+	}
+	fmt.Fprintf(&text, "int main ()\n{\n%s}\n", calls.String())
+	source := filepath.Join(t.TempDir(), "page.cpp")
+	if err := os.WriteFile(source, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	program := strings.TrimSuffix(source, ".cpp")
+	run(t, nil, compiler, "-std=c++17", "-g", "-Wall", "-Wextra", "-Werror", "-I"+filepath.Join(root, "include"),
+		"-I"+filepath.Join(root, "bindings/cpp/include"), source, "-o", program, "-L"+lib, "-lzlink", "-Wl,-rpath,"+lib)
+	if !t.Failed() {
+		run(t, nil, program)
+	}
+}
+
+// The blocks in Python that import the binding are programs.
+func TestPythonPagesRun(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		fmt.Println("not run here: bindings/python/README.md: there is no python3")
+		return
+	}
+	folder, err := filepath.Abs(filepath.Join(root, "bindings/python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment := []string{"PYTHONPATH=" + folder, "PYTHONDONTWRITEBYTECODE=1",
+		"ZLINK_LIBRARY=" + filepath.Join(library(t), "libzlink.so.5")}
+	for _, p := range pages(t, "bindings/python/README.md", "doc/getting-started.md") {
+		for _, b := range p.blocks {
+			switch {
+			case b.info != "python" || !strings.Contains(b.text, "import zlink_stream"):
+			case strings.Contains(b.text, "sys.argv"):
+				showsEcho(t, p, b, "bindings/python/example/echo.py")
+			default:
+				run(t, environment, python, "-W", "error", "-c", b.text)
+			}
+		}
+	}
+}
+
+// The package is built with the programs; where it is not, nothing runs.
+func TestNodePageRuns(t *testing.T) {
+	packages, err := filepath.Abs(filepath.Join(root, "build/node"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := exec.LookPath("node")
+	if err != nil || !exists("build/node/zlink-stream/zlink.node") {
+		fmt.Println("not run here: bindings/node/README.md: there is no node, or the package was not built")
+		return
+	}
+	p := pages(t, "bindings/node/README.md")[0]
+	for _, b := range p.blocks {
+		switch {
+		case b.info != "js":
+		case strings.Contains(b.text, "process.argv"):
+			showsEcho(t, p, b, "bindings/node/example/echo.js")
+		default:
+			failing := "console.assert = require('assert');\n"
+			run(t, []string{"NODE_PATH=" + packages}, node, "-e", failing+b.text)
+		}
+	}
+}
