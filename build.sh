@@ -42,10 +42,18 @@ usage: ./build.sh COMMAND [-v]
                        --race: a Go test with the race detector; --times N
   cover                what the tests reach of core/ and capi/, as a table; fails below
                        90 %; takes about 8 minutes
+  site                 the documents as a site, in build/site; a dead link fails
   newcomer             run both commands of the README, in order, in a bare Debian
                        that is made for it and removed (as root, with debootstrap)
   mutate [NAME...]     put faults into a copy of the library, one at a time, and expect
                        the tests to fail (tests/mutation); not part of test
+  dist [--check]       build/dist/zlink-VERSION.tar.gz of HEAD, with the Go modules that it needs, and
+                       its checksum; --check: made again it is the same, and builds offline
+  deb [--check]        Debian packages of that, in build/deb, and lintian's word on them; --check
+                       makes them again, and installs and uses them in a bare Debian (as root)
+  release NEXT         the release of the version in include/zlink.h: changelog, tag, and on to
+                       NEXT; pushes nothing
+  arm64                the library and the C tests for arm64, built here and run by qemu
   clean                remove build/
   help                 show this text
 
@@ -71,6 +79,14 @@ verbose=
 . scripts/one.sh
 # shellcheck source=scripts/cover.sh
 . scripts/cover.sh
+# shellcheck source=scripts/dist.sh
+. scripts/dist.sh
+# shellcheck source=scripts/deb.sh
+. scripts/deb.sh
+# shellcheck source=scripts/arm64.sh
+. scripts/arm64.sh
+# shellcheck source=scripts/site.sh
+. scripts/site.sh
 
 # ------------------------------------------------------------------ stages
 
@@ -85,13 +101,24 @@ go_tests() {
     go test ./capi
 }
 
+# The largest package in two halves: otherwise it computes alone for minutes at the end.
 go_race_tests() {
-    CGO_ENABLED=1 go test -race "-ldflags=-X=github.com/zlink/zlink/core.testThreads=$test_threads" ./core/...
+    local half rc=0 first='^Test[A-G]' largest=./core/sockets/stream others
+    local race=(go test -race "-ldflags=-X=github.com/zlink/zlink/core.testThreads=$test_threads")
+    export CGO_ENABLED=1
+    mapfile -t others < <(go list ./core/... | grep -v '/sockets/stream$')
+    "${race[@]}" -run "$first" "$largest" >build/go-race-half.log 2>&1 &
+    half=$!
+    "${race[@]}" "${others[@]}" || rc=1
+    "${race[@]}" -skip "$first" "$largest" || rc=1
+    wait "$half" || rc=1
+    cat build/go-race-half.log
+    return "$rc"
 }
 
 # Most tests wait more than they compute, and no test is decided by how long something
 # takes; those that need both processors run alone (RUN_SERIAL).
-side_by_side=$(($(jobs_count) + 1))
+side_by_side=$(($(jobs_count) * 2))
 
 # run_ctest DIR [ARG...]: tests that find what they need missing say "skipped"; the
 # reasons are in CTest's log, also when they pass.
@@ -114,13 +141,13 @@ go_tests_twice() {
     return "$rc"
 }
 
-# Each fuzz test for a few seconds, a minute in all; its seeds are run with the tests. When
+# Each fuzz test for two seconds; its seeds are run with the tests. When
 # its time is over while it gives out the next input, Go's fuzzer can take that for a failure
 # and says so: then no input failed, and none was written.
 go_fuzz() {
     local file name log=build/go-fuzz-one.log
     while IFS=: read -r file name; do
-        CGO_ENABLED=0 go test "./$(dirname "$file")" -run '^$' -fuzz "^${name#func }\$" -fuzztime 7s \
+        CGO_ENABLED=0 go test "./$(dirname "$file")" -run '^$' -fuzz "^${name#func }\$" -fuzztime 2s \
             -fuzzminimizetime 1s >"$log" 2>&1 || only_out_of_time "$log" || {
             cat "$log"
             return 1
@@ -135,7 +162,7 @@ only_out_of_time() {
 
 stages_go() {
     stage "go test" "Go tests, without a C compiler and with the race detector; layouts of Go and C" go_tests_twice
-    stage "go fuzz" "every fuzz test for seven seconds" go_fuzz
+    stage "go fuzz" "every fuzz test for two seconds" go_fuzz
 }
 
 stages_c() {
@@ -152,19 +179,48 @@ no_hot_tests() {
     echo "not run here: no hot: tests of the header, of the library's file and of what is not in it: no call differs"
 }
 
+models=      # the process that runs the models; empty: none has begun
+also_models= # they are run, too
 stages_asan() {
     stage "build asan" "library and C tests with AddressSanitizer" build_asan
+    [ -z "$also_models" ] || begin_models
     stage "ctest asan" "C tests with AddressSanitizer" run_ctest build/asan
 }
 
+# The models compute on one processor. Where C tests, which mostly wait, run in front of
+# them, they begin with these.
+begin_models() {
+    [ -z "$stages_counted" ] || return 0
+    rm -f build/models.code
+    # shellcheck disable=SC2016
+    setsid nice -n 19 bash -c 'tests/model/run_models.sh build/model >build/models.log 2>&1; echo $? >build/models.code' &
+    models=$!
+    trap end_models EXIT
+}
+
+# They have a group of their own, which is gone when they have ended. A trap on EXIT whose
+# last command fails makes the script fail.
+end_models() { kill -- -"$models" 2>/dev/null || true; }
+
+# run_models [PROCESS]: that of begin_models, which may have begun.
+run_models() {
+    if [ -z "${1-}" ]; then
+        tests/model/run_models.sh build/model
+        return
+    fi
+    while [ ! -s build/models.code ] && kill -0 "$1" 2>/dev/null; do sleep 0.2; done
+    cat build/models.log
+    [ "$(cat build/models.code)" -eq 0 ]
+}
+
 stages_model() {
-    stage "spin" "the models of the queues and wake-ups, every state" tests/model/run_models.sh build/model
+    stage "spin" "the models of the queues and wake-ups, every state" run_models "$models"
 }
 
 # -count=1: the documents are not all that the result depends on. Tests that were
 # skipped are told.
 check_documents() {
-    go test -count=1 -v ./doc/draw ./tests/doc >build/doc-test.log 2>&1 || {
+    go test -count=1 -v ./doc/draw ./doc/man ./doc/site ./tests/doc >build/doc-test.log 2>&1 || {
         cat build/doc-test.log
         return 1
     }
@@ -193,6 +249,8 @@ needs_of() {
         c) echo g++ clang pkg-config openssl curl node chromium certutil python3 ss ;;
         asan | cover) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
+        arm64) echo aarch64-linux-gnu-gcc qemu-aarch64 ;;
+        deb | deb_check) echo dpkg-buildpackage dh lintian ;;
     esac
 }
 
@@ -217,7 +275,7 @@ cmd_test() {
         shift
     done
 
-    run_parts "all parts take 10 to 20 minutes on 2 processors" "${parts[@]}"
+    run_parts "all parts take 20 to 25 minutes on 2 processors" "${parts[@]}"
 }
 
 # run_parts TIME PART...: installs what they need, and runs their stages.
@@ -229,7 +287,11 @@ run_parts() {
         read -ra tools <<<"$(needs_of "$part")"
         need "${tools[@]}"
         case $part in
-            c) want_stacks ;;
+            c)
+                want_stacks
+                want has_fronts "proxies in front of a server" haproxy nginx-light libnginx-mod-stream
+                want has_yaml "a look at the manifests of Kubernetes" python3 python3-yaml
+                ;;
             lint) want has_clang_format "the layout of C files" "clang-format-$clang_format_version" ;;
         esac
         case $part in c | asan | cover) need_library libuv libuv1-dev ;; esac
@@ -242,6 +304,7 @@ run_parts() {
     mkdir -p "$logs"
     for part in "$@"; do count_stages "stages_$part"; done
     echo "$stages_total stages; $time (logs: $PWD/$logs; -v shows them)"
+    [[ " $* " != *" model "* ]] || also_models=yes
     for part in "$@"; do "stages_$part"; done
     stages_end
 }
@@ -327,6 +390,38 @@ cmd_lib() {
     ls -l build/lib/libzlink.so*
 }
 
+cmd_dist() {
+    take_verbose "$@"
+    need_build_tools
+    install_missing
+    case ${rest[*]} in
+        '') make_dist ;;
+        --check)
+            make_dist
+            check_dist
+            ;;
+        *) die "dist does not know '${rest[*]}'; see ./build.sh help" ;;
+    esac
+    cat build/dist/SHA256SUMS
+}
+
+cmd_deb() {
+    take_verbose "$@"
+    logs=build/deb-logs
+    case ${rest[*]} in
+        '') run_parts "5 minutes on 2 busy processors" deb ;;
+        --check) run_parts "15 minutes on 2 busy processors" deb_check ;;
+        *) die "deb does not know '${rest[*]}'; see ./build.sh help" ;;
+    esac
+}
+
+cmd_arm64() {
+    take_verbose "$@"
+    [ ${#rest[@]} -eq 0 ] || die "arm64 does not know '${rest[*]}'; see ./build.sh help"
+    logs=build/arm64-logs
+    run_parts "the build takes minutes, and the tests more" arm64
+}
+
 cmd_mutate() {
     need_build_tools
     install_missing
@@ -342,7 +437,12 @@ case ${1-help} in
     cover) cmd_cover "${@:2}" ;;
     bench) cmd_bench "${@:2}" ;;
     bench-check) cmd_bench "${@:2}" --cells tcp-10000x1k-30 ;;
+    dist) cmd_dist "${@:2}" ;;
+    deb) cmd_deb "${@:2}" ;;
+    arm64) cmd_arm64 "${@:2}" ;;
+    release) exec scripts/release.sh "${@:2}" ;;
     mutate) cmd_mutate "${@:2}" ;;
+    site) cmd_site "${@:2}" ;;
     newcomer) exec scripts/newcomer.sh "${@:2}" ;;
     clean) rm -rf build ;;
     help | -h | --help) usage ;;

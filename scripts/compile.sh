@@ -66,8 +66,8 @@ build_no_hot() { configure_no_hot && compile build/no_hot; }
 
 # What the load scenarios run: with stacks of the user's choice all there are.
 build_scenarios() {
-    local targets=(zlink_lib stream_client epoll_echo zlink_echo zlink_has zlink_go_echo stream_report)
-    [[ " $* " != *" --stack"* ]] || targets=(zlink_lib tests/scenario/stream/all)
+    local targets=(zlink_lib stream_client epoll_echo zlink_echo zlink_has zlink_go_echo stream_report fan_out)
+    [[ " $* " != *" --stack"* ]] || targets=(zlink_lib fan_out tests/scenario/stream/all)
     echo "building what runs, the first time for about a minute (log: build/build.log; -v shows it)"
     configure build && compile build --target "${targets[@]}"
 }

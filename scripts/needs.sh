@@ -15,6 +15,10 @@ packages_of() {
         node) echo nodejs ;;
         certutil) echo libnss3-tools ;;
         ss) echo iproute2 ;;
+        dpkg-buildpackage) echo dpkg-dev ;;
+        dh) echo debhelper ;;
+        aarch64-linux-gnu-gcc) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+        qemu-aarch64) echo qemu-user ;;
         *) echo "$1" ;;
     esac
 }
@@ -60,6 +64,11 @@ has_openssl() {
 has_csharp() {
     { command -v mono && command -v mcs; } >/dev/null || [ -n "$(dotnet --list-sdks 2>/dev/null)" ]
 }
+
+has_fronts() { command -v haproxy >/dev/null && [ -e /usr/lib/nginx/modules/ngx_stream_module.so ]; }
+
+# The system's Python is the one that has the system's modules.
+has_yaml() { /usr/bin/python3 -c 'import yaml' 2>/dev/null; }
 
 want_stacks() {
     want has_asio "the stack asio" libasio-dev

@@ -4,48 +4,25 @@
 # commands of the README in their order. Fails when one fails, when the report
 # has no charts, or when a C++ program was not built.
 #
-# The root is a folder below NEWCOMER_DIR (default: build/newcomer). What is
-# mounted in it is mounted in a namespace that ends with this process, however that
-# ends; the folder is removed then, or by the next call if this one was killed.
+# The root is a folder below NEWCOMER_DIR (default: build/newcomer).
 # usage: newcomer.sh [--keep]
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$here/.." && pwd)
 dir=${NEWCOMER_DIR:-$project/build/newcomer}
-suite=bookworm
 packages=ca-certificates,gcc,libc6-dev,git # and Go, from this machine
 keep=
 [ "${1-}" != --keep ] || keep=yes
 
-say() { printf '\n==> newcomer: %s\n' "$*"; }
+# shellcheck disable=SC2034 # root.sh's
+program=newcomer
+# shellcheck source=scripts/root.sh
+. "$here/root.sh"
 
-# A machine that cannot do this is no failure of the project.
-skip() {
-    echo "SKIP newcomer: $*"
-    exit 0
-}
-
-die() {
-    echo "newcomer: $*" >&2
-    exit 1
-}
-
-# ------------------------------------------------------------------- needs
-
-[ "$(id -u)" -eq 0 ] || skip "only root can make a root"
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || die "missing: go"
-# The first process of such a namespace ends with this one, and all others with it.
-namespace=(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child)
-"${namespace[@]}" mount --make-rprivate / 2>/dev/null || skip "no mount namespace can be had here"
-command -v debootstrap >/dev/null || {
-    command -v apt-get >/dev/null || skip "neither debootstrap nor apt-get is here"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update >/dev/null 2>&1 || true
-    apt-get -qq install -y --no-install-recommends debootstrap >/dev/null 2>&1 ||
-        skip "debootstrap is not here and cannot be installed"
-}
+need_roots
 
 # The commands of the README: the block of code under "Two commands".
 mapfile -t commands < <(awk '/^## Two commands/ { there = 1 }
@@ -53,85 +30,7 @@ mapfile -t commands < <(awk '/^## Two commands/ { there = 1 }
     there && open { sub(/ *#.*/, ""); print }' "$project/README.md")
 [ ${#commands[@]} -eq 2 ] || die "README.md has ${#commands[@]} commands under 'Two commands', not 2"
 
-# -------------------------------------------------------------------- root
-
-mkdir -p "$dir"
-for old in "$dir"/root.*; do
-    # One that nobody holds was left by a process that was killed.
-    [ ! -d "$old" ] || flock --nonblock "$old" rm -rf --one-file-system "$old" "$old.log" || true
-done
-root=$(mktemp -d "$dir/root.XXXXXX")
-exec {lock}<"$root"
-flock "$lock"
-chmod 755 "$root"
-log=$root.log
-child=
-
-# shellcheck disable=SC2317 # called by the trap
-finish() {
-    trap '' INT TERM HUP
-    [ -z "$child" ] || {
-        kill -KILL "$child" 2>/dev/null || true
-        wait "$child" 2>/dev/null || true
-    }
-    if [ -n "$keep" ]; then
-        echo "kept: $root"
-        return
-    fi
-    rm -f "$log"
-    # What was just killed may still be ending.
-    for _ in 1 2 3 4 5; do
-        rm -rf --one-file-system "$root" 2>/dev/null && break
-        sleep 1
-    done
-    rmdir "$dir" 2>/dev/null || true
-}
-trap finish EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# inside COMMAND...: runs it in the namespace, and can be interrupted.
-inside() {
-    local rc=0
-    # No function, which would be a process between the two.
-    "${namespace[@]}" "$@" {lock}<&- </dev/null &
-    child=$!
-    wait "$child" || rc=$?
-    child=
-    return "$rc"
-}
-
-# Debian's sources as this machine has them: "URI SUITE COMPONENT".
-debian_sources() {
-    command -v apt-get >/dev/null || return 0
-    # The text is apt-get's own.
-    # shellcheck disable=SC2016
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' "Identifier: Packages" 2>/dev/null |
-        awk -v suite="$suite" '$2 == suite || $2 == suite "-updates" || $2 == suite "-security"' | sort -u
-}
-
-sources=$(debian_sources)
-mapfile -t source_lines <<<"$sources"
-mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
-say "a bare Debian ($suite) with $packages in $root"
-# shellcheck disable=SC2086 # without a mirror debootstrap has its own
-inside debootstrap --variant=minbase --include="$packages" "$suite" "$root" $mirror >"$log" 2>&1 || {
-    tail -n 20 "$log" >&2
-    die "debootstrap failed"
-}
-
-# How this machine reaches its package archives, and whom it trusts.
-[ -z "$sources" ] || printf 'deb %s\n' "${source_lines[@]}" >"$root/etc/apt/sources.list"
-if command -v apt-config >/dev/null; then
-    apt-config dump --no-empty Acquire >"$root/etc/apt/apt.conf.d/90machine"
-fi
-for file in /etc/resolv.conf /etc/hosts; do
-    [ ! -e "$file" ] || cp --remove-destination -L "$file" "$root$file"
-done
-certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
-# A name that ca-certificates does not write.
-[ ! -r "$certificates" ] || install -D -m 644 "$certificates" "$root/etc/ssl/machine.pem"
+make_root
 
 git clone --quiet --no-hardlinks "$project" "$root/root/zlink"
 [ -z "$(git -C "$project" status --porcelain)" ] ||
