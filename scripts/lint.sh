@@ -83,10 +83,18 @@ lint_text() {
     }
 }
 
+# ShouldNotBeNil writes down what it is given also when it holds, fields of structs
+# included, and so reads what other threads write. It is for errors.
+lint_assertions() {
+    ! files '*_test.go' | xargs -0 grep -nE 'ShouldNotBeNil\)' |
+        grep -vE 'So\(\w*[eE]rrs?(\[[^]]*\])?, ShouldNotBeNil\)'
+}
+
 stages_lint() {
     stage "gofmt" "Go files are formatted" lint_gofmt
     stage "go vet" "Go's own checks, in every module" lint_vet
     stage "staticcheck" "checks of Go code that go vet does not make" lint_staticcheck
+    stage "assertions" "only errors are asked for with ShouldNotBeNil" lint_assertions
     stage "clang-format" "C files are formatted" lint_c_format
     stage "shellcheck" "scripts" lint_shell
     stage "text" "tabs, and blanks at the ends of lines" lint_text

@@ -76,7 +76,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 				wire = append(wire, peer.records(make([]byte, 90*rekeyWorth), 16<<10)...)
 				g.give(fd, wire[:150*each])
 				first := done()
-				So(c.link.resting, ShouldNotBeNil)
+				So(c.link.resting != nil, ShouldBeTrue)
 				So(first, ShouldBeBetween, rekeyMost-5, 100) // time that passes meanwhile earns some
 				had := unread(int(c.fd))
 				for range 20 {
@@ -104,7 +104,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 			})
 			Convey("that ends while it is not read, the connection ends too, in time", func() {
 				g.give(fd, peer.changing(200, answer))
-				So(c.link.resting, ShouldNotBeNil)
+				So(c.link.resting != nil, ShouldBeTrue)
 				c.hangup = true
 				c.wantRead()
 				g.step()
@@ -115,7 +115,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 			Convey("that goes while it is not read, nothing stays behind", func() {
 				before := len(g.sh.timers)
 				g.give(fd, peer.changing(200, answer))
-				So(c.link.resting, ShouldNotBeNil)
+				So(c.link.resting != nil, ShouldBeTrue)
 				c.Abort(CauseReset)
 				So(len(g.sh.timers), ShouldEqual, before)
 			})

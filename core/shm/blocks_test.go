@@ -126,7 +126,7 @@ func TestGrowSlab(t *testing.T) {
 		fill(slab.Bytes())
 		old := len(slab.Bytes())
 		grown := GrowSlab(slab, 5<<20)
-		So(grown, ShouldNotBeNil)
+		So(grown != nil, ShouldBeTrue)
 		So(grown.Size, ShouldEqual, 5<<20+PageSize)
 		So(grown.Class, ShouldEqual, ClassDedicated)
 		So(grown.Refs.Load(), ShouldEqual, 1)

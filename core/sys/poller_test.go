@@ -90,7 +90,7 @@ func TestPoller(t *testing.T) {
 		})
 		Convey("forgets a removed descriptor, which can be added again", func() {
 			level(5)
-			So(p.Reserve(a), ShouldNotBeNil)
+			So(p.Reserve(a) != nil, ShouldBeTrue)
 			put()
 			p.Remove(a)
 			So(wait(0), ShouldBeEmpty)
@@ -99,8 +99,8 @@ func TestPoller(t *testing.T) {
 			p.Remove(b) // was never there
 		})
 		Convey("refuses a descriptor that is not open", func() {
-			So(p.AddEdge(1<<20, 0), ShouldNotBeNil)
-			So(p.Reserve(1<<20), ShouldNotBeNil)
+			So(p.AddEdge(1<<20, 0) != nil, ShouldBeTrue)
+			So(p.Reserve(1<<20) != nil, ShouldBeTrue)
 		})
 		Convey("stores no more events than fit", func() {
 			level(1)

@@ -60,7 +60,7 @@ func TestPages(t *testing.T) {
 	})
 	Convey("A navigation without pages is an error", t, func() {
 		root := tree(t, map[string]string{"mkdocs.yml": "nav:\n"})
-		So(pages(root, t.TempDir()), ShouldNotBeNil)
+		So(pages(root, t.TempDir()) != nil, ShouldBeTrue)
 	})
 }
 
@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 		for _, link := range []string{"index.html: gone.png", "index.html: doc/", "index.html: sub", "doc/a.html: ../index.html#bottom"} {
 			So(dead, ShouldContain, site+"/"+link)
 		}
-		So(tell(dead, outward, err), ShouldNotBeNil)
+		So(tell(dead, outward, err) != nil, ShouldBeTrue)
 		So(tell(nil, outward, nil), ShouldBeNil)
 	})
 	Convey("A folder without pages is an error", t, func() {

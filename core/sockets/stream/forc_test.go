@@ -35,7 +35,7 @@ func TestRecvFrameInto(t *testing.T) {
 			So(k.ForC().RecvFrameInto(false, func(piece Piece) bool {
 				So(string(piece.Data), ShouldEqual, body)
 				So(piece.More, ShouldBeFalse)
-				So(piece.Slab, ShouldNotBeNil)
+				So(piece.Slab != nil, ShouldBeTrue)
 				So(piece.Run.Of().Rid4(), ShouldNotEqual, 0)
 				return true
 			}), ShouldBeNil)
