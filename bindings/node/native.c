@@ -13,7 +13,8 @@
 enum
 {
     most_arguments = 8,
-    columns = 6, /* of a table of messages: peer, event, place, size, reason or text, close code */
+    columns = 7, /* of a table of messages: peer, event, place, size, reason or text, close code, size of the
+                  * header, which is in front of the body */
     longest_name = 65536
 };
 
@@ -86,17 +87,20 @@ static napi_value number (napi_env env, int result)
     return value;
 }
 
-static void arguments_of (napi_env env, napi_callback_info info, napi_value *arguments)
-{
-    size_t count = most_arguments;
-    napi_get_cb_info (env, info, &count, arguments, NULL, NULL); /* those that are missing are undefined */
-}
-
 static void *external (napi_env env, napi_value value)
 {
     void *data = NULL;
     napi_get_value_external (env, value, &data);
     return data;
+}
+
+/* The arguments of a call; those that are missing are undefined. Returns what the first one stands for: a context, a
+ * socket, a batch or an event. */
+static void *arguments (napi_env env, napi_callback_info info, napi_value *a)
+{
+    size_t count = most_arguments;
+    napi_get_cb_info (env, info, &count, a, NULL, NULL);
+    return external (env, a[0]);
 }
 
 static int int_of (napi_env env, napi_value value)
@@ -120,7 +124,15 @@ static bool is (napi_env env, napi_value value, napi_valuetype wanted)
     return type == wanted;
 }
 
-/* A string's bytes with a NUL, for free (); NULL with *size 0: it is no string. */
+static void free_text (char **text)
+{
+    free (*text);
+}
+
+/* A variable that is freed at the end of its block. */
+#define FREED __attribute__ ((cleanup (free_text))) char *
+
+/* A string's bytes with a NUL, to be freed; NULL with *size 0: it is no string. */
 static char *text_of (napi_env env, napi_value value, size_t *size)
 {
     size_t length = 0;
@@ -131,6 +143,11 @@ static char *text_of (napi_env env, napi_value value, size_t *size)
     if (text)
         napi_get_value_string_utf8 (env, value, text, length + 1, size);
     return text;
+}
+
+static const char *or_empty (const char *text)
+{
+    return text ? text : "";
 }
 
 static napi_value string (napi_env env, const char *text, size_t size)
@@ -147,45 +164,77 @@ static napi_value null (napi_env env)
     return value;
 }
 
-/* An initialised message with a copy of a string, or of bytes, and its peer; 0: for nobody yet. Throws. */
-static bool fill (napi_env env, zlink_msg_t *msg, uint32_t peer, napi_value body, bool text)
+static bool flag_of (napi_env env, napi_value value)
 {
-    void *bytes = NULL;
-    size_t size = 0;
-    bool is_buffer = false;
-    char *copy = NULL; /* of a string */
-    if (is (env, body, napi_string)) {
-        bytes = copy = text_of (env, body, &size);
-        is_buffer = copy != NULL;
+    bool flag = false;
+    napi_get_value_bool (env, value, &flag);
+    return flag;
+}
+
+typedef struct bytes_t
+{
+    void *data;
+    size_t size;
+    char *copy; /* of a string, to be freed */
+} bytes_t;
+
+/* The bytes of a string or of a view of bytes. Throws. */
+static bool bytes_of (napi_env env, napi_value value, const char *what, bytes_t *bytes)
+{
+    bool there = false;
+    *bytes = (bytes_t) {0};
+    if (is (env, value, napi_string)) {
+        bytes->data = bytes->copy = text_of (env, value, &bytes->size);
+        there = bytes->copy != NULL;
     } else {
-        napi_is_buffer (env, body, &is_buffer); /* any view of bytes */
-        is_buffer = is_buffer && napi_get_buffer_info (env, body, &bytes, &size) == napi_ok;
+        napi_is_buffer (env, value, &there); /* any view of bytes */
+        there = there && napi_get_buffer_info (env, value, &bytes->data, &bytes->size) == napi_ok;
     }
-    if (!is_buffer) {
-        napi_throw_type_error (env, NULL, "a body is a string, a Buffer or a Uint8Array");
+    if (!there)
+        napi_throw_type_error (env, NULL, what);
+    return there;
+}
+
+/* Makes an initialised message one of a size. Throws. */
+static bool resize (napi_env env, zlink_msg_t *msg, size_t size)
+{
+    if (zlink_msg_init_size (msg, size) == 0)
+        return true;
+    fail (env);
+    zlink_msg_init (msg);
+    return false;
+}
+
+static bool set_header (napi_env env, zlink_msg_t *msg, napi_value header)
+{
+    bytes_t bytes;
+    if (!bytes_of (env, header, "a header is a string, a Buffer or a Uint8Array", &bytes))
         return false;
-    }
-    bool made = zlink_msg_init_size (msg, size) == 0;
-    if (!made) {
+    bool set = zlink_msg_set_header (msg, bytes.size > 0 ? bytes.data : "", bytes.size) == 0;
+    if (!set)
         fail (env);
-        zlink_msg_init (msg);
-    } else if (size > 0)
-        memcpy (zlink_msg_data (msg), bytes, size);
-    free (copy);
+    free (bytes.copy);
+    return set;
+}
+
+/* An initialised message with a copy of a body, its peer, 0: for nobody yet, and a header, if it is not undefined.
+ * Throws. */
+static bool fill (napi_env env, zlink_msg_t *msg, uint32_t peer, napi_value body, bool text, napi_value header)
+{
+    bytes_t bytes;
+    if (!bytes_of (env, body, "a body is a string, a Buffer or a Uint8Array", &bytes))
+        return false;
+    bool made = resize (env, msg, bytes.size);
+    if (made && bytes.size > 0)
+        memcpy (zlink_msg_data (msg), bytes.data, bytes.size);
+    free (bytes.copy);
     if (!made)
         return false;
     if (peer != 0)
         zlink_msg_set_routing_id (msg, peer);
     if (text)
         zlink_msg_set (msg, ZLINK_STREAM_TEXT, 1);
-    return true;
-}
-
-static bool flag_of (napi_env env, napi_value value)
-{
-    bool flag = false;
-    napi_get_value_bool (env, value, &flag);
-    return flag;
+    return is (env, header, napi_undefined) || set_header (env, msg, header);
 }
 
 /* ---------------------------------------------------------------- contexts */
@@ -227,24 +276,21 @@ static napi_value context_new (napi_env env, napi_callback_info info)
 static napi_value context_set (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    context_t *context = external (env, a[0]);
+    context_t *context = arguments (env, info, a);
     return number (env, zlink_ctx_set (context->handle, int_of (env, a[1]), int_of (env, a[2])));
 }
 
 static napi_value context_get (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    context_t *context = external (env, a[0]);
+    context_t *context = arguments (env, info, a);
     return number (env, zlink_ctx_get (context->handle, int_of (env, a[1])));
 }
 
 static napi_value context_shutdown (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    context_t *context = external (env, a[0]);
+    context_t *context = arguments (env, info, a);
     return number (env, zlink_ctx_shutdown (context->handle));
 }
 
@@ -284,8 +330,7 @@ static void end_if_last (napi_env env, context_t *context)
 static napi_value context_close (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], promise;
-    arguments_of (env, info, a);
-    context_t *context = external (env, a[0]);
+    context_t *context = arguments (env, info, a);
     if (zlink_ctx_shutdown (context->handle) != 0)
         return fail (env);
     context->closed = true;
@@ -365,8 +410,7 @@ static napi_value socket_new (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], value;
     int fast = ZLINK_STREAM_MODE_FAST;
-    arguments_of (env, info, a);
-    context_t *context = external (env, a[0]);
+    context_t *context = arguments (env, info, a);
     void *handle = zlink_socket (context->handle, ZLINK_STREAM);
     if (!handle)
         return fail (env);
@@ -389,8 +433,7 @@ static napi_value socket_new (napi_env env, napi_callback_info info)
 static napi_value socket_close (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], value;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     napi_get_boolean (env, end_socket (env, socket), &value);
     wake (socket);
     return value;
@@ -399,8 +442,7 @@ static napi_value socket_close (napi_env env, napi_callback_info info)
 static napi_value set_int (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     int value = int_of (env, a[2]);
     return number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), &value, sizeof value));
 }
@@ -409,8 +451,7 @@ static napi_value set_wide (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     int64_t value = 0;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     napi_get_value_int64 (env, a[2], &value);
     return number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), &value, sizeof value));
 }
@@ -419,20 +460,16 @@ static napi_value set_text (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     size_t size;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    char *text = text_of (env, a[2], &size);
-    napi_value result = number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), text ? text : "", size));
-    free (text);
-    return result;
+    socket_t *socket = arguments (env, info, a);
+    FREED text = text_of (env, a[2], &size);
+    return number (env, zlink_setsockopt (socket->handle, int_of (env, a[1]), or_empty (text), size));
 }
 
 static napi_value get_number (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], result;
     int64_t value = 0;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     size_t size = flag_of (env, a[2]) ? sizeof value : sizeof (int);
     if (zlink_getsockopt (socket->handle, int_of (env, a[1]), &value, &size) != 0)
         return fail (env);
@@ -449,21 +486,15 @@ static napi_value get_text (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     size_t size = longest_name;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    char *text = malloc (size);
+    socket_t *socket = arguments (env, info, a);
+    FREED text = malloc (size);
     if (!text)
         return fail_with (env, ENOMEM, "");
-    napi_value result = NULL;
     if (zlink_getsockopt (socket->handle, int_of (env, a[1]), text, &size) != 0)
-        fail (env);
-    else {
-        while (size > 0 && text[size - 1] == '\0')
-            size--;
-        result = string (env, text, size);
-    }
-    free (text);
-    return result;
+        return fail (env);
+    while (size > 0 && text[size - 1] == '\0')
+        size--;
+    return string (env, text, size);
 }
 
 /* endpoint (socket, which call, endpoint) */
@@ -472,12 +503,9 @@ static napi_value endpoint (napi_env env, napi_callback_info info)
     static int (*const calls[]) (void *, const char *) = {zlink_bind, zlink_connect, zlink_unbind, zlink_disconnect};
     napi_value a[most_arguments];
     size_t size;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    char *text = text_of (env, a[2], &size);
-    napi_value result = number (env, calls[int_of (env, a[1]) & 3](socket->handle, text ? text : ""));
-    free (text);
-    return result;
+    socket_t *socket = arguments (env, info, a);
+    FREED text = text_of (env, a[2], &size);
+    return number (env, calls[int_of (env, a[1]) & 3](socket->handle, or_empty (text)));
 }
 
 /* ----------------------------------------------------------------- waiting */
@@ -496,8 +524,7 @@ static napi_value wait_for (napi_env env, napi_callback_info info)
     napi_value a[most_arguments], value;
     int fd, events;
     size_t size = sizeof fd;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     if (socket->woken)
         return fail_with (env, EBUSY, "somebody waits for this socket already");
     if (zlink_getsockopt (socket->handle, ZLINK_FD, &fd, &size) != 0)
@@ -541,7 +568,7 @@ static void free_batch (napi_env env, void *data, void *hint)
 static napi_value batch_new (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], value;
-    arguments_of (env, info, a);
+    arguments (env, info, a);
     int capacity = int_of (env, a[0]);
     batch_t *batch = malloc (sizeof *batch + (size_t) capacity * sizeof (zlink_msg_t));
     if (!batch)
@@ -558,8 +585,7 @@ static napi_value batch_new (napi_env env, napi_callback_info info)
 static napi_value batch_receive (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     batch_t *batch = external (env, a[1]);
     batch->count = 0;
     int count = zlink_stream_recv_batch (socket->handle, batch->msgs, (size_t) batch->capacity, ZLINK_DONTWAIT);
@@ -580,8 +606,7 @@ static napi_value batch_send (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], refused, value;
     uint32_t length = 0;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     batch_t *batch = external (env, a[1]);
     napi_create_array (env, &refused);
     for (int first = 0; first < batch->count;) {
@@ -615,19 +640,41 @@ static void free_kept (napi_env env, void *data, void *hint)
     free (data);
 }
 
-/* batch_read (batch): a table of what is in it, its bodies behind each other, and what knows the properties of the
- * events. */
+/* What a message takes of the bytes of a batch. */
+static size_t bytes_in (const zlink_msg_t *msg)
+{
+    size_t header;
+    zlink_msg_header (msg, &header);
+    return header + zlink_msg_size (msg);
+}
+
+/* Stores header and body of a message, and in its row where, and their sizes. Returns what it took. */
+static size_t store (zlink_msg_t *msg, char *bytes, size_t at, uint32_t *row)
+{
+    size_t header_size, size = zlink_msg_size (msg);
+    const void *header = zlink_msg_header (msg, &header_size);
+    if (header_size > 0)
+        memcpy (bytes + at, header, header_size);
+    if (size > 0)
+        memcpy (bytes + at + header_size, zlink_msg_data (msg), size);
+    row[2] = (uint32_t) (at + header_size);
+    row[3] = (uint32_t) size;
+    row[6] = (uint32_t) header_size;
+    return header_size + size;
+}
+
+/* batch_read (batch): a table of what is in it, its headers and bodies behind each other, and what knows the
+ * properties of the events. */
 static napi_value batch_read (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], array, memory, table, bodies, kept, value;
     uint32_t *row;
     char *bytes;
     size_t total = 0;
-    arguments_of (env, info, a);
-    batch_t *batch = external (env, a[0]);
+    batch_t *batch = arguments (env, info, a);
     size_t count = (size_t) batch->count;
     for (size_t i = 0; i < count; i++)
-        total += zlink_msg_size (&batch->msgs[i]);
+        total += bytes_in (&batch->msgs[i]);
     if (napi_create_buffer (env, total, (void **) &bytes, &bodies) != napi_ok || total > UINT32_MAX)
         return fail_with (env, ENOMEM, "the bodies of a batch");
     napi_create_arraybuffer (env, count * columns * sizeof *row, (void **) &row, &memory);
@@ -636,14 +683,9 @@ static napi_value batch_read (napi_env env, napi_callback_info info)
     total = 0;
     for (size_t i = 0; i < count; i++, row += columns) {
         zlink_msg_t *msg = &batch->msgs[i];
-        size_t size = zlink_msg_size (msg);
+        total += store (msg, bytes, total, row);
         row[0] = zlink_msg_routing_id (msg);
-        row[1] = size > 0 ? ZLINK_STREAM_DATA : (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_EVENT);
-        row[2] = (uint32_t) total;
-        row[3] = (uint32_t) size;
-        if (size > 0)
-            memcpy (bytes + total, zlink_msg_data (msg), size);
-        total += size;
+        row[1] = row[3] > 0 ? ZLINK_STREAM_DATA : (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_EVENT);
         if (row[1] == ZLINK_STREAM_DATA) {
             row[4] = (uint32_t) zlink_msg_get (msg, ZLINK_STREAM_TEXT);
             continue;
@@ -673,8 +715,7 @@ static napi_value batch_read (napi_env env, napi_callback_info info)
 static napi_value batch_peer (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], value;
-    arguments_of (env, info, a);
-    batch_t *batch = external (env, a[0]);
+    batch_t *batch = arguments (env, info, a);
     int index = int_of (env, a[1]);
     if (index < 0 || index >= batch->count)
         return fail_with (env, EINVAL, "the batch has not so many messages");
@@ -687,13 +728,10 @@ static napi_value property (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     size_t size;
-    arguments_of (env, info, a);
-    zlink_msg_t *event = external (env, a[0]);
-    char *name = text_of (env, a[1], &size);
-    const char *text = event ? zlink_msg_gets (event, name ? name : "") : NULL;
-    napi_value result = text ? string (env, text, NAPI_AUTO_LENGTH) : null (env);
-    free (name);
-    return result;
+    zlink_msg_t *event = arguments (env, info, a);
+    FREED name = text_of (env, a[1], &size);
+    const char *text = event ? zlink_msg_gets (event, or_empty (name)) : NULL;
+    return text ? string (env, text, NAPI_AUTO_LENGTH) : null (env);
 }
 
 /* -------------------------------------------------------------------- send */
@@ -704,17 +742,16 @@ static bool key_of (napi_env env, napi_value value, uint64_t *key)
     return napi_get_value_bigint_uint64 (env, value, key, &lossless) == napi_ok;
 }
 
-/* send (socket, peer, body, text, key): never waits. */
+/* send (socket, peer, body, text, key, header): never waits. */
 static napi_value send_one (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     uint64_t key;
     zlink_msg_t msg;
     int sent;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     zlink_msg_init (&msg);
-    if (!fill (env, &msg, peer_of (env, a[1]), a[2], flag_of (env, a[3]))) {
+    if (!fill (env, &msg, peer_of (env, a[1]), a[2], flag_of (env, a[3]), a[5])) {
         zlink_msg_close (&msg);
         return NULL;
     }
@@ -728,41 +765,38 @@ static napi_value send_one (napi_env env, napi_callback_info info)
     return result;
 }
 
-/* publish (socket, group, body, text, key, except): how many took it. */
+/* publish (socket, group, body, text, key, header, except): how many took it. */
 static napi_value publish (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], result = NULL;
     uint64_t key;
     size_t size;
     zlink_msg_t msg;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    uint32_t except = peer_of (env, a[5]);
+    socket_t *socket = arguments (env, info, a);
+    uint32_t except = peer_of (env, a[6]);
     int flags = except ? ZLINK_STREAM_EXCEPT : 0;
-    char *group = text_of (env, a[1], &size);
-    const char *name = group ? group : "";
+    FREED group = text_of (env, a[1], &size);
+    const char *name = or_empty (group);
     zlink_msg_init (&msg);
-    if (fill (env, &msg, except, a[2], flag_of (env, a[3])))
+    if (fill (env, &msg, except, a[2], flag_of (env, a[3]), a[5]))
         result = number (env, key_of (env, a[4], &key) ? zlink_stream_publish_key (socket->handle, name, &msg, key, flags)
                                                        : zlink_stream_publish (socket->handle, name, &msg, flags));
     zlink_msg_close (&msg);
-    free (group);
     return result;
 }
 
-/* multicast (socket, ids in a Uint32Array, body, text, errors in an Int32Array as long): how many took it. */
+/* multicast (socket, ids in a Uint32Array, body, text, errors in an Int32Array as long, header): how many took it. */
 static napi_value multicast (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], result = NULL;
     zlink_msg_t msg;
     void *ids, *errors;
     size_t count;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     napi_get_typedarray_info (env, a[1], NULL, &count, &ids, NULL, NULL);
     napi_get_typedarray_info (env, a[4], NULL, NULL, &errors, NULL, NULL);
     zlink_msg_init (&msg);
-    if (fill (env, &msg, 0, a[2], flag_of (env, a[3])))
+    if (fill (env, &msg, 0, a[2], flag_of (env, a[3]), a[5]))
         result = number (env, zlink_stream_multicast (socket->handle, ids, count, &msg, 0, errors));
     zlink_msg_close (&msg);
     return result;
@@ -775,24 +809,35 @@ static napi_value member (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     size_t size;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    char *group = text_of (env, a[2], &size);
+    socket_t *socket = arguments (env, info, a);
+    FREED group = text_of (env, a[2], &size);
     int (*call) (void *, uint32_t, const char *) = flag_of (env, a[3]) ? zlink_stream_join : zlink_stream_leave;
-    napi_value result = number (env, call (socket->handle, peer_of (env, a[1]), group ? group : ""));
-    free (group);
-    return result;
+    return number (env, call (socket->handle, peer_of (env, a[1]), or_empty (group)));
 }
 
-/* end_peer (socket, peer, how): 0 closes it, 1 aborts it, 2 accepts who asks. */
+/* end_peer (socket, peer, how): 0 closes it, 1 aborts it. */
 static napi_value end_peer (napi_env env, napi_callback_info info)
 {
-    static int (*const calls[]) (void *, uint32_t) = {
-      zlink_stream_close_peer, zlink_stream_abort_peer, zlink_stream_accept_peer, zlink_stream_accept_peer};
+    static int (*const calls[]) (void *, uint32_t) = {zlink_stream_close_peer, zlink_stream_abort_peer};
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    return number (env, calls[int_of (env, a[2]) & 3](socket->handle, peer_of (env, a[1])));
+    socket_t *socket = arguments (env, info, a);
+    return number (env, calls[int_of (env, a[2]) & 1](socket->handle, peer_of (env, a[1])));
+}
+
+/* accept_peer (socket, peer, subprotocol or undefined) */
+static napi_value accept_peer (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size;
+    socket_t *socket = arguments (env, info, a);
+    uint32_t peer = peer_of (env, a[1]);
+    FREED protocol = text_of (env, a[2], &size);
+    if (!protocol && !is (env, a[2], napi_undefined)) {
+        napi_throw_type_error (env, NULL, "a subprotocol is a string");
+        return NULL;
+    }
+    return number (env, protocol ? zlink_stream_accept_peer_with (socket->handle, peer, protocol)
+                                 : zlink_stream_accept_peer (socket->handle, peer));
 }
 
 /* tell_peer (socket, peer, code or status, text or null, whether it is refused) */
@@ -800,43 +845,33 @@ static napi_value tell_peer (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     size_t size;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
-    char *text = text_of (env, a[3], &size);
+    socket_t *socket = arguments (env, info, a);
+    FREED text = text_of (env, a[3], &size);
     int (*call) (void *, uint32_t, int, const char *) =
       flag_of (env, a[4]) ? zlink_stream_refuse_peer : zlink_stream_close_peer_with;
-    napi_value result = number (env, call (socket->handle, peer_of (env, a[1]), int_of (env, a[2]), text));
-    free (text);
-    return result;
+    return number (env, call (socket->handle, peer_of (env, a[1]), int_of (env, a[2]), text));
 }
 
 static napi_value peer_property (napi_env env, napi_callback_info info)
 {
-    napi_value a[most_arguments], result = NULL;
+    napi_value a[most_arguments];
     size_t size;
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     uint32_t peer = peer_of (env, a[1]);
-    char *name = text_of (env, a[2], &size), *text = malloc (longest_name);
-    int length = text ? zlink_stream_peer_gets (socket->handle, peer, name ? name : "", text, longest_name) : 0;
+    FREED name = text_of (env, a[2], &size);
+    FREED text = malloc (longest_name);
     if (!text)
-        fail_with (env, ENOMEM, "");
-    else if (length >= 0)
-        result = string (env, text, (size_t) length);
-    else if (zlink_errno () == EINVAL && peer != 0)
-        result = null (env);
-    else
-        fail (env);
-    free (text);
-    free (name);
-    return result;
+        return fail_with (env, ENOMEM, "");
+    int length = zlink_stream_peer_gets (socket->handle, peer, or_empty (name), text, longest_name);
+    if (length >= 0)
+        return string (env, text, (size_t) length);
+    return zlink_errno () == EINVAL && peer != 0 ? null (env) : fail (env);
 }
 
 static napi_value drain (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     return number (env, zlink_stream_drain (socket->handle, int_of (env, a[1]), int_of (env, a[2])));
 }
 
@@ -845,8 +880,7 @@ static napi_value stats (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments], array, value;
     zlink_stream_stats_t all = {.size = sizeof all};
-    arguments_of (env, info, a);
-    socket_t *socket = external (env, a[0]);
+    socket_t *socket = arguments (env, info, a);
     if (zlink_stream_stats (socket->handle, &all) != 0)
         return fail (env);
     const uint64_t *counters = &all.connections;
@@ -873,7 +907,7 @@ static napi_value error_class (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     napi_ref class_ref;
-    arguments_of (env, info, a);
+    arguments (env, info, a);
     napi_create_reference (env, a[0], 1, &class_ref);
     napi_set_instance_data (env, class_ref, NULL, NULL);
     return NULL;
@@ -913,6 +947,7 @@ NAPI_MODULE_INIT ()
       {"multicast", multicast},
       {"member", member},
       {"endPeer", end_peer},
+      {"acceptPeer", accept_peer},
       {"tellPeer", tell_peer},
       {"peerProperty", peer_property},
       {"drain", drain},

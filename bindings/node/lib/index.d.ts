@@ -155,6 +155,8 @@ export interface Message {
   readonly body: Buffer;
   /** It came as text, with FRAMING 1. */
   readonly isText: boolean;
+  /** What came in front of the body, with FRAMING 3: a view, as the body is. */
+  readonly header: Buffer;
   readonly isData: boolean;
   /** Of DISCONNECTED: why, and the code of a WebSocket. */
   readonly reason: Reason;
@@ -186,6 +188,8 @@ export class Batch {
 export interface SendOptions {
   /** With FRAMING 1: as text. */
   text?: boolean;
+  /** With FRAMING 3: at most 65535 bytes. */
+  header?: Body;
   /** The message takes the place of the unsent one with the same key. */
   key?: number | bigint;
 }
@@ -235,12 +239,13 @@ export interface Socket extends AsyncIterable<Message> {
   /** EAGAIN: the peer's queue is full. */
   trySend(peer: number, body: Body, options?: SendOptions): void;
   publish(group: string, body: Body, options?: SendOptions & { except?: number }): number;
-  multicast(peers: Iterable<number>, body: Body, options?: { text?: boolean }): { taken: number; errors: Map<number, number> };
+  multicast(peers: Iterable<number>, body: Body, options?: Omit<SendOptions, 'key'>): { taken: number; errors: Map<number, number> };
   join(peer: number, group: string): void;
   leave(peer: number, group: string): void;
   closePeer(peer: number, code?: number, reason?: string): void;
   abortPeer(peer: number): void;
-  acceptPeer(peer: number): void;
+  /** The protocol is one that the request for a WebSocket offers, or '' for none. */
+  acceptPeer(peer: number, protocol?: string): void;
   refusePeer(peer: number, status?: number, text?: string): void;
   peerProperty(peer: number, name: string): string | null;
   drain(spreadMs: number, code?: number): void;

@@ -21,15 +21,16 @@ native.errorClass(ZlinkError);
 
 const EAGAIN = 11;
 
-// What was received. The body is a view of the bytes of all messages that came with it.
+// What was received. Body and header are views of the bytes of all messages that came with it.
 class Message {
   #kept;
 
-  constructor(peer, event, body, isText, reason, closeCode, kept) {
+  constructor(peer, event, body, isText, header, reason, closeCode, kept) {
     this.peer = peer;
     this.event = event;
     this.body = body;
     this.isText = isText;
+    this.header = header;
     this.reason = reason;
     this.closeCode = closeCode;
     this.#kept = kept;
@@ -46,16 +47,17 @@ class Message {
 }
 
 const EMPTY = Buffer.alloc(0);
+const COLUMNS = 7; // as native.c has them
 
 function messagesOf(batch) {
   const [table, bodies, kept] = native.batchRead(batch);
-  const all = new Array(table.length / 6);
-  for (let i = 0, row = 0; i < all.length; i++, row += 6) {
-    const event = table[row + 1], size = table[row + 3];
-    const body = size === 0 ? EMPTY : bodies.subarray(table[row + 2], table[row + 2] + size);
+  const view = (at, size) => (size === 0 ? EMPTY : bodies.subarray(at, at + size));
+  const all = new Array(table.length / COLUMNS);
+  for (let i = 0, row = 0; i < all.length; i++, row += COLUMNS) {
+    const event = table[row + 1], at = table[row + 2], headed = table[row + 6];
     all[i] = event === Event.DATA
-      ? new Message(table[row], event, body, table[row + 4] === 1, Reason.UNKNOWN, 0)
-      : new Message(table[row], event, body, false, table[row + 4], table[row + 5], kept[i]);
+      ? new Message(table[row], event, view(at, table[row + 3]), table[row + 4] === 1, view(at - headed, headed), Reason.UNKNOWN, 0)
+      : new Message(table[row], event, EMPTY, false, EMPTY, table[row + 4], table[row + 5], kept[i]);
   }
   return all;
 }
@@ -256,9 +258,10 @@ class Socket {
     return refused;
   }
 
-  // Queues a copy of the body for a peer, or throws EAGAIN: its queue is full.
-  trySend(peer, body, { text = false, key } = {}) {
-    native.send(this.#handle, peer, body, text, keyOf(key));
+  // Queues a copy of the body for a peer, or throws EAGAIN: its queue is full. With a key it takes the place of the unsent
+  // one with the same key. text is for framing 1, a header of at most 65535 bytes for framing 3.
+  trySend(peer, body, { text = false, key, header } = {}) {
+    native.send(this.#handle, peer, body, text, keyOf(key), header);
   }
 
   // The same; while the queue is full it tries again after 1 to 32 ms.
@@ -276,14 +279,14 @@ class Socket {
 
   // Sends to the members of a group, except one perhaps, and never waits: how many took it. With a key it takes the
   // place of the unsent one with the same key.
-  publish(group, body, { text = false, key, except = 0 } = {}) {
-    return native.publish(this.#handle, group, body, text, keyOf(key), except);
+  publish(group, body, { text = false, key, header, except = 0 } = {}) {
+    return native.publish(this.#handle, group, body, text, keyOf(key), header, except);
   }
 
   // Sends to many peers, and never waits: { taken, errors }, a Map of the errno of those that did not take it.
-  multicast(peers, body, { text = false } = {}) {
+  multicast(peers, body, { text = false, header } = {}) {
     const ids = Uint32Array.from(peers), codes = new Int32Array(ids.length), errors = new Map();
-    const taken = native.multicast(this.#handle, ids, body, text, codes);
+    const taken = native.multicast(this.#handle, ids, body, text, codes, header);
     codes.forEach((code, i) => code !== 0 && errors.set(ids[i], code));
     return { taken, errors };
   }
@@ -309,9 +312,10 @@ class Socket {
     native.endPeer(this.#handle, peer, 1);
   }
 
-  // Decide about somebody who asks (Event.ASKING).
-  acceptPeer(peer) {
-    native.endPeer(this.#handle, peer, 2);
+  // Decide about somebody who asks (Event.ASKING). Of a request for a WebSocket the protocol is one that it offers, or '' for
+  // none; without it that of ws_protocols.
+  acceptPeer(peer, protocol) {
+    native.acceptPeer(this.#handle, peer, protocol);
   }
 
   refusePeer(peer, status = 0, text = undefined) {

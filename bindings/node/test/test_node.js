@@ -3,6 +3,7 @@
 'use strict';
 const assert = require('assert');
 const fs = require('fs');
+const net = require('net');
 const path = require('path');
 const { Worker } = require('worker_threads');
 const { Context, Batch, ZlinkError, Option, ContextOption, Event, Reason, libraryVersion } = require('zlink-stream');
@@ -96,6 +97,36 @@ const cases = {
     assert.strictEqual(ended.closeCode, 4000);
     assert.strictEqual(ended.property('Close-Reason'), 'enough');
   }),
+
+  headers: async () => {
+    for (const transport of ['tcp', 'ws']) {
+      await withPair(transport, { framing: 3 }, async (p) => {
+        const sent = [['h', 'body'], [undefined, 'no header'], ['\0only a header', ''], ['x'.repeat(65535), 'y'.repeat(100000)]];
+        for (const [header, body] of sent)
+          await p.client.send(p.toServer, body, { header });
+        const batch = new Batch(8);
+        for (let count = 0; count < sent.length;) {
+          count += await p.server.receiveBatch(batch);
+          assert.deepStrictEqual(p.server.sendBatch(batch), []); // as they came
+        }
+        for (const [header, body] of sent)
+          assert.ok((await expect(p.client, Event.DATA, body)).header.equals(Buffer.from(header ?? '')));
+        p.server.join(p.toClient, 'room');
+        assert.strictEqual(p.server.publish('room', 'published', { header: Uint8Array.of(0, 255) }), 1);
+        assert.strictEqual(p.server.publish('room', 'keyed', { header: 'k', key: 1 }), 1);
+        assert.strictEqual(p.server.multicast([p.toClient], 'listed', { header: 'm' }).taken, 1);
+        for (const [header, body] of [[[0, 255], 'published'], ['k', 'keyed'], ['m', 'listed']])
+          assert.ok((await expect(p.client, Event.DATA, body)).header.equals(Buffer.from(header)));
+        fails('EMSGSIZE', () => p.server.trySend(p.toClient, '', { header: 'x'.repeat(65536) }));
+        assert.throws(() => p.server.trySend(p.toClient, '', { header: 7 }), /a header is a string, a Buffer or a Uint8Array/);
+      });
+    }
+    await withPair('tcp', {}, async (p) => {
+      assert.ok(fails('EINVAL', () => p.server.trySend(p.toClient, 'body', { header: 'h' })).detail);
+      p.server.trySend(p.toClient, 'none');
+      assert.strictEqual((await expect(p.client, Event.DATA, 'none')).header.length, 0);
+    });
+  },
 
   errors: () => withPair('tcp', {}, async (p) => {
     const error = fails('EINVAL', () => p.server.bind('5555'));
@@ -275,6 +306,34 @@ const cases = {
     assert.strictEqual((await expect(server, Event.DRAINED)).peer, 0);
     for (const socket of [server, client, other])
       socket.close();
+    await context.close();
+  },
+
+  // The application chooses one of those that a request offers.
+  subprotocol: async () => {
+    const request = ['GET /chat HTTP/1.1', 'Host: a', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol: chat.v2, chat.v1', '', ''].join('\r\n');
+    const context = new Context(), server = context.socket({ accept_timeout: 30000, linger: 0 });
+    const port = Number(server.bind('ws://127.0.0.1:*/chat').match(/:(\d+)\//)[1]);
+    for (const [protocol, answers] of [['chat.v1', true], ['', false], [undefined, false]]) {
+      const client = net.connect(port, '127.0.0.1');
+      client.write(request);
+      const asks = (await expect(server, Event.ASKING)).peer;
+      assert.match(fails('EINVAL', () => server.acceptPeer(asks, 'other')).detail, /does not offer/);
+      assert.throws(() => server.acceptPeer(asks, 7), TypeError);
+      server.acceptPeer(asks, protocol);
+      await expect(server, Event.CONNECTED);
+      let answer = '';
+      for await (const chunk of client) {
+        answer += chunk;
+        if (answer.endsWith('\r\n\r\n'))
+          break; // which ends the connection
+      }
+      assert.strictEqual(/\r\nSec-WebSocket-Protocol: chat\.v1\r\n/.test(answer), answers);
+      assert.strictEqual(answer.includes('Sec-WebSocket-Protocol'), answers);
+      await expect(server, Event.DISCONNECTED);
+    }
+    server.close();
     await context.close();
   },
 

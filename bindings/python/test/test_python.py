@@ -7,6 +7,7 @@ import faulthandler
 import gc
 import os
 import signal
+import socket as network
 import sys
 import threading
 import time
@@ -116,6 +117,41 @@ def text() -> None:
         p.server.close_peer(p.to_client, 4000, "enough")
         ended = expect(p.client, Event.DISCONNECTED)
         assert ended.close_code == 4000 and ended.property("Close-Reason") == "enough"
+
+
+def headers() -> None:
+    for transport in ("tcp", "ws"):
+        with Pair(transport, framing=3) as p:
+            sent = [(b"h", b"body"), (b"", b"no header"), (b"\0only a header", b""), (b"x" * 65535, b"y" * 100000)]
+            for header, body in sent:
+                p.client.send(p.to_server, body, header=header)
+            batch = zlink.Batch(8)
+            got: "list[tuple[bytes, bytes]]" = []
+            while len(got) < len(sent):
+                p.server.receive_batch(batch)
+                got += [(batch.header(i), batch.body(i)) for i in range(len(batch))]
+                for i in range(len(batch)):
+                    if batch.body(i) == b"body":
+                        batch.set_header(i, b"other")
+                assert p.server.send_batch(batch) == []
+            assert got == sent
+            for header, body in [(b"other", b"body"), *sent[1:]]:
+                assert expect(p.client, Event.DATA, body).header == header
+            batch.clear()
+            batch.add(p.to_client, b"added", header=bytearray(b"from a batch"))
+            assert p.server.send_batch(batch) == []
+            p.server.join(p.to_client, "room")
+            assert p.server.publish("room", b"published", header=b"p") == 1
+            assert p.server.publish("room", b"keyed", key=1, header=b"k") == 1
+            assert p.server.multicast([p.to_client], b"listed", header=memoryview(b"m")) == (1, {})
+            wanted = [(b"from a batch", b"added"), (b"p", b"published"), (b"k", b"keyed"), (b"m", b"listed")]
+            for header, body in wanted:
+                assert expect(p.client, Event.DATA, body).header == header
+            fails(errno.EMSGSIZE, p.server.send, p.to_client, b"", header=b"x" * 65536)
+    with Pair() as p:
+        assert fails(errno.EINVAL, p.server.send, p.to_client, b"body", header=b"h").detail
+        p.server.send(p.to_client, b"none")
+        assert expect(p.client, Event.DATA, b"none").header == b""
 
 
 # --------------------------------------------------------------------- errors
@@ -334,6 +370,28 @@ def asking_and_draining() -> None:
             assert expect(server, Event.DRAINED).peer == 0
 
 
+def subprotocol() -> None:
+    """The application chooses one of those that a request offers."""
+    request = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    request += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    request += b"Sec-WebSocket-Protocol: chat.v2, chat.v1\r\n\r\n"
+    with zlink.Context() as context, context.socket(accept_timeout=30000, rcvtimeo=30000, linger=0) as server:
+        port = int(server.bind("ws://127.0.0.1:*/chat").split(":")[2].split("/")[0])
+        for protocol, answers in (("chat.v1", True), ("", False), (None, False)):
+            with network.create_connection(("127.0.0.1", port), timeout=30) as client:
+                client.sendall(request)
+                asks = expect(server, Event.ASKING).peer
+                assert "does not offer" in fails(errno.EINVAL, server.accept_peer, asks, "other").detail
+                server.accept_peer(asks, protocol)
+                expect(server, Event.CONNECTED)
+                answer = b""
+                while not answer.endswith(b"\r\n\r\n"):
+                    answer += client.recv(1)
+                assert (b"\r\nSec-WebSocket-Protocol: chat.v1\r\n" in answer) == answers, answer
+                assert (b"Sec-WebSocket-Protocol" in answer) == answers, answer
+            expect(server, Event.DISCONNECTED)
+
+
 def threads() -> None:
     """Three threads send while one receives; the context's end ends it."""
     senders, each = 3, 500
@@ -469,6 +527,7 @@ CASES = [
     ws,
     tls,
     text,
+    headers,
     errors,
     refused,
     closed_once,
@@ -478,6 +537,7 @@ CASES = [
     groups,
     monitors,
     asking_and_draining,
+    subprotocol,
     threads,
     interrupted,
     asynchronous,

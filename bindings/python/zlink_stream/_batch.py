@@ -14,6 +14,7 @@ from ._errors import ZlinkError, check, last
 Body = Union[bytes, bytearray, memoryview]
 _EVENTS = tuple(Event)
 _SIZE = _native.MESSAGE_SIZE
+_MESSAGES, _HEADERS = 1, 3  # of FRAMING
 
 
 class _Kept:
@@ -30,15 +31,18 @@ class _Kept:
 
 
 class Message:
-    """What was received: peer, event, and body, a copy."""
+    """What was received: peer, event, and copies of body and header."""
 
-    __slots__ = ("peer", "event", "body", "is_text", "_kept")
+    __slots__ = ("peer", "event", "body", "is_text", "header", "_kept")
 
-    def __init__(self, peer: int, event: Event, body: bytes, is_text: bool, kept: Optional[_Kept]) -> None:
+    def __init__(
+        self, peer: int, event: Event, body: bytes, is_text: bool, header: bytes, kept: Optional[_Kept]
+    ) -> None:
         self.peer = peer
         self.event = event
         self.body = body
         self.is_text = is_text  # it came as text, with FRAMING 1
+        self.header = header  # what came in front of the body, with FRAMING 3
         self._kept = kept
 
     @property
@@ -114,11 +118,19 @@ class Batch:
         at = self._at(index)
         return ctypes.string_at(_native.msg_data(at), _native.msg_size(at))
 
-    def add(self, peer: int, body: Body, text: bool = False) -> None:
+    def header(self, index: int) -> bytes:
+        """A copy of what came in front of the body, with FRAMING 3; b"": it has none."""
+        return _header(self._at(index))
+
+    def set_header(self, index: int, header: Body) -> None:
+        """Gives a message a copy of a header of at most 65535 bytes (EMSGSIZE); none takes it away."""
+        _set_header(self._at(index), header)
+
+    def add(self, peer: int, body: Body, text: bool = False, *, header: Body = b"") -> None:
         """Adds a message for a peer, with a copy of the bytes. ENOBUFS: the batch is full."""
         if self._count == len(self._places):
             raise ZlinkError(errno.ENOBUFS, "the batch is full")
-        _fill(self._places[self._count], peer, body, text)
+        _fill(self._places[self._count], peer, body, text, header)
         self._count += 1
 
     def clear(self) -> None:
@@ -134,21 +146,26 @@ class Batch:
         for at in getattr(self, "_places", ()):
             _native.msg_close(at)
 
-    def _messages(self, framed: bool) -> list[Message]:
-        return list(self._each(framed))
+    def _messages(self, framing: int) -> list[Message]:
+        return list(self._each(framing))
 
-    def _each(self, framed: bool) -> Iterator[Message]:
+    def _each(self, framing: int) -> Iterator[Message]:
+        framed, headed, header = framing == _MESSAGES, framing == _HEADERS, b""
         size_of, peer_of, data_of, get = _native.msg_size, _native.msg_routing_id, _native.msg_data, _native.msg_get
         copy, data = ctypes.string_at, Event.DATA
         for at in self._places[: self._count]:
             size = size_of(at)
             if size > 0:  # an event has no body
                 text = framed and get(at, _native.PROPERTY_TEXT) == 1
-                yield Message(peer_of(at), data, copy(data_of(at), size), text, None)
+                if headed:
+                    header = _header(at)
+                yield Message(peer_of(at), data, copy(data_of(at), size), text, header, None)
                 continue
             event = _EVENTS[get(at, _native.PROPERTY_EVENT)]
             text = framed and get(at, _native.PROPERTY_TEXT) == 1
-            yield Message(peer_of(at), event, b"", text, None if event is data else _Kept(at))
+            if headed:
+                header = _header(at)
+            yield Message(peer_of(at), event, b"", text, header, None if event is data else _Kept(at))
 
     def _data_runs(self) -> Iterator[tuple[int, int]]:
         """First and end of what lies between events."""
@@ -162,7 +179,18 @@ class Batch:
             yield first, self._count
 
 
-def _fill(at: int, peer: int, body: Body, text: bool) -> None:
+def _header(at: int) -> bytes:
+    size = ctypes.c_size_t()
+    header = _native.msg_header(at, ctypes.byref(size))
+    return b"" if header is None else ctypes.string_at(header, size.value)
+
+
+def _set_header(at: int, header: Body) -> None:
+    copy = bytes(header)
+    check(_native.msg_set_header(at, copy, len(copy)))
+
+
+def _fill(at: int, peer: int, body: Body, text: bool, header: Body) -> None:
     """Makes the initialised message at a place one for a peer; 0: for nobody yet."""
     if not isinstance(body, bytes):
         body = bytes(body)
@@ -180,16 +208,22 @@ def _fill(at: int, peer: int, body: Body, text: bool) -> None:
         _native.msg_set_routing_id(at, peer)
     if text:
         check(_native.msg_set(at, _native.PROPERTY_TEXT, 1))
+    if header:
+        _set_header(at, header)
 
 
 class _Outgoing:
     """A native message of its own for one send; it is released whether that took it or not."""
 
-    def __init__(self, peer: int, body: Body, text: bool) -> None:
+    def __init__(self, peer: int, body: Body, text: bool, header: Body) -> None:
         self._memory = ctypes.create_string_buffer(_SIZE)
         self.at = ctypes.addressof(self._memory)
         _native.msg_init(self.at)
-        _fill(self.at, peer, body, text)
+        try:
+            _fill(self.at, peer, body, text, header)
+        except BaseException:
+            _native.msg_close(self.at)
+            raise
 
     def __enter__(self) -> int:
         return self.at

@@ -151,7 +151,7 @@ class Socket(_Closing):
         if self._handle is None:
             raise last()
         context._opened()
-        self._framed = False
+        self._framing = 0
         self._batch = Batch(256)
         self._received: Deque[Message] = deque()
         try:
@@ -177,7 +177,7 @@ class Socket(_Closing):
             data = value.encode() if isinstance(value, str) else value
         check(_native.setsockopt(self._handle, option, data, len(data)))
         if option == Option.FRAMING:
-            self._framed = value == 1
+            self._framing = self.get(option)
 
     def _get(self, option: Option, room: int) -> bytes:
         buffer, size = ctypes.create_string_buffer(room), ctypes.c_size_t(room)
@@ -241,7 +241,7 @@ class Socket(_Closing):
             if not wait and error.errno == errno.EAGAIN:
                 return []
             raise
-        return self._batch._messages(self._framed)
+        return self._batch._messages(self._framing)
 
     def receive(self, wait: bool = True) -> Message:
         """One message. It takes what is there with one call, and later ones get the rest. Again, Ended."""
@@ -262,12 +262,22 @@ class Socket(_Closing):
 
     # --------------------------------------------------------------------- send
 
-    def send(self, peer: int, body: Body, *, wait: bool = True, text: bool = False, key: Optional[int] = None) -> None:
+    def send(
+        self,
+        peer: int,
+        body: Body,
+        *,
+        wait: bool = True,
+        text: bool = False,
+        key: Optional[int] = None,
+        header: Body = b"",
+    ) -> None:
         """Queues a copy of the body for a peer. Again: its queue is full, with wait=False or after SNDTIMEO.
-        PeerGone. With a key it never waits, and takes the place of the unsent one with the same key."""
+        PeerGone. With a key it never waits, and takes the place of the unsent one with the same key. text is for
+        FRAMING 1, a header of at most 65535 bytes for FRAMING 3."""
         if peer == 0:
             raise ZlinkError(errno.EINVAL, "the peer 0 is nobody")
-        with _Outgoing(peer, body, text) as at:
+        with _Outgoing(peer, body, text, header) as at:
             while True:
                 if key is not None:
                     sent = _native.send_key(self._handle, at, key, 0)
@@ -299,22 +309,29 @@ class Socket(_Closing):
         return refused
 
     def multicast(
-        self, peers: Sequence[int], body: Body, *, text: bool = False, except_peer: int = 0
+        self, peers: Sequence[int], body: Body, *, text: bool = False, except_peer: int = 0, header: Body = b""
     ) -> tuple[int, dict[int, int]]:
         """Sends one message to many peers, and never waits. Returns how many took it, and the errno of the others."""
         ids, errors = (ctypes.c_uint32 * len(peers))(*peers), (ctypes.c_int * len(peers))()
         flags = _native.EXCEPT if except_peer else 0
-        with _Outgoing(except_peer, body, text) as at:
+        with _Outgoing(except_peer, body, text, header) as at:
             taken = check(_native.multicast(self._handle, ids, len(peers), at, flags, errors))
         return taken, {peer: error for peer, error in zip(peers, errors) if error != 0}
 
     def publish(
-        self, group: str, body: Body, *, key: Optional[int] = None, text: bool = False, except_peer: int = 0
+        self,
+        group: str,
+        body: Body,
+        *,
+        key: Optional[int] = None,
+        text: bool = False,
+        except_peer: int = 0,
+        header: Body = b"",
     ) -> int:
         """Sends to the members of a group, except one perhaps, and never waits. Returns how many took it. With a key it
         takes the place of the unsent one with the same key."""
         flags = _native.EXCEPT if except_peer else 0
-        with _Outgoing(except_peer, body, text) as at:
+        with _Outgoing(except_peer, body, text, header) as at:
             if key is None:
                 return check(_native.publish(self._handle, group.encode(), at, flags))
             return check(_native.publish_key(self._handle, group.encode(), at, key, flags))
@@ -340,9 +357,13 @@ class Socket(_Closing):
         """Resets a connection at once; what is queued for it is discarded."""
         check(_native.abort_peer(self._handle, peer))
 
-    def accept_peer(self, peer: int) -> None:
-        """Takes somebody who asks (Event.ASKING) as a peer. ACCEPT_TIMEOUT must have been set at bind."""
-        check(_native.accept_peer(self._handle, peer))
+    def accept_peer(self, peer: int, protocol: Optional[str] = None) -> None:
+        """Takes somebody who asks (Event.ASKING) as a peer. ACCEPT_TIMEOUT must have been set at bind. Of a request for
+        a WebSocket the protocol is one that it offers, or "" for none; None: that of WS_PROTOCOLS."""
+        if protocol is None:
+            check(_native.accept_peer(self._handle, peer))
+        else:
+            check(_native.accept_peer_with(self._handle, peer, protocol.encode()))
 
     def refuse_peer(self, peer: int, status: int = 0, text: Optional[str] = None) -> None:
         """Turns somebody who asks away; a request for a WebSocket gets the status (0: 403) and the text."""

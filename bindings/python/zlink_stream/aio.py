@@ -73,12 +73,12 @@ class AsyncSocket:
                 return
             yield message
 
-    async def send(self, peer: int, body: Body, *, text: bool = False) -> None:
+    async def send(self, peer: int, body: Body, *, text: bool = False, header: Body = b"") -> None:
         """Queues a copy of the body; while the peer's queue is full it tries again after 1 to 32 ms. PeerGone, Ended."""
         pause = 0.001
         while True:
             try:
-                return self.socket.send(peer, body, wait=False, text=text)
+                return self.socket.send(peer, body, wait=False, text=text, header=header)
             except Again:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
