@@ -157,15 +157,82 @@ func TestPythonPagesRun(t *testing.T) {
 	}
 }
 
-// The package is built with the programs; where it is not, nothing runs.
-func TestNodePageRuns(t *testing.T) {
+// node runs a program in JavaScript with the package for Node.js; "": it has to be left out, which is said.
+func node(t *testing.T, page string) (program string, environment []string) {
+	t.Helper()
 	packages, err := filepath.Abs(filepath.Join(root, "build/node"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := exec.LookPath("node")
+	program, err = exec.LookPath("node")
 	if err != nil || !exists("build/node/zlink-stream/zlink.node") {
-		fmt.Println("not run here: bindings/node/README.md: there is no node, or the package was not built")
+		fmt.Printf("not run here: %s: there is no node, or the package was not built\n", page)
+		return "", nil
+	}
+	return program, []string{"NODE_PATH=" + packages}
+}
+
+// The blocks in JavaScript are bodies of functions that talk to a server of each framing.
+func TestBrowserPageRuns(t *testing.T) {
+	program, environment := node(t, "bindings/browser/README.md")
+	if program == "" {
+		return
+	}
+	with := filepath.Join(root, "tests/third/node.sh") // it knows how to have a WebSocket
+	if exec.CommandContext(t.Context(), "bash", with, "-e", "").Run() != nil {
+		fmt.Println("not run here: bindings/browser/README.md: this node has no WebSocket")
+		return
+	}
+	client, err := filepath.Abs(filepath.Join(root, "bindings/browser/zlink.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = `const { Context, Batch } = require('zlink-stream'), zlink = require('%s');
+console.assert = require('assert');
+async function server(framing) {
+  const socket = new Context().socket({ framing }), batch = new Batch(16);
+  (async () => { while (await socket.receiveBatch(batch)) socket.sendBatch(batch); })();
+  return socket.bind('ws://127.0.0.1:*');
+}
+(async () => {
+  const url = await server(0), headedUrl = await server(3);
+%s})().then(() => process.exit(0), (error) => { console.error(error); process.exit(1); });
+`
+	for _, b := range pages(t, "bindings/browser/README.md")[0].blocks {
+		if b.info == "js" {
+			run(t, environment, "bash", with, "-e", fmt.Sprintf(script, client, b.text))
+		}
+	}
+}
+
+// The block in C# is a script of Unity's, of which this has what it calls.
+func TestUnityPageCompiles(t *testing.T) {
+	compiler, err := exec.LookPath("mcs")
+	if err != nil {
+		fmt.Println("not run here: bindings/unity/README.md: there is no mcs")
+		return
+	}
+	const engine = "namespace UnityEngine { public class MonoBehaviour {} public static class Debug { public static void Log(object text) {} } }\n"
+	folder := t.TempDir()
+	files := []string{filepath.Join(folder, "Engine.cs"), filepath.Join(folder, "Page.cs")}
+	for _, b := range pages(t, "bindings/unity/README.md")[0].blocks {
+		if b.info != "csharp" {
+			continue
+		}
+		for i, text := range []string{engine, b.text} {
+			if err := os.WriteFile(files[i], []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, nil, compiler, "-nologo", "-target:library", "-out:"+filepath.Join(folder, "page.dll"), files[0], files[1],
+			filepath.Join(root, "bindings/unity/ZlinkClient.cs"))
+	}
+}
+
+// The package is built with the programs; where it is not, nothing runs.
+func TestNodePageRuns(t *testing.T) {
+	program, environment := node(t, "bindings/node/README.md")
+	if program == "" {
 		return
 	}
 	p := pages(t, "bindings/node/README.md")[0]
@@ -176,7 +243,7 @@ func TestNodePageRuns(t *testing.T) {
 			showsEcho(t, p, b, "bindings/node/example/echo.js")
 		default:
 			failing := "console.assert = require('assert');\n"
-			run(t, []string{"NODE_PATH=" + packages}, node, "-e", failing+b.text)
+			run(t, environment, program, "-e", failing+b.text)
 		}
 	}
 }
