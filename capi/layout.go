@@ -135,6 +135,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(shm.Queues{}.TxStarved)-268]
 	_ = [1]struct{}{}[unsafe.Offsetof(shm.Queues{}.TxHeld)-272]
 	_ = [1]struct{}{}[unsafe.Offsetof(shm.Queues{}.TxCasts)-280]
+	_ = [1]struct{}{}[unsafe.Offsetof(shm.Queues{}.TxJoin)-288]
 	_ = [1]struct{}{}[unsafe.Offsetof(shm.Queues{}.InlineMask)-320]
 	_ = [1]struct{}{}[unsafe.Offsetof(shm.Queues{}.InlineSlots)-328]
 	_ = [1]struct{}{}[unsafe.Sizeof(shm.Wakeup{})-64]

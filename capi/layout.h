@@ -485,7 +485,8 @@ struct zl_queues
     _Atomic int32_t tx_held; /* held queues */
     uint8_t pad5[4];
     _Atomic int64_t tx_casts; /* of TxMemory, messages for many peers (cast.go) */
-    uint8_t pad6[32];
+    _Atomic (void *) tx_join; /* *Cast that takes more messages, or nil; under castLock */
+    uint8_t pad6[24];
 
     uint64_t inline_mask; /* Mask of the table that a small socket starts with */
     _Atomic (zl_session *) inline_slots[4];
@@ -521,6 +522,7 @@ ZL_AT (zl_queues, tx_refusals, 264, 4);
 ZL_AT (zl_queues, tx_starved, 268, 4);
 ZL_AT (zl_queues, tx_held, 272, 4);
 ZL_AT (zl_queues, tx_casts, 280, 8);
+ZL_AT (zl_queues, tx_join, 288, 8);
 ZL_AT (zl_queues, inline_mask, 320, 8);
 ZL_AT (zl_queues, inline_slots, 328, 32);
 _Static_assert (sizeof (zl_queues) == 384 && _Alignof (zl_queues) == 8, "zl_queues");

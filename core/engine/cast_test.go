@@ -17,7 +17,7 @@ import (
 
 // cast queues a message for many peers, which the caller still has to release, and lists the
 // session for a visit if that is due.
-func (g *stage) cast(c *Conn, m *shm.Cast, prompt bool) {
+func (g *stage) cast(c *Conn, m shm.Part, prompt bool) {
 	r := c.Shared.AppendCast(g.owner.shared, c.Shared.Rid.Load(), m, prompt)
 	if r.AppendResult != shm.Appended && r.AppendResult != shm.AppendedWake {
 		g.t.Fatalf("not queued: %v", r.AppendResult)
@@ -47,8 +47,10 @@ func visitsOf(all []*Conn) *shm.Visits {
 
 // say is cast of a message for one.
 func (g *stage) say(c *Conn, body string, prompt bool, key int) {
-	m := shm.NewCast(g.owner.shared, nil, []byte(body), false)
+	m := shm.JoinCast(g.owner.shared, nil, []byte(body), false)
 	if key != 0 {
+		m.Release(g.owner.shared)
+		m = shm.NewCast(g.owner.shared, nil, []byte(body), false)
 		m.Key(uint64(key))
 	}
 	g.cast(c, m, prompt)
@@ -323,20 +325,20 @@ func TestDropOfCasts(t *testing.T) {
 			conn.Shared.TxHwm = uint32(conn.Traffic().MsgsQueued) + 8
 			for i := range 200 {
 				body := strings.Repeat(string(rune('a'+i%26)), rand.IntN(1<<rand.IntN(12)))
-				m := shm.NewCast(q, nil, []byte(body), false)
 				if rand.IntN(2) == 0 {
 					d, result := conn.Shared.DropOldest(q, conn.Shared.Rid.Load(), len(body), false)
 					d.Free(q, ReleaseOwner)
 					So(result, ShouldEqual, shm.Appended)
 					g.queue(conn, body)
 				} else {
+					m := shm.JoinCast(q, nil, []byte(body), false)
 					d, result := conn.Shared.DropOldestFor(q, conn.Shared.Rid.Load(), m)
 					d.Free(q, ReleaseOwner)
 					So(result, ShouldEqual, shm.Appended)
 					g.cast(conn, m, false)
 					g.cast(other, m, false)
+					m.Release(q)
 				}
-				m.Release(q)
 				if i >= 195 {
 					last = append(last, frameOf(body)...)
 				}

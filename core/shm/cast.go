@@ -5,6 +5,7 @@ package shm
 import (
 	"encoding/binary"
 	"math"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -21,6 +22,12 @@ import (
 // The bytes of a cast count for each queue that refers to them, so STREAM_SEND_BYTES and SNDHWM
 // mean what they mean for any message. In memory they count once for the socket (TxMemory),
 // until nobody refers to them, and a queue counts its references.
+//
+// Short messages that follow each other before the first of them is written lie in one Cast, one frame
+// behind the other (JoinCast). A queue whose last chunk ends with the one before gets longer by
+// that, without another chunk. Such a Cast is open until it is full or nobody refers to it; Queues
+// names it, under castLock. It is freed under that lock too, so whoever finds it there may look
+// at it, and uses it if it gets a reference while there is one.
 //
 // A cast with a key takes the place of the one with the same key that a queue has not begun to
 // write. There may be several: what the driver puts back lies in front of what was queued meanwhile,
@@ -44,44 +51,109 @@ const castMin = 64 + lengthSize
 // keySearch is how many chunks of a queue are searched for a key, from the oldest on.
 const keySearch = 4096
 
-// Cast is a message for many peers of one socket. It begins like the chunk that it lies in.
+// joinMost is the longest frame in bytes that lies in a Cast with others, and joinedSize what one
+// for several takes.
+const (
+	joinMost   = MidChunkSize / 8
+	joinedSize = MidChunkSize
+)
+
+// castLock guards Queues.TxJoin, and Cast.used. It is held for a few instructions.
+var castLock sync.Mutex
+
+// Cast has a message for many peers of one socket, or several. It begins like the chunk that it
+// lies in.
 type Cast struct {
-	block Chunk
-	refs  atomic.Int32
-	head  uint32 // bytes of the WebSocket header; the frame follows
-	size  uint32 // bytes of the frame
-	keyed bool
-	key   uint64
+	block  Chunk
+	refs   atomic.Int32
+	head   uint32 // bytes of the WebSocket header of the first frame, which follows
+	size   uint32 // bytes of the first frame
+	used   uint32 // bytes of all frames
+	keyed  bool
+	joined bool // Queues.TxJoin names or has named it
+	key    uint64
+}
+
+// Part is one message of a Cast. Its reference is the caller's.
+type Part struct {
+	*Cast
+	frame unsafe.Pointer
+	size  uint32
 }
 
 // castHead is the size of what lies in front of the bytes of a Cast.
 const castHead = unsafe.Sizeof(Cast{})
 
-// NewCast returns a message of q with a copy of header and body and one reference, or nil when
+// NewCast returns a message of q with a copy of header and body and one reference, or no Cast when
 // there is no memory. With text it is text, and TxMask of q is LengthMask. Only where TxHeaders of
 // q is set is there a header.
-func NewCast(q *Queues, header, body []byte, text bool) *Cast {
-	mark, size := uint32(0), q.parcelWith(len(header), len(body)).bytes
+func NewCast(q *Queues, header, body []byte, text bool) Part {
+	p := newCast(q, q.parcelWith(len(header), len(body)).bytes, 0)
+	p.fill(q, header, body, text)
+	return p
+}
+
+// JoinCast is NewCast for a message without a key. Where others are still to be written, it lies with those
+// that come soon. Any thread.
+func JoinCast(q *Queues, header, body []byte, text bool) Part {
+	size := q.parcelWith(len(header), len(body)).bytes
+	if size > joinMost || q.TxCasts.Load() == 0 {
+		return NewCast(q, header, body, text)
+	}
+	p := q.join(uint32(size))
+	if p.Cast == nil {
+		if p = newCast(q, size, joinedSize-uint64(castHead)-webHeadMost); p.Cast != nil {
+			p.joined = true
+			castLock.Lock()
+			q.TxJoin = unsafe.Pointer(p.Cast)
+			castLock.Unlock()
+		}
+	}
+	p.fill(q, header, body, text)
+	return p
+}
+
+// join takes room in the open Cast of q, with a reference.
+func (q *Queues) join(size uint32) (p Part) {
+	castLock.Lock()
+	defer castLock.Unlock()
+	if m := (*Cast)(q.TxJoin); m != nil && size <= m.room() && m.retain() {
+		p = Part{m, unsafe.Add(m.first(), m.used), size}
+		m.used += size
+	}
+	return p
+}
+
+// newCast returns a Cast with a first frame, whose bytes are to be filled in, and room for so
+// many bytes of frames at least.
+func newCast(q *Queues, size, room uint64) (p Part) {
+	c := NewChunk(uint64(castHead)-HeaderSize+webHeadMost+max(size, room), ClassTiny)
+	if c == nil {
+		return p
+	}
+	m := (*Cast)(unsafe.Pointer(c))
+	m.size, m.used, m.keyed, m.joined, m.key = uint32(size), uint32(size), false, false, 0
+	m.refs.Store(1)
+	m.head = putWebHead(unsafe.Slice((*byte)(m.bytes()), webHeadMost), size)
+	q.Charge(int64(c.Size))
+	q.TxCasts.Add(int64(c.Size))
+	return Part{m, m.first(), m.size}
+}
+
+// fill stores the frame.
+func (p Part) fill(q *Queues, header, body []byte, text bool) {
+	if p.Cast == nil {
+		return
+	}
+	mark := uint32(0)
 	if text {
 		mark = ^uint32(LengthMask)
 	}
-	c := NewChunk(uint64(castHead)-HeaderSize+webHeadMost+size, ClassTiny)
-	if c == nil {
-		return nil
-	}
-	m := (*Cast)(unsafe.Pointer(c))
-	m.size, m.keyed, m.key = uint32(size), false, 0
-	m.refs.Store(1)
-	to := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(m), castHead)), webHeadMost+size)
-	m.head = putWebHead(to, size)
 	var front [FrontSize]byte
-	to = to[m.head:]
+	to := unsafe.Slice((*byte)(p.frame), p.size)
 	for _, part := range q.piecesOf(&front, header, body, mark) {
 		to = to[copy(to, part):]
 	}
-	q.Charge(int64(c.Size))
-	q.TxCasts.Add(int64(c.Size))
-	return m
 }
 
 // putWebHead writes the header of an unmasked binary message (RFC 6455, 5.2) and returns its
@@ -106,9 +178,26 @@ func putWebHead(to []byte, size uint64) uint32 {
 func (m *Cast) Key(key uint64) { m.keyed, m.key = true, key }
 
 // Size is the number of bytes of the frame.
-func (m *Cast) Size() int { return int(m.size) }
+func (p Part) Size() int { return int(p.size) }
 
-func (m *Cast) frame() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(m), castHead+uintptr(m.head)) }
+// bytes is where the header of the first frame lies, first the frame.
+func (m *Cast) bytes() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(m), castHead) }
+func (m *Cast) first() unsafe.Pointer { return unsafe.Add(m.bytes(), m.head) }
+
+// room is how many bytes of frames the Cast still takes. castLock is held.
+func (m *Cast) room() uint32 {
+	return m.block.Cap + HeaderSize - uint32(castHead) - m.head - m.used
+}
+
+// retain gets a reference if somebody has one. castLock is held.
+func (m *Cast) retain() bool {
+	for {
+		refs := m.refs.Load()
+		if refs == 0 || m.refs.CompareAndSwap(refs, refs+1) {
+			return refs != 0
+		}
+	}
+}
 
 // Release drops a reference. The last one frees the message, which is of the socket q. Any
 // thread.
@@ -118,6 +207,13 @@ func (m *Cast) Release(q *Queues) {
 		check.That(refs >= 0, "a message for many is released no more often than it is retained")
 	}
 	if refs == 0 {
+		if m.joined {
+			castLock.Lock()
+			if q.TxJoin == unsafe.Pointer(m) {
+				q.TxJoin = nil
+			}
+			castLock.Unlock()
+		}
 		q.Charge(-int64(m.block.Size))
 		q.TxCasts.Add(-int64(m.block.Size))
 		FreeChunk(&m.block)
@@ -133,23 +229,28 @@ func (c *Chunk) Cast() *Cast {
 }
 
 // refer makes c, which has no Ext, refer to a message.
-func (c *Chunk) refer(m *Cast) {
+func (c *Chunk) refer(p Part) {
 	if check.On {
-		check.That(c.Ext == 0, "a chunk refers to one message")
+		check.That(c.Ext == 0, "a chunk refers to one place")
 	}
-	m.refs.Add(1)
-	c.Ext, c.ExtLen, c.ExtAll = uintptr(m.frame()), m.size, m.size
-	c.Owner = uintptr(unsafe.Pointer(m)) | castTag
+	p.refs.Add(1)
+	c.Ext, c.ExtLen, c.ExtAll = uintptr(p.frame), p.size, p.size
+	c.Owner = uintptr(unsafe.Pointer(p.Cast)) | castTag
+}
+
+// endsBefore reports whether the last bytes of c are those in front of a message.
+func (c *Chunk) endsBefore(p Part) bool {
+	return c.Owner == uintptr(unsafe.Pointer(p.Cast))|castTag && c.Ext+uintptr(c.ExtLen) == uintptr(p.frame)
 }
 
 // HeadedExt returns the frame with the header of a WebSocket message in front, or nil: c has more
-// than that, or a part of it is written, or its header has another size.
+// than one frame, or a part of it is written, or its header has another size.
 func (c *Chunk) HeadedExt(header int) []byte {
 	m := c.Cast()
-	if m == nil || c.Start != c.End || c.ExtLen != c.ExtAll || int(m.head) != header {
+	if m == nil || c.Start != c.End || c.Ext != uintptr(m.first()) || c.ExtLen != m.size || int(m.head) != header {
 		return nil
 	}
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(m), castHead)), m.head+m.size)
+	return unsafe.Slice((*byte)(m.bytes()), m.head+m.size)
 }
 
 // lent is how many bytes of others the chunk keeps, as its queue counts them. Those of a Cast
@@ -183,13 +284,13 @@ type CastResult struct {
 	Bytes int     // of Old
 }
 
-// AppendCast queues a reference to m for the peer rid. s is the session that the caller found
+// AppendCast queues a reference to p for the peer rid. s is the session that the caller found
 // for rid; it may be stale by now. With prompt it does what Append does to have it written.
 // Else the caller, which pins the socket, has to pass the session to the shard Visit, if
 // that is not nil. Any thread.
-func (s *Session) AppendCast(q *Queues, rid uint32, m *Cast, prompt bool) CastResult {
+func (s *Session) AppendCast(q *Queues, rid uint32, p Part, prompt bool) CastResult {
 	s.Lock()
-	r := s.appendCast(q, rid, m, nil)
+	r := s.appendCast(q, rid, p, nil)
 	if r.AppendResult == appendNeedsChunk {
 		s.Unlock() // the system has to be asked for memory
 		c := NewChunk(0, ClassRef)
@@ -197,7 +298,7 @@ func (s *Session) AppendCast(q *Queues, rid uint32, m *Cast, prompt bool) CastRe
 			return CastResult{AppendResult: AppendNoMemory}
 		}
 		s.Lock()
-		if r = s.appendCast(q, rid, m, c); c != s.TxTail {
+		if r = s.appendCast(q, rid, p, c); c != s.TxTail {
 			FreeChunk(c)
 		}
 	}
@@ -215,20 +316,28 @@ func (s *Session) AppendCast(q *Queues, rid uint32, m *Cast, prompt bool) CastRe
 
 // appendCast is AppendCast under the lock, with a chunk or without. It uses the chunk only as
 // the last one of the queue.
-func (s *Session) appendCast(q *Queues, rid uint32, m *Cast, spare *Chunk) CastResult {
+func (s *Session) appendCast(q *Queues, rid uint32, p Part, spare *Chunk) CastResult {
 	twin := false
-	if m.keyed && s.names(q.Serial, rid) {
-		c, all := s.withKey(m.key)
+	if p.keyed && s.names(q.Serial, rid) {
+		c, all := s.withKey(p.key)
 		if twin = !all; c != nil {
-			if more := int64(m.size) - int64(c.ExtAll); more <= 0 || s.takes(uint64(more)) {
-				return s.replace(c, m, more)
+			if more := int64(p.size) - int64(c.ExtAll); more <= 0 || s.takes(uint64(more)) {
+				return s.replace(c, p, more)
 			}
 		}
 	}
-	if result := s.judgeCast(q, rid, m); result != Appended {
+	if result := s.judgeCast(q, rid, p); result != Appended {
 		return CastResult{AppendResult: result}
 	}
 	c := s.TxTail
+	if c != nil && c.endsBefore(p) {
+		if s.TxDirty&DirtyHeld != 0 {
+			s.allow(int64(s.TxRoom) + 2*int64(p.size))
+		}
+		c.ExtLen, c.ExtAll = c.ExtLen+p.size, c.ExtAll+p.size
+		s.appended(c, uint64(p.size))
+		return CastResult{AppendResult: Appended}
+	}
 	if c == nil || c.Ext != 0 {
 		if c = spare; c == nil {
 			c = freeChunk(0, ClassRef)
@@ -238,16 +347,16 @@ func (s *Session) appendCast(q *Queues, rid uint32, m *Cast, spare *Chunk) CastR
 		}
 		s.link(q, c, c, int64(c.Size))
 	}
-	if !m.keyed && m.size < castMin && c.room() >= m.size {
-		c.End += uint32(copy(c.Bytes()[c.End:], unsafe.Slice((*byte)(m.frame()), m.size)))
-		s.appended(c, uint64(m.size))
+	if !p.keyed && p.size < castMin && c.room() >= p.size {
+		c.End += uint32(copy(c.Bytes()[c.End:], unsafe.Slice((*byte)(p.frame), p.size)))
+		s.appended(c, uint64(p.size))
 		return CastResult{AppendResult: Appended}
 	}
 	if s.TxDirty&DirtyHeld != 0 {
-		s.allow(int64(s.TxRoom) + 2*int64(m.size) - 2*int64(c.room()))
+		s.allow(int64(s.TxRoom) + 2*int64(p.size) - 2*int64(c.room()))
 	}
-	c.refer(m)
-	s.appended(c, uint64(m.size))
+	c.refer(p)
+	s.appended(c, uint64(p.size))
 	if twin {
 		s.TxMarks |= MarkTwins
 	}
@@ -255,11 +364,11 @@ func (s *Session) appendCast(q *Queues, rid uint32, m *Cast, spare *Chunk) CastR
 }
 
 // judgeCast is judge for a reference. TxLock is held.
-func (s *Session) judgeCast(q *Queues, rid uint32, m *Cast) AppendResult {
+func (s *Session) judgeCast(q *Queues, rid uint32, p Part) AppendResult {
 	switch {
 	case !s.names(q.Serial, rid):
 		return AppendGone
-	case !s.HasRoom() || !s.takes(uint64(m.size)) && !s.empty():
+	case !s.HasRoom() || !s.takes(uint64(p.size)) && !s.empty():
 		return AppendFull
 	}
 	if tail := s.TxTail; tail != nil && tail.Ext == 0 || s.mayGrow(q, RefSize) {
@@ -268,12 +377,12 @@ func (s *Session) judgeCast(q *Queues, rid uint32, m *Cast) AppendResult {
 	return AppendFull
 }
 
-// replace puts m in the place of the message that c refers to, which is more bytes shorter.
-func (s *Session) replace(c *Chunk, m *Cast, more int64) CastResult {
+// replace puts p in the place of the message that c refers to, which is more bytes shorter.
+func (s *Session) replace(c *Chunk, p Part, more int64) CastResult {
 	s.mustHold()
 	old := CastResult{AppendResult: Appended, Old: c.Cast(), Bytes: int(c.ExtAll)}
 	c.Ext = 0
-	c.refer(m)
+	c.refer(p)
 	s.TxBytes += uint64(more)
 	if s.TxDirty&DirtyHeld != 0 {
 		s.allow(int64(s.TxRoom) + 2*more)
@@ -304,19 +413,19 @@ func (s *Session) withKey(key uint64) (last *Chunk, all bool) {
 	return last, true
 }
 
-// RefuseCast is Refuse for a reference to m. It reports whether the session is marked.
-func (s *Session) RefuseCast(q *Queues, rid uint32, m *Cast) bool {
+// RefuseCast is Refuse for a reference to p. It reports whether the session is marked.
+func (s *Session) RefuseCast(q *Queues, rid uint32, p Part) bool {
 	s.Lock()
 	defer s.Unlock()
-	return s.refuse(q, func() AppendResult { return s.judgeCast(q, rid, m) }) == AppendFull
+	return s.refuse(q, func() AppendResult { return s.judgeCast(q, rid, p) }) == AppendFull
 }
 
-// DropOldestFor is DropOldest for a reference to m.
-func (s *Session) DropOldestFor(q *Queues, rid uint32, m *Cast) (d Dropped, result AppendResult) {
+// DropOldestFor is DropOldest for a reference to p.
+func (s *Session) DropOldestFor(q *Queues, rid uint32, p Part) (d Dropped, result AppendResult) {
 	s.Lock()
 	defer s.Unlock()
 	for {
-		result = s.judgeCast(q, rid, m)
+		result = s.judgeCast(q, rid, p)
 		if result != AppendFull || !s.dropFirst(q, &d) {
 			return d, result
 		}

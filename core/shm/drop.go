@@ -67,6 +67,15 @@ func (c *Chunk) from(at uint64) []byte {
 	return c.Bytes()[uint64(c.Start)+at : c.End]
 }
 
+// forget drops the first n bytes that are not written. The chunk has more.
+func (c *Chunk) forget(n uint64) {
+	inline := uint32(min(n, uint64(c.End-c.Start)))
+	c.Start += inline
+	if ext := uint32(n) - inline; ext > 0 { // of several messages in a Cast
+		c.Ext, c.ExtLen = c.Ext+uintptr(ext), c.ExtLen-ext
+	}
+}
+
 // skip moves on. A place at the end of a chunk is the start of the next one.
 func (p *place) skip(n uint64) {
 	for p.at += n; p.c != nil && p.at >= p.c.left(); p.c = (*Chunk)(p.c.Next) {
@@ -103,7 +112,7 @@ func (s *Session) dropFirst(q *Queues, d *Dropped) bool {
 		part := min(rest, c.left())
 		rest -= part
 		if part < c.left() { // it ends in front of the next message
-			c.Start += uint32(part)
+			c.forget(part)
 			c.Msgs--
 			break
 		}
@@ -162,9 +171,9 @@ func (s *Session) afterBegun(q *Queues) (prev, c *Chunk, ok bool) {
 	if front == nil || front.Class == ClassDedicated {
 		return nil, nil, false
 	}
-	front.End = uint32(copy(front.Bytes(), c.Bytes()[c.Start:][:rest]))
+	front.End = uint32(c.CopyStart(front.Bytes()[:rest]))
 	front.Msgs = s.endsBehind(q, before)
-	c.Start += front.End
+	c.forget(rest)
 	c.Msgs -= front.Msgs
 	front.Link(c)
 	if prev == nil {

@@ -303,8 +303,9 @@ type Queues struct {
 	TxStarved  atomic.Uint32 // not 0: a message for an empty queue was refused because of TxTotal
 	TxHeld     atomic.Int32  // held queues
 	_          [4]byte
-	TxCasts    atomic.Int64 // of TxMemory, messages for many peers (cast.go)
-	_          [32]byte
+	TxCasts    atomic.Int64   // of TxMemory, messages for many peers (cast.go)
+	TxJoin     unsafe.Pointer // *Cast that takes more messages, or nil; under castLock
+	_          [24]byte
 
 	InlineMask  uint64 // Mask of the table that a small socket starts with
 	InlineSlots [inlineTable]atomic.Pointer[Session]

@@ -48,6 +48,7 @@ func NewQueues() *Queues {
 	q.TxStarved.Store(0)
 	q.TxHeld.Store(0)
 	q.TxCasts.Store(0)
+	q.TxJoin = nil
 	q.RxWaiting.Store(0)
 	q.RxThrottled.Store(0)
 	q.RxEvents.Store(0)

@@ -37,7 +37,7 @@ func (c *casts) store(s *Stats) {
 // cast is one call of Multicast or Publish.
 type cast struct {
 	k    *Socket
-	m    *shm.Cast
+	m    shm.Part
 	body []byte
 
 	header []byte
@@ -113,7 +113,11 @@ func (c *cast) begin() error {
 	if !q.Affords() {
 		return errno.New(errno.EAGAIN, "the send queues of the socket have used up STREAM_SEND_BYTES_TOTAL")
 	}
-	if c.m = shm.NewCast(q, c.header, c.body, c.text); c.m == nil {
+	make := shm.JoinCast
+	if c.keyed {
+		make = shm.NewCast
+	}
+	if c.m = make(q, c.header, c.body, c.text); c.m.Cast == nil {
 		return errno.New(errno.ENOMEM, "no memory for a message of %d bytes", len(c.body))
 	}
 	if c.keyed {
