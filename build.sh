@@ -21,7 +21,7 @@ usage: ./build.sh COMMAND [-v]
   bench-check          the first cell of bench, for a minute
   test [--only PART]   run every check, or one part of them:
                        lint   as ./build.sh lint
-                       go     Go tests, Go tests with -race
+                       go     Go tests, Go tests with -race, those of the gateway
                        c      C programs, C tests, install test; clients and
                               servers of others: openssl, curl, Node, Chromium;
                               C tests by Go's rules alone
@@ -42,6 +42,8 @@ usage: ./build.sh COMMAND [-v]
                        --race: a Go test with the race detector; --times N
   cover                what the tests reach of core/ and capi/, as a table; fails below
                        90 %; takes about 8 minutes
+  gateway              build build/bin/zlink-gateway, which joins clients to NATS (gateway/);
+                       the first time Go loads 15 modules for it, and compiles for minutes
   site                 the documents as a site, in build/site; a dead link fails
   newcomer             run both commands of the README, in order, in a bare Debian
                        that is made for it and removed (as root, with debootstrap)
@@ -160,9 +162,13 @@ only_out_of_time() {
     grep -qx ' *context deadline exceeded' "$1" && ! grep -qE 'Failing input|panic|hung|_test\.go:' "$1"
 }
 
+# The module is one of its own, which ./... does not reach. NATS takes long to compile, so once.
+gateway_tests() { CGO_ENABLED=0 go -C gateway test ./...; }
+
 stages_go() {
     stage "go test" "Go tests, without a C compiler and with the race detector; layouts of Go and C" go_tests_twice
     stage "go fuzz" "every fuzz test for two seconds" go_fuzz
+    stage "gateway" "clients, the gateway, and an embedded NATS" gateway_tests
 }
 
 stages_c() {
@@ -390,6 +396,14 @@ cmd_lib() {
     ls -l build/lib/libzlink.so*
 }
 
+cmd_gateway() {
+    take_verbose "$@"
+    [ ${#rest[@]} -eq 0 ] || die "gateway does not know '${rest[*]}'; see ./build.sh help"
+    CGO_ENABLED=0 go -C gateway build -trimpath -ldflags "-X main.version=$(version_of_header)" \
+        -o "$root/build/bin/zlink-gateway" ./cmd/zlink-gateway
+    ls -l build/bin/zlink-gateway
+}
+
 cmd_dist() {
     take_verbose "$@"
     need_build_tools
@@ -437,6 +451,7 @@ case ${1-help} in
     cover) cmd_cover "${@:2}" ;;
     bench) cmd_bench "${@:2}" ;;
     bench-check) cmd_bench "${@:2}" --cells tcp-10000x1k-30 ;;
+    gateway) cmd_gateway "${@:2}" ;;
     dist) cmd_dist "${@:2}" ;;
     deb) cmd_deb "${@:2}" ;;
     arm64) cmd_arm64 "${@:2}" ;;

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	. "github.com/smartystreets/goconvey/convey"
+)
+
+func TestExchange(t *testing.T) {
+	Convey("Clients of tcp and ws, and a back end that responds", t, func() {
+		g := start(t, func(c *Config) { c.Routes = []Route{{"/rooms/*", "rooms"}} })
+		conn := backEnd(t, g.NATS())
+		events := listenTo(conn, "zl.event.>")
+		for _, service := range []string{"app", "rooms"} {
+			must(conn.QueueSubscribe("zl.in."+service+".>", "all", func(m *nats.Msg) {
+				answer := nats.NewMsg(m.Reply)
+				answer.Data = []byte("you said " + string(m.Data))
+				if m.Header != nil {
+					answer.Header[headerText] = m.Header[headerText]
+				}
+				noError(m.RespondMsg(answer))
+			}))
+		}
+		noError(conn.Flush())
+
+		one := dial(t, g)
+		one.send("hello")
+		So(must(one.read()), ShouldEqual, "you said hello")
+		come := next(events)
+		So(come.Subject, ShouldStartWith, "zl.event.app.connect."+g.Server()+".")
+		So(first(come.Header, "Transport"), ShouldEqual, "tcp")
+		So(first(come.Header, "Peer-Address"), ShouldEqual, "127.0.0.1")
+		So(first(come.Header, headerVersion), ShouldEqual, "1")
+
+		two := must(open(g, "/rooms/7?a=b", http.Header{}))
+		two.text("text")
+		body, text, err := two.read()
+		So(err, ShouldBeNil)
+		So(body, ShouldEqual, "you said text")
+		So(text, ShouldBeTrue)
+		two.bytes("bytes")
+		body, text, err = two.read()
+		So(err, ShouldBeNil)
+		So(body, ShouldEqual, "you said bytes")
+		So(text, ShouldBeFalse)
+		come = next(events)
+		So(come.Subject, ShouldStartWith, "zl.event.rooms.connect.")
+		So(first(come.Header, "WS-Path"), ShouldEqual, "/rooms/7")
+		So(first(come.Header, "WS-Query"), ShouldEqual, "a=b")
+
+		So(one.conn.Close(), ShouldBeNil)
+		gone := next(events)
+		So(gone.Subject, ShouldEqual, "zl.event.app.disconnect."+g.Server()+"."+first(gone.Header, headerID))
+		So(first(gone.Header, headerReasonName), ShouldEqual, "PEER_CLOSED")
+		So(first(gone.Header, headerReason), ShouldEqual, "1")
+
+		So(command(conn, g, `{"op":"close","id":%s,"code":4321,"reason":"enough"}`, idOf(come)), ShouldEqual, "200")
+		code, why := two.closed()
+		So(code, ShouldEqual, 4321)
+		So(why, ShouldEqual, "enough")
+		So(first(next(events).Header, headerReasonName), ShouldEqual, "CLOSED_HERE")
+		So(metric(g, "in_messages_total"), ShouldEqual, "3")
+		So(metric(g, "out_messages_total"), ShouldEqual, "3")
+		So(metric(g, "sent_messages_total"), ShouldEqual, "3")
+		So(metric(g, `disconnects_total{reason="closed_here"}`), ShouldEqual, "1")
+	})
+}
+
+func TestOrder(t *testing.T) {
+	Convey("Messages keep their order both ways, and a queue group shares them", t, func() {
+		const many = 5000
+		g := start(t)
+		conn := backEnd(t, g.NATS())
+		in, events := listenTo(conn, "zl.in.>"), listenTo(conn, "zl.event.*.connect.>")
+		shared := [2]*nats.Subscription{}
+		for i := range shared {
+			shared[i] = must(conn.QueueSubscribeSync("zl.in.app.>", "share"))
+		}
+		noError(conn.Flush())
+		p := dial(t, g)
+		for i := range many {
+			p.send(fmt.Sprint(i))
+		}
+		for i := range many {
+			if got := string(next(in).Data); got != fmt.Sprint(i) {
+				So(got, ShouldEqual, fmt.Sprint(i))
+			}
+		}
+		sum := func() int {
+			all := 0
+			for _, sub := range shared {
+				n, _, err := sub.Pending()
+				noError(err)
+				all += n
+			}
+			return all
+		}
+		So(until(func() bool { return sum() == many }), ShouldBeTrue)
+		for _, sub := range shared {
+			n, _, _ := sub.Pending()
+			So(n, ShouldBeGreaterThan, 0)
+		}
+		out := "zl.out." + g.Server() + "." + idOf(next(events))
+		for i := range many {
+			noError(conn.Publish(out, fmt.Append(nil, i)))
+		}
+		for i := range many {
+			if got := must(p.read()); got != fmt.Sprint(i) {
+				So(got, ShouldEqual, fmt.Sprint(i))
+			}
+		}
+		So(g.counts.sentMessages.Load(), ShouldEqual, uint64(many))
+		So(g.counts.inMessages.Load(), ShouldEqual, uint64(many))
+	})
+}
+
+func TestNoBackEnd(t *testing.T) {
+	Convey("NATS tells that nobody gets what a client sends", t, func() {
+		g := start(t)
+		p := dial(t, g)
+		p.send("hello?")
+		p.send("")
+		So(until(func() bool { return g.counts.dropped[wayIn][reasonNoBackend].Load() == 2 }), ShouldBeTrue)
+		So(metric(g, `dropped_total{way="in",reason="no_backend"}`), ShouldEqual, "2")
+		So(metric(g, "out_messages_total"), ShouldEqual, "0")
+	})
+}
+
+func TestBadInput(t *testing.T) {
+	Convey("What is wrong is answered with a code, and counted, and others go on", t, func() {
+		g := start(t, func(c *Config) { c.MaxMessage = 1000 })
+		conn := backEnd(t, g.NATS())
+		in := listenTo(conn, "zl.in.>")
+		p := dial(t, g)
+		p.send("here")
+		id := idOf(next(in))
+		out := "zl.out." + g.Server() + "."
+		long := []byte(strings.Repeat("x", 1001))
+		for _, bad := range []struct {
+			rest, status string
+			header       nats.Header
+			body         []byte
+		}{
+			{"0", "400", nil, nil}, {"01", "400", nil, nil}, {"-1", "400", nil, nil}, {"a", "400", nil, nil}, {"4294967296", "400", nil, nil},
+			{"99999999999999999999", "400", nil, nil}, {id + ".1", "400", nil, nil}, {id, "400", nats.Header{headerKey: {"x"}}, nil},
+			{id, "400", nats.Header{headerText: {"1"}}, []byte{0xff}}, {"4294967295", "404", nil, nil}, {id, "413", nil, long},
+			{id, "200", nil, []byte("good")}, {id, "200", nats.Header{headerKey: {"7"}}, []byte("keyed")},
+		} {
+			status, _ := ask(conn, out+bad.rest, bad.header, bad.body)
+			So(bad.rest+" "+status, ShouldEqual, bad.rest+" "+bad.status)
+		}
+		noError(conn.Publish(out+"x", nil)) // nobody asked for an answer
+		noError(conn.Publish(out+"4294967295", nil))
+		noError(conn.Publish(out+id, []byte("last")))
+		for _, body := range []string{"good", "keyed", "last"} {
+			So(must(p.read()), ShouldEqual, body)
+		}
+		So(metric(g, `dropped_total{way="out",reason="malformed"}`), ShouldEqual, "10")
+		So(metric(g, `dropped_total{way="out",reason="unknown_peer"}`), ShouldEqual, "2")
+		So(metric(g, `dropped_total{way="out",reason="oversized"}`), ShouldEqual, "1")
+		So(metric(g, "out_messages_total"), ShouldEqual, "16")
+		So(metric(g, "sent_messages_total"), ShouldEqual, "3")
+
+		events := listenTo(conn, "zl.event.*.disconnect.>")
+		p.send(string(long))
+		So(first(next(events).Header, headerReasonName), ShouldEqual, "TOO_LONG")
+	})
+}
