@@ -63,7 +63,7 @@ export CCU=20 SIZE=128 INFLIGHT=64 WARMUP=0 MEASURE=0.3 HOLD=0.6 LATENCY_SAMPLE_
 run() {
     out=$dir/out
     rm -rf "$out"
-    timeout 240 "$here/run_stream_compare.sh" --out "$out" "$@" >"$dir/stdout" 2>"$dir/stderr"
+    timeout 600 "$here/run_stream_compare.sh" --out "$out" "$@" >"$dir/stdout" 2>"$dir/stderr"
     rc=$?
 }
 
@@ -233,8 +233,8 @@ export EXTRA_STACKS=$dir/stacks.sh LIMIT_THREADS=1 LIMIT_BUFFERS=65536
 
 # Ends as soon as the client's run has ended.
 HOLD=2 run --stacks epoll,mortal --scenario s1 --rounds 9 &
-for _ in $(seq 100); do
-    runner=$(pgrep -f "^bash .*/run_stream_compare.sh --out $dir/out") && [ -s "$dir/out/scenario.log" ] && break
+for _ in $(seq 1000); do # the first run has left its row
+    runner=$(pgrep -f "^bash .*/run_stream_compare.sh --out $dir/out") && [ -s "$dir/out/metrics.csv" ] && break
     sleep 0.1
 done
 sleep 1
