@@ -132,6 +132,9 @@ func (h *handshake) choose(first byte) {
 		h.run()
 		return
 	}
+	if h.link != nil { // of a PROXY header, which came alone
+		h.link.settle()
+	}
 	h.done()
 }
 

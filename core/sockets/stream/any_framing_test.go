@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	. "github.com/smartystreets/goconvey/convey"
@@ -153,5 +154,21 @@ func TestAnyWithHeaders(t *testing.T) {
 		err := k.Bind(anyPort)
 		So(err, shouldBeErrno, errno.ENOCOMPATPROTO)
 		So(errno.Detail(err), ShouldContainSubstring, "any://")
+	})
+}
+
+func TestAnyWithMessagesBehindAProxy(t *testing.T) {
+	Convey("A program behind a proxy may say its first word long after the header of PROXY", t, func() {
+		k, _ := behindProxy(t, anyPort, WithFraming(FramingMessages))
+		for _, pause := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond} {
+			conn := through(t, k, proxyLine("203.0.113.7"))
+			time.Sleep(pause) // the header is read meanwhile, or not: both have to do
+			_, err := conn.Write(frame("hello"))
+			must(t, err, "Write")
+			peer := recvKind(t, k, Connected).Peer
+			So(string(recvKind(t, k, Data).Body), ShouldEqual, "hello")
+			must(t, k.SendText(t.Context(), peer, []byte("back")), "SendText")
+			wantBytes(t, conn, string(frame("back")))
+		}
 	})
 }
