@@ -23,6 +23,7 @@ static _Atomic (zl_queues *) no_slots[SLOTS];
 
 _Atomic (zl_queues *) *zl_slots = slots;
 zl_pool *zl_pools;
+_Atomic (zl_id_directory *) zl_ids;
 bool zl_forked;
 
 void zl_set_slot (uint32_t at, zl_queues *socket)

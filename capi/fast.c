@@ -264,6 +264,34 @@ int zl_msg_send_fast (zlink_msg_t *msg, void *handle, zl_queues *k, int flags)
     return clamped (size);
 }
 
+/* The socket that has the block of an id, as a handle; NULL: there is none with a short way. It
+ * may be closed by now, as any handle. */
+static inline void *handle_of_id (uint32_t rid)
+{
+    zl_id_directory *ids = atomic_load_explicit (&zl_ids, memory_order_acquire);
+    const uint32_t block = rid >> ZL_ID_BLOCK_BITS;
+    zl_id_page *page =
+      ids ? atomic_load_explicit (&ids->pages[block >> ZL_ID_PAGE_BITS], memory_order_acquire)
+          : NULL;
+    return page ? (void *) (uintptr_t) atomic_load_explicit (
+                    &page->handles[block % (1u << ZL_ID_PAGE_BITS)], memory_order_acquire)
+                : NULL;
+}
+
+int zlink_stream_send_any (zlink_msg_t *msg, int flags)
+{
+    const message *m = valid_message (msg);
+    if (!m)
+        return zl_fail (EFAULT);
+    const size_t size = message_size (m);
+    void *handle = handle_of_id (m->routing_id);
+    zl_queues *k = lookup_socket (handle);
+    if (ZL_UNLIKELY (!k || put_messages (handle, k, msg, 1) != 1))
+        return zl_send_any_by_rules (msg, flags);
+    flush_last (handle, k);
+    return clamped (size);
+}
+
 /* How many messages Go gets at once: as many of those at the start of msgs that are sent
  * without a copy as one write takes, or one that is unusual. While Go waits for room for the
  * first, none of them counts as kept. */
@@ -310,39 +338,6 @@ int zlink_stream_send_batch (void *handle, zlink_msg_t *msgs, size_t n, int flag
         return -1;
     flush_last (handle, k);
     return (int) sent;
-}
-
-int zlink_stream_close_peer (void *handle, uint32_t routing_id)
-{
-    ZL_ENTER (-1);
-    return zl_result (ZL_GO (close_peer) ((uintptr_t) handle, routing_id));
-}
-
-int zlink_stream_close_peer_with (void *handle, uint32_t routing_id, int code,
-                                  const char *reason)
-{
-    size_t size = reason ? strnlen (reason, ZL_CLOSE_REASON_MAX + 1) : 0;
-    ZL_ENTER (-1);
-    return zl_result (ZL_GO (close_peer_with) (
-      (uintptr_t) handle, routing_id, code, (void *) reason, size));
-}
-
-int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
-{
-    ZL_ENTER (-1);
-    return zl_result (ZL_GO (abort_peer) ((uintptr_t) handle, routing_id));
-}
-
-int zlink_stream_peer_gets (void *handle, uint32_t routing_id, const char *property,
-                            char *text, size_t room)
-{
-    if (room > 0 && !text)
-        return zl_fail (EFAULT);
-    if (!property)
-        return zl_fail (EINVAL);
-    ZL_ENTER (-1);
-    return zl_result (
-      ZL_GO (peer_gets) ((uintptr_t) handle, routing_id, (char *) property, text, room));
 }
 
 int zlink_stream_drain (void *handle, int spread_ms, int ws_code)

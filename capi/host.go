@@ -42,7 +42,7 @@ func init() {
 		},
 	})
 	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
-	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)))
+	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)), (*C.zl_id_directory)(unsafe.Pointer(shm.IDs)))
 }
 
 // usualPercent is Go's own garbage in percent of what is in use, before a collection.

@@ -26,6 +26,9 @@ void zl_set_slot (uint32_t at, zl_queues *socket);
 /* The free blocks, from Go. */
 extern zl_pool *zl_pools;
 
+/* Which socket has a routing id, from Go; NULL before. */
+extern _Atomic (zl_id_directory *) zl_ids;
+
 /* Set in a child of fork, where Go's threads are missing. */
 extern bool zl_forked;
 
@@ -49,7 +52,7 @@ int zl_result (int result);
 void zl_set_detail (const unsigned char *text, size_t size);
 
 /* Go calls this when it is completely initialised. */
-void zl_go_is_up (zl_pool *pools);
+void zl_go_is_up (zl_pool *pools, zl_id_directory *ids);
 
 /* Returns pages of the library that may not be needed again to the system (resident.c). */
 void zl_release_pages (void);

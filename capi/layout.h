@@ -56,6 +56,14 @@ enum
     ZL_RUN_HEADERS = 2, /* each body is preceded by a header's size in 2 bytes, and the header */
 };
 
+/* Sockets get routing ids by the block, so that no two of a process give the same id.
+ * The highest bits of an id are the number of its block. */
+enum
+{
+    ZL_ID_BLOCK_BITS = 14, /* of an id, its bits within the block */
+    ZL_ID_PAGE_BITS = 9, /* of a block's number, its bits within the page */
+};
+
 /* Sizes in bytes. */
 enum
 {
@@ -187,6 +195,8 @@ enum
 };
 
 typedef struct zl_card zl_card;
+typedef struct zl_id_page zl_id_page;
+typedef struct zl_id_directory zl_id_directory;
 typedef struct zl_run zl_run;
 typedef struct zl_run_head zl_run_head;
 typedef struct zl_slab zl_slab;
@@ -225,6 +235,23 @@ ZL_AT (zl_card, port, 36, 2);
 ZL_AT (zl_card, ip_kind, 38, 1);
 ZL_AT (zl_card, has_data, 39, 1);
 _Static_assert (sizeof (zl_card) == 40 && _Alignof (zl_card) == 8, "zl_card");
+
+/* IDPage has the handles of the sockets that have the blocks of a page. 0: the block
+ * is nobody's, or that of a socket to which C leaves no short way by the id alone. */
+struct zl_id_page
+{
+    _Atomic uint64_t handles[512];
+};
+ZL_AT (zl_id_page, handles, 0, 4096);
+_Static_assert (sizeof (zl_id_page) == 4096 && _Alignof (zl_id_page) == 8, "zl_id_page");
+
+/* IDDirectory finds the page of a block. A page is never freed. */
+struct zl_id_directory
+{
+    _Atomic (zl_id_page *) pages[512];
+};
+ZL_AT (zl_id_directory, pages, 0, 4096);
+_Static_assert (sizeof (zl_id_directory) == 4096 && _Alignof (zl_id_directory) == 8, "zl_id_directory");
 
 /* RunHead is the part of a run that an event has, too. */
 struct zl_run_head
@@ -443,13 +470,12 @@ struct zl_queues
     _Atomic (zl_table *) table;
     _Atomic (zl_wakeup *) shard; /* the shard that a receive call may drive, or nil */
     uint64_t serial; /* unique name of the socket: its handle, or a small number in a Go program */
-    uint32_t last_id; /* the last routing id given; at first the one before the first */
     uint32_t tx_mask; /* the bits of a length field in send queues that are the length */
-    _Atomic int64_t tx_total; /* most bytes of TxMemory; 0: no limit */
     /* TxHeaders is not 0 if frames have headers (front.go): C leaves each call of the
      * data path to Go. */
     uint32_t tx_headers;
-    uint8_t pad0[12];
+    _Atomic int64_t tx_total; /* most bytes of TxMemory; 0: no limit */
+    uint8_t pad0[16];
 
     /* Private to the receiving thread. */
     zl_run *rx_run; /* the run being read, or nil */
@@ -496,10 +522,9 @@ ZL_AT (zl_queues, handle, 0, 8);
 ZL_AT (zl_queues, table, 8, 8);
 ZL_AT (zl_queues, shard, 16, 8);
 ZL_AT (zl_queues, serial, 24, 8);
-ZL_AT (zl_queues, last_id, 32, 4);
-ZL_AT (zl_queues, tx_mask, 36, 4);
+ZL_AT (zl_queues, tx_mask, 32, 4);
+ZL_AT (zl_queues, tx_headers, 36, 4);
 ZL_AT (zl_queues, tx_total, 40, 8);
-ZL_AT (zl_queues, tx_headers, 48, 4);
 ZL_AT (zl_queues, rx_run, 64, 8);
 ZL_AT (zl_queues, rx_list, 72, 8);
 ZL_AT (zl_queues, rx_pos, 80, 8);

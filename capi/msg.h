@@ -297,6 +297,7 @@ bool zl_shares_body (const message *m);
 int zl_msg_recv_by_rules (zlink_msg_t *msg, void *handle, int flags);
 int zl_recv_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags);
 int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags);
+int zl_send_any_by_rules (zlink_msg_t *msg, int flags);
 int zl_send_batch_by_rules (void *handle, zlink_msg_t *msgs, size_t n, int flags);
 
 #endif

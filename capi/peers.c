@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What the application decides and gives for its peers: each call is one of Go. */
+/* What the application decides, asks and gives for its peers: each call is one of Go. */
 #include <string.h>
 
 #include "internal.h"
@@ -7,6 +7,39 @@
 #include "zlink.h"
 
 #include "_cgo_export.h"
+
+int zlink_stream_close_peer (void *handle, uint32_t routing_id)
+{
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (close_peer) ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_close_peer_with (void *handle, uint32_t routing_id, int code,
+                                  const char *reason)
+{
+    size_t size = reason ? strnlen (reason, ZL_CLOSE_REASON_MAX + 1) : 0;
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (close_peer_with) (
+      (uintptr_t) handle, routing_id, code, (void *) reason, size));
+}
+
+int zlink_stream_abort_peer (void *handle, uint32_t routing_id)
+{
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (abort_peer) ((uintptr_t) handle, routing_id));
+}
+
+int zlink_stream_peer_gets (void *handle, uint32_t routing_id, const char *property,
+                            char *text, size_t room)
+{
+    if (room > 0 && !text)
+        return zl_fail (EFAULT);
+    if (!property)
+        return zl_fail (EINVAL);
+    ZL_ENTER (-1);
+    return zl_result (
+      ZL_GO (peer_gets) ((uintptr_t) handle, routing_id, (char *) property, text, room));
+}
 
 int zlink_stream_accept_peer (void *handle, uint32_t routing_id)
 {

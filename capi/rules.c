@@ -81,7 +81,8 @@ static zl_parcel parcel_of (const message *m)
     };
 }
 
-int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
+/* Sends a valid message by the full rules: on a socket, or, with any, to a peer of any socket. */
+static int send_one (zlink_msg_t *msg, void *handle, bool any, int flags)
 {
     message *m = as_message (msg);
     size_t size = message_size (m);
@@ -89,13 +90,24 @@ int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
     zl_parcel p = parcel_of (m);
     void *owner = p.owner;
     int64_t charged = owner ? discharge (m) : 0;
-    int taken = ZL_GO (msg_send) ((uintptr_t) handle, &p, flags);
+    int taken = any ? ZL_GO (send_any) (&p, flags)
+                    : ZL_GO (msg_send) ((uintptr_t) handle, &p, flags);
     if (taken <= 0)
         recharge (m, charged);
     if (taken < 0)
         return zl_result (taken);
     end_sent (m, taken);
     return clamped (size);
+}
+
+int zl_msg_send_by_rules (zlink_msg_t *msg, void *handle, int flags)
+{
+    return send_one (msg, handle, false, flags);
+}
+
+int zl_send_any_by_rules (zlink_msg_t *msg, int flags)
+{
+    return send_one (msg, NULL, true, flags);
 }
 
 /* Describes the valid messages at the start of msgs, up to n and PARCELS. */

@@ -146,14 +146,25 @@ func zgo_msg_send(handle C.uintptr_t, p *C.zl_parcel, flags C.int) C.int {
 		return result(err)
 	}
 	more, dontWait := flags&C.ZLINK_SNDMORE != 0, flags&C.ZLINK_DONTWAIT != 0
-	taken, err := k.ForC().SendMessage(uint32(p.routing_id), parcel(p), more, dontWait)
-	if err != nil {
+	return took(k.ForC().SendMessage(uint32(p.routing_id), parcel(p), more, dontWait))
+}
+
+// took returns 1 if a call took the owner's reference, 0 if it copied, or -errno.
+func took(owner bool, err error) C.int {
+	switch {
+	case err != nil:
 		return result(err)
-	}
-	if taken {
+	case owner:
 		return 1
 	}
 	return 0
+}
+
+// zgo_send_any is zgo_msg_send to a peer of any socket in the mode FAST.
+//
+//export zgo_send_any
+func zgo_send_any(p *C.zl_parcel, flags C.int) C.int {
+	return took((*stream.Socket)(nil).ForC().SendAny(uint32(p.routing_id), parcel(p), flags&C.ZLINK_DONTWAIT != 0))
 }
 
 // parcel is a message of C.

@@ -60,9 +60,10 @@ bool zl_started (void)
 }
 
 /* Go calls this when it is completely initialised. */
-void zl_go_is_up (zl_pool *pools)
+void zl_go_is_up (zl_pool *pools, zl_id_directory *ids)
 {
     zl_pools = pools;
+    atomic_store (&zl_ids, ids);
     atomic_store (&state, UP);
     syscall (SYS_futex, &state, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }

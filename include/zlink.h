@@ -625,6 +625,14 @@ ZLINK_EXPORT int zlink_stream_publish_key (void *socket,
 ZLINK_EXPORT int
 zlink_stream_send_key (void *socket, zlink_msg_t *msg, uint64_t key, int flags);
 
+/* zlink_msg_send to a peer of any socket of the process in the mode FAST. Routing ids
+ * are unique in a process, so that one on the message is enough. Any thread; the
+ * options of the peer's socket apply. Returns the size of the body. flags:
+ * ZLINK_DONTWAIT. The errors of zlink_msg_send, of which EHOSTUNREACH also says that
+ * the peer's socket is closed; ENOTSUP: it is in the mode COMPAT. Closing a peer and
+ * all other calls for one take its socket. */
+ZLINK_EXPORT int zlink_stream_send_any (zlink_msg_t *msg, int flags);
+
 /* Closes the connection to a peer once what is queued for it has arrived. A peer
  * that takes nothing for ZLINK_STREAM_CLOSE_TIMEOUT ms is reset.
  * EINVAL: 0. EHOSTUNREACH: no such peer. ENOTSUP: the mode COMPAT. */

@@ -115,6 +115,9 @@ namespace Zlink
         public static extern IntPtr zlink_msg_peer_data(IntPtr message);
 
         [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_stream_send_any(IntPtr message, int flags);
+
+        [DllImport(Lib, SetLastError = true)]
         public static extern int zlink_stream_multicast(
             SocketHandle socket, uint[] peers, UIntPtr count, IntPtr message, int flags, int[] errors);
 

@@ -357,6 +357,24 @@ namespace Zlink
             return Send(batch, 0, batch.Count);
         }
 
+        // Sends a message of the batch to its peer, whichever socket of the process has that one, and returns
+        // whether it was taken; error is as for TrySend. EHOSTUNREACH also: the peer's socket is closed. Any
+        // thread, as long as it has the batch for itself.
+        public static bool TrySendAny(MessageBatch batch, int index, bool wait, out int error)
+        {
+            for (;;) {
+                int sent = Native.zlink_stream_send_any(batch.At(index), wait ? 0 : Native.DontWait);
+                error = sent >= 0 ? 0 : Marshal.GetLastWin32Error();
+                GC.KeepAlive(batch);
+                if (sent >= 0)
+                    return true;
+                if (error == Errno.EAGAIN || error == Errno.EHOSTUNREACH)
+                    return false;
+                if (error != Errno.EINTR)
+                    throw ZlinkException.Of("zlink_stream_send_any", error);
+            }
+        }
+
         // Sends a message of the batch to all of these peers, whatever peer it has, and returns how many
         // took it. The message is empty afterwards. errors, if not null, gets 0 or an errno for each
         // peer. It never waits. Any thread, as long as it has the batch for itself; so are the next

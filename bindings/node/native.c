@@ -742,7 +742,7 @@ static bool key_of (napi_env env, napi_value value, uint64_t *key)
     return napi_get_value_bigint_uint64 (env, value, key, &lossless) == napi_ok;
 }
 
-/* send (socket, peer, body, text, key, header): never waits. */
+/* send (socket, peer, body, text, key, header): never waits. The socket null: to a peer of any one, without a key. */
 static napi_value send_one (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
@@ -757,8 +757,9 @@ static napi_value send_one (napi_env env, napi_callback_info info)
     }
     bool with_key = key_of (env, a[4], &key);
     do
-        sent = with_key ? zlink_stream_send_key (socket->handle, &msg, key, 0)
-                        : zlink_msg_send (&msg, socket->handle, ZLINK_DONTWAIT);
+        sent = !socket    ? zlink_stream_send_any (&msg, ZLINK_DONTWAIT)
+               : with_key ? zlink_stream_send_key (socket->handle, &msg, key, 0)
+                          : zlink_msg_send (&msg, socket->handle, ZLINK_DONTWAIT);
     while (sent < 0 && zlink_errno () == EINTR);
     napi_value result = number (env, sent);
     zlink_msg_close (&msg);

@@ -259,16 +259,15 @@ type Table struct {
 //capi:struct zl_queues
 type Queues struct {
 	// Set by control calls.
-	Handle  atomic.Uint64 // the handle that the caller has; 0 once closed or shut down
-	Table   atomic.Pointer[Table]
-	Shard   atomic.Pointer[Wakeup] // the shard that a receive call may drive, or nil
-	Serial  uint64                 // unique name of the socket: its handle, or a small number in a Go program
-	LastID  uint32                 // the last routing id given; at first the one before the first
-	TxMask  uint32                 // the bits of a length field in send queues that are the length
-	TxTotal atomic.Int64           // most bytes of TxMemory; 0: no limit
+	Handle atomic.Uint64 // the handle that the caller has; 0 once closed or shut down
+	Table  atomic.Pointer[Table]
+	Shard  atomic.Pointer[Wakeup] // the shard that a receive call may drive, or nil
+	Serial uint64                 // unique name of the socket: its handle, or a small number in a Go program
+	TxMask uint32                 // the bits of a length field in send queues that are the length
 	// TxHeaders is not 0 if frames have headers (front.go): C leaves each call of the data path to Go.
 	TxHeaders uint32
-	_         [12]byte
+	TxTotal   atomic.Int64 // most bytes of TxMemory; 0: no limit
+	_         [16]byte
 
 	// Private to the receiving thread.
 	RxRun   *Run          // the run being read, or nil

@@ -14,20 +14,6 @@ import (
 // serials counts the sockets of Go programs. The handles of C programs use higher bits.
 var serials atomic.Uint64
 
-// newestID is the furthest routing id that any socket of the process has given. A new
-// socket counts on from it, so that an id kept for too long names nobody.
-var newestID atomic.Uint32
-
-// GaveID records that a socket has given an id.
-func GaveID(id uint32) {
-	for {
-		newest := newestID.Load()
-		if int32(id-newest) <= 0 || newestID.CompareAndSwap(newest, id) { // also when they wrap
-			return
-		}
-	}
-}
-
 // NewQueues returns a cleared socket with an empty routing table, or nil.
 func NewQueues() *Queues {
 	q := (*Queues)(queuesSlots.get())
@@ -36,7 +22,6 @@ func NewQueues() *Queues {
 	}
 	q.Handle.Store(0)
 	q.Serial = serials.Add(1)
-	q.LastID = newestID.Load()
 	q.TxMask, q.TxHeaders = math.MaxUint32, 0
 	q.RxRun, q.RxList, q.RxPos, q.RxLeft, q.RxPhase, q.RxMore = nil, nil, nil, 0, 0, 0
 	q.RxHand.Store(0)

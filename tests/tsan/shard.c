@@ -41,6 +41,7 @@ static _Atomic (zl_queues *) slots[1 << ZL_SLOT_BITS];
 _Atomic (zl_queues *) *zl_slots = slots;
 static zl_pool pools[ZL_CLASS_DEDICATED];
 zl_pool *zl_pools = pools;
+_Atomic (zl_id_directory *) zl_ids;
 bool zl_forked;
 
 static zl_wakeup shard;
@@ -546,4 +547,10 @@ int zgo_msg_send (uintptr_t h, zl_parcel *p, int flags)
     if (result < 0)
         return result;
     return p->owner && sends_fast (lookup_socket ((void *) h));
+}
+
+int zgo_send_any (zl_parcel *p, int flags)
+{
+    (void) p, (void) flags;
+    return -ENOTSUP;
 }

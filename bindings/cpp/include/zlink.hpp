@@ -543,9 +543,9 @@ class context
   private:
     friend class socket;
     explicit context (void *made) : held_ (made, [] (void *ended) {
-        while (zlink_ctx_term (ended) != 0 && zlink_errno () == EINTR) {
-        }
-    })
+                                        while (zlink_ctx_term (ended) != 0 && zlink_errno () == EINTR) {
+                                        }
+                                    })
     {
     }
 
@@ -721,6 +721,14 @@ class socket
     }
     result<void> send (message &&sent) { return send (sent); }
     result<void> try_send (message &&sent) { return try_send (sent); }
+
+    /* The same to a peer of any socket of the process: its id is enough. Any thread. EHOSTUNREACH also: its socket is
+     * closed. */
+    static result<void> send_any (message &sent) { return detail::done (zlink_stream_send_any (sent.handle (), 0)); }
+    static result<void> try_send_any (message &sent)
+    {
+        return detail::done (zlink_stream_send_any (sent.handle (), ZLINK_DONTWAIT));
+    }
 
     /* Sends a copy of the bytes. ENOMEM also. */
     result<void> send (peer_id peer, bytes body) { return send_copy (peer, body, 0); }
@@ -932,7 +940,6 @@ class socket
     std::shared_ptr<void> context_; /* ends behind the socket */
     void *handle_;
 };
-
 }
 }
 

@@ -312,7 +312,11 @@ static void groups ()
     CHECK (errors[0] == 0 && errors[1] == EHOSTUNREACH);
     zlink::message keyed = CHECK_OK (zlink::message::copy (to_other, "keyed"));
     CHECK_OK (p.server.send_key (keyed, 7));
-    for (const char *text : {"all", "but one", "state"})
+    zlink::message by_id = CHECK_OK (zlink::message::copy (p.to_client, "by its id"));
+    CHECK_OK (zlink::socket::send_any (by_id));
+    by_id = CHECK_OK (zlink::message::copy (p.to_client ^ 1u << 31, "nobody"));
+    CHECK_FAILS (zlink::socket::try_send_any (by_id), EHOSTUNREACH);
+    for (const char *text : {"all", "but one", "state", "by its id"})
         CHECK (expect (p.client, zlink::event::data).text () == text);
     for (const char *text : {"all", "list", "keyed"})
         CHECK (expect (other, zlink::event::data).text () == text);

@@ -387,6 +387,17 @@ static class BindingTest
                 for (int i = 0; i < count; i++, got++)
                     Check.Equal(got == 0 ? 1 : 2 + got, (int) pair.Batch[i].ToArray()[0], "body");
             }
+            int error;
+            one.Clear();
+            one.Add(pair.ServerPeer, new byte[] { 7 });
+            Check.Equal(true, StreamSocket.TrySendAny(one, 0, true, out error), "by its id");
+            Check.Equal(0, error, "error");
+            one.Clear();
+            one.Add(pair.ServerPeer ^ 1u << 31, new byte[] { 8 });
+            Check.Equal(false, StreamSocket.TrySendAny(one, 0, false, out error), "to nobody");
+            Check.Equal(Errno.EHOSTUNREACH, error, "error");
+            Check.Equal(1, pair.Client.Receive(pair.Batch), "messages");
+            Check.Equal(7, (int) pair.Batch[0].ToArray()[0], "body");
             var e = Check.Throws<ZlinkException>(() => server.Join(pair.ServerPeer, new string('x', 256)), "a long name");
             Check.Equal(Errno.EINVAL, e.Errno, "errno");
         }

@@ -253,5 +253,8 @@ export interface Socket extends AsyncIterable<Message> {
   close(): void;
 }
 
+/** To a peer of any socket of the process, by its id alone. EAGAIN: its queue is full. EHOSTUNREACH: it has gone. */
+export function sendAny(peer: number, body: Body, options?: Omit<SendOptions, 'key'>): void;
+
 /** Of the library that is loaded, such as "1.3.0". */
 export function libraryVersion(): string;

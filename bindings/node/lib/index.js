@@ -352,5 +352,11 @@ class Socket {
   closed = false;
 }
 
+// Queues a copy of the body for a peer of any socket of the process, also of other workers: its id is enough. It
+// throws EAGAIN: its queue is full; EHOSTUNREACH: it has gone, or its socket is closed.
+function sendAny(peer, body, { text = false, header } = {}) {
+  native.send(null, peer, body, text, undefined, header);
+}
+
 module.exports = { Context, Socket, Batch, Message, ZlinkError, Option, ContextOption, Event, Reason,
-  libraryVersion: native.version };
+  libraryVersion: native.version, sendAny };

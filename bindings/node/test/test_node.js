@@ -6,7 +6,7 @@ const fs = require('fs');
 const net = require('net');
 const path = require('path');
 const { Worker } = require('worker_threads');
-const { Context, Batch, ZlinkError, Option, ContextOption, Event, Reason, libraryVersion } = require('zlink-stream');
+const { Context, Batch, ZlinkError, Option, ContextOption, Event, Reason, libraryVersion, sendAny } = require('zlink-stream');
 const { TEXT, WIDE, COUNTERS } = require('zlink-stream/lib/constants.js');
 
 const AGAIN = 11, UNREACHABLE = 113;
@@ -279,7 +279,9 @@ const cases = {
     assert.strictEqual(taken, 1);
     assert.deepStrictEqual([...errors], [[99999, UNREACHABLE]]);
     p.server.trySend(toOther, 'keyed', { key: 2n ** 63n });
-    for (const body of ['all', 'but one', 'state'])
+    sendAny(p.toClient, 'by its id');
+    assert.throws(() => sendAny((p.toClient ^ 1 << 31) >>> 0, 'nobody'), { errno: UNREACHABLE });
+    for (const body of ['all', 'but one', 'state', 'by its id'])
       await expect(p.client, Event.DATA, body);
     for (const body of ['all', 'list', 'keyed'])
       await expect(other, Event.DATA, body);

@@ -329,7 +329,10 @@ def groups() -> None:
         assert p.server.publish("nobody's", b"?") == 0
         assert p.server.multicast([to_other, 99999], memoryview(b"list")) == (1, {99999: errno.EHOSTUNREACH})
         p.server.send(to_other, b"keyed", key=7)
-        for body in (b"all", b"but one", b"state"):
+        zlink.send_any(p.to_client, b"by its id")
+        assert isinstance(fails(errno.EHOSTUNREACH, zlink.send_any, p.to_client ^ 1 << 31, b"nobody"), zlink.PeerGone)
+        assert isinstance(fails(errno.EINVAL, zlink.send_any, 0, b"nobody"), zlink.ZlinkError)
+        for body in (b"all", b"but one", b"state", b"by its id"):
             expect(p.client, Event.DATA, body)
         for body in (b"all", b"list", b"keyed"):
             expect(other, Event.DATA, body)

@@ -9,7 +9,7 @@ from . import _native
 from ._batch import Batch, Message
 from ._constants import ContextOption, Event, Option, Reason, Watch
 from ._errors import EFSM, ETERM, Again, Ended, PeerGone, ZlinkError
-from ._socket import Context, Monitor, MonitorEvent, Socket
+from ._socket import Context, Monitor, MonitorEvent, Socket, send_any
 from .aio import AsyncSocket
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ZlinkError",
     "has",
     "library_version",
+    "send_any",
 ]
 
 

@@ -122,6 +122,7 @@ msg_set_routing_id = _function(_quick, "msg_set_routing_id", c_int, c_void_p, c_
 msg_send = _function(_waits, "msg_send", c_int, c_void_p, c_void_p, c_int)
 recv_batch = _function(_waits, "stream_recv_batch", c_int, c_void_p, c_void_p, c_size_t, c_int)
 send_batch = _function(_waits, "stream_send_batch", c_int, c_void_p, c_void_p, c_size_t, c_int)
+send_any = _function(_waits, "stream_send_any", c_int, c_void_p, c_int)
 send_key = _function(_waits, "stream_send_key", c_int, c_void_p, c_void_p, c_uint64, c_int)
 
 multicast = _function(

@@ -429,3 +429,14 @@ class Socket(_Closing):
             _native.close(handle)
             with self._context._lock:
                 self._context._sockets -= 1
+
+
+def send_any(peer: int, body: Body, *, wait: bool = True, text: bool = False, header: Body = b"") -> None:
+    """Socket.send to a peer of any socket of the process: its id is enough. PeerGone also: its socket is closed."""
+    if peer == 0:
+        raise ZlinkError(errno.EINVAL, "the peer 0 is nobody")
+    with _Outgoing(peer, body, text, header) as at:
+        while _native.send_any(at, 0 if wait else _native.DONTWAIT) < 0:
+            code = ctypes.get_errno()
+            if code != errno.EINTR:
+                raise of(code)

@@ -63,6 +63,9 @@ func (k *Socket) addAsker(a *engine.Asker) error {
 		return err
 	}
 	rid, s := k.takeID(), a.Session
+	if rid == 0 {
+		return errNoID
+	}
 	s.SetID(rid, nil)
 	s.Rid.Store(rid)
 	k.table().Slot(rid).Store(s)
@@ -107,6 +110,8 @@ func (k *Socket) forgetAsker(a *engine.Asker) {
 	defer k.mu.Unlock()
 	rid := a.Session.Rid4()
 	delete(k.asking, rid)
-	k.table().Slot(rid).CompareAndSwap(a.Session, nil)
+	if k.table().Slot(rid).CompareAndSwap(a.Session, nil) { // else the id is, or was, the peer's
+		k.putID(rid)
+	}
 	k.reserved--
 }

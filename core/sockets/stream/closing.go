@@ -177,6 +177,9 @@ func (k *Socket) destroy() {
 	if t := k.shared.Table.Load(); t != k.shared.InlineTable() {
 		tables = append(tables, t)
 	}
+	if k.idsLeft > 0 {
+		ids.drop(blockOf(k.nextID), k.nextID)
+	}
 	if k.gone != nil {
 		close(k.gone)
 	}

@@ -97,6 +97,12 @@ func (c *forC) SendMessage(peer uint32, m Parcel, more, dontWait bool) (took boo
 	return takes && err == nil, err
 }
 
+// SendAny is the package's SendAny, or TrySendAny with dontWait; of no socket in particular. took is that of SendMessage.
+func (*forC) SendAny(peer uint32, m Parcel, dontWait bool) (took bool, err error) {
+	err = sendAny(peer, m.content(), sockets.Waiting{Not: dontWait})
+	return m.Owner != nil && err == nil, err
+}
+
 // SendMany is SendBatch, or TrySendBatch with dontWait.
 func (c *forC) SendMany(msgs []Message, dontWait bool) (int, error) {
 	return (*Socket)(c).sendBatch(msgs, sockets.Waiting{Not: dontWait})

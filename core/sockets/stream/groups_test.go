@@ -86,7 +86,7 @@ func TestGroups(t *testing.T) {
 					}
 				}
 				eventually(t, "it has left", func() bool { return says("blue", "x") == 1 })
-				setNextID(k, ids[2]+uint32(slot)-1)
+				setNextID(t, k, ids[2]+uint32(slot)-1)
 				endpoint := lastEndpoint(t, k)
 				p, newcomer := peer{}, uint32(0)
 				if mode == ModeFast {

@@ -6,12 +6,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	. "github.com/smartystreets/goconvey/convey"
 
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets"
 )
 
@@ -28,23 +31,46 @@ func accept(t testing.TB, k *Socket, endpoint string) (peer, string) {
 	return p, want(t, k, connected)
 }
 
-// setNextID has the socket count on from n.
-func setNextID(k *Socket, n uint32) {
+// setNextID has the socket count on from n, in a block that no other socket has.
+func setNextID(t testing.TB, k *Socket, n uint32) {
+	t.Helper()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.shared.LastID = n
+	if k.idsLeft > 0 && blockOf(k.nextID) != blockOf(n+1) {
+		if k.idsLeft = 0; ids.block(blockOf(k.nextID)).inUse == 0 {
+			ids.drop(blockOf(k.nextID), 0)
+		}
+	}
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	block := blockOf(n + 1)
+	if b := ids.block(block); b != nil && b.taken && b.owner.Load() != k {
+		rest := slices.IndexFunc(ids.rests, func(r idRest) bool { return r.block == block })
+		if rest < 0 {
+			t.Fatalf("the block %d is another socket's", block)
+		}
+		ids.rests = slices.Delete(ids.rests, rest, rest+1)
+	}
+	ids.give(k, block)
+	k.nextID, k.idsLeft = n+1, idsInBlock-(n+1)%idsInBlock
 }
+
+var blocksOfTests atomic.Uint32
+
+// ownBlock returns where the ids of a block begin that no other test has.
+func ownBlock() uint32 { return (100_000 + blocksOfTests.Add(1)) << shm.IDBlockBits }
 
 func TestIDs(t *testing.T) {
 	Convey("Routing ids", t, func() {
+		base := ownBlock()
 		k := newSocket(t, newContext(t))
 		endpoint := bind(t, k)
-		setNextID(k, 0)
+		setNextID(t, k, base)
 
 		Convey("count up, and none comes back soon", func() {
 			for n := range uint32(40) {
 				p, got := accept(t, k, endpoint)
-				So(got, ShouldEqual, id(n+1))
+				So(got, ShouldEqual, id(base+n+1))
 				if n%2 == 0 {
 					must(t, p.Close(), "close")
 					So(want(t, k, disconnected), ShouldEqual, got)
@@ -54,38 +80,48 @@ func TestIDs(t *testing.T) {
 		Convey("wrap around, leaving out 0 and the live ones", func() {
 			one, _ := accept(t, k, endpoint)
 			two, _ := accept(t, k, endpoint)
-			setNextID(k, math.MaxUint32-1)
+			setNextID(t, k, math.MaxUint32-1)
 			last, lastID := accept(t, k, endpoint)
-			three, threeID := accept(t, k, endpoint)
-			So([]string{lastID, threeID}, ShouldResemble, []string{id(math.MaxUint32), id(3)})
-			for n, p := range map[uint32]peer{1: one, 2: two, math.MaxUint32: last, 3: three} {
-				mustSend(t, k, id(n), fmt.Sprint("to ", n))
-				p.want(fmt.Sprint("to ", n))
+			So(lastID, ShouldEqual, id(math.MaxUint32))
+			So(k.mayGive(0), ShouldBeFalse)
+			three, threeID := accept(t, k, endpoint) // of the next block, whichever that is
+			for name, p := range map[string]peer{id(base + 1): one, id(base + 2): two, lastID: last, threeID: three} {
+				mustSend(t, k, name, fmt.Sprintf("to %x", name))
+				p.want(fmt.Sprintf("to %x", name))
 			}
 		})
 		Convey("leave out those whose slot is taken", func() {
 			accept(t, k, endpoint)
-			setNextID(k, 8)
+			setNextID(t, k, base+8)
 			_, got := accept(t, k, endpoint)
-			So(got, ShouldEqual, id(10)) // 9 shares a slot with 1
+			So(got, ShouldEqual, id(base+10)) // 9 shares a slot with 1
 		})
-		Convey("of a new socket begin behind those of all sockets before", func() {
+		Convey("of a new socket are none of those that other sockets have given", func() {
 			_, last := accept(t, k, endpoint)
 			next := newSocket(t, newContext(t))
 			_, got := accept(t, next, bind(t, next))
-			So(int32(binary.BigEndian.Uint32([]byte(got))-binary.BigEndian.Uint32([]byte(last))), ShouldBeGreaterThan, 0)
+			So(blockOfText(got), ShouldNotEqual, blockOfText(last))
+		})
+		Convey("go on in the next socket where a closed one ended", func() {
+			_, last := accept(t, k, endpoint)
+			must(t, k.Shutdown(t.Context()), "Shutdown")
+			next := newSocket(t, newContext(t))
+			_, got := accept(t, next, bind(t, next))
+			So(got, ShouldEqual, id(binary.BigEndian.Uint32([]byte(last))+1))
 		})
 		Convey("of ended connections reach nobody, also when their slot is taken again", func() {
 			p, old := accept(t, k, endpoint)
 			must(t, p.Close(), "close")
 			want(t, k, disconnected)
-			setNextID(k, 4)
+			setNextID(t, k, base+4)
 			_, got := accept(t, k, endpoint)
-			So(got, ShouldEqual, id(5))
+			So(got, ShouldEqual, id(base+5))
 			So(send(k, old, "x"), shouldBeErrno, errno.EHOSTUNREACH)
 		})
 	})
 }
+
+func blockOfText(id string) uint32 { return blockOf(binary.BigEndian.Uint32([]byte(id))) }
 
 func TestTableGrowth(t *testing.T) {
 	Convey("A socket finds each of more than a thousand peers, and forgets them all", t, func() {
@@ -171,8 +207,11 @@ func TestAlias(t *testing.T) {
 			So(connect(number), shouldBeErrno, errno.EINVAL)
 		})
 		Convey("of four bytes is left out by the numbers", func() {
-			So(connect(id(3)), ShouldBeNil)
-			So(want(t, client, connected), ShouldEqual, id(3))
+			base := ownBlock()
+			setNextID(t, client, base)
+			three := id(base + 3)
+			So(connect(three), ShouldBeNil)
+			So(want(t, client, connected), ShouldEqual, three)
 			toClient := want(t, server, connected)
 			var got []string
 			for range 4 {
@@ -180,8 +219,8 @@ func TestAlias(t *testing.T) {
 				got = append(got, want(t, client, connected))
 				want(t, server, connected)
 			}
-			So(got, ShouldNotContain, id(3))
-			mustSend(t, client, id(3), "to the alias")
+			So(got, ShouldNotContain, three)
+			mustSend(t, client, three, "to the alias")
 			So(want(t, server, "to the alias"), ShouldEqual, toClient)
 		})
 		Convey("reserved by one connect stays so when an older one with that name is disconnected", func() {

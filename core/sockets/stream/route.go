@@ -11,6 +11,8 @@ import (
 	"github.com/zlink/zlink/core/shm"
 )
 
+var errNoID = errno.New(errno.ENOMEM, "each block of routing ids is in use by another socket of the process")
+
 // attach gives a new connection its routing id and puts it into the table.
 func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	k.mu.Lock()
@@ -29,13 +31,18 @@ func (k *Socket) attach(c *engine.Conn, alias []byte) error {
 	}
 	rid := c.Shared.Rid.Load() // that it had while it asked
 	if rid == 0 {
-		rid = k.takeID()
+		if rid = k.takeID(); rid == 0 {
+			return errNoID
+		}
 		if check.On {
 			check.That(k.table().Slot(rid).Load() == nil, "no two live peers share a slot")
 		}
-	}
-	if !c.Shared.SetID(rid, alias) {
-		return errno.ENOMEM
+		if !c.Shared.SetID(rid, alias) {
+			k.putID(rid)
+			return errno.ENOMEM
+		}
+	} else {
+		c.Shared.SetID(rid, nil) // it was accepted, so there is no alias
 	}
 	c.Shared.Lock()
 	c.Shared.Rid.Store(rid)
@@ -85,6 +92,7 @@ func (k *Socket) forgetConn(c *engine.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.closing, c.Shared.Rid.Load())
+	k.putID(c.Shared.Rid.Load())
 	k.past.add(c)
 	k.keepFinal(c)
 	if check.On {
@@ -117,22 +125,84 @@ func (k *Socket) partGone(part any) {
 
 func (k *Socket) table() *shm.Table { return k.shared.Table.Load() }
 
-// takeID counts on to the next id whose slot is free and that no alias of four bytes
-// equals. An id thus finds its session without a search.
+// takeID returns the next id of the socket's block whose slot is free and that no alias of four
+// bytes equals, or 0 if no block is left. An id thus finds its session without a search. The
+// caller gives it back with putID. k.mu is locked.
 func (k *Socket) takeID() uint32 {
-	for {
-		k.shared.LastID++
-		id := k.shared.LastID
-		if id == 0 || k.table().Slot(id).Load() != nil || k.closing[id] != nil {
-			continue
-		}
-		if len(k.aliases) > 0 {
-			if _, used := k.aliases[string(binary.BigEndian.AppendUint32(nil, id))]; used {
-				continue
+	for range idBlocksTried {
+		for k.idsLeft > 0 {
+			id := k.nextID
+			k.nextID++
+			k.idsLeft--
+			b := ids.block(blockOf(id))
+			if k.mayGive(id) {
+				b.inUse++
+				return id
+			}
+			if k.idsLeft == 0 && b.inUse == 0 {
+				ids.drop(blockOf(id), 0)
 			}
 		}
-		shm.GaveID(id)
-		return id
+		first, ok := ids.take(k, k.roomyBlocks())
+		if !ok {
+			break
+		}
+		k.nextID, k.idsLeft = first, idsInBlock-first%idsInBlock
+	}
+	return 0
+}
+
+// idBlocksTried bounds the blocks that one id may take; more than one is only needed once the
+// ids have wrapped.
+const idBlocksTried = 4
+
+func (k *Socket) mayGive(id uint32) bool {
+	if id == 0 || k.table().Slot(id).Load() != nil || k.closing[id] != nil {
+		return false
+	}
+	if len(k.aliases) > 0 {
+		_, used := k.aliases[string(binary.BigEndian.AppendUint32(nil, id))]
+		return !used
+	}
+	return true
+}
+
+// putID gives an id of takeID back. k.mu is locked.
+func (k *Socket) putID(id uint32) {
+	b := ids.block(blockOf(id))
+	b.inUse--
+	if check.On {
+		check.That(b.inUse >= 0 && b.owner.Load() == k, "an id goes back to the block of its socket")
+	}
+	if b.inUse == 0 && (k.idsLeft == 0 || blockOf(k.nextID) != blockOf(id)) {
+		ids.drop(blockOf(id), 0)
+	}
+}
+
+// roomyBlocks returns what tells which blocks have a free slot for at least each fourth of their
+// ids: those of other sockets may lie such that the next ones would all meet the same part
+// of the table. nil: all blocks do, because the table is no larger than a block.
+func (k *Socket) roomyBlocks() func(block uint32) bool {
+	t := k.table()
+	parts := uint32((t.Mask + 1) >> shm.IDBlockBits)
+	if parts <= 1 {
+		return nil
+	}
+	known := make(map[uint32]bool)
+	return func(block uint32) bool {
+		part := block % parts
+		roomy, looked := known[part]
+		if !looked {
+			free := 0
+			for n := range uint32(idsInBlock) {
+				if t.Slot(part<<shm.IDBlockBits|n).Load() == nil {
+					free++
+				}
+			}
+			roomy = free >= idsInBlock/4
+			known[part] = roomy
+		}
+		return roomy
 	}
 }
 

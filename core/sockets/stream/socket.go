@@ -64,6 +64,8 @@ type Socket struct {
 	aliases    map[string]aliasUse
 	closing    map[uint32]*engine.Conn // those of conns that senders no longer find
 	asking     map[uint32]*asker       // those that wait for a decision, and those that have one and are no peers yet
+	nextID     uint32                  // of the block of ids that is in use (directory.go)
+	idsLeft    uint32                  // of that block; 0: there is none
 	reserved   int                     // slots of those that ask, or have asked and are no peers yet
 	oldTables  []*shm.Table            // replaced by a larger one; a sender may still look
 	past       past
