@@ -134,6 +134,13 @@ int zlink_ctx_set (void *context, int option, int value)
     return zl_result (ZL_GO (ctx_set) ((uintptr_t) context, option, value));
 }
 
+int zlink_ctx_set_admin (void *context, const char *path)
+{
+    size_t size = path ? strnlen (path, ZL_OPTION_MAX) : 0;
+    ZL_ENTER (-1);
+    return zl_result (ZL_GO (ctx_set_admin) ((uintptr_t) context, (void *) path, size));
+}
+
 int zlink_ctx_get (void *context, int option)
 {
     ZL_ENTER (-1);

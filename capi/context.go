@@ -3,9 +3,12 @@
 package main
 
 // #include <stdint.h>
+// #include <stddef.h>
 import "C"
 
 import (
+	"unsafe"
+
 	"github.com/zlink/zlink/core"
 	"github.com/zlink/zlink/core/errno"
 )
@@ -57,5 +60,14 @@ func zgo_ctx_get(handle C.uintptr_t, option C.int, value *C.int) C.int {
 	}
 	v, err := c.Get(int(option))
 	*value = C.int(v)
+	return result(err)
+}
+
+//export zgo_ctx_set_admin
+func zgo_ctx_set_admin(handle C.uintptr_t, path unsafe.Pointer, size C.size_t) C.int {
+	c, err := contextOf(uintptr(handle))
+	if err == nil {
+		err = c.SetAdmin(string(bytes(path, size)))
+	}
 	return result(err)
 }

@@ -115,7 +115,7 @@ foreach(file go.mod go.sum)
   endif()
 endforeach()
 
-# zlink_add_go_program(NAME FOLDER): a Go program on the core, without cgo.
+# zlink_add_go_program(NAME FOLDER [FLAG...]): a Go program on the core, without cgo.
 function(zlink_add_go_program name folder)
   file(GLOB own CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.go"
     "${PROJECT_SOURCE_DIR}/tests/scenario/stream/goserver/*.go")
@@ -129,7 +129,7 @@ function(zlink_add_go_program name folder)
     OUTPUT "${output}"
     COMMAND ${CMAKE_COMMAND} -E env CGO_ENABLED=0
       GOOS=linux GOARCH=${zlink_goarch}
-      ${ZLINK_GO} build -trimpath -buildvcs=false -o "${output}" "./${folder}"
+      ${ZLINK_GO} build -trimpath -buildvcs=false ${ARGN} -o "${output}" "./${folder}"
     DEPENDS ${own} ${zlink_sources}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Building ${name} with Go"

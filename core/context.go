@@ -71,12 +71,19 @@ type Context struct {
 	priority   int
 	cpus       []int
 
-	shards     []*engine.Shard // made on first use; nil until then
-	sockets    map[Socket]struct{}
+	shards     []*engine.Shard   // made on first use; nil until then
+	sockets    map[Socket]uint64 // with their numbers
+	newest     uint64            // the number of the newest socket
 	monitors   map[Socket]struct{}
 	lingering  int // closed sockets whose linger is not over
 	terminated bool
 	idle       wait.List // Term waits until no socket is left
+
+	// admin serves statistics (report.go). It is locked before mu, which reports need.
+	admin struct {
+		sync.Mutex
+		end func() // nil: it does not
+	}
 }
 
 // NewContext returns a context with the default options. Its io threads start
@@ -84,7 +91,7 @@ type Context struct {
 func NewContext() *Context {
 	return &Context{ioThreads: ioThreadsDflt, maxSockets: maxSocketsDflt, maxMsgSize: math.MaxInt32,
 		blocky: true, namePrefix: -1, policy: -1, priority: -1,
-		sockets: map[Socket]struct{}{}, monitors: map[Socket]struct{}{}}
+		sockets: map[Socket]uint64{}, monitors: map[Socket]struct{}{}}
 }
 
 // Default returns the context of sockets that have no other one. It has the default
@@ -200,7 +207,8 @@ func (c *Context) Add(s Socket) error {
 	if len(c.sockets) >= c.maxSockets {
 		return errno.New(errno.EMFILE, "the context has its %d sockets (MAX_SOCKETS)", c.maxSockets)
 	}
-	c.sockets[s] = struct{}{}
+	c.newest++
+	c.sockets[s] = c.newest
 	return nil
 }
 
@@ -274,6 +282,7 @@ func (c *Context) Term() error {
 		}
 		w.Reset()
 	}
+	_ = c.SetAdmin("") // reports read the shards
 	c.mu.Lock()
 	shards := c.shards
 	c.shards = nil

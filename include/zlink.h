@@ -171,6 +171,12 @@ ZLINK_EXPORT int zlink_ctx_shutdown (void *context);
 ZLINK_EXPORT int zlink_ctx_set (void *context, int option, int value);
 ZLINK_EXPORT int zlink_ctx_get (void *context, int option);
 
+/* Lets programs of the same user ask for the statistics of all sockets of the context, as
+ * zlink-top and zlink-exporter do, through a local socket with the file path. NULL or "" ends
+ * that, another path replaces it, and zlink_ctx_term ends it. Off by default. EADDRINUSE:
+ * somebody listens there, or the file is no socket. ETERM, EFAULT. */
+ZLINK_EXPORT int zlink_ctx_set_admin (void *context, const char *path);
+
 /* --------------------------------------------------------------- messages */
 
 /* A message. Opaque: initialise it with a zlink_msg_init function, never copy

@@ -29,6 +29,7 @@ static struct
     const char *endpoint;
     const char *message; /* NULL: standard input */
     const char *certificate, *key, *authorities, *name;
+    const char *statistics; /* the file of their socket; NULL: none */
     long count;   /* messages to receive; 0: no limit */
     long wait_ms; /* for answers, after the input's end; -1: no limit */
     int framing;
@@ -383,6 +384,7 @@ static void open_socket (void)
 {
     context = zlink_ctx_new ();
     must (context ? 0 : -1, "context");
+    must (zlink_ctx_set_admin (context, is.statistics), "--stats");
     the_socket = zlink_socket (context, ZLINK_STREAM);
     must (the_socket ? 0 : -1, "socket");
     set_int (ZLINK_STREAM_MODE, ZLINK_STREAM_MODE_FAST, "mode");
@@ -448,6 +450,7 @@ static const char usage[] =
   "      --ca FILE        authorities of the peer's certificate; with --listen, ask clients for one\n"
   "      --name NAME      the name in the server's certificate, instead of ENDPOINT's\n"
   "      --no-verify      take any certificate of the server\n"
+  "      --stats FILE     let zlink-top watch through this file\n"
   "      --version, --help\n"
   "\n"
   "ENDPOINT is tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, ipc://FILE,\n"
@@ -499,6 +502,7 @@ enum
     option_ca,
     option_name,
     option_no_verify,
+    option_stats,
     option_version,
     option_help
 };
@@ -554,6 +558,9 @@ static void take_option (int option)
         case option_no_verify:
             is.unverified = true;
             break;
+        case option_stats:
+            is.statistics = optarg;
+            break;
         case option_version:
             show_version ();
             break;
@@ -584,6 +591,7 @@ static void take_arguments (int argc, char **argv)
       {"ca", required_argument, NULL, option_ca},
       {"name", required_argument, NULL, option_name},
       {"no-verify", no_argument, NULL, option_no_verify},
+      {"stats", required_argument, NULL, option_stats},
       {"version", no_argument, NULL, option_version},
       {"help", no_argument, NULL, option_help},
       {NULL, 0, NULL, 0},

@@ -40,6 +40,9 @@ namespace Zlink
         public static extern int zlink_ctx_get(ContextHandle context, int option);
 
         [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_ctx_set_admin(ContextHandle context, byte[] path);
+
+        [DllImport(Lib, SetLastError = true)]
         public static extern int zlink_ctx_shutdown(ContextHandle context);
 
         [DllImport(Lib, EntryPoint = "zlink_ctx_term", SetLastError = true)]

@@ -180,6 +180,14 @@ namespace Zlink
             return value;
         }
 
+        // Lets programs of the same user, such as zlink-top, ask for the statistics of all its sockets
+        // through a local socket. Null ends that.
+        public void SetAdmin(string path)
+        {
+            if (Native.zlink_ctx_set_admin(Handle, path == null ? null : Text.Bytes(path)) != 0)
+                throw ZlinkException.OfLast("zlink_ctx_set_admin");
+        }
+
         // Makes every blocked and later call on its sockets fail with ETERM.
         public void Shutdown()
         {

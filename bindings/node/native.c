@@ -287,6 +287,17 @@ static napi_value context_get (napi_env env, napi_callback_info info)
     return number (env, zlink_ctx_get (context->handle, int_of (env, a[1])));
 }
 
+static napi_value context_set_admin (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    size_t size;
+    context_t *context = arguments (env, info, a);
+    char *path = text_of (env, a[1], &size);
+    napi_value result = number (env, zlink_ctx_set_admin (context->handle, path));
+    free (path);
+    return result;
+}
+
 static napi_value context_shutdown (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
@@ -926,6 +937,7 @@ NAPI_MODULE_INIT ()
       {"contextNew", context_new},
       {"contextSet", context_set},
       {"contextGet", context_get},
+      {"contextSetAdmin", context_set_admin},
       {"contextShutdown", context_shutdown},
       {"contextClose", context_close},
       {"socketNew", socket_new},

@@ -35,31 +35,32 @@ const (
 // Causes is the number of causes that statistics have room for.
 const Causes = 32
 
-// causes holds the sentence and the coarse reason of each cause.
+// causes holds the sentence, the coarse reason and the name of each cause.
 var causes = [Causes]struct {
 	text   string
 	reason Reason
+	name   string
 }{
-	CausePeerClosed:   {"the peer closed the connection", ReasonRemote},
-	CauseReset:        {"the connection was reset, or the network failed", ReasonTransport},
-	CauseIdle:         {"nothing was received for too long", ReasonTransport},
-	CauseNoPong:       {"the peer did not answer pings", ReasonTransport},
-	CauseHandshake:    {"the handshake failed", ReasonTransport},
-	CauseProtocol:     {"the peer broke the protocol", ReasonTransport},
-	CauseTooLong:      {"a message was longer than MAXMSGSIZE", ReasonTransport},
-	CauseQueueBound:   {"too many bytes waited for the peer, or from it", ReasonTransport},
-	CauseRate:         {"the peer sent too much in too short a time", ReasonTransport},
-	CauseLimit:        {"there were too many connections, or the address is not let in", ReasonTransport},
-	CauseClosedHere:   {"this side closed the connection", ReasonLocal},
-	CauseAbortedHere:  {"this side aborted the connection", ReasonLocal},
-	CauseDrained:      {"the socket was drained", ReasonLocal},
-	CauseFirstMessage: {"no message came in time", ReasonTransport},
-	CauseAge:          {"the connection had lived as long as it may", ReasonTransport},
-	CauseStalled:      {"the peer took nothing until the close timeout was over", ReasonTransport},
-	CauseContext:      {"the context was shut down", ReasonCtxTerm},
-	CauseNoMemory:     {"there was no memory for the connection", ReasonTransport},
-	CauseRefused:      {"the application refused the connection", ReasonLocal},
-	CauseUndecided:    {"the application did not decide about the connection in time", ReasonLocal},
+	CausePeerClosed:   {"the peer closed the connection", ReasonRemote, "peer_closed"},
+	CauseReset:        {"the connection was reset, or the network failed", ReasonTransport, "reset"},
+	CauseIdle:         {"nothing was received for too long", ReasonTransport, "idle"},
+	CauseNoPong:       {"the peer did not answer pings", ReasonTransport, "no_pong"},
+	CauseHandshake:    {"the handshake failed", ReasonTransport, "handshake"},
+	CauseProtocol:     {"the peer broke the protocol", ReasonTransport, "protocol"},
+	CauseTooLong:      {"a message was longer than MAXMSGSIZE", ReasonTransport, "too_long"},
+	CauseQueueBound:   {"too many bytes waited for the peer, or from it", ReasonTransport, "queue_bound"},
+	CauseRate:         {"the peer sent too much in too short a time", ReasonTransport, "rate"},
+	CauseLimit:        {"there were too many connections, or the address is not let in", ReasonTransport, "limit"},
+	CauseClosedHere:   {"this side closed the connection", ReasonLocal, "closed_here"},
+	CauseAbortedHere:  {"this side aborted the connection", ReasonLocal, "aborted_here"},
+	CauseDrained:      {"the socket was drained", ReasonLocal, "drained"},
+	CauseFirstMessage: {"no message came in time", ReasonTransport, "first_message"},
+	CauseAge:          {"the connection had lived as long as it may", ReasonTransport, "age"},
+	CauseStalled:      {"the peer took nothing until the close timeout was over", ReasonTransport, "stalled"},
+	CauseContext:      {"the context was shut down", ReasonCtxTerm, "context"},
+	CauseNoMemory:     {"there was no memory for the connection", ReasonTransport, "no_memory"},
+	CauseRefused:      {"the application refused the connection", ReasonLocal, "refused"},
+	CauseUndecided:    {"the application did not decide about the connection in time", ReasonLocal, "undecided"},
 }
 
 // String returns a sentence.
@@ -68,6 +69,14 @@ func (why Cause) String() string {
 		return "the reason is not known"
 	}
 	return causes[why].text
+}
+
+// Name returns that of the constant of the C API, in small letters.
+func (why Cause) Name() string {
+	if why >= Causes || causes[why].name == "" {
+		return "unknown"
+	}
+	return causes[why].name
 }
 
 // Reason returns the coarse reason that monitors get as the value of EventDisconnected.

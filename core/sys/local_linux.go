@@ -38,6 +38,10 @@ func RemoveAt(folder int, name string) error { return unix.Unlinkat(folder, name
 // WorkingFolder returns the folder of the process and ignores the environment.
 func WorkingFolder() (string, error) { return unix.Getwd() }
 
+// OnlyOwner makes the file that a local descriptor will be bound to accessible for its owner only,
+// whatever the process's umask is.
+func OnlyOwner(fd int) error { return unix.Fchmod(fd, 0o600) }
+
 // Deserted reports whether no process has the socket at a path. It asks with a datagram
 // socket. A live stream socket answers that with EPROTOTYPE, whether it listens yet or
 // not, and its server does not notice.

@@ -322,6 +322,7 @@ int zlink_ctx_term (void *);
 int zlink_ctx_shutdown (void *);
 int zlink_ctx_set (void *, int, int);
 int zlink_ctx_get (void *, int);
+int zlink_ctx_set_admin (void *, const char *);
 
 int zlink_msg_init (zlink_msg_t *);
 int zlink_msg_init_size (zlink_msg_t *, size_t);

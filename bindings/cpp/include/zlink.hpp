@@ -535,6 +535,9 @@ class context
         return value;
     }
 
+    /* Programs of the same user, such as zlink-top, may ask for the statistics at this path; NULL ends that. */
+    result<void> set_admin (const char *path) { return detail::done (zlink_ctx_set_admin (handle (), path)); }
+
     /* Makes every blocked and later call on its sockets fail with ETERM. */
     result<void> shutdown () { return detail::done (zlink_ctx_shutdown (handle ())); }
 

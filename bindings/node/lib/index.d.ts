@@ -173,6 +173,8 @@ export class Context {
   socket(options?: SocketOptions): Socket;
   set(option: ContextOption, value: number): void;
   get(option: ContextOption): number;
+  /** Programs of the same user, such as zlink-top, may ask for the statistics at this path; null ends that. */
+  setAdmin(path: string | null): void;
   /** Ends every loop and makes every later call on its sockets fail with ETERM. */
   shutdown(): void;
   /** Shuts down; kept when its last socket is closed and what was sent is out. */

@@ -88,6 +88,11 @@ class Context {
     return native.contextGet(this.#handle, option);
   }
 
+  // Programs of the same user, such as zlink-top, may ask for the statistics at this path; null ends that.
+  setAdmin(path) {
+    native.contextSetAdmin(this.#handle, path ?? "");
+  }
+
   // Ends every loop and makes every later call on its sockets fail with ETERM.
   shutdown() {
     native.contextShutdown(this.#handle);

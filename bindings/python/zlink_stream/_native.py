@@ -96,6 +96,7 @@ ctx_term = _function(_waits, "ctx_term", c_int, c_void_p)
 ctx_shutdown = _function(_waits, "ctx_shutdown", c_int, c_void_p)
 ctx_set = _function(_waits, "ctx_set", c_int, c_void_p, c_int, c_int)
 ctx_get = _function(_waits, "ctx_get", c_int, c_void_p, c_int)
+ctx_set_admin = _function(_waits, "ctx_set_admin", c_int, c_void_p, c_char_p)
 
 socket = _function(_waits, "socket", c_void_p, c_void_p, c_int)
 close = _function(_waits, "close", c_int, c_void_p)

@@ -54,6 +54,10 @@ class Context(_Closing):
     def get(self, option: ContextOption) -> int:
         return check(_native.ctx_get(self._handle, option))
 
+    def set_admin(self, path: Optional[str]) -> None:
+        """Programs of the same user, such as zlink-top, may ask for the statistics at this path; None ends that."""
+        check(_native.ctx_set_admin(self._handle, path.encode() if path else None))
+
     def shutdown(self) -> None:
         """Makes every blocked and later call on its sockets raise Ended."""
         check(_native.ctx_shutdown(self._handle))

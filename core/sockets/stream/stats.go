@@ -85,6 +85,11 @@ func (k *Socket) Stats() (Stats, error) {
 		return Stats{}, err
 	}
 	defer k.leave()
+	return k.count(func(*engine.Conn, engine.Traffic) {}), nil
+}
+
+// count adds the counters up. It shows each present connection to look, under the socket's lock.
+func (k *Socket) count(look func(*engine.Conn, engine.Traffic)) Stats {
 	var stats Stats
 	k.walk(-1, func(connections int) {
 		stats = k.pastStats()
@@ -95,6 +100,7 @@ func (k *Socket) Stats() (Stats, error) {
 		stats.MsgsQueued += t.MsgsQueued
 		stats.BytesQueued += t.BytesQueued
 		stats.addTraffic(t)
+		look(c, t)
 		return true
 	}, func(f final) { // pastStats had not counted it yet
 		stats.addTraffic(f.traffic)
@@ -106,7 +112,7 @@ func (k *Socket) Stats() (Stats, error) {
 	stats.BytesOut += stats.BytesDropped + k.casts.replacedBytes.Load()
 	stats.Memory += k.groups.memory() + uint64(max(0, k.shared.TxCasts.Load()))
 	stats.Closed = stats.Accepted + stats.Dialled - stats.Connections
-	return stats, nil
+	return stats
 }
 
 // pastStats returns the counters that do not depend on present connections. mu is held.
