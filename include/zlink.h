@@ -749,7 +749,7 @@ zlink_stream_takeover (void *socket, const char *path, int fd, int timeout_ms);
 typedef struct zlink_stream_stats_t
 {
     size_t size;          /* of this struct; set by the caller */
-    uint64_t connections; /* whose descriptor is open now */
+    uint64_t connections; /* peers now, also while they end; handshakes are none */
     uint64_t accepted;    /* ever */
     uint64_t dialled;     /* ever */
     uint64_t closed;      /* ever */
