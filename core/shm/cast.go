@@ -5,7 +5,6 @@ package shm
 import (
 	"encoding/binary"
 	"math"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -22,12 +21,6 @@ import (
 // The bytes of a cast count for each queue that refers to them, so STREAM_SEND_BYTES and SNDHWM
 // mean what they mean for any message. In memory they count once for the socket (TxMemory),
 // until nobody refers to them, and a queue counts its references.
-//
-// Short messages that follow each other before the first of them is written lie in one Cast, one frame
-// behind the other (JoinCast). A queue whose last chunk ends with the one before gets longer by
-// that, without another chunk. Such a Cast is open until it is full or nobody refers to it; Queues
-// names it, under castLock. It is freed under that lock too, so whoever finds it there may look
-// at it, and uses it if it gets a reference while there is one.
 //
 // A cast with a key takes the place of the one with the same key that a queue has not begun to
 // write. There may be several: what the driver puts back lies in front of what was queued meanwhile,
@@ -50,16 +43,6 @@ const castMin = 64 + lengthSize
 
 // keySearch is how many chunks of a queue are searched for a key, from the oldest on.
 const keySearch = 4096
-
-// joinMost is the longest frame in bytes that lies in a Cast with others, and joinedSize what one
-// for several takes.
-const (
-	joinMost   = MidChunkSize / 8
-	joinedSize = MidChunkSize
-)
-
-// castLock guards Queues.TxJoin, and Cast.used. It is held for a few instructions.
-var castLock sync.Mutex
 
 // Cast has a message for many peers of one socket, or several. It begins like the chunk that it
 // lies in.
@@ -90,37 +73,6 @@ const castHead = unsafe.Sizeof(Cast{})
 func NewCast(q *Queues, header, body []byte, text bool) Part {
 	p := newCast(q, q.parcelWith(len(header), len(body)).bytes, 0)
 	p.fill(q, header, body, text)
-	return p
-}
-
-// JoinCast is NewCast for a message without a key. Where others are still to be written, it lies with those
-// that come soon. Any thread.
-func JoinCast(q *Queues, header, body []byte, text bool) Part {
-	size := q.parcelWith(len(header), len(body)).bytes
-	if size > joinMost || q.TxCasts.Load() == 0 {
-		return NewCast(q, header, body, text)
-	}
-	p := q.join(uint32(size))
-	if p.Cast == nil {
-		if p = newCast(q, size, joinedSize-uint64(castHead)-webHeadMost); p.Cast != nil {
-			p.joined = true
-			castLock.Lock()
-			q.TxJoin = unsafe.Pointer(p.Cast)
-			castLock.Unlock()
-		}
-	}
-	p.fill(q, header, body, text)
-	return p
-}
-
-// join takes room in the open Cast of q, with a reference.
-func (q *Queues) join(size uint32) (p Part) {
-	castLock.Lock()
-	defer castLock.Unlock()
-	if m := (*Cast)(q.TxJoin); m != nil && size <= m.room() && m.retain() {
-		p = Part{m, unsafe.Add(m.first(), m.used), size}
-		m.used += size
-	}
 	return p
 }
 
@@ -184,21 +136,6 @@ func (p Part) Size() int { return int(p.size) }
 func (m *Cast) bytes() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(m), castHead) }
 func (m *Cast) first() unsafe.Pointer { return unsafe.Add(m.bytes(), m.head) }
 
-// room is how many bytes of frames the Cast still takes. castLock is held.
-func (m *Cast) room() uint32 {
-	return m.block.Cap + HeaderSize - uint32(castHead) - m.head - m.used
-}
-
-// retain gets a reference if somebody has one. castLock is held.
-func (m *Cast) retain() bool {
-	for {
-		refs := m.refs.Load()
-		if refs == 0 || m.refs.CompareAndSwap(refs, refs+1) {
-			return refs != 0
-		}
-	}
-}
-
 // Release drops a reference. The last one frees the message, which is of the socket q. Any
 // thread.
 func (m *Cast) Release(q *Queues) {
@@ -236,11 +173,6 @@ func (c *Chunk) refer(p Part) {
 	p.refs.Add(1)
 	c.Ext, c.ExtLen, c.ExtAll = uintptr(p.frame), p.size, p.size
 	c.Owner = uintptr(unsafe.Pointer(p.Cast)) | castTag
-}
-
-// endsBefore reports whether the last bytes of c are those in front of a message.
-func (c *Chunk) endsBefore(p Part) bool {
-	return c.Owner == uintptr(unsafe.Pointer(p.Cast))|castTag && c.Ext+uintptr(c.ExtLen) == uintptr(p.frame)
 }
 
 // HeadedExt returns the frame with the header of a WebSocket message in front, or nil: c has more
