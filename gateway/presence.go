@@ -114,6 +114,7 @@ func (p *presence) send(e errand) {
 	select {
 	case p.work[maphash.String(p.seed, e.key)%presenceWorkers] <- e:
 	case <-p.ctx.Done():
+		p.out.Add(-1)
 	}
 }
 
