@@ -73,7 +73,7 @@ lint_shell() { files '*.sh' run | xargs -0 shellcheck -x; }
 # end with what can be seen.
 lint_text() {
     local bad
-    bad=$(files '*.go' '*.c' '*.h' '*.cpp' '*.hpp' '*.cs' '*.sh' '*.md' '*.cmake' CMakeLists.txt '*.pml' '*.py' '*.js' '*.html' |
+    bad=$(files '*.go' '*.c' '*.h' '*.cpp' '*.hpp' '*.cs' '*.sh' '*.md' '*.cmake' CMakeLists.txt '*.pml' '*.py' '*.js' '*.java' '*.html' |
         xargs -0 awk '
             /[ \t\r]$/ { print FILENAME ":" FNR ": blanks or a carriage return at the end of the line" }
             /\t/ && FILENAME !~ /\.(go|md)$/ { print FILENAME ":" FNR ": a tab" }')

@@ -55,6 +55,7 @@ func TestBindingsHaveEveryOption(t *testing.T) {
 	report(t, bad)
 	python := read(t, filepath.Join(root, "bindings/python/zlink_stream/_constants.py"))
 	node := read(t, filepath.Join(root, "bindings/node/lib/constants.js"))
+	java := read(t, filepath.Join(root, "bindings/java/src/io/github/zlink/Option.java"))
 	for _, name := range socketOptions(t) {
 		number := regexp.MustCompile(`(?m)^#define ZLINK_` + name + ` (\d+)`).FindStringSubmatch(header(t))[1]
 		if line := "\n    " + strings.TrimPrefix(name, "STREAM_") + " = " + number; !strings.Contains(python, line) {
@@ -62,6 +63,9 @@ func TestBindingsHaveEveryOption(t *testing.T) {
 		}
 		if line := "\n  " + strings.TrimPrefix(name, "STREAM_") + ": " + number + ","; !strings.Contains(node, line) {
 			t.Errorf("bindings/node: no %s", strings.TrimSpace(line))
+		}
+		if line := "\n    " + strings.TrimPrefix(name, "STREAM_") + "(" + number; !strings.Contains(java, line+")") && !strings.Contains(java, line+", Kind.") {
+			t.Errorf("bindings/java: no %s", strings.TrimSpace(line))
 		}
 	}
 }
@@ -226,6 +230,53 @@ func TestUnityPageCompiles(t *testing.T) {
 		}
 		run(t, nil, compiler, "-nologo", "-target:library", "-out:"+filepath.Join(folder, "page.dll"), files[0], files[1],
 			filepath.Join(root, "bindings/unity/ZlinkClient.cs"))
+	}
+}
+
+// The jar is built with the programs; where it is not, nothing runs. A block without a class is the body of a program.
+func TestJavaPageRuns(t *testing.T) {
+	java, err := exec.LookPath("java")
+	jar := filepath.Join(root, "build/java/zlink-stream.jar")
+	if err != nil || !exists("build/java/zlink-stream.jar") {
+		fmt.Println("not run here: bindings/java/README.md: there is no java, or the jar was not built")
+		return
+	}
+	p := pages(t, "bindings/java/README.md")[0]
+	for _, b := range p.blocks {
+		switch {
+		case b.info != "java":
+		case strings.Contains(b.text, "public class"):
+			showsEcho(t, p, b, "bindings/java/example/Echo.java")
+		default:
+			source := filepath.Join(t.TempDir(), "Page.java")
+			text := "import io.github.zlink.*;\npublic class Page {\npublic static void main(String[] arguments) {\n" + b.text + "}\n}\n"
+			if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			run(t, nil, java, "-ea", "-cp", jar, source)
+		}
+	}
+}
+
+// The counters are those of the header, in its order.
+func TestJavaHasEveryCounter(t *testing.T) {
+	java := read(t, filepath.Join(root, "bindings/java/src/io/github/zlink/Stats.java"))
+	_, fields, _ := strings.Cut(header(t), "typedef struct zlink_stream_stats_t")
+	fields, _, _ = strings.Cut(fields, "} zlink_stream_stats_t")
+	var wanted strings.Builder
+	for _, field := range regexp.MustCompile(`uint64_t (\w+)`).FindAllStringSubmatch(fields, -1) {
+		if field[1] == "ended_by" {
+			wanted.WriteString("        endedBy = Arrays.copyOfRange(all, at, at + 32);\n        at += 32;\n")
+			continue
+		}
+		words := strings.Split(field[1], "_")
+		for i, word := range words[1:] {
+			words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+		}
+		fmt.Fprintf(&wanted, "        %s = all[at++];\n", strings.Join(words, ""))
+	}
+	if !strings.Contains(java, wanted.String()) {
+		t.Errorf("bindings/java: Stats.java does not read\n%s", wanted.String())
 	}
 }
 

@@ -90,7 +90,7 @@ class Context {
 
   // Programs of the same user, such as zlink-top, may ask for the statistics at this path; null ends that.
   setAdmin(path) {
-    native.contextSetAdmin(this.#handle, path ?? "");
+    native.contextSetAdmin(this.#handle, path ?? '');
   }
 
   // Ends every loop and makes every later call on its sockets fail with ETERM.

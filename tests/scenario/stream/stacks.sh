@@ -16,7 +16,7 @@
 # TRANSPORT is set when the function is called.
 # The order is that of the runs; the last one is the limit that others are
 # compared with.
-stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink zlink-cpp zlink-py zlink-node
+stack_names=(zlink zlink-fast zlink-batch zlink-go zlink-zlink zlink-cpp zlink-py zlink-node zlink-java
     asio cppserver dotnet net-zlink gonet epoll)
 
 stack_zlink() {
@@ -65,6 +65,13 @@ stack_zlink_node() {
     server=(env "NODE_PATH=$BIN_DIR/../node" node "$here/zlink-node/zlink_node_echo.js")
     speaks=("$BIN_DIR/zlink_has")
     [ -e "$BIN_DIR/../node/zlink-stream/zlink.node" ] || skip="no addon was built: it needs node and node_api.h"
+}
+
+stack_zlink_java() {
+    server=(java -cp "$BIN_DIR/../java/zlink-stream.jar:$BIN_DIR/../java/test" ZlinkJavaEcho)
+    speaks=("$BIN_DIR/zlink_has")
+    term_code=143 # as every JVM
+    [ -e "$BIN_DIR/../java/zlink-stream.jar" ] || skip="no jar was built: it needs a JDK 17 or later"
 }
 
 # tls_only WHAT TRANSPORT: what else than tcp it speaks.

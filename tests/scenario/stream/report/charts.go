@@ -27,7 +27,8 @@ type key struct {
 // limit is grey.
 var colours = map[string]string{
 	"zlink": "#1d4ed8", "zlink-fast": "#0891b2", "zlink-batch": "#059669", "zlink-go": "#65a30d",
-	"zlink-zlink": "#7dd3fc", "zlink-cpp": "#2dd4bf", "zlink-py": "#a3e635", "zlink-node": "#facc15", "asio": "#ea580c", "cppserver": "#be123c", "dotnet": "#9333ea",
+	"zlink-zlink": "#7dd3fc", "zlink-cpp": "#2dd4bf", "zlink-py": "#a3e635", "zlink-node": "#facc15", "zlink-java": "#f472b6",
+	"asio": "#ea580c", "cppserver": "#be123c", "dotnet": "#9333ea",
 	"net-zlink": "#c084fc", "gonet": "#ca8a04", limit: "#6b7280",
 	"publish": "#1d4ed8", "sends": "#0891b2", "bare": "#6b7280", "bare2": "#a3a3a3", "uws": "#ea580c",
 }
