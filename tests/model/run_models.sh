@@ -18,7 +18,7 @@ work=${1:-build/model}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-time_limit_s=600 # others may have the processors
+time_limit_s=3000 # others may have the processors, and this is nice
 
 # verify MODEL [OPTIMIZE]: leaves the verifier's report in pan.log of the current
 # folder.
