@@ -46,7 +46,8 @@ func bearer(token string) http.Header { return http.Header{"Authorization": {tok
 
 func TestAuthenticationByRequest(t *testing.T) {
 	Convey("The upgrade request goes to a subject", t, func() {
-		g := start(t, authBy(authRequest), func(c *Config) { c.AuthTimeout = 300 * time.Millisecond })
+		g := start(t, authBy(authRequest), func(c *Config) { c.AuthTimeout = patience })
+		hasty := start(t, authBy(authRequest), at(g.NATS()), func(c *Config) { c.AuthTimeout = 50 * time.Millisecond })
 		_, err := open(g, "/", bearer("secret"))
 		So(fmt.Sprint(err), ShouldContainSubstring, "503") // nobody can say
 		conn := backEnd(t, g.NATS())
@@ -69,13 +70,16 @@ func TestAuthenticationByRequest(t *testing.T) {
 		So(first(m.Header, headerText), ShouldEqual, "1")
 		So(g.groups.count(), ShouldEqual, 2)
 
-		for token, status := range map[string]string{"": "401", "wrong": "401", "odd": "502", "wait": "504"} {
+		for token, status := range map[string]string{"": "401", "wrong": "401", "odd": "502"} {
 			_, err := open(g, "/", bearer(token))
 			So(token+fmt.Sprint(err), ShouldContainSubstring, status)
 		}
+		_, err = open(hasty, "/", bearer("wait"))
+		So(fmt.Sprint(err), ShouldContainSubstring, "504")
+		So(until(func() bool { return metric(hasty, `auth_total{result="timeout"}`) == "1" }), ShouldBeTrue)
 		So(until(func() bool { return metric(g, "clients") == "1" }), ShouldBeTrue)
-		for result, n := range map[string]string{"accepted": "1", "refused": "2", "malformed": "1", "timeout": "1", "no_responders": "1"} {
-			So(result+metric(g, `auth_total{result="`+result+`"}`), ShouldEqual, result+n)
+		for result, n := range map[string]string{"accepted": "1", "refused": "2", "malformed": "1", "timeout": "0", "no_responders": "1"} {
+			So(until(func() bool { return metric(g, `auth_total{result="`+result+`"}`) == n }), ShouldBeTrue)
 		}
 
 		p := dial(t, g) // who has no request is asked for a first message
@@ -86,7 +90,8 @@ func TestAuthenticationByRequest(t *testing.T) {
 
 func TestAuthenticationByMessage(t *testing.T) {
 	Convey("The first message goes to a subject, and later ones wait for the answer", t, func() {
-		g := start(t, authBy(authMessage), func(c *Config) { c.AuthTimeout = 300 * time.Millisecond })
+		g := start(t, authBy(authMessage), func(c *Config) { c.AuthTimeout = patience })
+		hasty := start(t, authBy(authMessage), at(g.NATS()), func(c *Config) { c.AuthTimeout = 50 * time.Millisecond })
 		conn := backEnd(t, g.NATS())
 		events, in := listenTo(conn, "zl.event.>"), listenTo(conn, "zl.in.>")
 		doorman(conn)
@@ -107,15 +112,18 @@ func TestAuthenticationByMessage(t *testing.T) {
 		refused.send("wrong")
 		_, err := refused.read()
 		So(err, ShouldNotBeNil)
-		for said, code := range map[string]int{"wrong": 4401, "odd": 4502, "wait": 4504} {
+		for said, code := range map[string]int{"wrong": 4401, "odd": 4502} {
 			b := must(open(g, "/", nil))
 			b.text(said)
 			got, _ := b.closed()
 			So(got, ShouldEqual, code)
 		}
-		silent := must(open(g, "/", nil))
-		code, _ := silent.closed()
-		So(code, ShouldEqual, 4504)
+		unanswered, silent := must(open(hasty, "/", nil)), must(open(hasty, "/", nil))
+		unanswered.text("wait")
+		for _, b := range []*browser{unanswered, silent} {
+			code, _ := b.closed()
+			So(code, ShouldEqual, 4504)
+		}
 		flood := dial(t, g)
 		flood.send("wait")
 		for range 4 {
@@ -123,20 +131,24 @@ func TestAuthenticationByMessage(t *testing.T) {
 		}
 		_, err = flood.read()
 		So(err, ShouldNotBeNil)
-		So(metric(g, `auth_total{result="busy"}`), ShouldEqual, "1")
+		So(until(func() bool { return metric(g, `auth_total{result="busy"}`) == "1" }), ShouldBeTrue)
 		So(metric(g, "connects_total"), ShouldEqual, "1")
 		So(until(func() bool { return metric(g, `dropped_total{way="in",reason="auth"}`) == "4" }), ShouldBeTrue)
 
 		waiting := dial(t, g)
 		waiting.send("wait")
-		So(until(func() bool { return g.clients.count() == 2 }), ShouldBeTrue)
-		for _, c := range g.everyone() {
-			if c.state.Load() != stateOpen {
-				status, _ := ask(conn, c.reply, nil, []byte("too early"))
-				So(status, ShouldEqual, "409")
-				So(command(conn, g, `{"op":"join","id":%d,"group":"a"}`, c.id), ShouldEqual, "409")
+		var asked *client
+		So(until(func() bool {
+			for _, c := range g.everyone() {
+				if c.state.Load() == stateAsked {
+					asked = c
+				}
 			}
-		}
+			return asked != nil
+		}), ShouldBeTrue)
+		status, _ := ask(conn, asked.reply, nil, []byte("too early"))
+		So(status, ShouldEqual, "409")
+		So(command(conn, g, `{"op":"join","id":%d,"group":"a"}`, asked.id), ShouldEqual, "409")
 	})
 }
 

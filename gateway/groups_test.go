@@ -56,7 +56,7 @@ func TestGroups(t *testing.T) {
 			}
 		}
 		for i := range gateways {
-			So(metric(gateways[i], "group_messages_total"), ShouldEqual, "3")
+			So(until(func() bool { return metric(gateways[i], "group_messages_total") == "3" }), ShouldBeTrue)
 			So(metric(gateways[i], "groups"), ShouldEqual, "1")
 		}
 		So(gateways[0].counts.deliveries.Load()+gateways[1].counts.deliveries.Load(), ShouldEqual, uint64(10))
