@@ -18,6 +18,11 @@ usage: ./build.sh COMMAND [-v]
                        tests/scenario/stream/cells.txt, in about 12 minutes: one table and one
                        heat map; fails when a ratio is below its line in floor.txt
                        there; not part of test; --cells NAME,... runs some
+  million [CONNECTIONS [tcp|ws...]]
+                       build, then have very many connections on this machine: a million over
+                       tcp and half a million over ws, in below 10 minutes, or so many over each.
+                       A page with charts, and CSV files; not part of test, but for
+                       2,000 of each
   bench-check          the first cell of bench, for a minute
   test [--only PART]   run every check, or one part of them:
                        lint   as ./build.sh lint
@@ -388,6 +393,15 @@ cmd_bench() {
     exec tests/scenario/stream/bench.sh "${rest[@]}"
 }
 
+cmd_million() {
+    take_verbose "$@"
+    need_build_tools
+    install_missing
+    configure build && compile build --target zlink_lib million stream_report
+    allow_many_sockets
+    exec tests/scale/million.sh "${rest[@]}"
+}
+
 cmd_lib() {
     take_verbose "$@"
     need_build_tools
@@ -450,6 +464,7 @@ case ${1-help} in
     one) cmd_one "${@:2}" ;;
     cover) cmd_cover "${@:2}" ;;
     bench) cmd_bench "${@:2}" ;;
+    million) cmd_million "${@:2}" ;;
     bench-check) cmd_bench "${@:2}" --cells tcp-10000x1k-30 ;;
     gateway) cmd_gateway "${@:2}" ;;
     dist) cmd_dist "${@:2}" ;;

@@ -30,6 +30,7 @@ var colours = map[string]string{
 	"zlink-zlink": "#7dd3fc", "zlink-cpp": "#2dd4bf", "zlink-py": "#a3e635", "zlink-node": "#facc15", "zlink-java": "#f472b6",
 	"asio": "#ea580c", "cppserver": "#be123c", "dotnet": "#9333ea",
 	"net-zlink": "#c084fc", "gonet": "#ca8a04", limit: "#6b7280",
+	"connections": "#1d4ed8", "servers": "#1d4ed8", "clients": "#059669", "kernel": "#6b7280", "p50": "#059669", "p99": "#1d4ed8", "read": "#1d4ed8",
 	"publish": "#1d4ed8", "sends": "#0891b2", "bare": "#6b7280", "bare2": "#a3a3a3", "uws": "#ea580c",
 }
 

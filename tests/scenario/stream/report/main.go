@@ -28,6 +28,7 @@ DIR is the folder of a run, with its metrics.csv. Commands:
   floors   print the lines of such a file that the run would pass
   picture  write DIR/s2.svg, or what -out names: a chart of the throughput
   fanout   print what fanout.csv says of one message to many, as tables
+  scale    write report.html of a run of tests/scale/million.sh
   charts   count the charts of DIR's report.html; code 1 when there are none, or
            one is empty
 
@@ -69,6 +70,9 @@ type command struct {
 func (c command) run(out io.Writer) error {
 	if c.name == "charts" {
 		return countCharts(out, c.dir)
+	}
+	if c.name == "scale" {
+		return writeScale(c.dir, infoHere())
 	}
 	casts, err := readCasts(c.dir)
 	if err != nil {
