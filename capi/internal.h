@@ -137,6 +137,9 @@ void zl_credit (zl_account *account, int64_t bytes);
  * or, if the lowest bit is set, a slab. */
 void zl_owner_release (void *owner);
 
+/* Calls a zlink_log_fn. */
+void zl_log (uintptr_t fn, int level, const char *line, uintptr_t arg);
+
 /* Calls a zlink_free_fn for what the application gave for a peer. */
 void zl_free_given (uintptr_t ffn, uintptr_t data, uintptr_t hint);
 

@@ -133,6 +133,24 @@ ZLINK_EXPORT const char *zlink_strerror (int errnum);
  * the new peer has, or "". */
 ZLINK_EXPORT const char *zlink_error_detail (void);
 
+/* ------------------------------------------------------------------- log */
+
+#define ZLINK_LOG_NONE 0
+#define ZLINK_LOG_ERROR 1   /* an endpoint or a descriptor cannot be had */
+#define ZLINK_LOG_WARNING 2 /* failed handshakes, limits, connections that ended badly */
+#define ZLINK_LOG_INFO 3    /* connections, listeners */
+#define ZLINK_LOG_DEBUG 4   /* each step of a connection */
+
+/* Gets a line of the log, without its end; it is valid until the function returns. */
+typedef void (zlink_log_fn) (int level, const char *line, void *arg);
+
+/* Has fn get what happens on all sockets of the process, up to a level. fn runs on one thread of
+ * the library, one line after another, with no lock held: it may call zlink, but not
+ * zlink_set_log (EFSM), and it delays no socket. At most 100 lines a second come; a line says
+ * how many more there were. NULL or ZLINK_LOG_NONE ends it; when the call returns, the
+ * function before does not run any more. Off by default. EINVAL: there is no such level. */
+ZLINK_EXPORT int zlink_set_log (zlink_log_fn *fn, int level, void *arg);
+
 /* --------------------------------------------------------------- contexts */
 
 #define ZLINK_IO_THREADS 1

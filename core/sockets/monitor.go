@@ -63,8 +63,8 @@ func (s *Monitors) Open(ctx *core.Context, kinds engine.EventKind) (*Monitor, er
 	return m, nil
 }
 
-// Watched reports whether there is any monitor.
-func (s *Monitors) Watched() bool { return s.watched.Load() }
+// Watched reports whether there is any monitor, or a log.
+func (s *Monitors) Watched() bool { return s.watched.Load() || Logs() }
 
 // DetailMax is the longest Detail of an event, in bytes. Strangers can influence it, by
 // names in their certificates and by answers of their servers, and a monitor keeps
@@ -83,8 +83,11 @@ func shortened(detail string) string {
 	return detail[:end] + "..."
 }
 
-// Observe passes an event to the monitors.
+// Observe passes an event to the monitors, and to the log.
 func (s *Monitors) Observe(e engine.Event) {
+	if Logs() {
+		logEvent(e)
+	}
 	e.Detail = shortened(e.Detail)
 	s.mu.Lock()
 	defer s.mu.Unlock()

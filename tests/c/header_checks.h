@@ -51,6 +51,13 @@ EXPECT (ENOCOMPATPROTO == ZLINK_HAUSNUMERO + 52);
 EXPECT (ETERM == ZLINK_HAUSNUMERO + 53);
 EXPECT (EMTHREAD == ZLINK_HAUSNUMERO + 54);
 
+/* Log. */
+EXPECT (ZLINK_LOG_NONE == 0);
+EXPECT (ZLINK_LOG_ERROR == 1);
+EXPECT (ZLINK_LOG_WARNING == 2);
+EXPECT (ZLINK_LOG_INFO == 3);
+EXPECT (ZLINK_LOG_DEBUG == 4);
+
 /* Context options. */
 EXPECT (ZLINK_IO_THREADS == 1);
 EXPECT (ZLINK_MAX_SOCKETS == 2);
@@ -317,6 +324,7 @@ const char *zlink_error_detail (void);
 void zlink_version (int *, int *, int *);
 int zlink_has (const char *);
 
+int zlink_set_log (void (*) (int, const char *, void *), int, void *);
 void *zlink_ctx_new (void);
 int zlink_ctx_term (void *);
 int zlink_ctx_shutdown (void *);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The log: what it tells, how much, on which thread (zlink_set_log). */
+#include "ztest.h"
+#include "zfast.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define FLOOD 400
+
+static struct
+{
+    pthread_mutex_t mutex;
+    char text[1 << 16]; /* all lines, with their levels */
+    size_t used;
+    long lines, left_out;
+    pthread_t thread;
+    bool several_threads;
+    void *ask; /* a socket to ask for statistics, and to replace the log */
+    long asked;
+} got = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void take (int level, const char *line, void *arg)
+{
+    CHECK (arg == &got);
+    if (got.ask) {
+        zlink_stream_stats_t stats = {.size = sizeof stats};
+        CHECK_OK (zlink_stream_stats (got.ask, &stats));
+        CHECK (zlink_socket_peer_count (got.ask) >= 0);
+        CHECK_FAIL (zlink_set_log (NULL, ZLINK_LOG_NONE, NULL), EFSM);
+    }
+    pthread_mutex_lock (&got.mutex);
+    unsigned long more;
+    if (got.lines && !pthread_equal (got.thread, pthread_self ()))
+        got.several_threads = true;
+    got.thread = pthread_self ();
+    if (sscanf (line, "too many lines, some are left out lines=%lu", &more) == 1)
+        got.left_out += (long) more;
+    else
+        got.lines++;
+    got.asked += got.ask != NULL;
+    int n = snprintf (got.text + got.used, sizeof got.text - got.used, "%d %s\n", level, line);
+    if (got.used + (size_t) n < sizeof got.text)
+        got.used += (size_t) n;
+    pthread_mutex_unlock (&got.mutex);
+}
+
+static bool told (const char *text)
+{
+    pthread_mutex_lock (&got.mutex);
+    bool found = strstr (got.text, text) != NULL;
+    pthread_mutex_unlock (&got.mutex);
+    return found;
+}
+
+static void begin (int level)
+{
+    got.used = 0;
+    got.text[0] = '\0';
+    got.lines = got.left_out = got.asked = 0;
+    got.ask = NULL;
+    CHECK_OK (zlink_set_log (take, level, &got));
+}
+
+static void end (void)
+{
+    CHECK_OK (zlink_set_log (NULL, ZLINK_LOG_NONE, NULL));
+}
+
+static void connections_handshakes_limits_errors (void)
+{
+    void *ctx = zt_ctx (), *server = zt_fast_socket (ctx), *web = zt_fast_socket (ctx),
+         *client = zt_fast_socket (ctx);
+    begin (ZLINK_LOG_INFO);
+    zt_set_int (server, ZLINK_STREAM_MAX_CONNECTIONS, 1);
+    int port = zt_bind (server);
+    ZT_UNTIL (told ("3 listening local=tcp://127.0.0.1:"));
+    zt_connect (client, port);
+    zt_fast_event (server, ZLINK_STREAM_CONNECTED);
+    ZT_UNTIL (told ("3 connected local=tcp://127.0.0.1:"));
+    int second = zt_client (port);
+    ZT_UNTIL (told ("2 turned away local=tcp://127.0.0.1:") && told (" reason=limit"));
+    close (second);
+
+    CHECK_OK (zlink_bind (web, "ws://127.0.0.1:*"));
+    char endpoint[256];
+    size_t size = sizeof endpoint;
+    CHECK_OK (zlink_getsockopt (web, ZLINK_LAST_ENDPOINT, endpoint, &size));
+    int stranger = zt_client (atoi (strrchr (endpoint, ':') + 1));
+    CHECK_EQ (send (stranger, "nonsense\r\n\r\n", 12, MSG_NOSIGNAL), 12);
+    ZT_UNTIL (told ("2 handshake failed local=ws://127.0.0.1:"));
+    close (stranger);
+
+    snprintf (endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
+    CHECK_FAIL (zlink_bind (web, endpoint), EADDRINUSE);
+    ZT_UNTIL (told ("1 binding failed local=tcp://127.0.0.1:"));
+    CHECK (!told ("\n4 "));
+    zt_close (client);
+    ZT_UNTIL (told ("3 disconnected") && told (" reason=peer_closed"));
+    end ();
+    zt_close (web);
+    zt_close (server);
+    zt_term (ctx);
+    CHECK (!got.several_threads);
+}
+
+/* What is more than a second's lines is counted, and told. */
+static void too_many_lines (void)
+{
+    void *ctx = zt_ctx (), *server = zt_fast_socket (ctx), *other = zt_fast_socket (ctx);
+    int port = zt_bind (server);
+    long failures = 0;
+    char at[64];
+    snprintf (at, sizeof at, "tcp://127.0.0.1:%d", port);
+    begin (ZLINK_LOG_ERROR);
+    for (long left = 0; left == 0 && failures < 100 * FLOOD;) {
+        for (int i = 0; i < FLOOD; i++, failures++)
+            CHECK_FAIL (zlink_bind (other, at), EADDRINUSE);
+        ZT_UNTIL ((pthread_mutex_lock (&got.mutex),
+                   left = got.left_out,
+                   pthread_mutex_unlock (&got.mutex),
+                   got.lines + left == failures));
+    }
+    CHECK (got.left_out > 0);
+    end ();
+    zt_close (other);
+    zt_close (server);
+    zt_term (ctx);
+}
+
+static void the_function_calls_zlink (void)
+{
+    void *ctx = zt_ctx (), *server = zt_fast_socket (ctx), *client = zt_fast_socket (ctx);
+    begin (ZLINK_LOG_DEBUG);
+    got.ask = server;
+    zt_connect (client, zt_bind (server));
+    zt_fast_event (server, ZLINK_STREAM_CONNECTED);
+    ZT_UNTIL (told ("3 connected"));
+    end ();
+    CHECK (got.asked > 0);
+    long lines = got.lines;
+    zt_close (client);
+    zt_fast_event (server, ZLINK_STREAM_DISCONNECTED);
+    CHECK_EQ (got.lines, lines); /* it is off */
+    zt_close (server);
+    zt_term (ctx);
+}
+
+static void levels (void)
+{
+    CHECK_FAIL (zlink_set_log (take, -1, &got), EINVAL);
+    CHECK_FAIL (zlink_set_log (take, 5, &got), EINVAL);
+    CHECK_OK (zlink_set_log (NULL, ZLINK_LOG_DEBUG, NULL));
+    CHECK_OK (zlink_set_log (take, ZLINK_LOG_NONE, NULL));
+}
+
+static const zt_case_t cases[] = {
+  ZT_CASE (connections_handshakes_limits_errors),
+  ZT_CASE (too_many_lines),
+  ZT_CASE (the_function_calls_zlink),
+  ZT_CASE (levels),
+};
+
+ZT_MAIN (cases)
