@@ -49,6 +49,10 @@ usage: ./build.sh COMMAND [-v]
                        90 %; takes about 8 minutes
   gateway              build build/bin/zlink-gateway, which joins clients to NATS (gateway/);
                        the first time Go loads 15 modules for it, and compiles for minutes
+  lab [FLAG...]        what a cluster of gateways does when something fails, and what it costs, in network
+                       namespaces (as root): report and CSV in build/lab, in less than 10 minutes;
+                       not part of test; the flags are in gateway/lab/main.go
+  cluster [FLAG...]    three nats-servers, three gateways, HAProxy and an echo on this machine, until Ctrl-C
   site                 the documents as a site, in build/site; a dead link fails
   newcomer             run both commands of the README, in order, in a bare Debian
                        that is made for it and removed (as root, with debootstrap)
@@ -168,7 +172,37 @@ only_out_of_time() {
 }
 
 # The module is one of its own, which ./... does not reach. NATS takes long to compile, so once.
-gateway_tests() { CGO_ENABLED=0 go -C gateway test ./...; }
+gateway_tests() {
+    local lines='^(ok|not run here)'
+    CGO_ENABLED=0 go -C gateway build -o "$root/build/gateway/zlink-gateway" ./cmd/zlink-gateway
+    nats_clients
+    ZLINK_GATEWAY=$root/build/gateway/zlink-gateway NODE_PATH=$root/build/nats/node_modules PYTHONPATH=$root/build/nats/python \
+        CGO_ENABLED=0 go -C gateway test -v ./... >build/gateway-test.log 2>&1 || {
+        cat build/gateway-test.log
+        return 1
+    }
+    grep -E "$lines" build/gateway-test.log
+    check_gateway_manifests
+}
+
+# NATS' own clients, for back ends in Node.js and Python. A test says what is missing.
+nats_clients() {
+    mkdir -p build/nats
+    [ -d build/nats/node_modules/nats ] || ! command -v npm >/dev/null ||
+        timeout 60 npm install --silent --no-audit --no-fund --prefix build/nats nats@2 >build/nats/npm.log 2>&1 || true
+    [ -d build/nats/python/nats ] || python3 -c 'import nats' 2>/dev/null ||
+        timeout 60 python3 -m pip install --quiet --retries 0 --timeout 5 --target build/nats/python nats-py >build/nats/pip.log 2>&1 || true
+}
+
+# The manifests against the types of Kubernetes, whose modules (40 MB) are loaded for it.
+check_gateway_manifests() {
+    local check=gateway/deploy/kubernetes/check
+    if ! go -C "$check" mod download >build/gateway-manifests.log 2>&1; then
+        echo "not run here: the manifests of Kubernetes against its types: $(tail -n 1 build/gateway-manifests.log)"
+        return 0
+    fi
+    go -C "$check" test .
+}
 
 stages_go() {
     stage "go test" "Go tests, without a C compiler and with the race detector; layouts of Go and C" go_tests_twice
@@ -418,6 +452,32 @@ cmd_gateway() {
     ls -l build/bin/zlink-gateway
 }
 
+# build_gateway_lab: the gateway, and the lab's own program.
+build_gateway_lab() {
+    need_go
+    install_missing
+    rest=()
+    cmd_gateway >/dev/null
+    CGO_ENABLED=0 go -C gateway build -o "$root/build/bin/zlink-lab" ./lab
+    allow_many_sockets
+}
+
+# A folder and flags of the lab may follow, as in gateway/lab/main.go.
+cmd_lab() {
+    local flags=("$@")
+    want has_fronts_of_lab "the lab" haproxy iproute2 util-linux procps
+    build_gateway_lab
+    exec gateway/lab/lab.sh build/bin/zlink-lab "${flags[@]}"
+}
+
+has_fronts_of_lab() { command -v haproxy && command -v ip && command -v unshare && command -v sysctl; } >/dev/null
+
+cmd_cluster() {
+    local flags=("$@")
+    build_gateway_lab
+    exec build/bin/zlink-lab cluster --out build/cluster --gateways 3 "${flags[@]}"
+}
+
 cmd_dist() {
     take_verbose "$@"
     need_build_tools
@@ -467,6 +527,8 @@ case ${1-help} in
     million) cmd_million "${@:2}" ;;
     bench-check) cmd_bench "${@:2}" --cells tcp-10000x1k-30 ;;
     gateway) cmd_gateway "${@:2}" ;;
+    lab) cmd_lab "${@:2}" ;;
+    cluster) cmd_cluster "${@:2}" ;;
     dist) cmd_dist "${@:2}" ;;
     deb) cmd_deb "${@:2}" ;;
     arm64) cmd_arm64 "${@:2}" ;;

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// comparison is one gateway, one nats-server, one back end and a server of the library alone.
+type comparison struct {
+	*cluster
+	report *report
+	say    func(string, ...any)
+	length time.Duration // of each load
+	bare   string        // where the library's server is
+	pubs   *nats.Conn
+}
+
+// ways are how a client reaches an answer.
+type way struct {
+	name, colour string
+	dial         func(i int) (peer, error)
+}
+
+func asPeer(w *wire, err error) (peer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+const loadBuffer = 32 << 10
+
+func (c *comparison) gateway(path string) func(int) (peer, error) {
+	return func(int) (peer, error) {
+		return asPeer(dialWire(c.gateways[0].listen, path, loadBuffer, 5*time.Second))
+	}
+}
+
+func (c *comparison) library(path string) func(int) (peer, error) {
+	return func(int) (peer, error) { return asPeer(dialWire(c.bare, path, loadBuffer, 5*time.Second)) }
+}
+
+// natsWeb connects to NATS' own listener, on the nats-server that the gateway has.
+func (c *comparison) natsWeb(subject string) func(int) (peer, error) {
+	return func(i int) (peer, error) {
+		inbox := fmt.Sprintf("lab.in%d", i)
+		if subject == bareFan {
+			inbox = bareFan
+		}
+		p, err := dialNATS(at(c.cluster.nats[0].site.address, natsWebPort), subject, inbox)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	}
+}
+
+func (c *comparison) ways() []way {
+	return []way{
+		{"gateway, ws", ours, c.gateway("/")},
+		{"NATS' own WebSocket", others, c.natsWeb(bareEcho)},
+		{"library alone, ws", bare, c.library("/")},
+		{"gateway, tcp", ours, c.gateway("")},
+		{"library alone, tcp", bare, c.library("")},
+	}
+}
+
+// compare measures all of it. The network has the namespaces.
+func compare(n *network, p plan, clients int, length time.Duration, r *report, say func(string, ...any)) (err error) {
+	p.prefix, p.haproxies, p.gateways, p.nats, p.backends = "c", 0, 1, 1, 1
+	c := &comparison{report: r, say: say, length: length}
+	if c.cluster, err = build(n, p); err != nil {
+		return err
+	}
+	defer func() { c.cluster.end() }()
+	if c.bare, err = c.startBare(); err != nil {
+		return err
+	}
+	if c.pubs, err = connectNATS(c.natsServers(), "publisher", func(string) {}); err != nil {
+		return err
+	}
+	defer c.pubs.Close()
+	return errors.Join(c.throughput(clients), c.latency(clients), c.fans(clients), c.memory(clients*10))
+}
+
+// throughput: all clients busy.
+func (c *comparison) throughput(clients int) error {
+	var bars []bar
+	rates := map[string]float64{}
+	for _, w := range c.ways() {
+		o, err := load{dial: w.dial, clients: clients, window: 16, size: 64, warm: c.length / 4, length: c.length}.run()
+		if err == nil {
+			err = o.first
+		}
+		if err != nil {
+			return fmt.Errorf("throughput, %s: %w", w.name, err)
+		}
+		c.say("%s: %.0f answers a second", w.name, o.rate)
+		rates[w.name] = o.rate
+		bars = append(bars, bar{w.name, o.rate, w.colour})
+		c.report.row("throughput", w.name, o.rate, "answers/s", fmt.Sprintf("%d clients, 16 messages of 64 B on the way each", clients))
+	}
+	c.report.chart("Answers a second", fmt.Sprintf("%d clients with 16 messages of 64 bytes on the way each. Programs, clients and back end share the machine.", clients),
+		drawBars("/s", bars))
+	c.ratio("throughput", rates["gateway, ws"], rates["NATS' own WebSocket"])
+	return nil
+}
+
+const natsGoal = 2.0
+
+func (c *comparison) ratio(part string, ours, theirs float64) {
+	ratio := ours / max(theirs, 1)
+	c.report.row(part, "gateway to NATS' own WebSocket", ratio, "", "goal: 2")
+	if ratio < natsGoal {
+		c.report.Warnings = append(c.report.Warnings, fmt.Sprintf("%s: %.2f times NATS' own WebSocket; the goal is %.0f", part, ratio, natsGoal))
+	}
+}
+
+// latency: clients that send one message in a while, so that nothing waits.
+func (c *comparison) latency(clients int) error {
+	var bars []bar
+	found := map[string]outcome{}
+	for _, w := range c.ways() {
+		o, err := load{dial: w.dial, clients: min(clients, 50), window: 1, size: 64, pause: 50 * time.Millisecond,
+			warm: c.length / 4, length: c.length}.run()
+		if err == nil {
+			err = o.first
+		}
+		if err != nil {
+			return fmt.Errorf("latency, %s: %w", w.name, err)
+		}
+		found[w.name] = o
+		bars = append(bars, bar{w.name + ", p50", ms(o.p50), w.colour}, bar{w.name + ", p99", ms(o.p99), w.colour})
+		c.report.row("latency", w.name+", p50", ms(o.p50), "ms", "one message on the way, 20 a second for each client")
+		c.report.row("latency", w.name+", p99", ms(o.p99), "ms", "")
+	}
+	for _, transport := range []string{"ws", "tcp"} {
+		through, alone := found["gateway, "+transport], found["library alone, "+transport]
+		c.report.row("latency", "added by gateway, NATS and back end, "+transport+", p50", ms(through.p50-alone.p50), "ms", "")
+		c.report.row("latency", "added by gateway, NATS and back end, "+transport+", p99", ms(through.p99-alone.p99), "ms", "")
+	}
+	c.report.chart("From a message to its answer, ms", "Nothing else is on the way.", drawBars("ms", bars))
+	return nil
+}
+
+// fans: one message to all.
+func (c *comparison) fans(clients int) error {
+	to := func(subject string) func([]byte) error {
+		return func(body []byte) error { return c.pubs.Publish(subject, body) }
+	}
+	speaker, err := c.library("")(0)
+	if err != nil {
+		return err
+	}
+	defer speaker.close()
+	go func() {
+		for buf := make([]byte, 4096); ; {
+			if _, err := speaker.receive(buf); err != nil {
+				return
+			}
+		}
+	}()
+	shout := func(body []byte) error { speaker.queue(body); return speaker.flush() }
+	var bars []bar
+	rates := map[string]float64{}
+	for _, f := range []struct {
+		way
+		publish func([]byte) error
+	}{
+		{way{"gateway, ws", ours, c.gateway("/")}, to("zl.group." + labGroup)},
+		{way{"NATS' own WebSocket", others, c.natsWeb(bareFan)}, to(bareFan)},
+		{way{"library alone, ws", bare, c.library("/")}, shout},
+	} {
+		rate, err := fan{dial: f.dial, clients: clients, publish: f.publish, size: 64, window: 200, length: c.length}.run()
+		if err != nil {
+			return fmt.Errorf("one to all, %s: %w", f.name, err)
+		}
+		c.say("%s: %.0f messages of a group arrive a second", f.name, rate)
+		rates[f.name] = rate
+		bars = append(bars, bar{f.name, rate, f.colour})
+		c.report.row("one to all", f.name, rate, "deliveries/s", fmt.Sprintf("%d clients, 64 B", clients))
+	}
+	c.report.chart("One message to all, deliveries a second", fmt.Sprintf("%d clients in a group.", clients), drawBars("/s", bars))
+	c.ratio("one to all", rates["gateway, ws"], rates["NATS' own WebSocket"])
+	return nil
+}
+
+// memory: what the gateway's process grows by for each client that has said something.
+func (c *comparison) memory(clients int) error {
+	var bars []bar
+	for _, transport := range []struct{ name, path string }{{"tcp", ""}, {"ws", "/"}} {
+		before := resident(c.gateways[0].pid())
+		var peers []peer
+		for range clients {
+			p, err := asPeer(dialWire(c.gateways[0].listen, transport.path, 256, 5*time.Second))
+			if err != nil {
+				return err
+			}
+			peers = append(peers, p)
+		}
+		if err := c.greet(peers); err != nil {
+			return err
+		}
+		time.Sleep(c.length) // what is free goes back to the system
+		each := float64(resident(c.gateways[0].pid())-before) / float64(clients)
+		for _, p := range peers {
+			p.close()
+		}
+		c.report.row("memory", "gateway, for each client of "+transport.name, each, "B", fmt.Sprintf("%d clients, silent after one message; in one group", clients))
+		bars = append(bars, bar{transport.name, each, ours})
+		time.Sleep(c.length)
+	}
+	c.report.row("memory", "gateway, in all, without clients", float64(resident(c.gateways[0].pid()))/(1<<20), "MiB", "after all loads")
+	c.report.chart("Memory of the gateway for each silent client, bytes", "Resident memory of the process.", drawBars("B", bars))
+	return nil
+}
+
+// greet sends a message of each and waits for the answer.
+func (c *comparison) greet(peers []peer) error {
+	body := make([]byte, stampAt+8)
+	body[0] = kindMessage
+	for i, p := range peers {
+		binary.BigEndian.PutUint32(body[1:], uint32(i))
+		p.queue(body)
+		if err := p.flush(); err != nil {
+			return err
+		}
+		if _, err := p.receive(make([]byte, 64)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
