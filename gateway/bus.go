@@ -122,6 +122,8 @@ func (b *bus) options(g *Gateway) []nats.Option {
 		if c.NATSToken != "" {
 			all = append(all, nats.Token(c.NATSToken))
 		}
+	} else { // one that is cut off says nothing: another one has to be found while clients still wait
+		all = append(all, nats.PingInterval(700*time.Millisecond))
 	}
 	if c.NATSCreds != "" {
 		all = append(all, nats.UserCredentials(c.NATSCreds))

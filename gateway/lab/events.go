@@ -40,13 +40,13 @@ func needsCable(c *cluster) string {
 
 func events() []*event {
 	return []*event{
-		{name: "kill -9 of a gateway", cause: func(t *trial) error { return t.crash(t.gateways[0].process) }, needs: always},
+		{name: "kill -9 of a gateway", cause: func(t *trial) error { return t.crash(t.busiest().process) }, needs: always},
 		{name: "kill -9 of a HAProxy", cause: func(t *trial) error { return t.crash(t.haproxies[0].process) }, needs: needsFront},
 		{name: "kill -9 of a nats-server", cause: func(t *trial) error { return t.crash(t.cluster.nats[0]) }, needs: always},
 		{name: "kill -9 of a back end", cause: (*trial).crashBackend, needs: always},
 		{name: "rolling restart of all gateways", cause: (*trial).roll, needs: always},
 		{name: "reload of both HAProxy", cause: (*trial).reload, needs: needsFront},
-		{name: "a gateway is cut off", cause: func(t *trial) error { return t.cutOff(t.gateways[len(t.gateways)-1].process) }, needs: needsCable},
+		{name: "a gateway is cut off", cause: func(t *trial) error { return t.cutOff(t.busiest().process) }, needs: needsCable},
 		{name: "a nats-server is cut off", cause: func(t *trial) error { return t.cutOff(t.cluster.nats[len(t.cluster.nats)-1]) }, needs: needsCable},
 	}
 }
@@ -56,6 +56,17 @@ func (t *trial) crash(p *process) error {
 	p.kill()
 	time.Sleep(t.away)
 	return p.start()
+}
+
+// busiest is the gateway with the most clients.
+func (t *trial) busiest() *gateway {
+	best, most := t.gateways[0], -1.0
+	for _, g := range t.gateways {
+		if m, err := scrape(g.metrics); err == nil && m.sum("zlink_gateway_clients") > most {
+			best, most = g, m.sum("zlink_gateway_clients")
+		}
+	}
+	return best
 }
 
 // crashBackend: what it had in its hands is lost, and nobody but the clients can know that.

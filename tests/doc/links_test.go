@@ -62,7 +62,7 @@ func TestLinksLeadToHeadings(t *testing.T) {
 }
 
 func linkedPages(t *testing.T) []page {
-	return pages(t, "*.md", "doc/*.md", "doc/*/*.md", "examples/*.md", "gateway/*.md", "bindings/*/*.md", "tests/scenario/stream/README.md")
+	return pages(t, "*.md", "doc/*.md", "doc/*/*.md", "examples/*.md", "gateway/*.md", "gateway/examples/*.md", "bindings/*/*.md", "tests/scenario/stream/README.md")
 }
 
 // places are what the headings of a page are called in links.
