@@ -93,6 +93,26 @@ func TestBlocksOfIDs(t *testing.T) {
 			mustSend(t, k, thirdID, "still there")
 			third.want("still there")
 		})
+		Convey("may be many that are nearly used up, and have no id for a free slot", func() {
+			last := uint32(idsInBlock - 1)
+			setNextID(t, k, base+2)
+			_, taken := accept(t, k, endpoint)
+			So(taken, ShouldEqual, id(base+3)) // the slot of the last id of each block
+			k.mu.Lock()
+			k.idsLeft = 0
+			k.mu.Unlock()
+			for range 2 * idBlocksTried {
+				ids.mu.Lock()
+				block := blockOf(ownBlock())
+				ids.give(k, block)
+				ids.block(block).owner.Store(nil)
+				ids.rests = append(ids.rests, idRest{block, block<<shm.IDBlockBits | last})
+				ids.mu.Unlock()
+			}
+			next, nextID := accept(t, k, endpoint)
+			mustSend(t, k, nextID, "hello")
+			next.want("hello")
+		})
 		Convey("lie where its table has room, also beside other sockets that take every other one", func() {
 			table := shm.NewTable(4 * idsInBlock)
 			Reset(func() { shm.FreeTable(table) })

@@ -129,7 +129,7 @@ func (k *Socket) table() *shm.Table { return k.shared.Table.Load() }
 // bytes equals, or 0 if no block is left. An id thus finds its session without a search. The
 // caller gives it back with putID. k.mu is locked.
 func (k *Socket) takeID() uint32 {
-	for range idBlocksTried {
+	for tried := 0; tried < idBlocksTried; {
 		for k.idsLeft > 0 {
 			id := k.nextID
 			k.nextID++
@@ -147,13 +147,15 @@ func (k *Socket) takeID() uint32 {
 		if !ok {
 			break
 		}
-		k.nextID, k.idsLeft = first, idsInBlock-first%idsInBlock
+		if k.nextID, k.idsLeft = first, idsInBlock-first%idsInBlock; k.idsLeft == idsInBlock {
+			tried++
+		}
 	}
 	return 0
 }
 
-// idBlocksTried bounds the blocks that one id may take; more than one is only needed once the
-// ids have wrapped.
+// idBlocksTried bounds the whole blocks that one id may take; more than one is only needed once the
+// ids have wrapped. Of what is left of blocks there may be any number whose slots are all taken.
 const idBlocksTried = 4
 
 func (k *Socket) mayGive(id uint32) bool {
