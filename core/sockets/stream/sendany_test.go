@@ -66,9 +66,11 @@ func TestSendAny(t *testing.T) {
 			unbounded(t, one)
 			before := one.pins.Load()
 			body := make([]byte, 1<<20)
-			for TrySendAny(firstID, body) == nil {
+			var full error
+			for full == nil {
+				full = TrySendAny(firstID, body)
 			}
-			So(TrySendAny(firstID, body), shouldBeErrno, errno.EAGAIN)
+			So(full, shouldBeErrno, errno.EAGAIN)
 			limited, stop := context.WithCancelCause(bg)
 			over := make(chan error)
 			go func() {
