@@ -45,13 +45,17 @@ type early struct {
 	text bool
 }
 
-// The states of a client.
+// The states of a client. From stateTold on messages to it are sent, and it may join groups.
 const (
 	stateNew     = 0 // its first message says who it is, or its request is being looked at
 	stateAsked   = 1 // the question is out
-	stateOpen    = 2 // its messages go to NATS
-	stateRefused = 3 // it is being ended
+	stateRefused = 2 // it is being ended
+	stateTold    = 3 // back ends are being told of it; only while mu is held
+	stateOpen    = 4 // its messages go to NATS
 )
+
+// known reports whether back ends may have been told of a client.
+func (c *client) known() bool { return c.state.Load() >= stateTold }
 
 // clients are all there are. Only receive changes the table, so it reads without the lock.
 type clients struct {
@@ -215,19 +219,20 @@ func (g *Gateway) establish(c *client) {
 		c.header = nats.Header{headerUser: {c.user}}
 	}
 	c.secret = nil
-	g.counts.connects.Add(1)
-	g.count(g.publish(g.event(c, "connect")))
+	if len(c.first) > 0 {
+		_ = g.socket.TrySend(c.id, c.first)
+		c.first = nil
+	}
 	for _, name := range listed(c.given) {
 		if err := g.groups.join(g, c, name, false); err != nil && g.config.Log != nil {
 			g.log("client %d cannot join %s: %v", c.id, name, err)
 		}
 	}
+	c.state.Store(stateTold) // before the event: a back end may act on that at once
+	g.counts.connects.Add(1)
+	g.count(g.publish(g.event(c, "connect")))
 	if c.key != "" {
 		g.presence.put(c)
-	}
-	if len(c.first) > 0 {
-		_ = g.socket.TrySend(c.id, c.first)
-		c.first = nil
 	}
 	for _, one := range c.waiting {
 		g.forward(c, one.body, one.text)

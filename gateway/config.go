@@ -54,6 +54,7 @@ type Config struct {
 	Log            func(sentence string) // nil: nobody is told
 	HeartbeatEvery time.Duration         // of zl_servers
 	DeadAfter      time.Duration         // without a heartbeat; at least 3 of them
+	DrainPatience  time.Duration         // after a drain's time, until it ends all the same
 
 	// nil: the profile's.
 	MaxConnections     *int
@@ -83,7 +84,7 @@ func Default() Config {
 		WebHealth:  "/healthz",
 		Properties: "WS-Path WS-Query WS-Origin WS-Protocol TLS-Version TLS-SNI TLS-Peer-Subject",
 		Profile:    profilePublic, MaxMessage: 64 << 10, Slow: "cut", Metrics: "127.0.0.1:9100", Drain: 20 * time.Second,
-		HeartbeatEvery: time.Second, DeadAfter: 4 * time.Second,
+		HeartbeatEvery: time.Second, DeadAfter: 4 * time.Second, DrainPatience: 15 * time.Second,
 	}
 }
 

@@ -134,7 +134,7 @@ func (g *Gateway) orderJoin(o *order) (map[string]any, error) {
 		return nil, err
 	case g.drain.Load():
 		return nil, &fault{503, "the gateway drains"}
-	case c.state.Load() != stateOpen:
+	case !c.known():
 		return nil, &fault{409, fmt.Sprintf("client %d is not authenticated yet", c.id)}
 	}
 	return nil, g.groups.join(g, c, o.Group, true)

@@ -173,7 +173,7 @@ func (d *delivery) toClient(m *nats.Msg, rest string) {
 		return
 	}
 	if d.guarded {
-		if c := g.clients.find(id); c != nil && c.state.Load() != stateOpen {
+		if c := g.clients.find(id); c != nil && !c.known() {
 			d.refuse(m, reasonUnauthenticated)
 			return
 		}

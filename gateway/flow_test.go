@@ -168,3 +168,21 @@ func TestTakeover(t *testing.T) {
 		So(strings.HasPrefix(young.Endpoints()[0], "any://"), ShouldBeTrue)
 	})
 }
+
+func TestDrainWithoutNATS(t *testing.T) {
+	Convey("A drain ends although NATS is away, and what NATS did not take is counted", t, func() {
+		hub := natsServer(t, -1)
+		g := start(t, at(hub.ClientURL()), func(c *Config) { c.DrainPatience, c.Presence = 300*time.Millisecond, false })
+		p := dial(t, g)
+		p.send("before")
+		So(until(func() bool { return g.counts.inMessages.Load() == 1 }), ShouldBeTrue)
+		hub.Shutdown()
+		hub.WaitForShutdown()
+		So(until(func() bool { return g.Ready() != "" }), ShouldBeTrue)
+		p.send("meanwhile")
+		So(until(func() bool { return g.counts.natsStalls.Load() > 0 }), ShouldBeTrue)
+		So(g.Drain(0, 0), ShouldBeNil)
+		So(g.Wait(), ShouldBeNil)
+		So(g.counts.dropped[wayIn][reasonNATS].Load(), ShouldEqual, uint64(1))
+	})
+}

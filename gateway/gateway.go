@@ -133,10 +133,17 @@ func (g *Gateway) Metrics() net.Addr { return g.web.address() }
 // ends. Again with a shorter time: sooner.
 func (g *Gateway) Drain(spread time.Duration, code int) error {
 	err := g.socket.Drain(spread, code)
-	if err == nil {
-		g.drain.Store(true)
+	if err != nil {
+		return err
 	}
-	return err
+	g.drain.Store(true)
+	time.AfterFunc(spread+g.config.DrainPatience, func() { // NATS may be away for ever
+		g.hurry.Do(func() {
+			g.log("the drain is not over in time, and ends all the same")
+			close(g.quit)
+		})
+	})
+	return nil
 }
 
 // Close ends everything at once.

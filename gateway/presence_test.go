@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"hash/maphash"
 	"testing"
 	"time"
 
@@ -98,6 +99,37 @@ func TestPresenceAfterALoss(t *testing.T) {
 		js := must(jetstream.New(conn))
 		So(js.DeleteKeyValue(context.Background(), usersBucket), ShouldBeNil)
 		So(js.DeleteKeyValue(context.Background(), serversBucket), ShouldBeNil)
+		So(until(func() bool { return whereIs(conn, "eve") == g.Server() }), ShouldBeTrue)
+	})
+}
+
+func TestBackEndsActOnAnEventAtOnce(t *testing.T) {
+	Convey("A client that back ends are told of gets messages and may join, whatever the gateway has still to do", t, func() {
+		g := start(t, quick, func(c *Config) { c.AuthTimeout = patience })
+		conn := backEnd(t, g.NATS())
+		whoever(conn)
+		come := listenTo(conn, "zl.event.*.connect.>")
+		p, key := g.presence, presenceKey("eve")
+		work := p.work[maphash.String(p.seed, key)%presenceWorkers]
+		p.mu.Lock() // its worker is stuck, and the queue of that full
+		for full := 0; full < 2; {
+			select {
+			case work <- errand{key: key, id: 1 << 31, remove: true}:
+				p.out.Add(1)
+			default:
+				time.Sleep(10 * time.Millisecond) // until it has taken the first
+				full++
+			}
+		}
+		eve := dial(t, g)
+		eve.send("eve")
+		id := idOf(next(come))
+		joined := command(conn, g, `{"op":"join","id":%s,"group":"a"}`, id)
+		sent, _ := ask(conn, "zl.out."+g.Server()+"."+id, nil, []byte("hello"))
+		p.mu.Unlock()
+		So(joined, ShouldEqual, "200")
+		So(sent, ShouldEqual, "200")
+		So(must(eve.read()), ShouldEqual, "hello")
 		So(until(func() bool { return whereIs(conn, "eve") == g.Server() }), ShouldBeTrue)
 	})
 }
