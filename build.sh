@@ -335,6 +335,7 @@ run_parts() {
             c)
                 want_stacks
                 want has_fronts "proxies in front of a server" haproxy nginx-light libnginx-mod-stream
+                want has_tmux "zlink-top in a terminal" tmux
                 want has_yaml "a look at the manifests of Kubernetes" python3 python3-yaml
                 ;;
             lint) want has_clang_format "the layout of C files" "clang-format-$clang_format_version" ;;

@@ -70,6 +70,8 @@ has_fronts() { command -v haproxy >/dev/null && [ -e /usr/lib/nginx/modules/ngx_
 # The system's Python is the one that has the system's modules.
 has_yaml() { /usr/bin/python3 -c 'import yaml' 2>/dev/null; }
 
+has_tmux() { command -v tmux >/dev/null; }
+
 want_stacks() {
     want has_asio "the stack asio" libasio-dev
     want has_openssl "tls and wss in the scenarios" libssl-dev openssl
