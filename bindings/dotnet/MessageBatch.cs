@@ -70,21 +70,25 @@ namespace Zlink
         }
 
         // Adds a message for a peer, with a copy of the bytes.
-        public unsafe void Add(uint peer, byte[] data, int offset, int count)
+        public void Add(uint peer, byte[] data, int offset, int count)
         {
             if (offset < 0 || count < 0 || offset > data.Length - count)
                 throw new ArgumentOutOfRangeException("count");
+            Add(peer, new ReadOnlySpan<byte>(data, offset, count));
+        }
+
+        public unsafe void Add(uint peer, ReadOnlySpan<byte> data)
+        {
             if (Count == Capacity)
                 throw new InvalidOperationException("the batch is full");
             IntPtr message = At(Count);
             Native.zlink_msg_close(message);
-            if (Native.zlink_msg_init_size(message, new UIntPtr((uint) count)) != 0) {
+            if (Native.zlink_msg_init_size(message, new UIntPtr((uint) data.Length)) != 0) {
                 int error = Marshal.GetLastWin32Error();
                 Native.zlink_msg_init(message);
                 throw ZlinkException.Of("zlink_msg_init_size", error);
             }
-            if (count > 0)
-                Marshal.Copy(data, offset, Native.zlink_msg_data(message), count);
+            data.CopyTo(new Span<byte>((void*) Native.zlink_msg_data(message), data.Length));
             if (Native.zlink_msg_set_routing_id(message, peer) != 0)
                 throw ZlinkException.OfLast("zlink_msg_set_routing_id");
             Count++;
@@ -93,6 +97,18 @@ namespace Zlink
         public void Add(uint peer, byte[] data)
         {
             Add(peer, data, 0, data.Length);
+        }
+
+        // With a header of at most 65535 bytes, for Option.Framing 3.
+        public void Add(uint peer, ReadOnlySpan<byte> data, ReadOnlySpan<byte> header)
+        {
+            Add(peer, data);
+            try {
+                this[Count - 1].SetHeader(header);
+            } catch (ZlinkException) {
+                Count--;
+                throw;
+            }
         }
 
         // Releases every message.
@@ -212,8 +228,14 @@ namespace Zlink
         // Gives the message a copy of a header of at most 65535 bytes; an empty one takes it away.
         public void SetHeader(byte[] header)
         {
-            if (Native.zlink_msg_set_header(batch.At(index), header, new UIntPtr((uint) header.Length)) != 0)
-                throw ZlinkException.OfLast("zlink_msg_set_header");
+            SetHeader(new ReadOnlySpan<byte>(header));
+        }
+
+        public unsafe void SetHeader(ReadOnlySpan<byte> header)
+        {
+            fixed (byte* bytes = &MemoryMarshal.GetReference(header))
+                if (Native.zlink_msg_set_header(batch.At(index), bytes, new UIntPtr((uint) header.Length)) != 0)
+                    throw ZlinkException.OfLast("zlink_msg_set_header");
             GC.KeepAlive(batch);
         }
 
@@ -255,6 +277,14 @@ namespace Zlink
         public unsafe ReadOnlySpan<byte> Body
         {
             get { return new ReadOnlySpan<byte>((void*) Native.zlink_msg_data(batch.At(index)), Size); }
+        }
+
+        // Copies the bytes, and returns how many these are. ArgumentException: there is no room for them.
+        public int CopyTo(Span<byte> target)
+        {
+            Body.CopyTo(target);
+            GC.KeepAlive(batch);
+            return Size;
         }
 
         public byte[] ToArray()

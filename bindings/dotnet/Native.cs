@@ -172,7 +172,7 @@ namespace Zlink
         public static extern IntPtr zlink_msg_header(IntPtr message, out UIntPtr size);
 
         [DllImport(Lib, SetLastError = true)]
-        public static extern int zlink_msg_set_header(IntPtr message, byte[] header, UIntPtr size);
+        public static extern unsafe int zlink_msg_set_header(IntPtr message, byte* header, UIntPtr size);
 
         [DllImport(Lib)]
         public static extern IntPtr zlink_msg_gets(IntPtr message, byte[] property);

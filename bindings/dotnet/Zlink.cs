@@ -12,6 +12,7 @@ namespace Zlink
     {
         public const int EINTR = 4;
         public const int EAGAIN = 11;
+        public const int EBUSY = 16;
         public const int EINVAL = 22;
         public const int ENOTSUP = 95;
         public const int EADDRINUSE = 98;
@@ -32,8 +33,12 @@ namespace Zlink
     public enum Option
     {
         Affinity = 4, // ulong
+        RoutingId = 5, // string
         SendBuffer = 11,
         ReceiveBuffer = 12,
+        Fd = 14, // get only, as are the next two
+        Events = 15,
+        Type = 16,
         Linger = 17,
         ReconnectInterval = 18,
         Backlog = 19,
@@ -45,13 +50,20 @@ namespace Zlink
         SendTimeout = 28,
         LastEndpoint = 32, // string, get only
         TcpKeepalive = 34,
+        TcpKeepaliveCount = 35,
+        TcpKeepaliveIdle = 36,
+        TcpKeepaliveInterval = 37,
+        Immediate = 39,
         Ipv6 = 42,
         Tos = 57,
+        ConnectRoutingId = 61, // string, set only
         HandshakeInterval = 66,
         HeartbeatInterval = 75,
+        HeartbeatTtl = 76,
         HeartbeatTimeout = 77,
         ConnectTimeout = 79,
         TcpMaxRetransmit = 80,
+        UseFd = 89,
         BindToDevice = 92, // string
         TlsCert = 95,      // string, as are the next two
         TlsKey = 96,
@@ -61,6 +73,7 @@ namespace Zlink
         TlsHostname = 100, // string
         TlsTrustSystem = 101,
         TlsPassword = 102, // string
+        Mode = 300, // FAST; the binding sets it
         CloseTimeout = 301,
         IdleTimeout = 312,
         FirstMessageTimeout = 313,
@@ -125,6 +138,12 @@ namespace Zlink
             string detail = Text.Read(Native.zlink_error_detail());
             string message = call + ": " + Text.Read(Native.zlink_strerror(errno));
             return new ZlinkException(detail == "" ? message : message + ": " + detail, errno, detail);
+        }
+
+        // Of the binding itself.
+        internal static ZlinkException Of(string call, int errno, string detail)
+        {
+            return new ZlinkException(call + ": " + Text.Read(Native.zlink_strerror(errno)) + ": " + detail, errno, detail);
         }
 
         internal static ZlinkException OfLast(string call)
@@ -208,9 +227,9 @@ namespace Zlink
 
     // A STREAM socket: many peers, each named by a number. One thread at a time,
     // except for sending: see README.md.
-    public sealed class StreamSocket : IDisposable
+    public sealed partial class StreamSocket : IDisposable
     {
-        private const int ModeOption = 300, ModeFast = 1;
+        private const int ModeFast = 1;
 
         private readonly SocketHandle handle;
 
@@ -220,7 +239,7 @@ namespace Zlink
             if (handle.IsInvalid)
                 throw ZlinkException.OfLast("zlink_socket");
             handle.Hold(context.Handle);
-            Set((Option) ModeOption, ModeFast);
+            Set(Option.Mode, ModeFast);
         }
 
         public void Set(Option option, int value)
@@ -543,6 +562,7 @@ namespace Zlink
         public void Dispose()
         {
             handle.Dispose();
+            Waiting.Release(Awaited()); // of a ReceiveAsync that begins later the next call fails
         }
     }
 

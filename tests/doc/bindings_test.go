@@ -56,6 +56,9 @@ func TestBindingsHaveEveryOption(t *testing.T) {
 	python := read(t, filepath.Join(root, "bindings/python/zlink_stream/_constants.py"))
 	node := read(t, filepath.Join(root, "bindings/node/lib/constants.js"))
 	java := read(t, filepath.Join(root, "bindings/java/src/io/github/zlink/Option.java"))
+	csharp := read(t, filepath.Join(root, "bindings/dotnet/Zlink.cs"))
+	_, csharp, _ = strings.Cut(csharp, "public enum Option\n")
+	csharp, _, _ = strings.Cut(csharp, "\n    }\n")
 	for _, name := range socketOptions(t) {
 		number := regexp.MustCompile(`(?m)^#define ZLINK_` + name + ` (\d+)`).FindStringSubmatch(header(t))[1]
 		if line := "\n    " + strings.TrimPrefix(name, "STREAM_") + " = " + number; !strings.Contains(python, line) {
@@ -63,6 +66,9 @@ func TestBindingsHaveEveryOption(t *testing.T) {
 		}
 		if line := "\n  " + strings.TrimPrefix(name, "STREAM_") + ": " + number + ","; !strings.Contains(node, line) {
 			t.Errorf("bindings/node: no %s", strings.TrimSpace(line))
+		}
+		if !regexp.MustCompile(` = ` + number + `\b`).MatchString(csharp) {
+			t.Errorf("bindings/dotnet: no option has the number %s, of %s", number, name)
 		}
 		if line := "\n    " + strings.TrimPrefix(name, "STREAM_") + "(" + number; !strings.Contains(java, line+")") && !strings.Contains(java, line+", Kind.") {
 			t.Errorf("bindings/java: no %s", strings.TrimSpace(line))

@@ -5,6 +5,7 @@ using System.Collections.Generic;
 using System.IO;
 using System.Runtime.CompilerServices;
 using System.Threading;
+using System.Threading.Tasks;
 using Zlink;
 
 static class BindingTest
@@ -15,22 +16,27 @@ static class BindingTest
         { "exchange", Exchange },
         { "text", Text },
         { "header", Header },
-        { "accept peer", AcceptPeer },
-        { "refuse peer", RefusePeer },
+        { "spans", Spans },
+        { "async", Async },
+        { "async_without_threads", AsyncWithoutThreads },
+        { "async_ends", AsyncEnds },
+        { "async_waits", AsyncWaits },
+        { "accept_peer", AcceptPeer },
+        { "refuse_peer", RefusePeer },
         { "order", Order },
         { "errors", Errors },
-        { "nothing to receive", NothingToReceive },
-        { "full queue", FullQueue },
-        { "gone peer", GonePeer },
-        { "close peer", ClosePeer },
-        { "peer data", PeerData },
+        { "nothing_to_receive", NothingToReceive },
+        { "full_queue", FullQueue },
+        { "gone_peer", GonePeer },
+        { "close_peer", ClosePeer },
+        { "peer_data", PeerData },
         { "drain", Drain },
         { "many", Many },
         { "shutdown", Shutdown },
         { "disposed", Disposed },
         { "linger", Linger },
         { "forgotten", Forgotten },
-        { "batch outlives its context", BatchOutlivesContext },
+        { "batch_outlives_its_context", BatchOutlivesContext },
         { "faults", Runtime.Faults },
         { "collections", Runtime.Collections }
     };
@@ -43,7 +49,7 @@ static class BindingTest
         foreach (var each in cases) {
             try {
                 each.Value();
-                Console.WriteLine("ok   {0}", each.Key);
+                Console.WriteLine("ok {0}", each.Key);
             } catch (Exception e) {
                 failed++;
                 Console.WriteLine("FAIL {0}: {1}", each.Key, e);
@@ -144,6 +150,184 @@ static class BindingTest
                 Check.Equal(3, pair.Batch[0].Size, "size");
             }
             Check.Throws<ZlinkException>(() => pair.Batch[0].SetHeader(new byte[65536]), "too long");
+        }
+    }
+
+    static void Spans()
+    {
+        using (var pair = new Pair(3)) {
+            byte[] bytes = Bytes(100, 2);
+            var middle = new ReadOnlySpan<byte>(bytes, 10, 50);
+            pair.Batch.Clear();
+            pair.Batch.Add(pair.ClientPeer, middle);
+            pair.Batch.Add(pair.ClientPeer, middle, new ReadOnlySpan<byte>(bytes, 0, 3));
+            pair.Batch.Add(pair.ClientPeer, ReadOnlySpan<byte>.Empty, ReadOnlySpan<byte>.Empty);
+            try {
+                pair.Batch.Add(pair.ClientPeer, middle, new ReadOnlySpan<byte>(new byte[65536]));
+                throw new Exception("a header of 65536 bytes");
+            } catch (ZlinkException) {
+                Check.Equal(3, pair.Batch.Count, "messages");
+            }
+            Check.Equal(0, pair.Client.Send(pair.Batch), "gone");
+            for (int i = 0; i < 3; i++) {
+                using (var one = new MessageBatch(1)) {
+                    Check.Equal(1, pair.Server.Receive(one), "messages");
+                    var target = new byte[60];
+                    Check.Equal(i == 2 ? 0 : 50, one[0].CopyTo(target), "size");
+                    Check.That(new ReadOnlySpan<byte>(target, 0, 50).SequenceEqual(i == 2 ? new byte[50] : middle.ToArray()), "bytes");
+                    Check.Equal(i == 1 ? 3 : 0, one[0].Header.Length, "header");
+                    if (i < 2)
+                        Check.Throws<ArgumentException>(() => one[0].CopyTo(new byte[49]), "no room");
+                }
+            }
+        }
+    }
+
+    static async Task Echo(StreamSocket server, int count)
+    {
+        using (var batch = new MessageBatch(8))
+            while (count > 0) {
+                count -= await server.ReceiveAsync(batch);
+                Check.Equal(0, await server.SendAsync(batch), "gone");
+            }
+    }
+
+    static async Task Ask(StreamSocket client, uint peer, int count)
+    {
+        using (var batch = new MessageBatch(1))
+            for (int i = 0; i < count; i++) {
+                batch.Clear();
+                batch.Add(peer, BitConverter.GetBytes(i));
+                await client.SendAsync(batch);
+                Check.Equal(1, await client.ReceiveAsync(batch), "answers");
+                Check.Equal(i, BitConverter.ToInt32(batch[0].ToArray(), 0), "answer");
+            }
+    }
+
+    static void Ends(Task task, string what)
+    {
+        Check.That(task.Wait(Check.LimitMs), "ends: " + what);
+    }
+
+    static ZlinkException Fails(Task task, int errno, string what)
+    {
+        try {
+            Ends(task, what);
+        } catch (AggregateException e) {
+            var inner = (ZlinkException) e.InnerException;
+            Check.Equal(errno, inner.Errno, "errno");
+            return inner;
+        }
+        throw new Exception("no failure: " + what);
+    }
+
+    // Several sockets wait by one thread.
+    static void Async()
+    {
+        var pairs = new[] { new Pair(), new Pair(), new Pair(1) };
+        var tasks = new List<Task>();
+        foreach (var pair in pairs) {
+            tasks.Add(Echo(pair.Server, 300));
+            tasks.Add(Ask(pair.Client, pair.ClientPeer, 300));
+        }
+        foreach (var task in tasks)
+            Ends(task, "the exchange");
+        foreach (var pair in pairs)
+            pair.Dispose();
+    }
+
+    // Who awaits has no thread: nothing runs here but the one that waits for all.
+    static void AsyncWithoutThreads()
+    {
+        const int count = 40;
+        var batches = new List<MessageBatch>();
+        var sockets = new List<StreamSocket>();
+        var tasks = new List<Task>();
+        using (var context = new Context()) {
+            for (int i = 0; i < count; i++) {
+                sockets.Add(new StreamSocket(context));
+                batches.Add(new MessageBatch(1));
+                sockets[i].Bind("tcp://127.0.0.1:*");
+            }
+            int before = Threads();
+            for (int i = 0; i < count; i++)
+                tasks.Add(sockets[i].ReceiveAsync(batches[i]).AsTask());
+            int more = Threads() - before;
+            Check.That(more < count / 2, count + " receives have " + more + " threads");
+            context.Shutdown();
+            foreach (var task in tasks)
+                Fails(task, Errno.ETERM, "the context's end");
+            foreach (var socket in sockets)
+                socket.Dispose();
+            foreach (var batch in batches)
+                batch.Dispose();
+        }
+    }
+
+    static void AsyncEnds()
+    {
+        var pair = new Pair();
+        using (var cancel = new CancellationTokenSource())
+        using (var batch = new MessageBatch(4)) {
+            Task waits = pair.Server.ReceiveAsync(batch, cancel.Token).AsTask();
+            var busy = Fails(pair.Server.ReceiveAsync(pair.Batch).AsTask(), Errno.EBUSY, "a second receive");
+            Check.That(busy.Detail != "", "it says so");
+            cancel.Cancel();
+            try {
+                Ends(waits, "what was cancelled");
+                throw new Exception("it was not cancelled");
+            } catch (AggregateException e) {
+                Check.That(e.InnerException is OperationCanceledException, "cancelled: " + e.InnerException);
+            }
+            waits = pair.Server.ReceiveAsync(batch).AsTask();
+            pair.Batch.Clear();
+            pair.Batch.Add(pair.ClientPeer, new byte[1]);
+            pair.Client.Send(pair.Batch);
+            Ends(waits, "a receive after a cancelled one");
+            Check.Equal(1, batch.Count, "messages");
+            waits = pair.Client.ReceiveAsync(batch).AsTask();
+            Task ends = pair.Server.ReceiveAsync(pair.Batch).AsTask();
+            Thread.Sleep(10);
+            pair.Client.Dispose();
+            try {
+                Ends(waits, "what was disposed of");
+                throw new Exception("it did not fail");
+            } catch (AggregateException e) {
+                Check.That(e.InnerException is ObjectDisposedException, "disposed: " + e.InnerException);
+            }
+            Ends(ends, "the disconnect event");
+            Check.Equal(StreamEvent.Disconnected, pair.Batch[0].Event, "event");
+            ends = pair.Server.ReceiveAsync(pair.Batch).AsTask();
+            Thread.Sleep(10);
+            pair.Context.Shutdown();
+            Fails(ends, Errno.ETERM, "the context's end");
+        }
+        pair.Dispose();
+    }
+
+    // A send to a peer whose queue is full goes on when there is room.
+    static void AsyncWaits()
+    {
+        const int count = 100, size = 50000;
+        using (var pair = new Pair())
+        using (var other = new StreamSocket(pair.Context))
+        using (var many = new MessageBatch(count)) {
+            other.Set(Option.SendBytes, 65536);
+            other.Set(Option.SendBuffer, 4096);
+            other.Set(Option.Linger, 0);
+            pair.Server.Set(Option.ReceiveBytes, 65536);
+            other.Connect(pair.Server.LastEndpoint);
+            other.Receive(pair.Batch);
+            for (int i = 0; i < count; i++)
+                many.Add(pair.Batch[0].Peer, Bytes(size, i));
+            Task sends = other.SendAsync(many).AsTask();
+            for (int got = 0; got < count;) {
+                Check.That(pair.Server.Receive(pair.Batch) > 0, "messages in time");
+                for (int i = 0; i < pair.Batch.Count; i++)
+                    if (pair.Batch[i].Event == StreamEvent.Data)
+                        Check.That(pair.Batch[i].Body.SequenceEqual(Bytes(size, got++)), "message");
+            }
+            Ends(sends, "the send");
         }
     }
 
