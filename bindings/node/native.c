@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <node_api.h>
 #include <stdbool.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -245,13 +246,25 @@ static void drop_context (context_t *context)
         free (context);
 }
 
+static void *end_handle (void *handle)
+{
+    while (zlink_ctx_term (handle) != 0 && zlink_errno () == EINTR) {
+    }
+    return NULL;
+}
+
+/* A forgotten context ends on a thread of its own, because that waits for its sockets. */
 static void free_context (napi_env env, void *data, void *hint)
 {
     (void) env;
     (void) hint;
     context_t *context = data;
-    if (context->handle && !context->closed)
-        zlink_ctx_shutdown (context->handle); /* does not wait */
+    pthread_t thread;
+    if (context->handle && !context->closed) {
+        zlink_ctx_shutdown (context->handle);
+        if (pthread_create (&thread, NULL, end_handle, context->handle) == 0)
+            pthread_detach (thread);
+    }
     drop_context (context);
 }
 
@@ -309,8 +322,7 @@ static void end_context (napi_env env, void *data)
 {
     (void) env;
     context_t *context = data;
-    while (zlink_ctx_term (context->handle) != 0 && zlink_errno () == EINTR) {
-    }
+    end_handle (context->handle);
 }
 
 static void context_ended (napi_env env, napi_status status, void *data)

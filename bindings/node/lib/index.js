@@ -62,9 +62,36 @@ function messagesOf(batch) {
   return all;
 }
 
+// What follows looks at arguments: the addon would cut a number to its bits, and a text at its first NUL.
+
 function keyOf(key) {
-  return key === undefined ? undefined : BigInt(key);
+  if (key === undefined)
+    return undefined;
+  const wide = BigInt(key);
+  if (wide !== BigInt.asUintN(64, wide))
+    throw new RangeError(`a key is a number of 64 bits, not ${key}`);
+  return wide;
 }
+
+function peerOf(peer) {
+  if (!Number.isInteger(peer) || peer < 0 || peer > 0xffffffff)
+    throw new RangeError(`a peer is a whole number of 32 bits, not ${String(peer)}`);
+  return peer;
+}
+
+function intOf(value, what) {
+  if (!Number.isInteger(value) || value !== (value | 0))
+    throw new RangeError(`${what} is a whole number of 32 bits, not ${String(value)}`);
+  return value;
+}
+
+function textOf(text, what) {
+  if (typeof text !== 'string' || text.includes('\0'))
+    throw new TypeError(`${what} is a text without a NUL, not ${String(text)}`);
+  return text;
+}
+
+const maybe = (check, value, what) => (value === undefined || value === null ? undefined : check(value, what));
 
 class Context {
   #handle = native.contextNew();
@@ -81,16 +108,16 @@ class Context {
   }
 
   set(option, value) {
-    native.contextSet(this.#handle, option, value);
+    native.contextSet(this.#handle, intOf(option, 'an option'), intOf(value, 'its value'));
   }
 
   get(option) {
-    return native.contextGet(this.#handle, option);
+    return native.contextGet(this.#handle, intOf(option, 'an option'));
   }
 
   // Programs of the same user, such as zlink-top, may ask for the statistics at this path; null ends that.
   setAdmin(path) {
-    native.contextSetAdmin(this.#handle, path ?? '');
+    native.contextSetAdmin(this.#handle, textOf(path ?? '', 'a path'));
   }
 
   // Ends every loop and makes every later call on its sockets fail with ETERM.
@@ -117,12 +144,14 @@ class Batch {
 
   // Who sent the message with this index, or is to get it.
   peer(index) {
-    return native.batchPeer(this.#handle, index);
+    return native.batchPeer(this.#handle, intOf(index, 'an index'));
   }
 
   // For Socket.
-  get _handle() {
-    return this.#handle;
+  static handleOf(batch) {
+    if (!(batch instanceof Batch))
+      throw new TypeError('a Batch is wanted');
+    return batch.#handle;
   }
 }
 
@@ -170,20 +199,20 @@ class Socket {
 
   // Listens, and returns lastEndpoint.
   bind(endpoint) {
-    native.endpoint(this.#handle, 0, endpoint);
+    native.endpoint(this.#handle, 0, textOf(endpoint, 'an endpoint'));
     return this.lastEndpoint;
   }
 
   connect(endpoint) {
-    native.endpoint(this.#handle, 1, endpoint);
+    native.endpoint(this.#handle, 1, textOf(endpoint, 'an endpoint'));
   }
 
   unbind(endpoint) {
-    native.endpoint(this.#handle, 2, endpoint);
+    native.endpoint(this.#handle, 2, textOf(endpoint, 'an endpoint'));
   }
 
   disconnect(endpoint) {
-    native.endpoint(this.#handle, 3, endpoint);
+    native.endpoint(this.#handle, 3, textOf(endpoint, 'an endpoint'));
   }
 
   // One after the other: another one that waits gets EBUSY.
@@ -250,14 +279,15 @@ class Socket {
   }
 
   // Fills a batch with what is there, at least one message, and returns how many came.
-  receiveBatch(batch) {
-    return this.#waitFor(() => native.batchReceive(this.#handle, batch._handle));
+  async receiveBatch(batch) {
+    const handle = Batch.handleOf(batch);
+    return this.#waitFor(() => native.batchReceive(this.#handle, handle));
   }
 
   // Sends what is in a batch, except events: messages go back to their peers. Returns { index, errno } of each that was not
   // taken, 11 (EAGAIN) or 113 (EHOSTUNREACH).
   sendBatch(batch) {
-    const flat = native.batchSend(this.#handle, batch._handle), refused = [];
+    const flat = native.batchSend(this.#handle, Batch.handleOf(batch)), refused = [];
     for (let i = 0; i < flat.length; i += 2)
       refused.push({ index: flat[i], errno: flat[i + 1] });
     return refused;
@@ -266,7 +296,7 @@ class Socket {
   // Queues a copy of the body for a peer, or throws EAGAIN: its queue is full. With a key it takes the place of the unsent
   // one with the same key. text is for framing 1, a header of at most 65535 bytes for framing 3.
   trySend(peer, body, { text = false, key, header } = {}) {
-    native.send(this.#handle, peer, body, text, keyOf(key), header);
+    native.send(this.#handle, peerOf(peer), body, text, keyOf(key), header);
   }
 
   // The same; while the queue is full it tries again after 1 to 32 ms.
@@ -285,56 +315,56 @@ class Socket {
   // Sends to the members of a group, except one perhaps, and never waits: how many took it. With a key it takes the
   // place of the unsent one with the same key.
   publish(group, body, { text = false, key, header, except = 0 } = {}) {
-    return native.publish(this.#handle, group, body, text, keyOf(key), header, except);
+    return native.publish(this.#handle, textOf(group, 'a group'), body, text, keyOf(key), header, peerOf(except));
   }
 
   // Sends to many peers, and never waits: { taken, errors }, a Map of the errno of those that did not take it.
   multicast(peers, body, { text = false, header } = {}) {
-    const ids = Uint32Array.from(peers), codes = new Int32Array(ids.length), errors = new Map();
+    const ids = Uint32Array.from(peers, peerOf), codes = new Int32Array(ids.length), errors = new Map();
     const taken = native.multicast(this.#handle, ids, body, text, codes, header);
     codes.forEach((code, i) => code !== 0 && errors.set(ids[i], code));
     return { taken, errors };
   }
 
   join(peer, group) {
-    native.member(this.#handle, peer, group, true);
+    native.member(this.#handle, peerOf(peer), textOf(group, 'a group'), true);
   }
 
   leave(peer, group) {
-    native.member(this.#handle, peer, group, false);
+    native.member(this.#handle, peerOf(peer), textOf(group, 'a group'), false);
   }
 
   // Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code.
   closePeer(peer, code, reason) {
     if (code === undefined)
-      native.endPeer(this.#handle, peer, 0);
+      native.endPeer(this.#handle, peerOf(peer), 0);
     else
-      native.tellPeer(this.#handle, peer, code, reason, false);
+      native.tellPeer(this.#handle, peerOf(peer), intOf(code, 'a code'), maybe(textOf, reason, 'a reason'), false);
   }
 
   // Resets a connection at once; what is queued for it is discarded.
   abortPeer(peer) {
-    native.endPeer(this.#handle, peer, 1);
+    native.endPeer(this.#handle, peerOf(peer), 1);
   }
 
   // Decide about somebody who asks (Event.ASKING). Of a request for a WebSocket the protocol is one that it offers, or '' for
   // none; without it that of ws_protocols.
   acceptPeer(peer, protocol) {
-    native.acceptPeer(this.#handle, peer, protocol);
+    native.acceptPeer(this.#handle, peerOf(peer), maybe(textOf, protocol, 'a protocol'));
   }
 
   refusePeer(peer, status = 0, text = undefined) {
-    native.tellPeer(this.#handle, peer, status, text, true);
+    native.tellPeer(this.#handle, peerOf(peer), intOf(status, 'a status'), maybe(textOf, text, 'a text'), true);
   }
 
   // A property of a peer that is there; null: it has none of that name.
   peerProperty(peer, name) {
-    return native.peerProperty(this.#handle, peer, name);
+    return native.peerProperty(this.#handle, peerOf(peer), textOf(name, 'a name'));
   }
 
   // Stops listening and dialling, and ends all peers over that time; Event.DRAINED says when nobody is left.
   drain(spreadMs, code = 0) {
-    native.drain(this.#handle, spreadMs, code);
+    native.drain(this.#handle, intOf(spreadMs, 'a time in ms'), intOf(code, 'a code'));
   }
 
   // The counters of zlink_stream_stats; ended_by has an array by Reason.
@@ -360,7 +390,7 @@ class Socket {
 // Queues a copy of the body for a peer of any socket of the process, also of other workers: its id is enough. It
 // throws EAGAIN: its queue is full; EHOSTUNREACH: it has gone, or its socket is closed.
 function sendAny(peer, body, { text = false, header } = {}) {
-  native.send(null, peer, body, text, undefined, header);
+  native.send(null, peerOf(peer), body, text, undefined, header);
 }
 
 module.exports = { Context, Socket, Batch, Message, ZlinkError, Option, ContextOption, Event, Reason,

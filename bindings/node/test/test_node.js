@@ -175,6 +175,31 @@ const cases = {
     other.close();
   }),
 
+  // What C would cut to its bits, or at a NUL, never gets there.
+  arguments: () => withPair('tcp', {}, async (p) => {
+    const bad = (kind, call) => assert.throws(call, kind);
+    for (const peer of [p.toServer + 2 ** 32, p.toServer + 0.5, -1, '1', undefined]) {
+      bad(RangeError, () => p.client.trySend(peer, 'x'));
+      bad(RangeError, () => p.client.join(peer, 'room'));
+      bad(RangeError, () => p.client.abortPeer(peer));
+      bad(RangeError, () => p.client.multicast([p.toServer, peer], 'x'));
+      bad(RangeError, () => p.client.publish('room', 'x', { except: peer ?? 'x' }));
+    }
+    for (const key of [-1, 2n ** 64n])
+      bad(RangeError, () => p.client.trySend(p.toServer, 'x', { key }));
+    for (const group of ['room\0x', 7, undefined])
+      bad(TypeError, () => p.client.join(p.toServer, group));
+    bad(TypeError, () => p.client.bind('tcp://127.0.0.1:*\0'));
+    for (const time of ['soon', undefined, 2 ** 40])
+      bad(RangeError, () => p.client.drain(time));
+    for (const batch of ['x', {}, 5, p.client, undefined]) {
+      bad(TypeError, () => p.client.sendBatch(batch));
+      await assert.rejects(p.client.receiveBatch(batch), TypeError);
+    }
+    await p.client.send(p.toServer, 'as before');
+    await expect(p.server, Event.DATA, 'as before');
+  }),
+
   closed_once: async () => {
     const context = new Context(), socket = context.socket();
     const endpoint = socket.bind('tcp://127.0.0.1:*');

@@ -202,6 +202,40 @@ def refused() -> None:
 # ------------------------------------------------------------------ ownership
 
 
+def arguments() -> None:
+    """What C would cut to its bits, or at a NUL, never gets there."""
+
+    def bad(kind: type[BaseException], call: Callable[..., Any], *given: Any, **named: Any) -> None:
+        try:
+            call(*given, **named)
+        except kind:
+            return
+        raise AssertionError(f"{call} took {given} {named}")
+
+    with zlink.Context() as context, context.socket(linger=0) as server, context.socket(linger=0) as client:
+        client.connect(server.bind("tcp://127.0.0.1:*"))
+        expect(server, Event.CONNECTED)
+        peer = expect(client, Event.CONNECTED).peer
+        for wrong in (peer | 1 << 32, peer - (1 << 32), -1):
+            for call in (client.abort_peer, client.close_peer):
+                bad(ValueError, call, wrong)
+            bad(ValueError, client.join, wrong, "room")
+            bad(ValueError, client.multicast, [peer, wrong], b"x")
+            bad(ValueError, client.send, wrong, b"x")
+        bad(TypeError, client.join, 1.5, "room")
+        for key in (-1, 1 << 64):
+            bad(ValueError, client.send, peer, b"x", key=key)
+            bad(ValueError, client.publish, "room", b"x", key=key)
+        for text in ("room\0x", "\0"):
+            bad(ValueError, client.join, peer, text)
+            bad(ValueError, client.bind, "tcp://127.0.0.1:*" + text)
+        for body in (7, [1, 2], {1: 2}, "text"):
+            bad(TypeError, client.send, peer, body)
+            bad(TypeError, client.send, peer, b"x", header=body)
+        client.send(peer, bytearray(b"as before"))
+        expect(server, Event.DATA, b"as before")
+
+
 def closed_once() -> None:
     with Pair() as p:
         monitor = p.server.monitor()
@@ -533,6 +567,7 @@ CASES = [
     headers,
     errors,
     refused,
+    arguments,
     closed_once,
     context_is_held,
     freed_once,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import operator
 from typing import Iterator, Optional, Union
 
 from . import _native
@@ -15,6 +16,14 @@ Body = Union[bytes, bytearray, memoryview]
 _EVENTS = tuple(Event)
 _SIZE = _native.MESSAGE_SIZE
 _MESSAGES, _HEADERS = 1, 3  # of FRAMING
+
+
+def number(value: int, bits: int = 32) -> int:
+    """A peer or a key; ctypes would cut it to its bits, and name another one."""
+    value = operator.index(value)
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"a number of {bits} bits is wanted, not {value}")
+    return value
 
 
 class _Kept:
@@ -186,16 +195,15 @@ def _header(at: int) -> bytes:
 
 
 def _set_header(at: int, header: Body) -> None:
-    copy = bytes(header)
+    copy = bytes(memoryview(header))
     check(_native.msg_set_header(at, copy, len(copy)))
 
 
 def _fill(at: int, peer: int, body: Body, text: bool, header: Body) -> None:
     """Makes the initialised message at a place one for a peer; 0: for nobody yet."""
     if not isinstance(body, bytes):
-        body = bytes(body)
-    if not 0 <= peer < 1 << 32:
-        raise ValueError(f"a peer is a number of 32 bits, not {peer}")
+        body = bytes(memoryview(body))  # not of a number, which would be so many zeros
+    peer = number(peer)
     size = len(body)
     _native.msg_close(at)
     if _native.msg_init_size(at, size) != 0:

@@ -11,9 +11,16 @@ from types import TracebackType
 from typing import Deque, Iterable, Iterator, NamedTuple, Optional, Sequence, Type, TypeVar, Union
 
 from . import _native
-from ._batch import Batch, Body, Message, _Outgoing
+from ._batch import Batch, Body, Message, _Outgoing, number
 from ._constants import WIDE, ContextOption, Option, Reason, Watch
 from ._errors import Ended, ZlinkError, check, last, of
+
+def _text(text: str) -> bytes:
+    """For C, which takes a NUL as the end: what is behind it would be ignored."""
+    if "\0" in text:
+        raise ValueError(f"a text without a NUL is wanted, not {text!r}")
+    return text.encode()
+
 
 _Self = TypeVar("_Self", bound="_Closing")
 
@@ -56,7 +63,7 @@ class Context(_Closing):
 
     def set_admin(self, path: Optional[str]) -> None:
         """Programs of the same user, such as zlink-top, may ask for the statistics at this path; None ends that."""
-        check(_native.ctx_set_admin(self._handle, path.encode() if path else None))
+        check(_native.ctx_set_admin(self._handle, _text(path) if path else None))
 
     def shutdown(self) -> None:
         """Makes every blocked and later call on its sockets raise Ended."""
@@ -90,8 +97,13 @@ class Context(_Closing):
             pass
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            _native.ctx_shutdown(self._handle)  # does not wait
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _native.ctx_shutdown(handle)
+            try:  # a thread of its own, because that waits for what was sent
+                threading.Thread(target=_native.ctx_term, args=(handle,), daemon=True).start()
+            except RuntimeError:
+                pass  # the interpreter ends
 
 
 class MonitorEvent(NamedTuple):
@@ -205,17 +217,17 @@ class Socket(_Closing):
 
     def bind(self, endpoint: str) -> str:
         """Listens, and returns last_endpoint."""
-        check(_native.bind(self._handle, endpoint.encode()))
+        check(_native.bind(self._handle, _text(endpoint)))
         return self.last_endpoint
 
     def connect(self, endpoint: str) -> None:
-        check(_native.connect(self._handle, endpoint.encode()))
+        check(_native.connect(self._handle, _text(endpoint)))
 
     def unbind(self, endpoint: str) -> None:
-        check(_native.unbind(self._handle, endpoint.encode()))
+        check(_native.unbind(self._handle, _text(endpoint)))
 
     def disconnect(self, endpoint: str) -> None:
-        check(_native.disconnect(self._handle, endpoint.encode()))
+        check(_native.disconnect(self._handle, _text(endpoint)))
 
     # ------------------------------------------------------------------ receive
 
@@ -284,7 +296,7 @@ class Socket(_Closing):
         with _Outgoing(peer, body, text, header) as at:
             while True:
                 if key is not None:
-                    sent = _native.send_key(self._handle, at, key, 0)
+                    sent = _native.send_key(self._handle, at, number(key, 64), 0)
                 else:
                     sent = _native.msg_send(at, self._handle, 0 if wait else _native.DONTWAIT)
                 if sent >= 0:
@@ -316,7 +328,7 @@ class Socket(_Closing):
         self, peers: Sequence[int], body: Body, *, text: bool = False, except_peer: int = 0, header: Body = b""
     ) -> tuple[int, dict[int, int]]:
         """Sends one message to many peers, and never waits. Returns how many took it, and the errno of the others."""
-        ids, errors = (ctypes.c_uint32 * len(peers))(*peers), (ctypes.c_int * len(peers))()
+        ids, errors = (ctypes.c_uint32 * len(peers))(*map(number, peers)), (ctypes.c_int * len(peers))()
         flags = _native.EXCEPT if except_peer else 0
         with _Outgoing(except_peer, body, text, header) as at:
             taken = check(_native.multicast(self._handle, ids, len(peers), at, flags, errors))
@@ -337,48 +349,48 @@ class Socket(_Closing):
         flags = _native.EXCEPT if except_peer else 0
         with _Outgoing(except_peer, body, text, header) as at:
             if key is None:
-                return check(_native.publish(self._handle, group.encode(), at, flags))
-            return check(_native.publish_key(self._handle, group.encode(), at, key, flags))
+                return check(_native.publish(self._handle, _text(group), at, flags))
+            return check(_native.publish_key(self._handle, _text(group), at, number(key, 64), flags))
 
     def join(self, peer: int, group: str) -> None:
         """Makes a peer a member of a group, until it leaves or its connection ends."""
-        check(_native.join(self._handle, peer, group.encode()))
+        check(_native.join(self._handle, number(peer), _text(group)))
 
     def leave(self, peer: int, group: str) -> None:
-        check(_native.leave(self._handle, peer, group.encode()))
+        check(_native.leave(self._handle, number(peer), _text(group)))
 
     # -------------------------------------------------------------------- peers
 
     def close_peer(self, peer: int, code: Optional[int] = None, reason: Optional[str] = None) -> None:
         """Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code."""
         if code is None and reason is None:
-            check(_native.close_peer(self._handle, peer))
+            check(_native.close_peer(self._handle, number(peer)))
         else:
-            text = None if reason is None else reason.encode()
-            check(_native.close_peer_with(self._handle, peer, 1000 if code is None else code, text))
+            text = None if reason is None else _text(reason)
+            check(_native.close_peer_with(self._handle, number(peer), 1000 if code is None else code, text))
 
     def abort_peer(self, peer: int) -> None:
         """Resets a connection at once; what is queued for it is discarded."""
-        check(_native.abort_peer(self._handle, peer))
+        check(_native.abort_peer(self._handle, number(peer)))
 
     def accept_peer(self, peer: int, protocol: Optional[str] = None) -> None:
         """Takes somebody who asks (Event.ASKING) as a peer. ACCEPT_TIMEOUT must have been set at bind. Of a request for
         a WebSocket the protocol is one that it offers, or "" for none; None: that of WS_PROTOCOLS."""
         if protocol is None:
-            check(_native.accept_peer(self._handle, peer))
+            check(_native.accept_peer(self._handle, number(peer)))
         else:
-            check(_native.accept_peer_with(self._handle, peer, protocol.encode()))
+            check(_native.accept_peer_with(self._handle, number(peer), _text(protocol)))
 
     def refuse_peer(self, peer: int, status: int = 0, text: Optional[str] = None) -> None:
         """Turns somebody who asks away; a request for a WebSocket gets the status (0: 403) and the text."""
-        check(_native.refuse_peer(self._handle, peer, status, None if text is None else text.encode()))
+        check(_native.refuse_peer(self._handle, number(peer), status, None if text is None else _text(text)))
 
     def peer_property(self, peer: int, name: str) -> Optional[str]:
         """A property of a peer that is there; None: it has none of that name. PeerGone."""
         room = 256
         while True:
             buffer = ctypes.create_string_buffer(room)
-            size = _native.peer_gets(self._handle, peer, name.encode(), buffer, room)
+            size = _native.peer_gets(self._handle, number(peer), _text(name), buffer, room)
             if size < 0 and ctypes.get_errno() == errno.EINVAL and peer != 0:
                 return None
             if check(size) < room:

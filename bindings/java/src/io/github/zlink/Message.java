@@ -92,7 +92,7 @@ public final class Message {
      * there StreamSocket.peerProperty tells the same.
      */
     public String property(String name) {
-        byte[] value = kept == null ? null : Native.text(kept.memory, 0, Native.bytes(name));
+        byte[] value = kept == null ? null : Native.text(kept.memory, 0, Native.name(name));
         java.lang.ref.Reference.reachabilityFence(this);
         return Native.string(value);
     }

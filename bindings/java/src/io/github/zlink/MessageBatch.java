@@ -93,7 +93,7 @@ public final class MessageBatch implements AutoCloseable {
 
     /** Of an event, as Message.property. */
     public String property(int index, String name) {
-        byte[] value = Native.text(at(index), index, Native.bytes(name));
+        byte[] value = Native.text(at(index), index, Native.name(name));
         Reference.reachabilityFence(this);
         return Native.string(value);
     }

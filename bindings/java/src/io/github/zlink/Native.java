@@ -37,13 +37,20 @@ final class Native {
         }
     }
 
+    /** A text for C, which takes a NUL as its end. */
+    static byte[] name(String text) {
+        if (text.indexOf('\0') >= 0)
+            throw new IllegalArgumentException("a text without a NUL is wanted");
+        return bytes(text);
+    }
+
     static byte[] bytes(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
     /** A null stays one. */
     static byte[] bytesOrNull(String text) {
-        return text == null ? null : bytes(text);
+        return text == null ? null : name(text);
     }
 
     static String string(byte[] bytes) {

@@ -107,7 +107,7 @@ public final class StreamSocket implements AutoCloseable, Iterable<Message> {
     // ---------------------------------------------------------------- endpoints
 
     private void endpoint(int call, String endpoint) {
-        Native.endpoint(handle.number, call, Native.bytes(endpoint));
+        Native.endpoint(handle.number, call, Native.name(endpoint));
         Reference.reachabilityFence(this);
     }
 
@@ -293,7 +293,7 @@ public final class StreamSocket implements AutoCloseable, Iterable<Message> {
 
     /** The same, but not to one peer. */
     public int publish(String group, Body body, int exceptPeer) {
-        int taken = Native.publish(handle.number, Native.bytes(group), exceptPeer, body.array, body.direct, body.at, body.size, body.text,
+        int taken = Native.publish(handle.number, Native.name(group), exceptPeer, body.array, body.direct, body.at, body.size, body.text,
             body.header, body.keyed, body.key);
         Reference.reachabilityFence(this);
         return taken;
@@ -311,12 +311,12 @@ public final class StreamSocket implements AutoCloseable, Iterable<Message> {
 
     /** Makes a peer a member of a group, until it leaves or its connection ends. */
     public void join(int peer, String group) {
-        Native.member(handle.number, peer, Native.bytes(group), true);
+        Native.member(handle.number, peer, Native.name(group), true);
         Reference.reachabilityFence(this);
     }
 
     public void leave(int peer, String group) {
-        Native.member(handle.number, peer, Native.bytes(group), false);
+        Native.member(handle.number, peer, Native.name(group), false);
         Reference.reachabilityFence(this);
     }
 
@@ -357,7 +357,7 @@ public final class StreamSocket implements AutoCloseable, Iterable<Message> {
 
     /** A property of a peer that is there; null: it has none of that name. */
     public String peerProperty(int peer, String name) {
-        String value = Native.string(Native.peerText(handle.number, peer, Native.bytes(name)));
+        String value = Native.string(Native.peerText(handle.number, peer, Native.name(name)));
         Reference.reachabilityFence(this);
         return value;
     }
