@@ -31,11 +31,16 @@ var exchangeTime = 10 * time.Second
 // than 253. EFSM: it drains. EADDRINUSE and others: the path cannot be listened at.
 func (k *Socket) Handover(path string, timeout time.Duration) error {
 	return k.withChannel(timeout, func(c *channel) error {
+		if err := k.gives(); err != nil {
+			return err
+		}
 		fd, end, err := engine.ListenAt(path)
 		if err != nil {
 			return err
 		}
+		c.state = k.gives // a drain ends the wait, and the path is the next process's
 		c.fd, err = c.accept(fd)
+		c.state = k.state
 		end() // before the exchange, because the next process soon waits at the path itself
 		if err != nil {
 			return err
@@ -90,6 +95,30 @@ func (k *Socket) withChannel(timeout time.Duration, call func(*channel) error) e
 	return call(c)
 }
 
+// gives tells why the socket has nothing to hand over, or nil.
+func (k *Socket) gives() error {
+	if err := k.state(); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.mayLend()
+}
+
+// mayLend is gives of a socket that is open. k.mu is locked.
+func (k *Socket) mayLend() error {
+	if err := k.takesEndpoints(); err != nil {
+		return err
+	}
+	switch n := len(k.listeners); {
+	case n == 0:
+		return errno.New(errno.EINVAL, "the socket listens nowhere: there is nothing to hand over")
+	case n > sys.MostPassed:
+		return errno.New(errno.EMSGSIZE, "%d listeners are too many to hand over, at most %d", n, sys.MostPassed)
+	}
+	return nil
+}
+
 // giveListeners is the side of the old process.
 func (k *Socket) giveListeners(c *channel) error {
 	c.within(exchangeTime)
@@ -124,14 +153,8 @@ func (k *Socket) giveListeners(c *channel) error {
 func (k *Socket) lend() (lent []*listening, state handed, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err = k.takesEndpoints(); err != nil {
+	if err = k.mayLend(); err != nil {
 		return nil, state, err
-	}
-	switch n := len(k.listeners); {
-	case n == 0:
-		return nil, state, errno.New(errno.EINVAL, "the socket listens nowhere: there is nothing to hand over")
-	case n > sys.MostPassed:
-		return nil, state, errno.New(errno.EMSGSIZE, "%d listeners are too many to hand over, at most %d", n, sys.MostPassed)
 	}
 	for _, l := range k.listeners {
 		fd, err := l.Lend()

@@ -230,8 +230,18 @@ func TestHandoverFails(t *testing.T) {
 			So(k.HandoverTo(fd, patience), shouldBeErrno, errno.EINVAL)
 			So(k.TakeoverFrom(fd, patience), shouldBeErrno, errno.EINVAL)
 		}
+		path := filepath.Join(t.TempDir(), "handover")
+		So(k.Handover(path, -1), shouldBeErrno, errno.EINVAL) // before anybody comes
+		must(t, k.Bind("tcp://127.0.0.1:*"), "Bind")
 		So(k.Handover(filepath.Join(t.TempDir(), "a", "b"), 0), shouldBeErrno, errno.ENOENT)
+		done := make(chan error)
+		go func() { done <- k.Handover(path, -1) }()
+		eventually(t, "it waits", func() bool { _, err := os.Lstat(path); return err == nil })
 		must(t, k.Drain(0, 0), "Drain")
+		So(<-done, shouldBeErrno, errno.EFSM) // nor when nobody can come any more
+		_, err = os.Lstat(path)
+		So(os.IsNotExist(err), ShouldBeTrue)
+		So(k.Handover(path, -1), shouldBeErrno, errno.EFSM)
 		_, err = unix.Write(theirs, []byte(take))
 		must(t, err, "write")
 		So(k.HandoverTo(ours, patience), shouldBeErrno, errno.EFSM)
