@@ -238,7 +238,8 @@ func TestHandoverFails(t *testing.T) {
 		go func() { done <- k.Handover(path, -1) }()
 		eventually(t, "it waits", func() bool { _, err := os.Lstat(path); return err == nil })
 		must(t, k.Drain(0, 0), "Drain")
-		So(<-done, shouldBeErrno, errno.EFSM) // nor when nobody can come any more
+		within(t, patience, "the end of the wait", func() { err = <-done })
+		So(err, shouldBeErrno, errno.EFSM) // nor when nobody can come any more
 		_, err = os.Lstat(path)
 		So(os.IsNotExist(err), ShouldBeTrue)
 		So(k.Handover(path, -1), shouldBeErrno, errno.EFSM)
