@@ -15,9 +15,10 @@ folder=$(mktemp -d) # short enough for the path of a socket
 stats=$folder/stats
 session=zlink-top
 export TMUX_TMPDIR=$folder
+has_tmux() { [ -n "$(type -P tmux)" ]; } # command -v finds the function
 tmux() { command tmux -L test -f /dev/null "$@"; }
 clean() {
-    ! command -v tmux >/dev/null || tmux kill-server 2>/dev/null
+    ! has_tmux || tmux kill-server 2>/dev/null
     jobs -p | xargs -r kill 2>/dev/null
     rm -rf "$folder"
 }
@@ -65,7 +66,7 @@ has "one page: memory" '^memory +[0-9.]+ MiB resident' once.out
 until [ "$(wc -l <server.out)" -eq 2 ] && "$top" --once --interval 0.2 "$stats" >ended.out && grep -q '^ENDED' ended.out; do sleep 0.01; done
 has "one page: reasons" '^ENDED +peer_closed 1' ended.out
 
-if command -v tmux >/dev/null; then
+if has_tmux; then
     # screen PATTERN: until the terminal shows it.
     screen() {
         for ((i = 0; i < 1000; i++)); do
