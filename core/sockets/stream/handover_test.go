@@ -220,6 +220,10 @@ func TestHandoverFails(t *testing.T) {
 			servesOn()
 		})
 	})
+}
+
+func TestHandoverEnds(t *testing.T) {
+	take := exchangePart(tagTake, 1, "")
 	Convey("Who has nothing to give, or no channel, says so", t, func() {
 		k := newFastSocket(t, newContext(t))
 		ours, theirs := ends(t)
