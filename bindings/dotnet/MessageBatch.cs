@@ -121,6 +121,13 @@ namespace Zlink
             }
         }
 
+        internal bool IsData(int index)
+        {
+            bool data = Native.zlink_msg_get(At(index), Native.MessageEvent) == (int) StreamEvent.Data;
+            GC.KeepAlive(this);
+            return data;
+        }
+
         internal IntPtr At(int index)
         {
             if (messages == IntPtr.Zero)

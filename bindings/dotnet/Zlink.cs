@@ -343,11 +343,20 @@ namespace Zlink
         // Sends messages of the batch in order and returns how many were taken;
         // these are empty afterwards. When it is 0, error says why the first was
         // not: EHOSTUNREACH, its peer has gone; or EAGAIN, the peer's queue is
-        // full (Option.SendTimeout). Any other error is an exception.
+        // full (Option.SendTimeout). Any other error is an exception. Events are
+        // not sent: they stay, and count as taken.
         public int TrySend(MessageBatch batch, int first, int count, bool wait, out int error)
         {
             if (first < 0 || count < 1 || first + count > batch.Count)
                 throw new ArgumentOutOfRangeException("count");
+            bool data = batch.IsData(first);
+            int run = 1;
+            while (run < count && batch.IsData(first + run) == data)
+                run++;
+            count = run;
+            error = 0;
+            if (!data)
+                return count;
             for (;;) {
                 int sent = Native.zlink_stream_send_batch(
                     handle, batch.At(first), new UIntPtr((uint) count), wait ? 0 : Native.DontWait);
@@ -360,6 +369,24 @@ namespace Zlink
                 if (error != Errno.EINTR)
                     throw ZlinkException.Of("zlink_stream_send_batch", error);
             }
+        }
+
+        // Sends what is in the batch without waiting: received messages go back to their peers. refused is told of each
+        // that was not taken, by its place and the errno, EAGAIN or EHOSTUNREACH. Returns how many these are.
+        public int TrySend(MessageBatch batch, Action<int, int> refused)
+        {
+            int left = 0;
+            for (int first = 0; first < batch.Count;) {
+                int error;
+                int sent = TrySend(batch, first, batch.Count - first, false, out error);
+                if (error == 0) {
+                    first += sent;
+                    continue;
+                }
+                left++;
+                refused(first++, error);
+            }
+            return left;
         }
 
         // Sends all of them, except those whose peer has gone: returns how many
@@ -450,26 +477,35 @@ namespace Zlink
             return result;
         }
 
-        // Closes the connection once everything queued for it has arrived.
-        public void ClosePeer(uint peer)
+        // Closes the connection once everything queued for it has arrived. False: it had ended already, which a program
+        // that is told later cannot know.
+        public bool ClosePeer(uint peer)
         {
-            if (Native.zlink_stream_close_peer(handle, peer) != 0)
-                throw ZlinkException.OfLast("zlink_stream_close_peer");
+            return WasThere(Native.zlink_stream_close_peer(handle, peer), "zlink_stream_close_peer");
         }
 
         // The same; a peer of ws or wss is told the code and the reason, which may be null.
-        public void ClosePeer(uint peer, int code, string reason)
+        public bool ClosePeer(uint peer, int code, string reason)
         {
             byte[] text = reason == null ? null : System.Text.Encoding.UTF8.GetBytes(reason + "\0");
-            if (Native.zlink_stream_close_peer_with(handle, peer, code, text) != 0)
-                throw ZlinkException.OfLast("zlink_stream_close_peer_with");
+            return WasThere(Native.zlink_stream_close_peer_with(handle, peer, code, text), "zlink_stream_close_peer_with");
         }
 
-        // Resets the connection, also one that is being closed; what is queued for it is discarded.
-        public void AbortPeer(uint peer)
+        // Resets the connection, also one that is being closed; what is queued for it is discarded. False: it had ended
+        // already.
+        public bool AbortPeer(uint peer)
         {
-            if (Native.zlink_stream_abort_peer(handle, peer) != 0)
-                throw ZlinkException.OfLast("zlink_stream_abort_peer");
+            return WasThere(Native.zlink_stream_abort_peer(handle, peer), "zlink_stream_abort_peer");
+        }
+
+        private static bool WasThere(int result, string call)
+        {
+            if (result == 0)
+                return true;
+            int error = Marshal.GetLastWin32Error();
+            if (error == Errno.EHOSTUNREACH)
+                return false;
+            throw ZlinkException.Of(call, error);
         }
 
         // A property of a peer that is there, such as "Peer-Address" or "WS-Path"; null: it has none.

@@ -239,6 +239,35 @@ func TestUnityPageCompiles(t *testing.T) {
 	}
 }
 
+// A block with a class is the example, and the others are methods, which a compiler takes with the binding's sources.
+func TestCsharpPageCompiles(t *testing.T) {
+	compiler, err := exec.LookPath("mcs")
+	if err != nil {
+		fmt.Println("not run here: bindings/dotnet/README.md: there is no mcs")
+		return
+	}
+	sources, err := filepath.Glob(filepath.Join(root, "bindings/dotnet/*.cs"))
+	if err != nil || len(sources) == 0 {
+		t.Fatal("no sources of the binding", err)
+	}
+	p := pages(t, "bindings/dotnet/README.md")[0]
+	for _, b := range p.blocks {
+		switch {
+		case b.info != "csharp":
+		case strings.Contains(b.text, "static class"):
+			showsEcho(t, p, b, "bindings/dotnet/example/Echo.cs")
+		default:
+			file := filepath.Join(t.TempDir(), "Page.cs")
+			text := "using System.Threading;\nusing System.Threading.Tasks;\nusing Zlink;\nclass Page {\n" + b.text + "}\n"
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			command := []string{compiler, "-nologo", "-unsafe", "-target:library", "-out:" + file + ".dll", file}
+			run(t, nil, append(command, sources...)...)
+		}
+	}
+}
+
 // The jar is built with the programs; where it is not, nothing runs. A block without a class is the body of a program.
 func TestJavaPageRuns(t *testing.T) {
 	java, err := exec.LookPath("java")

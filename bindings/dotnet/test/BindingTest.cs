@@ -13,7 +13,10 @@ static class BindingTest
     static readonly Dictionary<string, Action> cases = new Dictionary<string, Action> {
         { "version", Version },
         { "options", Options },
-        { "exchange", Exchange },
+        { "tcp", () => Exchange("tcp") },
+        { "ws", () => Exchange("ws") },
+        { "tls", () => Exchange("tls") },
+        { "wss", () => Exchange("wss") },
         { "text", Text },
         { "header", Header },
         { "spans", Spans },
@@ -28,6 +31,8 @@ static class BindingTest
         { "nothing_to_receive", NothingToReceive },
         { "full_queue", FullQueue },
         { "gone_peer", GonePeer },
+        { "refused", Refused },
+        { "events_stay", EventsStay },
         { "close_peer", ClosePeer },
         { "peer_data", PeerData },
         { "drain", Drain },
@@ -47,6 +52,10 @@ static class BindingTest
         Check.Throws<DllNotFoundException>(() => Library.Load(args[0] + ".missing"), "no such file");
         Library.Load(args[0]);
         foreach (var each in cases) {
+            if ((each.Key == "tls" || each.Key == "wss") && Pair.Certificate == null) {
+                Console.WriteLine("skipped {0}: there is no certificate", each.Key);
+                continue;
+            }
             try {
                 each.Value();
                 Console.WriteLine("ok {0}", each.Key);
@@ -91,9 +100,10 @@ static class BindingTest
         return bytes;
     }
 
-    static void Exchange()
+    static void Exchange(string transport)
     {
-        using (var pair = new Pair())
+        using (var pair = new Pair(0, transport)) {
+            Check.Equal(transport, pair.Server.PeerProperty(pair.ServerPeer, "Transport"), "transport");
             foreach (int size in new[] { 0, 1, 1000, 100000, 5000000 }) {
                 byte[] sent = Bytes(size, size);
                 pair.Batch.Clear();
@@ -111,6 +121,7 @@ static class BindingTest
                 Check.Equal(1, pair.Client.Receive(pair.Batch), "echoes");
                 Check.That(pair.Batch[0].Body.SequenceEqual(sent), "the same " + size + " bytes");
             }
+        }
     }
 
     static void Text()
@@ -510,20 +521,77 @@ static class BindingTest
         }
     }
 
+    // A message that was not taken stays in its batch, and the others are sent.
+    static void Refused()
+    {
+        using (var pair = new Pair()) {
+            pair.Batch.Clear();
+            foreach (string body in new[] { "first", "kept", "last" })
+                pair.Batch.Add(body == "kept" ? pair.ServerPeer ^ 0x10000 : pair.ServerPeer, System.Text.Encoding.UTF8.GetBytes(body));
+            var told = new List<int>();
+            Check.Equal(1, pair.Server.TrySend(pair.Batch, (index, errno) => told.AddRange(new[] { index, errno })), "refused");
+            Check.Equal("1 " + Errno.EHOSTUNREACH, string.Join(" ", told), "which, and why");
+            Check.Equal("kept", System.Text.Encoding.UTF8.GetString(pair.Batch[1].ToArray()), "it is kept");
+            foreach (string body in new[] { "first", "last" }) {
+                using (var one = new MessageBatch(1)) {
+                    pair.Client.Receive(one);
+                    Check.Equal(body, System.Text.Encoding.UTF8.GetString(one[0].ToArray()), "what came");
+                }
+            }
+        }
+    }
+
+    // What came is sent back, and the events among it are not: an event would be an empty message.
+    static void EventsStay()
+    {
+        using (var context = new Context())
+        using (var server = new StreamSocket(context))
+        using (var client = new StreamSocket(context))
+        using (var batch = new MessageBatch(4)) {
+            server.Bind("tcp://127.0.0.1:*");
+            Action<MessageBatch>[] ways = {
+                all => server.Send(all),
+                all => server.TrySend(all, (index, errno) => Check.That(false, "refused " + index)),
+                all => Check.Equal(0, server.SendAsync(all).AsTask().Result, "gone")
+            };
+            foreach (var send in ways) {
+                client.Connect(server.LastEndpoint);
+                client.Receive(batch);
+                uint peer = batch[0].Peer;
+                batch.Clear();
+                batch.Add(peer, new byte[] { 7 });
+                client.Send(batch);
+                Check.Until(() => server.GetInt(Option.Events) != 0, "something to receive");
+                for (int got = 0; got < 2;) {
+                    int count = server.Receive(batch);
+                    got += count;
+                    send(batch);
+                    if (got == count)
+                        Check.Equal(StreamEvent.Connected, batch[0].Event, "the event is there");
+                }
+                Check.Equal(1, client.Receive(batch), "answers");
+                Check.Equal(1, batch[0].Size, "size of the answer");
+            }
+        }
+    }
+
     static void ClosePeer()
     {
         using (var pair = new Pair()) {
             Check.Equal("tcp", pair.Server.PeerProperty(pair.ServerPeer, "Transport"), "transport");
             Check.Equal(null, pair.Server.PeerProperty(pair.ServerPeer, "WS-Path"), "no property");
-            pair.Client.ClosePeer(pair.ClientPeer);
+            Check.That(pair.Client.ClosePeer(pair.ClientPeer), "it was there");
             Check.Equal(1, pair.Server.Receive(pair.Batch), "events");
             Check.Equal(StreamEvent.Disconnected, pair.Batch[0].Event, "event");
             Check.Equal(pair.ServerPeer, pair.Batch[0].Peer, "peer");
             Check.Equal(Reason.PeerClosed, pair.Batch[0].Reason, "reason");
             Check.Equal("127.0.0.1", pair.Batch[0].PeerAddress, "address");
             Check.Equal("", pair.Batch[0].Property("Transport"), "not kept");
-            var e = Check.Throws<ZlinkException>(() => pair.Server.ClosePeer(pair.ServerPeer), "closed already");
-            Check.Equal(Errno.EHOSTUNREACH, e.Errno, "errno");
+            Check.That(!pair.Server.ClosePeer(pair.ServerPeer), "closed already");
+            Check.That(!pair.Server.ClosePeer(pair.ServerPeer, 1000, "late"), "closed already, with a code");
+            Check.That(!pair.Server.AbortPeer(pair.ServerPeer), "closed already, and aborted");
+            var e = Check.Throws<ZlinkException>(() => pair.Server.AbortPeer(0), "no peer");
+            Check.Equal(Errno.EINVAL, e.Errno, "errno");
         }
     }
 

@@ -51,14 +51,27 @@ sealed class Pair : IDisposable
     public readonly MessageBatch Batch = new MessageBatch(16);
     public readonly uint ServerPeer, ClientPeer; // the other side, seen from each
 
-    public Pair(int framing = 0)
+    public Pair(int framing = 0, string transport = null)
     {
+        transport = transport ?? (framing == 1 ? "ws" : "tcp");
         Server = Open(framing);
         Client = Open(framing);
-        Server.Bind(framing == 1 ? "ws://127.0.0.1:*" : "tcp://127.0.0.1:*");
+        if (transport == "tls" || transport == "wss") {
+            string file = Certificate;
+            Server.Set(Option.TlsCert, file);
+            Server.Set(Option.TlsKey, Environment.GetEnvironmentVariable("TLS_KEY"));
+            Client.Set(Option.TlsCa, file);
+        }
+        Server.Bind(transport + "://127.0.0.1:*");
         Client.Connect(Server.LastEndpoint);
         ClientPeer = Connected(Client);
         ServerPeer = Connected(Server);
+    }
+
+    // The file of a certificate for 127.0.0.1 (bindings/test/with_certificate.sh), or null.
+    public static string Certificate
+    {
+        get { return Environment.GetEnvironmentVariable("TLS_CERT"); }
     }
 
     private StreamSocket Open(int framing)

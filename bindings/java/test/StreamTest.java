@@ -179,12 +179,13 @@ public class StreamTest {
             equal(2, direct.position());
             equal(transport, p.server.peerProperty(p.toClient, "Transport"));
             equal(null, p.server.peerProperty(p.toClient, "no such"));
-            p.server.closePeer(p.toClient);
+            that(p.server.closePeer(p.toClient), "it was there");
             equal(Reason.PEER_CLOSED, expect(p.client, Event.DISCONNECTED).reason());
             Message ended = expect(p.server, Event.DISCONNECTED);
             equal(Reason.CLOSED_HERE, ended.reason());
             equal("127.0.0.1", ended.property("Peer-Address"));
             equal(null, ended.property("no such"));
+            that(!p.server.closePeer(p.toClient) && !p.server.closePeer(p.toClient, 1000, "late") && !p.server.abortPeer(p.toClient), "it has gone");
             equal(6L, p.server.stats().msgsIn);
             equal(1L, p.server.stats().endedBy(Reason.CLOSED_HERE));
         }
@@ -250,6 +251,7 @@ public class StreamTest {
             fails(ZlinkException.EADDRINUSE, () -> p.client.bind(p.server.lastEndpoint()));
             that(fails(ZlinkException.EHOSTUNREACH, () -> p.server.trySend(123456789, bytes("x"))).isPeerGone(), "it is gone");
             fails(ZlinkException.EINVAL, () -> p.server.send(0, bytes("x")));
+            fails(ZlinkException.EINVAL, () -> p.server.abortPeer(0));
             fails(ZlinkException.EINVAL, () -> p.server.set(Option.FRAMING, 77));
             fails(ZlinkException.EINVAL, () -> p.server.set(Option.SNDHWM, 1L << 40));
             fails(ZlinkException.EINVAL, () -> p.server.join(p.toClient, ""));

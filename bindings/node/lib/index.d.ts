@@ -244,8 +244,9 @@ export interface Socket extends AsyncIterable<Message> {
   multicast(peers: Iterable<number>, body: Body, options?: Omit<SendOptions, 'key'>): { taken: number; errors: Map<number, number> };
   join(peer: number, group: string): void;
   leave(peer: number, group: string): void;
-  closePeer(peer: number, code?: number, reason?: string): void;
-  abortPeer(peer: number): void;
+  /** False: it had ended already; so is abortPeer. */
+  closePeer(peer: number, code?: number, reason?: string): boolean;
+  abortPeer(peer: number): boolean;
   /** The protocol is one that the request for a WebSocket offers, or '' for none. */
   acceptPeer(peer: number, protocol?: string): void;
   refusePeer(peer: number, status?: number, text?: string): void;

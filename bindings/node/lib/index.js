@@ -19,7 +19,7 @@ class ZlinkError extends Error {
 }
 native.errorClass(ZlinkError);
 
-const EAGAIN = 11;
+const EAGAIN = 11, EHOSTUNREACH = 113;
 
 // What was received. Body and header are views of the bytes of all messages that came with it.
 class Message {
@@ -43,6 +43,18 @@ class Message {
   // Of an event: 'Peer-Address', 'Close-Reason', and what Option.PROPERTIES names; null: it has none.
   property(name) {
     return this.#kept === undefined ? null : native.property(this.#kept, name);
+  }
+}
+
+// Whether there was the peer that a call ends.
+function wasThere(end) {
+  try {
+    end();
+    return true;
+  } catch (error) {
+    if (error.errno !== EHOSTUNREACH)
+      throw error;
+    return false;
   }
 }
 
@@ -334,17 +346,17 @@ class Socket {
     native.member(this.#handle, peerOf(peer), textOf(group, 'a group'), false);
   }
 
-  // Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code.
+  // Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code. False: it had ended
+  // already, which a program that is told later cannot know.
   closePeer(peer, code, reason) {
-    if (code === undefined)
-      native.endPeer(this.#handle, peerOf(peer), 0);
-    else
-      native.tellPeer(this.#handle, peerOf(peer), intOf(code, 'a code'), maybe(textOf, reason, 'a reason'), false);
+    return wasThere(() => (code === undefined
+      ? native.endPeer(this.#handle, peerOf(peer), 0)
+      : native.tellPeer(this.#handle, peerOf(peer), intOf(code, 'a code'), maybe(textOf, reason, 'a reason'), false)));
   }
 
-  // Resets a connection at once; what is queued for it is discarded.
+  // Resets a connection at once; what is queued for it is discarded. False: it had ended already.
   abortPeer(peer) {
-    native.endPeer(this.#handle, peerOf(peer), 1);
+    return wasThere(() => native.endPeer(this.#handle, peerOf(peer), 1));
   }
 
   // Decide about somebody who asks (Event.ASKING). Of a request for a WebSocket the protocol is one that it offers, or '' for

@@ -71,12 +71,16 @@ const exchange = (transport) => withPair(transport, {}, async (p) => {
     await expect(p.client, Event.DATA, body);
   assert.strictEqual(p.server.peerProperty(p.toClient, 'Transport'), transport);
   assert.strictEqual(p.server.peerProperty(p.toClient, 'no such'), null);
-  p.server.closePeer(p.toClient);
+  assert.strictEqual(p.server.closePeer(p.toClient), true);
   assert.strictEqual((await expect(p.client, Event.DISCONNECTED)).reason, Reason.PEER_CLOSED);
   const ended = await expect(p.server, Event.DISCONNECTED);
   assert.strictEqual(ended.reason, Reason.CLOSED_HERE);
   assert.strictEqual(ended.property('Peer-Address'), '127.0.0.1');
   assert.strictEqual(ended.property('no such'), null);
+  assert.strictEqual(p.server.closePeer(p.toClient), false);
+  assert.strictEqual(p.server.closePeer(p.toClient, 1000, 'late'), false);
+  assert.strictEqual(p.server.abortPeer(p.toClient), false);
+  assert.throws(() => p.server.abortPeer(0), { code: 'EINVAL' });
   const stats = p.server.stats();
   assert.strictEqual(stats.msgs_in, 3);
   assert.strictEqual(stats.ended_by[Reason.CLOSED_HERE], 1);

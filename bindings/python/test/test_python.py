@@ -87,11 +87,14 @@ def exchange(transport: str) -> None:
         assert p.server.peer_property(p.to_client, "Transport") == transport
         assert p.server.peer_property(p.to_client, "no such") is None
         assert p.server.peer_count == 1
-        p.server.close_peer(p.to_client)
+        assert p.server.close_peer(p.to_client) is True
         assert expect(p.client, Event.DISCONNECTED).reason is Reason.PEER_CLOSED
         ended = expect(p.server, Event.DISCONNECTED)
         assert ended.reason is Reason.CLOSED_HERE and ended.property("Peer-Address") == "127.0.0.1"
         assert ended.property("no such") is None
+        for late in (p.server.close_peer, p.server.abort_peer, lambda peer: p.server.close_peer(peer, 1000, "late")):
+            assert late(p.to_client) is False
+        fails(errno.EINVAL, p.server.abort_peer, 0)
         stats = p.server.stats()
         assert stats["msgs_in"] == 3 and stats["ended_by"] == {Reason.CLOSED_HERE: 1}, stats
 

@@ -53,3 +53,11 @@ def check(result: int) -> int:
     if result < 0:
         raise last()
     return result
+
+
+def was_there(result: int) -> bool:
+    """The same of a function that ends a peer: whether there was one."""
+    if result < 0 and ctypes.get_errno() == errno.EHOSTUNREACH:
+        return False
+    check(result)
+    return True

@@ -13,7 +13,7 @@ from typing import Deque, Iterable, Iterator, NamedTuple, Optional, Sequence, Ty
 from . import _native
 from ._batch import Batch, Body, Message, _Outgoing, number
 from ._constants import WIDE, ContextOption, Option, Reason, Watch
-from ._errors import Ended, ZlinkError, check, last, of
+from ._errors import Ended, ZlinkError, check, last, of, was_there
 
 def _text(text: str) -> bytes:
     """For C, which takes a NUL as the end: what is behind it would be ignored."""
@@ -361,17 +361,17 @@ class Socket(_Closing):
 
     # -------------------------------------------------------------------- peers
 
-    def close_peer(self, peer: int, code: Optional[int] = None, reason: Optional[str] = None) -> None:
-        """Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code."""
+    def close_peer(self, peer: int, code: Optional[int] = None, reason: Optional[str] = None) -> bool:
+        """Closes a connection once what is queued for it has arrived; a peer of ws or wss is told the code. False: it had
+        ended already, which a program that is told later cannot know."""
         if code is None and reason is None:
-            check(_native.close_peer(self._handle, number(peer)))
-        else:
-            text = None if reason is None else _text(reason)
-            check(_native.close_peer_with(self._handle, number(peer), 1000 if code is None else code, text))
+            return was_there(_native.close_peer(self._handle, number(peer)))
+        text = None if reason is None else _text(reason)
+        return was_there(_native.close_peer_with(self._handle, number(peer), 1000 if code is None else code, text))
 
-    def abort_peer(self, peer: int) -> None:
-        """Resets a connection at once; what is queued for it is discarded."""
-        check(_native.abort_peer(self._handle, number(peer)))
+    def abort_peer(self, peer: int) -> bool:
+        """Resets a connection at once; what is queued for it is discarded. False: it had ended already."""
+        return was_there(_native.abort_peer(self._handle, number(peer)))
 
     def accept_peer(self, peer: int, protocol: Optional[str] = None) -> None:
         """Takes somebody who asks (Event.ASKING) as a peer. ACCEPT_TIMEOUT must have been set at bind. Of a request for

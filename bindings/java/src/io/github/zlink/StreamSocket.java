@@ -320,22 +320,33 @@ public final class StreamSocket implements AutoCloseable, Iterable<Message> {
         Reference.reachabilityFence(this);
     }
 
-    /** Closes a connection once what is queued for it has arrived. */
-    public void closePeer(int peer) {
-        Native.closePeer(handle.number, peer);
-        Reference.reachabilityFence(this);
+    /** Whether there was the peer that a call ends: who is told later that it has gone cannot know. */
+    private boolean wasThere(Runnable end) {
+        try {
+            end.run();
+            return true;
+        } catch (ZlinkException e) {
+            if (e.isPeerGone())
+                return false;
+            throw e;
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /** Closes a connection once what is queued for it has arrived. False: it had ended already. */
+    public boolean closePeer(int peer) {
+        return wasThere(() -> Native.closePeer(handle.number, peer));
     }
 
     /** The same; a peer of ws or wss is told the code and the reason, which may be null. */
-    public void closePeer(int peer, int code, String reason) {
-        Native.tellPeer(handle.number, peer, code, Native.bytesOrNull(reason), false);
-        Reference.reachabilityFence(this);
+    public boolean closePeer(int peer, int code, String reason) {
+        return wasThere(() -> Native.tellPeer(handle.number, peer, code, Native.bytesOrNull(reason), false));
     }
 
-    /** Resets a connection at once; what is queued for it is discarded. */
-    public void abortPeer(int peer) {
-        Native.abortPeer(handle.number, peer);
-        Reference.reachabilityFence(this);
+    /** Resets a connection at once; what is queued for it is discarded. False: it had ended already. */
+    public boolean abortPeer(int peer) {
+        return wasThere(() -> Native.abortPeer(handle.number, peer));
     }
 
     /** Takes somebody who asks (Event.ASKING) as a peer. ACCEPT_TIMEOUT must have been set at bind. */
