@@ -135,6 +135,14 @@ namespace Zlink
             return new IntPtr(messages.ToInt64() + (long) index * Native.MessageSize);
         }
 
+        // Of one of the first Count messages.
+        internal IntPtr InUse(int index)
+        {
+            if (index < 0 || index >= Count)
+                throw new ArgumentOutOfRangeException("index");
+            return At(index);
+        }
+
         public void Dispose()
         {
             Free();

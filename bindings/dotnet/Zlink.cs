@@ -230,6 +230,7 @@ namespace Zlink
     public sealed partial class StreamSocket : IDisposable
     {
         private const int ModeFast = 1;
+        private const int LongestText = 65536;
 
         private readonly SocketHandle handle;
 
@@ -254,7 +255,7 @@ namespace Zlink
 
         public void Set(Option option, string value)
         {
-            Set(option, Encoding.UTF8.GetBytes(value));
+            Set(option, Text.WithoutNul(value));
         }
 
         public void Set(Option option, byte[] value)
@@ -275,7 +276,7 @@ namespace Zlink
 
         public string GetString(Option option)
         {
-            return Encoding.UTF8.GetString(Get(option, 1024)).TrimEnd('\0');
+            return Encoding.UTF8.GetString(Get(option, LongestText)).TrimEnd('\0');
         }
 
         private byte[] Get(Option option, int capacity)
@@ -347,7 +348,7 @@ namespace Zlink
         // not sent: they stay, and count as taken.
         public int TrySend(MessageBatch batch, int first, int count, bool wait, out int error)
         {
-            if (first < 0 || count < 1 || first + count > batch.Count)
+            if (first < 0 || count < 1 || count > batch.Count - first)
                 throw new ArgumentOutOfRangeException("count");
             bool data = batch.IsData(first);
             int run = 1;
@@ -393,6 +394,8 @@ namespace Zlink
         // these were.
         public int Send(MessageBatch batch, int first, int count)
         {
+            if (first < 0 || count < 0 || count > batch.Count - first)
+                throw new ArgumentOutOfRangeException("count");
             int gone = 0;
             for (int end = first + count; first < end;) {
                 int error;
@@ -417,7 +420,7 @@ namespace Zlink
         public static bool TrySendAny(MessageBatch batch, int index, bool wait, out int error)
         {
             for (;;) {
-                int sent = Native.zlink_stream_send_any(batch.At(index), wait ? 0 : Native.DontWait);
+                int sent = Native.zlink_stream_send_any(batch.InUse(index), wait ? 0 : Native.DontWait);
                 error = sent >= 0 ? 0 : Marshal.GetLastWin32Error();
                 GC.KeepAlive(batch);
                 if (sent >= 0)
@@ -438,7 +441,7 @@ namespace Zlink
             if (errors != null && errors.Length < peers.Length)
                 throw new ArgumentOutOfRangeException("errors");
             return Taken(batch, "zlink_stream_multicast", Native.zlink_stream_multicast(
-                handle, peers, new UIntPtr((uint) peers.Length), batch.At(index), 0, errors));
+                handle, peers, new UIntPtr((uint) peers.Length), batch.InUse(index), 0, errors));
         }
 
         // Makes a peer a member of a group, of 1 to 255 bytes of UTF-8, until it leaves or its
@@ -459,14 +462,14 @@ namespace Zlink
         public int Publish(string group, MessageBatch batch, int index = 0, bool exceptSender = false)
         {
             return Taken(batch, "zlink_stream_publish", Native.zlink_stream_publish(
-                handle, Text.Bytes(group), batch.At(index), exceptSender ? Native.Except : 0));
+                handle, Text.Bytes(group), batch.InUse(index), exceptSender ? Native.Except : 0));
         }
 
         // The same; the message takes the place of the unsent one with the same key.
         public int Publish(string group, ulong key, MessageBatch batch, int index = 0)
         {
             return Taken(batch, "zlink_stream_publish_key", Native.zlink_stream_publish_key(
-                handle, Text.Bytes(group), batch.At(index), key, 0));
+                handle, Text.Bytes(group), batch.InUse(index), key, 0));
         }
 
         private static int Taken(MessageBatch batch, string call, int result)
@@ -487,7 +490,7 @@ namespace Zlink
         // The same; a peer of ws or wss is told the code and the reason, which may be null.
         public bool ClosePeer(uint peer, int code, string reason)
         {
-            byte[] text = reason == null ? null : System.Text.Encoding.UTF8.GetBytes(reason + "\0");
+            byte[] text = reason == null ? null : Text.Bytes(reason);
             return WasThere(Native.zlink_stream_close_peer_with(handle, peer, code, text), "zlink_stream_close_peer_with");
         }
 
@@ -537,7 +540,7 @@ namespace Zlink
         // the request offers, or "" for none.
         public void AcceptPeer(uint peer, string protocol)
         {
-            byte[] bytes = System.Text.Encoding.UTF8.GetBytes(protocol + "\0");
+            byte[] bytes = Text.Bytes(protocol);
             if (Native.zlink_stream_accept_peer_with(handle, peer, bytes) != 0)
                 throw ZlinkException.OfLast("zlink_stream_accept_peer_with");
         }
@@ -545,7 +548,7 @@ namespace Zlink
         // Turns somebody who asks away. A request for a WebSocket is answered with the status (0: 403) and the text.
         public void RefusePeer(uint peer, int status = 0, string text = null)
         {
-            byte[] bytes = text == null ? null : System.Text.Encoding.UTF8.GetBytes(text + "\0");
+            byte[] bytes = text == null ? null : Text.Bytes(text);
             if (Native.zlink_stream_refuse_peer(handle, peer, status, bytes) != 0)
                 throw ZlinkException.OfLast("zlink_stream_refuse_peer");
         }
@@ -607,9 +610,19 @@ namespace Zlink
         // A C string. The marshaller's own conversion differs between runtimes.
         public static byte[] Bytes(string text)
         {
+            byte[] bytes = WithoutNul(text);
+            Array.Resize(ref bytes, bytes.Length + 1);
+            return bytes;
+        }
+
+        // C would take a NUL as the end, and mean another name.
+        public static byte[] WithoutNul(string text)
+        {
             if (text == null)
                 throw new ArgumentNullException("text");
-            return Encoding.UTF8.GetBytes(text + "\0");
+            if (text.IndexOf('\0') >= 0)
+                throw new ArgumentException("a text without a NUL is wanted");
+            return Encoding.UTF8.GetBytes(text);
         }
 
         public static unsafe string Read(IntPtr text)

@@ -94,6 +94,27 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestImpossibleReport: a server that names a socket twice costs the others nothing.
+func TestImpossibleReport(t *testing.T) {
+	bad := server(t, admin.Report{Version: admin.Version, Sockets: []admin.Socket{{ID: 1}, {ID: 1}}})
+	file := example(t)
+	text := metrics(t, bad, file)
+	if want := `file="` + file + `",socket="4"} 3`; !strings.Contains(text, want+"\n") {
+		t.Errorf("no line %s in\n%s", want, text)
+	}
+}
+
+func TestFilesThatAreNoLabels(t *testing.T) {
+	for _, files := range [][]string{{"a", "b", "a"}, {"a\xff"}} {
+		if checkFiles(files) == nil {
+			t.Errorf("%q pass", files)
+		}
+	}
+	if err := checkFiles([]string{"a", "b"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestNames: dashboard, alerts and documents name only what there is, and the document all of it.
 func TestNames(t *testing.T) {
 	names := regexp.MustCompile(`\bzlink_[a-z_]+\b`)

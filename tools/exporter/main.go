@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -35,9 +36,28 @@ func main() {
 		}
 		os.Exit(2)
 	}
+	if err := checkFiles(flags.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "zlink-exporter:", err)
+		os.Exit(2)
+	}
 	server := &http.Server{Addr: *address, Handler: handler(flags.Args()), ReadHeaderTimeout: 10 * time.Second}
 	fmt.Fprintln(os.Stderr, "zlink-exporter:", server.ListenAndServe())
 	os.Exit(1)
+}
+
+// checkFiles reports what no label can be made of.
+func checkFiles(files []string) error {
+	named := map[string]bool{}
+	for _, file := range files {
+		switch {
+		case !utf8.ValidString(file):
+			return fmt.Errorf("%q is not UTF-8, and a label of Prometheus has to be", file)
+		case named[file]:
+			return fmt.Errorf("%s is named twice", file)
+		}
+		named[file] = true
+	}
+	return nil
 }
 
 // handler answers Prometheus at /metrics.
@@ -45,6 +65,9 @@ func handler(files []string) http.Handler {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(newCollector(files))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4,
+		ErrorHandling:       promhttp.ContinueOnError, // a server with an impossible report costs the others nothing
+	}))
 	return mux
 }

@@ -28,6 +28,8 @@ static class BindingTest
         { "refuse_peer", RefusePeer },
         { "order", Order },
         { "errors", Errors },
+        { "arguments", Arguments },
+        { "long_texts", LongTexts },
         { "nothing_to_receive", NothingToReceive },
         { "full_queue", FullQueue },
         { "gone_peer", GonePeer },
@@ -428,6 +430,48 @@ static class BindingTest
             Check.Throws<ArgumentOutOfRangeException>(() => socket.Send(batch, 0, 2), "beyond the batch");
             Check.Throws<ArgumentOutOfRangeException>(() => batch.Add(1, new byte[3], 2, 2), "beyond the data");
             Check.Throws<ArgumentNullException>(() => socket.Bind(null), "no endpoint");
+            Check.Throws<ArgumentException>(() => socket.Bind("tcp://127.0.0.1:*\0x"), "a NUL in an endpoint");
+        }
+    }
+
+    // Places that a batch does not have, and texts that C would cut: nothing of it reaches the library.
+    static void Arguments()
+    {
+        using (var pair = new Pair())
+        using (var batch = new MessageBatch(4)) {
+            var peers = new[] { pair.ServerPeer };
+            uint peer = pair.ServerPeer;
+            int error;
+            batch.Add(peer, new byte[1]);
+            foreach (int index in new[] { -1, 1, 4, int.MinValue, int.MaxValue }) {
+                Check.Throws<ArgumentOutOfRangeException>(() => pair.Server.Multicast(peers, batch, index), "multicast of " + index);
+                Check.Throws<ArgumentOutOfRangeException>(() => pair.Server.Publish("g", batch, index), "publish of " + index);
+                Check.Throws<ArgumentOutOfRangeException>(() => pair.Server.Publish("g", 1, batch, index), "publish with a key of " + index);
+                Check.Throws<ArgumentOutOfRangeException>(() => StreamSocket.TrySendAny(batch, index, false, out error), "send of " + index);
+                Check.Throws<ArgumentOutOfRangeException>(() => pair.Server.Send(batch, index, 1), "send from " + index);
+                Check.Throws<ArgumentOutOfRangeException>(() => pair.Server.TrySend(batch, index, 1, false, out error), "try from " + index);
+            }
+            Check.Throws<ArgumentOutOfRangeException>(() => pair.Server.Send(batch, 0, -1), "less than nothing");
+            Check.Throws<ArgumentException>(() => pair.Server.Set(Option.TlsCert, "/a\0b"), "a NUL in a path");
+            Check.Throws<ArgumentException>(() => pair.Server.Join(peer, "g\0h"), "a NUL in a group");
+            Check.Throws<ArgumentException>(() => pair.Server.Leave(peer, "g\0h"), "a NUL in a group");
+            Check.Throws<ArgumentException>(() => pair.Server.Publish("g\0h", batch), "a NUL in a group");
+            Check.Throws<ArgumentException>(() => pair.Server.PeerProperty(peer, "Peer-Address\0"), "a NUL in a property");
+            Check.Throws<ArgumentException>(() => pair.Server.ClosePeer(peer, 1000, "a\0b"), "a NUL in a reason");
+            Check.Throws<ArgumentException>(() => pair.Server.RefusePeer(peer, 403, "a\0b"), "a NUL in a text");
+            Check.Throws<ArgumentException>(() => pair.Server.AcceptPeer(peer, "a\0b"), "a NUL in a protocol");
+            Check.Equal(0, pair.Server.Send(batch), "peers that have gone");
+            Check.Equal(1, pair.Client.Receive(batch), "messages");
+        }
+    }
+
+    static void LongTexts()
+    {
+        using (var context = new Context())
+        using (var socket = new StreamSocket(context)) {
+            string origins = "https://" + new string('d', 3000);
+            socket.Set(Option.WsOrigins, origins);
+            Check.Equal(origins, socket.GetString(Option.WsOrigins), "a list");
         }
     }
 

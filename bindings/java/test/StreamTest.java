@@ -257,6 +257,7 @@ public class StreamTest {
             fails(ZlinkException.EINVAL, () -> p.server.join(p.toClient, ""));
             throwsA(IllegalArgumentException.class, () -> p.server.set(Option.WS_PATHS, 7));
             throwsA(IllegalArgumentException.class, () -> p.server.set(Option.SNDHWM, "7"));
+            throwsA(IllegalArgumentException.class, () -> p.server.set(Option.TLS_CERT, "/a\0b"));
             throwsA(IllegalArgumentException.class, () -> new MessageBatch(0));
             throwsA(IndexOutOfBoundsException.class, () -> small.peer(0));
             throwsA(NullPointerException.class, () -> p.server.send(p.toClient, (byte[]) null));

@@ -194,8 +194,10 @@ class Socket {
     const set = TEXT.has(option) ? native.setText : WIDE.has(option) ? native.setWide : native.setInt;
     if (TEXT.has(option) ? typeof value !== 'string' : !Number.isInteger(value))
       throw new TypeError(`option ${option} is a ${TEXT.has(option) ? 'text' : 'whole number'}, not ${value}`);
-    if (set === native.setInt && value !== (value | 0))
-      throw new ZlinkError(22, 'EINVAL', 'Invalid argument', `option ${option} has 32 bits, and ${value} has more`);
+    if (set === native.setText)
+      textOf(value, `option ${option}`);
+    else if (set === native.setInt ? value !== (value | 0) : !Number.isSafeInteger(value))
+      throw new ZlinkError(22, 'EINVAL', 'Invalid argument', `option ${option} has ${set === native.setInt ? 32 : 53} bits, and ${value} has more`);
     set(this.#handle, option, value);
   }
 

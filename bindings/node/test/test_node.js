@@ -194,6 +194,9 @@ const cases = {
     for (const group of ['room\0x', 7, undefined])
       bad(TypeError, () => p.client.join(p.toServer, group));
     bad(TypeError, () => p.client.bind('tcp://127.0.0.1:*\0'));
+    bad(TypeError, () => p.client.set(Option.TLS_CERT, '/a\0b'));
+    for (const value of [2 ** 53, -(2 ** 64), 1e300])
+      bad(ZlinkError, () => p.client.set(Option.RECV_BYTES_TOTAL, value));
     for (const time of ['soon', undefined, 2 ** 40])
       bad(RangeError, () => p.client.drain(time));
     for (const batch of ['x', {}, 5, p.client, undefined]) {

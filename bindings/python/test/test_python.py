@@ -232,6 +232,9 @@ def arguments() -> None:
         for text in ("room\0x", "\0"):
             bad(ValueError, client.join, peer, text)
             bad(ValueError, client.bind, "tcp://127.0.0.1:*" + text)
+            bad(ValueError, client.set, Option.TLS_CERT, text)
+        for value in (1 << 63, -(1 << 63) - 1, 1 << 70):
+            bad(zlink.ZlinkError, client.set, Option.RECV_BYTES_TOTAL, value)
         for body in (7, [1, 2], {1: 2}, "text"):
             bad(TypeError, client.send, peer, body)
             bad(TypeError, client.send, peer, b"x", header=body)

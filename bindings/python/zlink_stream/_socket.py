@@ -184,13 +184,13 @@ class Socket(_Closing):
 
     def set(self, option: Option, value: Union[int, str, bytes]) -> None:
         if isinstance(value, int):
-            data = (value & (1 << 64) - 1 if option in WIDE else value & (1 << 32) - 1).to_bytes(
-                8 if option in WIDE else 4, "little"
-            )
-            if not -(1 << 31) <= value < 1 << 31 and option not in WIDE:
-                raise ZlinkError(errno.EINVAL, f"{option.name} has 32 bits, and {value} has more")
+            bits = 64 if option in WIDE else 32
+            most = 1 << bits if option == Option.AFFINITY else 1 << bits - 1
+            if not -(1 << bits - 1) <= value < most:
+                raise ZlinkError(errno.EINVAL, f"{option.name} has {bits} bits, and {value} has more")
+            data = (value & (1 << bits) - 1).to_bytes(bits // 8, "little")
         else:
-            data = value.encode() if isinstance(value, str) else value
+            data = _text(value) if isinstance(value, str) else value
         check(_native.setsockopt(self._handle, option, data, len(data)))
         if option == Option.FRAMING:
             self._framing = self.get(option)

@@ -78,7 +78,7 @@ public final class StreamSocket implements AutoCloseable, Iterable<Message> {
 
     public StreamSocket set(Option option, String value) {
         expect(option, option.kind == Option.Kind.TEXT, "a text");
-        Native.setText(handle.number, option.number, Native.bytes(value));
+        Native.setText(handle.number, option.number, Native.name(value));
         Reference.reachabilityFence(this);
         return this;
     }
