@@ -31,8 +31,8 @@ func exchange(handle C.uintptr_t, path *C.char, fd, timeoutMs C.int,
 	case err != nil:
 	case timeoutMs < -1:
 		err = errno.New(errno.EINVAL, "a time of %d ms is none; -1: no limit", timeoutMs)
-	case (path == nil) == (fd < 0):
-		err = errno.New(errno.EINVAL, "a handover needs a path, or NULL and a descriptor")
+	case path != nil && fd != -1, path == nil && fd < 0:
+		err = errno.New(errno.EINVAL, "a handover needs a path and -1, or NULL and a descriptor")
 	case path != nil:
 		err = at(k, C.GoString(path), timeout)
 	default:

@@ -176,6 +176,8 @@ func (file) parse(path string) (Endpoint, error) {
 	switch {
 	case path == "@":
 		return Endpoint{}, errno.New(errno.EINVAL, "no name behind \"@\"")
+	case !strings.HasPrefix(path, "@") && strings.ContainsRune(path, 0):
+		return Endpoint{}, errno.New(errno.EINVAL, "no file has a NUL in its path")
 	case len(path) > longestFile:
 		return Endpoint{}, errno.New(errno.ENAMETOOLONG, "a path of %d bytes is too long, at most %d", len(path), longestFile)
 	}

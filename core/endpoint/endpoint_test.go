@@ -101,6 +101,7 @@ func TestParse(t *testing.T) {
 		"tls://127.0.0.1:443/path":   errno.EINVAL,
 		"ipc://":                     errno.EINVAL,
 		"ipc://@":                    errno.EINVAL,
+		"ipc:///tmp/a\x00b":          errno.EINVAL,
 		"ipc://" + longPath("xx"):    errno.ENAMETOOLONG,
 		"inproc://name":              errno.ENOCOMPATPROTO,
 		"udp://127.0.0.1:1":          errno.EPROTONOSUPPORT,

@@ -17,8 +17,8 @@ func ListenPrivate(path string) (fd int, remove func(), err error) {
 	if path == "" || strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0) {
 		return -1, nil, errno.New(errno.EINVAL, "%q is not the path of a file", path)
 	}
-	if len(path) > sys.MaxPath {
-		return -1, nil, errno.New(errno.ENAMETOOLONG, "the path has %d bytes, and the system takes %d", len(path), sys.MaxPath)
+	if err = CheckMeetingPlace(path); err != nil {
+		return -1, nil, err
 	}
 	if fd, err = sys.Socket(sys.Local); err != nil {
 		return -1, nil, err

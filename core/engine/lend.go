@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"strings"
+
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -49,8 +51,20 @@ func Listens(fd int, t *Transport) error {
 	return err
 }
 
-// ListenAt returns a listening descriptor of a path or "@name" of the local system, and what
-// ends both. It replaces a file that an ended process has left behind.
+// CheckMeetingPlace checks a path or "@name" at which one process listens for another one. EINVAL:
+// it names nothing. ENAMETOOLONG.
+func CheckMeetingPlace(path string) error {
+	switch {
+	case path == "" || path == "@" || strings.ContainsRune(path, 0):
+		return errno.New(errno.EINVAL, "%q is neither the path of a file nor @ and a name", path)
+	case len(path) > sys.MaxPath:
+		return errno.New(errno.ENAMETOOLONG, "the path has %d bytes, and the system takes %d", len(path), sys.MaxPath)
+	}
+	return nil
+}
+
+// ListenAt returns a listening descriptor of a meeting place, and what ends both. It replaces a
+// file that an ended process has left behind.
 func ListenAt(path string) (fd int, end func(), err error) {
 	fd, err = sys.Socket(sys.Local)
 	if err != nil {

@@ -27,6 +27,17 @@ func PeerUser(fd int) (user int, err error) {
 	return int(cred.Uid), nil
 }
 
+// LocalStream reports whether a descriptor is one end of a connected local stream.
+func LocalStream(fd int) bool {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_STREAM {
+		return false
+	}
+	peer, err := unix.Getpeername(fd) // ENOTCONN also of one that listens
+	_, local := peer.(*unix.SockaddrUnix)
+	return err == nil && local
+}
+
 // User returns the effective user of this process.
 func User() int { return unix.Geteuid() }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define CHILD_LIMIT_S 60
@@ -170,12 +171,43 @@ static void arguments (void)
     CHECK_FAIL (zlink_stream_handover (s, NULL, -1, 0), EINVAL);
     CHECK_FAIL (zlink_stream_takeover (s, NULL, -1, 0), EINVAL);
     CHECK_FAIL (zlink_stream_handover (s, "@x", 0, 0), EINVAL);
+    CHECK_FAIL (zlink_stream_takeover (s, "@x", -2, 0), EINVAL);
     CHECK_FAIL (zlink_stream_takeover (s, "@x", -1, -2), EINVAL);
     CHECK_FAIL (zlink_stream_takeover (s, "/nowhere/at/all", -1, 0), ENOENT);
     new_path ();
     CHECK_FAIL (zlink_stream_takeover (s, path, -1, 0), ECONNREFUSED);
     CHECK_FAIL (zlink_stream_handover (s, path, -1, 0), ETIMEDOUT);
     close (zt_client (port));
+    zt_close (s);
+    zt_term (ctx);
+}
+
+/* Both calls object to the same paths and descriptors, before they wait for anybody. */
+static void refused_alike (void)
+{
+    void *ctx = zt_ctx (), *s = zt_fast_socket (ctx);
+    zt_bind (s);
+    char longest[109];
+    memset (longest, 'x', sizeof longest);
+    longest[108] = 0;
+    const char *paths[] = {"", "@", longest};
+    for (int i = 0; i < 3; i++) {
+        CHECK_FAIL (zlink_stream_handover (s, paths[i], -1, -1), i < 2 ? EINVAL : ENAMETOOLONG);
+        CHECK_FAIL (zlink_stream_takeover (s, paths[i], -1, -1), i < 2 ? EINVAL : ENAMETOOLONG);
+    }
+    int port, listener = zt_listen (&port), tcp = zt_client (port), local = socket (AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un nameless = {AF_UNIX, ""};
+    int datagrams[2], packets[2];
+    CHECK (bind (local, (struct sockaddr *) &nameless, sizeof nameless.sun_family) == 0 && listen (local, 1) == 0);
+    CHECK (socketpair (AF_UNIX, SOCK_DGRAM, 0, datagrams) == 0);
+    CHECK (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, packets) == 0);
+    int fds[] = {listener, tcp, local, datagrams[0], packets[0], datagrams[1], packets[1]};
+    for (int i = 0; i < 7; i++) {
+        CHECK_FAIL (zlink_stream_handover (s, NULL, fds[i], -1), EINVAL);
+        CHECK_FAIL (zlink_stream_takeover (s, NULL, fds[i], -1), EINVAL);
+    }
+    for (int i = 0; i < 7; i++)
+        close (fds[i]);
     zt_close (s);
     zt_term (ctx);
 }
@@ -206,6 +238,7 @@ static const zt_case_t cases[] = {
   ZT_CASE (to_another_process),
   ZT_CASE (serves_on),
   ZT_CASE (arguments),
+  ZT_CASE (refused_alike),
   ZT_CASE (socket_activation),
 };
 

@@ -59,7 +59,7 @@ func (k *Socket) listenActivated(sh *engine.Shard, transport *engine.Transport, 
 		k.opt.strings[sockets.OptListenName] = ""
 		return l, nil
 	}
-	return nil, errno.New(errno.EINVAL, "systemd has passed no unused descriptor %q that listens for %s; it has passed %d: %.200s",
+	return nil, errno.New(errno.EINVAL, "systemd has passed no unused descriptor %q that listens for %s; it has passed %d: %.200q",
 		name, transport.Endpoint, len(names), strings.Join(names, " "))
 }
 
@@ -72,7 +72,10 @@ func passedNames() ([]string, error) {
 	if pid := os.Getenv("LISTEN_PID"); pid != strconv.Itoa(sys.ProcessID()) {
 		return nil, errno.New(errno.EINVAL, "systemd has passed descriptors to process %.20q (LISTEN_PID), and this is %d", pid, sys.ProcessID())
 	}
-	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+	var names []string
+	if all := os.Getenv("LISTEN_FDNAMES"); all != "" {
+		names = strings.Split(all, ":")
+	}
 	for len(names) < count {
 		names = append(names, "unknown") // as systemd says
 	}

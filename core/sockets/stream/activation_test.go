@@ -65,13 +65,20 @@ func TestListenName(t *testing.T) {
 			So(k.opt.strings[346], ShouldBeEmpty) // the next bind makes its own
 			err := bind("chat", "tcp://127.0.0.1:*")
 			So(err, shouldBeErrno, errno.EINVAL)
-			So(errno.Detail(err), ShouldContainSubstring, "it has passed 2: game chat")
+			So(errno.Detail(err), ShouldContainSubstring, `it has passed 2: "game chat"`)
 		})
 		Convey("of its port, when several have the name or any may", func() {
 			pass(t, "game:game", one, two)
 			So(bind("game", at(port2)), ShouldBeNil)
 			serves(port2)
 			So(bind("*", "tcp://127.0.0.1:*"), ShouldBeNil)
+			serves(port1)
+		})
+		Convey("of the name unknown, when systemd has given no names", func() {
+			pass(t, "", one, two)
+			So(bind("unknown", at(port2)), ShouldBeNil)
+			serves(port2)
+			So(bind("unknown", "tcp://127.0.0.1:*"), ShouldBeNil)
 			serves(port1)
 		})
 		Convey("or says why there is none", func() {

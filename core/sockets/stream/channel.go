@@ -105,11 +105,12 @@ func (c *channel) connect(path string) (int, error) {
 	}
 }
 
-// trust checks that the other process is of this one's user, or of root.
+// trust checks that the descriptor is a local stream with an end in another process, and that this is
+// of this one's user, or of root.
 func (c *channel) trust() error {
 	user, err := peerUser(c.fd)
-	if err != nil || user == sys.NoUser {
-		return errno.New(errno.EINVAL, "descriptor %d is no connected local socket", c.fd)
+	if err != nil || user == sys.NoUser || !sys.LocalStream(c.fd) {
+		return errno.New(errno.EINVAL, "descriptor %d is no connected local stream socket", c.fd)
 	}
 	if own := sys.User(); user != own && user != 0 {
 		return errno.New(errno.EACCES, "the other process of the handover is of user %d, this one of user %d", user, own)
@@ -195,7 +196,7 @@ func (c *channel) fill(p *part, buf []byte) error {
 		case err == sys.EMFILE:
 			return errno.New(errno.EMFILE, "the process has no room for the descriptors of a handover")
 		case err == sys.ENOTSOCK:
-			return errno.New(errno.EINVAL, "descriptor %d is no connected local socket", c.fd)
+			return errno.New(errno.EINVAL, "descriptor %d is no connected local stream socket", c.fd)
 		case err != nil && err != sys.ECONNRESET:
 			return errno.New(errno.Of(err), "cannot read from the other process of the handover")
 		case n == 0 || err != nil:

@@ -34,6 +34,9 @@ func (k *Socket) Handover(path string, timeout time.Duration) error {
 		if err := k.gives(); err != nil {
 			return err
 		}
+		if err := engine.CheckMeetingPlace(path); err != nil {
+			return err
+		}
 		fd, end, err := engine.ListenAt(path)
 		if err != nil {
 			return err
@@ -67,6 +70,9 @@ func (k *Socket) HandoverTo(fd int, timeout time.Duration) error {
 // version. ECONNRESET: it ended, or refused, before all had come. Others: those of Bind.
 func (k *Socket) Takeover(path string, timeout time.Duration) error {
 	return k.withChannel(timeout, func(c *channel) (err error) {
+		if err := engine.CheckMeetingPlace(path); err != nil {
+			return err
+		}
 		if c.fd, err = c.connect(path); err != nil {
 			return err
 		}
