@@ -59,7 +59,8 @@ usage: ./build.sh COMMAND [-v]
   mutate [NAME...]     put faults into a copy of the library, one at a time, and expect
                        the tests to fail (tests/mutation); not part of test
   dist [--check]       build/dist/zlink-VERSION.tar.gz of HEAD, with the Go modules that it needs, and
-                       its checksum; --check: made again it is the same, and builds offline
+                       its checksum; --check: made again it is the same, and builds offline, also by
+                       the port of vcpkg and the recipe of Conan
   deb [--check]        Debian packages of that, in build/deb, and lintian's word on them; --check
                        makes them again, and installs and uses them in a bare Debian (as root)
   release NEXT         the release of the version in include/zlink.h: changelog, tag, and on to
@@ -295,7 +296,8 @@ needs_of() {
         asan | cover) echo g++ clang pkg-config openssl ;;
         model) echo spin ;;
         arm64) echo aarch64-linux-gnu-gcc qemu-aarch64 ;;
-        deb | deb_check) echo dpkg-buildpackage dh lintian ;;
+        deb) echo dpkg-buildpackage dh lintian ;;
+        deb_check) echo dpkg-buildpackage dh lintian python3 ;;
     esac
 }
 
@@ -482,12 +484,14 @@ cmd_cluster() {
 cmd_dist() {
     take_verbose "$@"
     need_build_tools
+    [[ ${rest[*]} != --check ]] || need python3
     install_missing
     case ${rest[*]} in
         '') make_dist ;;
         --check)
             make_dist
             check_dist
+            check_recipes
             ;;
         *) die "dist does not know '${rest[*]}'; see ./build.sh help" ;;
     esac

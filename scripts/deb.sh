@@ -75,6 +75,7 @@ stages_deb() {
 
 stages_deb_check() {
     stages_deb
+    stage "recipes" "the port of vcpkg and the recipe of Conan build the tarball, and programs use them" check_recipes
     stage "again" "the packages are the same when they are made again" deb_reproducible
     stage "install" "in a bare Debian: install, compile and run with pkg-config and CMake, remove" scripts/deb-check.sh build/deb
 }

@@ -76,3 +76,14 @@ check_dist() {
     rm -rf "$work"
     echo "the tarball is reproducible, and builds offline"
 }
+
+# check_recipes: the port and the recipe build the tarball, and programs use their packages.
+check_recipes() {
+    local log=build/dist/recipes.log
+    tests/recipes/run.sh build/dist build/dist/recipes >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        die "the port or the recipe does not build (log: $log)"
+    }
+    rm -rf build/dist/recipes
+    grep -E '^(-- )?ok |^not run here: ' "$log"
+}
