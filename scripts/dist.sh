@@ -36,14 +36,14 @@ make_dist() {
 make_recipes() {
     local file sum to=build/dist
     read -r sum _ < <(sha512sum "$to/$2.tar.gz")
-    mkdir -p "$to/vcpkg/zlink"
+    mkdir -p "$to/vcpkg/zlink-stream"
     cp -r packaging/conan "$to"
     cp tests/install/consumer.c "$to/conan/test_package/test_package.c"
     ln "$to/$2.tar.gz" "$to/conan"
     for file in packaging/vcpkg/vcpkg.json packaging/vcpkg/portfile.cmake packaging/conan/conanfile.py; do
         sed "s/@VERSION@/$1/g; s/@SHA512@/$sum/g" "$file.in" >"build/dist/tree/$(basename "$file")"
     done
-    mv "$to/tree/vcpkg.json" "$to/tree/portfile.cmake" "$to/vcpkg/zlink"
+    mv "$to/tree/vcpkg.json" "$to/tree/portfile.cmake" "$to/vcpkg/zlink-stream"
     mv "$to/tree/conanfile.py" "$to/conan"
     rm "$to/conan/conanfile.py.in"
 }
@@ -80,10 +80,10 @@ check_dist() {
 # check_recipes: the port and the recipe build the tarball, and programs use their packages.
 check_recipes() {
     local log=build/dist/recipes.log
-    tests/recipes/run.sh build/dist build/dist/recipes >"$log" 2>&1 || {
+    tests/recipes/run.sh build/dist build/recipes >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
         die "the port or the recipe does not build (log: $log)"
     }
-    rm -rf build/dist/recipes
+    rm -rf build/recipes
     grep -E '^(-- )?ok |^not run here: ' "$log"
 }

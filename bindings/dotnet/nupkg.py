@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Makes the NuGet package Zlink.Stream: nupkg.py FOLDER [LIBRARY]. Prints its file's name.
+"""Makes the NuGet package Libzlink.Stream: nupkg.py FOLDER [LIBRARY]. Prints its file's name.
 
 It has the binding as source files, which a project compiles with its own, so it is for every .NET; and libzlink.so, if its
 file is given, for this kind of machine.
@@ -12,7 +12,7 @@ import zipfile
 from typing import Dict, Optional
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ID = "Zlink.Stream"
+ID = "Libzlink.Stream"
 RUNTIMES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 
 

@@ -6,6 +6,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dist=$(cd "$1" && pwd)
+rm -rf "$2"
 mkdir -p "$2"
 work=$(cd "$2" && pwd)
 export GOMODCACHE=$work/modules GOTOOLCHAIN=local # there are none but those of the tarball
@@ -16,13 +17,14 @@ if unshare --net true 2>/dev/null; then offline=(unshare --net); else
     echo "not run here: recipes: no network namespace can be had, so they could have used the network"
 fi
 
-cp -r "$dist" "$work/dist"
-"${offline[@]}" cmake "-DPORT_DIR=$work/dist/vcpkg/zlink" "-DWORK=$work/vcpkg" "-DCONSUMER=$here/../install/consumer" -P "$here/vcpkg.cmake"
+mkdir "$work/dist"
+cp -r "$dist"/*.tar.gz "$dist/vcpkg" "$work/dist"
+"${offline[@]}" cmake "-DPORT_DIR=$work/dist/vcpkg/zlink-stream" "-DWORK=$work/vcpkg" "-DCONSUMER=$here/../install/consumer" -P "$here/vcpkg.cmake"
 echo "not run here: recipes: vcpkg itself; tests/recipes/vcpkg.cmake did what it does"
 
 # Another tarball than the port was made for is refused.
 echo >>"$work/dist/zlink-"*.tar.gz
-if said=$(cmake "-DPORT_DIR=$work/dist/vcpkg/zlink" "-DWORK=$work/vcpkg" -P "$here/vcpkg.cmake" 2>&1) || [[ $said != *"is another one"* ]]; then
+if said=$(cmake "-DPORT_DIR=$work/dist/vcpkg/zlink-stream" "-DWORK=$work/vcpkg" -P "$here/vcpkg.cmake" 2>&1) || [[ $said != *"is another one"* ]]; then
     echo "FAILED: the port takes a changed tarball: $said"
     exit 1
 fi

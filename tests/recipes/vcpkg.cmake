@@ -67,13 +67,16 @@ function(vcpkg_cmake_install)
   endforeach()
 endfunction()
 
-# The files of CMake go to share/PORT, one folder nearer to the prefix.
+# The files of CMake go to share/PACKAGE_NAME, one folder nearer to the prefix.
 function(vcpkg_cmake_config_fixup)
   comes_from(vcpkg-cmake-config)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "CONFIG_PATH" "")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "PACKAGE_NAME;CONFIG_PATH" "")
+  if(NOT arg_PACKAGE_NAME)
+    set(arg_PACKAGE_NAME ${PORT})
+  endif()
   foreach(type Release Debug)
     set(from "${prefix_${type}}/${arg_CONFIG_PATH}")
-    set(to "${prefix_${type}}/share/${PORT}")
+    set(to "${prefix_${type}}/share/${arg_PACKAGE_NAME}")
     if(NOT IS_DIRECTORY "${from}")
       message(FATAL_ERROR "there is no ${from}")
     endif()
@@ -128,7 +131,7 @@ function(must_have)
 endfunction()
 
 must_have(include/zlink.h include/zlink.hpp lib/libzlink.so.5 debug/lib/libzlink.so.5 share/${PORT}/copyright
-  share/${PORT}/zlinkConfig.cmake lib/pkgconfig/zlink.pc debug/lib/pkgconfig/zlink.pc)
+  share/zlink/zlinkConfig.cmake lib/pkgconfig/zlink.pc debug/lib/pkgconfig/zlink.pc)
 foreach(file debug/include debug/share lib/cmake debug/lib/cmake bin debug/bin)
   if(EXISTS "${CURRENT_PACKAGES_DIR}/${file}")
     message(FATAL_ERROR "the package has ${file}, which vcpkg refuses")

@@ -29,7 +29,7 @@ with zipfile.ZipFile(sys.argv[1]) as package:
     names = package.namelist()
     read = {name: package.read(name) for name in names}
 assert len(names) == len(set(names)), names
-spec = xml.fromstring(read["Zlink.Stream.nuspec"])
+spec = xml.fromstring(read["Libzlink.Stream.nuspec"])
 space = re.match(r"{.*}", spec.tag).group()
 of = lambda name: spec.find(f"{space}metadata/{space}{name}")
 assert os.path.basename(sys.argv[1]) == f"{of('id').text}.{of('version').text}.nupkg", sys.argv[1]
@@ -46,7 +46,7 @@ known = {t.get("Extension") for t in types} | {t.get("PartName") for t in types}
 assert all(n.rsplit(".", 1)[-1] in known or "/" + n in known for n in names if n != "[Content_Types].xml"), (names, known)
 (relation,) = xml.fromstring(read["_rels/.rels"])
 assert relation.get("Target")[1:] in names
-assert xml.fromstring(read["build/Zlink.Stream.props"]).find("PropertyGroup/AllowUnsafeBlocks").text == "true"
+assert xml.fromstring(read["build/Libzlink.Stream.props"]).find("PropertyGroup/AllowUnsafeBlocks").text == "true"
 (library,) = fnmatch.filter(names, "runtimes/linux-*/native/libzlink.so.5")
 assert read[library][:4] == b"\x7fELF"
 END
