@@ -40,7 +40,9 @@ import (
 
 // A tick is the longest time that a shard is left without a driver, plus a tick
 // that has just begun. Each look disturbs a round trip on a machine with few
-// processors, so a caller that keeps coming back is trusted for longer. That does not
+// processors, so a caller that keeps coming back, or is never found away, is trusted
+// for longer. Then the thread also rests less often. A rest costs the caller a signal
+// when it leaves: lone messages would cost three turns of the thread each. That does not
 // hold while the shard has work of its own: posted calls, a timer, a handshake, or a
 // connection that took no more bytes. A thread that goes to sleep summons the shard's
 // thread and waits for no tick. Checked by tests/model/patience.pml.
@@ -50,6 +52,9 @@ const (
 	// backOften is the number of starts and ends of driving within a watchTick that
 	// shows that a caller keeps coming back.
 	backOften = 16
+	// foundOften is the number of looks that found a caller driving, one after the other, and
+	// show that it is never away for long, however rarely something comes.
+	foundOften = 8
 
 	// flushRounds is the number of rounds in which a flusher also writes for later senders.
 	flushRounds = 4

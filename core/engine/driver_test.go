@@ -134,13 +134,35 @@ func TestDriverRole(t *testing.T) {
 			So(quick, ShouldEqual, enough) // a busy machine takes longer
 		})
 		Convey("is left to a caller for longer when it comes back all the time", func() {
-			So(sh.nextTick(watchTick, backOften-1), ShouldEqual, watchTick)
-			So(sh.nextTick(watchTick, backOften), ShouldEqual, 2*watchTick)
-			So(sh.nextTick(8*watchTick, 8*backOften), ShouldEqual, patientTick)
-			So(sh.nextTick(patientTick, 10*backOften), ShouldEqual, patientTick)
+			So(sh.nextTick(watchTick, backOften-1, 0), ShouldEqual, watchTick)
+			So(sh.nextTick(watchTick, backOften, 0), ShouldEqual, 2*watchTick)
+			So(sh.nextTick(8*watchTick, 8*backOften, 0), ShouldEqual, patientTick)
+			So(sh.nextTick(patientTick, 10*backOften, 0), ShouldEqual, patientTick)
 			So(sh.thread.patient.Load(), ShouldBeTrue)
-			So(sh.nextTick(patientTick, 9*backOften), ShouldEqual, watchTick)
+			So(sh.nextTick(patientTick, 9*backOften, 0), ShouldEqual, watchTick)
 			So(sh.thread.patient.Load(), ShouldBeFalse)
+		})
+		Convey("is left to one for longer, too, that is never found away", func() {
+			So(sh.nextTick(watchTick, 2, foundOften-1), ShouldEqual, watchTick)
+			So(sh.nextTick(watchTick, 2, foundOften), ShouldEqual, 2*watchTick)
+			So(sh.nextTick(8*watchTick, 0, foundOften), ShouldEqual, patientTick)
+			So(sh.thread.patient.Load(), ShouldBeTrue)
+			sh.hasMail.Store(true)
+			So(sh.nextTick(patientTick, 2, foundOften), ShouldEqual, watchTick)
+			sh.hasMail.Store(false)
+		})
+		Convey("costs a caller no signal where it is soon back, as long as something comes", func() {
+			const enough = 30
+			quiet := 0
+			for over := time.Now().Add(patience); quiet < enough && time.Now().Before(over); quiet++ {
+				drive(t, sh)
+				time.Sleep(3 * watchTick) // as in the kernel
+				if sh.thread.resting.Load() {
+					quiet = 0
+				}
+				sh.Leave()
+			}
+			So(quiet, ShouldEqual, enough) // on a busy machine it rests now and then
 		})
 		Convey("is not, when the shard has something to see to", func() {
 			drive(t, sh)
@@ -149,11 +171,11 @@ func TestDriverRole(t *testing.T) {
 			}
 			fired := make(chan struct{})
 			sh.timers.after(time.Millisecond, func() { close(fired) })
-			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, 8*watchTick)
+			So(sh.nextTick(4*watchTick, 4*backOften, 0), ShouldEqual, 8*watchTick)
 			sh.Leave()
 			So(sh.owing.Load(), ShouldBeTrue)
 			So(sh.thread.patient.Load(), ShouldBeFalse)
-			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, watchTick)
+			So(sh.nextTick(4*watchTick, 4*backOften, 0), ShouldEqual, watchTick)
 			received(t, fired, "a timer that was set while a caller drove")
 		})
 		Convey("is not, when something was posted", func() {
@@ -162,9 +184,9 @@ func TestDriverRole(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			sh.hasMail.Store(true)
-			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, watchTick)
+			So(sh.nextTick(4*watchTick, 4*backOften, 0), ShouldEqual, watchTick)
 			sh.hasMail.Store(false)
-			So(sh.nextTick(4*watchTick, 4*backOften), ShouldEqual, 8*watchTick)
+			So(sh.nextTick(4*watchTick, 4*backOften, 0), ShouldEqual, 8*watchTick)
 			ran := make(chan struct{})
 			sh.Leave()
 			sh.Post(func() { close(ran) })

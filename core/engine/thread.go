@@ -83,7 +83,7 @@ func (sh *Shard) watch() {
 	}
 	t := &sh.thread
 	defer t.patient.Store(false)
-	drives, tick := t.drives.Load(), watchTick
+	drives, tick, found := t.drives.Load(), watchTick, 0
 	for !sh.stopping.Load() {
 		if !t.summoned.Load() { // the end of a rest may have consumed its signal
 			_ = t.waiter.WaitLong(time.Now().Add(tick))
@@ -93,22 +93,26 @@ func (sh *Shard) watch() {
 			return
 		}
 		now := t.drives.Load()
+		there := sh.callerDrives()
 		if now == drives {
-			if !sh.callerDrives() {
+			if !there {
 				return
 			}
 			sh.rest(now)
 		}
-		tick = sh.nextTick(tick, now-drives)
+		if found++; !there {
+			found = 0
+		}
+		tick = sh.nextTick(tick, now-drives, found)
 		drives = t.drives.Load()
 	}
 }
 
 // nextTick returns how long the caller is trusted next. times is how often it started or
-// ended to drive within the last tick.
-func (sh *Shard) nextTick(tick time.Duration, times uint64) time.Duration {
+// ended to drive within the last tick, found how many looks in a row found it driving.
+func (sh *Shard) nextTick(tick time.Duration, times uint64, found int) time.Duration {
 	t := &sh.thread
-	if times < backOften*uint64(tick/watchTick) {
+	if times < backOften*uint64(tick/watchTick) && found < foundOften {
 		t.patient.Store(false)
 		return watchTick
 	}
