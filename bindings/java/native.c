@@ -108,7 +108,9 @@ NATIVE (void, contextSet) (CALL, jlong context, jint option, jint value)
 NATIVE (jint, contextGet) (CALL, jlong context, jint option)
 {
     (void) class;
-    return result (env, zlink_ctx_get (pointer (context), option));
+    errno = 0; /* -1 is also the value of an option that nobody has set */
+    int value = zlink_ctx_get (pointer (context), option);
+    return value < 0 && errno == 0 ? value : result (env, value);
 }
 
 /* null ends it. */

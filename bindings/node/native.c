@@ -297,7 +297,13 @@ static napi_value context_get (napi_env env, napi_callback_info info)
 {
     napi_value a[most_arguments];
     context_t *context = arguments (env, info, a);
-    return number (env, zlink_ctx_get (context->handle, int_of (env, a[1])));
+    napi_value result;
+    errno = 0; /* -1 is also the value of an option that nobody has set */
+    int value = zlink_ctx_get (context->handle, int_of (env, a[1]));
+    if (value < 0 && errno != 0)
+        return fail (env);
+    napi_create_int32 (env, value, &result);
+    return result;
 }
 
 static napi_value context_set_admin (napi_env env, napi_callback_info info)

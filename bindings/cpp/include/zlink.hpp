@@ -22,11 +22,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -175,13 +177,38 @@ inline result<std::size_t> counted (int returned)
     return static_cast<std::size_t> (returned);
 }
 
-/* A text with a NUL, as the library takes it. */
+/* A text as the library takes it, which ends with a NUL. One that has another is refused, because the
+ * library would see another text. */
 struct c_text
 {
     c_text (const char *given) : text (given) {}
-    c_text (const std::string &given) : text (given.c_str ()) {}
+    c_text (const std::string &given) : text (given.c_str ()), cut (given.find ('\0') != std::string::npos) {}
     const char *text;
+    bool cut = false;
 };
+
+inline error has_nul ()
+{
+    return error (EINVAL, "the text has a NUL in it");
+}
+
+/* A number of the library's type T that comes from any other type of integer. */
+template <class T, class V>
+constexpr bool fits (V value)
+{
+    if constexpr (std::is_signed_v<V>)
+        if (value < 0)
+            return std::is_signed_v<T> && static_cast<std::intmax_t> (value) >= static_cast<std::intmax_t> (std::numeric_limits<T>::min ());
+    return static_cast<std::uintmax_t> (value) <= static_cast<std::uintmax_t> (std::numeric_limits<T>::max ());
+}
+
+inline error too_large ()
+{
+    return error (EINVAL, "the option takes no number of that size");
+}
+
+template <class V>
+using if_number = std::enable_if_t<std::is_integral_v<V>, int>;
 }
 
 /* ------------------------------------------------------------------ views */
@@ -366,7 +393,7 @@ class message
      * message, also when the peer has gone. Empty: it has none. */
     std::optional<std::string_view> property (detail::c_text name) const noexcept
     {
-        const char *text = zlink_msg_gets (&msg_, name.text);
+        const char *text = name.cut ? nullptr : zlink_msg_gets (&msg_, name.text);
         return text ? std::optional<std::string_view> (text) : std::nullopt;
     }
 
@@ -384,11 +411,15 @@ class message
 };
 static_assert (sizeof (message) == sizeof (zlink_msg_t), "a batch is an array of either");
 
-/* Room for capacity messages, of which size () are in use. */
+/* Room for capacity messages, of which size () are in use. Without the memory for them capacity () is 0. */
 class batch
 {
   public:
-    explicit batch (std::size_t capacity) : messages_ (new message[capacity]), capacity_ (capacity) {}
+    explicit batch (std::size_t capacity)
+        : messages_ (capacity <= PTRDIFF_MAX / sizeof (message) ? new (std::nothrow) message[capacity] : nullptr),
+          capacity_ (messages_ ? capacity : 0)
+    {
+    }
     batch (batch &&other) noexcept
         : messages_ (std::move (other.messages_)), capacity_ (std::exchange (other.capacity_, 0)),
           size_ (std::exchange (other.size_, 0))
@@ -526,11 +557,18 @@ class context
     }
 
     /* ZLINK_IO_THREADS and other options of contexts. EINVAL. */
-    result<void> set (int option, int value) { return detail::done (zlink_ctx_set (handle (), option, value)); }
+    template <class V, detail::if_number<V> = 0>
+    result<void> set (int option, V value)
+    {
+        if (!detail::fits<int> (value))
+            return detail::too_large ();
+        return detail::done (zlink_ctx_set (handle (), option, static_cast<int> (value)));
+    }
     result<int> get (int option) const
     {
+        errno = 0; /* -1 is also the value of an option that nobody has set */
         int value = zlink_ctx_get (handle (), option);
-        if (value < 0)
+        if (value < 0 && errno != 0)
             return error::last ();
         return value;
     }
@@ -656,14 +694,14 @@ class socket
     }
 
     /* EINVAL: a value that is not possible. */
-    result<void> set (option<int> option, int value) { return set_raw (option.number, &value, sizeof value); }
-    result<void> set (option<std::int64_t> option, std::int64_t value)
+    template <class T, class V, detail::if_number<V> = 0>
+    result<void> set (option<T> option, V value)
     {
-        return set_raw (option.number, &value, sizeof value);
-    }
-    result<void> set (option<std::uint64_t> option, std::uint64_t value)
-    {
-        return set_raw (option.number, &value, sizeof value);
+        static_assert (std::is_integral_v<T>, "the option is a text");
+        if (!detail::fits<T> (value))
+            return detail::too_large ();
+        T fitting = static_cast<T> (value);
+        return set_raw (option.number, &fitting, sizeof fitting);
     }
     result<void> set (option<std::string> option, std::string_view value)
     {
@@ -685,7 +723,7 @@ class socket
         std::size_t size = value.size ();
         if (zlink_getsockopt (handle_, option.number, value.data (), &size) != 0)
             return error::last ();
-        while (size > 0 && value[size - 1] == '\0')
+        if (option.number != ZLINK_ROUTING_ID && size > 0) /* which is bytes; behind a text there is a NUL */
             size--;
         value.resize (size);
         return value;
@@ -694,11 +732,28 @@ class socket
     result<std::string> last_endpoint () const { return get (options::last_endpoint); }
 
     /* doc/endpoints.md has the forms of endpoints, and the errors. */
-    result<void> bind (detail::c_text endpoint) { return detail::done (zlink_bind (handle_, endpoint.text)); }
-    result<void> connect (detail::c_text endpoint) { return detail::done (zlink_connect (handle_, endpoint.text)); }
-    result<void> unbind (detail::c_text endpoint) { return detail::done (zlink_unbind (handle_, endpoint.text)); }
+    result<void> bind (detail::c_text endpoint)
+    {
+        if (endpoint.cut)
+            return detail::has_nul ();
+        return detail::done (zlink_bind (handle_, endpoint.text));
+    }
+    result<void> connect (detail::c_text endpoint)
+    {
+        if (endpoint.cut)
+            return detail::has_nul ();
+        return detail::done (zlink_connect (handle_, endpoint.text));
+    }
+    result<void> unbind (detail::c_text endpoint)
+    {
+        if (endpoint.cut)
+            return detail::has_nul ();
+        return detail::done (zlink_unbind (handle_, endpoint.text));
+    }
     result<void> disconnect (detail::c_text endpoint)
     {
+        if (endpoint.cut)
+            return detail::has_nul ();
         return detail::done (zlink_disconnect (handle_, endpoint.text));
     }
 
@@ -775,6 +830,8 @@ class socket
     /* The same to the members of a group; except: not to the peer on the message. EINVAL: the name. */
     result<std::size_t> publish (detail::c_text group, message &sent, bool except = false)
     {
+        if (group.cut)
+            return detail::has_nul ();
         int flags = except ? ZLINK_STREAM_EXCEPT : 0;
         return detail::counted (zlink_stream_publish (handle_, group.text, sent.handle (), flags));
     }
@@ -785,6 +842,8 @@ class socket
     /* The same; the message takes the place of the unsent one with the same key. */
     result<std::size_t> publish_key (detail::c_text group, std::uint64_t key, message &sent, bool except = false)
     {
+        if (group.cut)
+            return detail::has_nul ();
         int flags = except ? ZLINK_STREAM_EXCEPT : 0;
         return detail::counted (zlink_stream_publish_key (handle_, group.text, sent.handle (), key, flags));
     }
@@ -800,10 +859,14 @@ class socket
     /* A group has a name of 1 to 255 bytes. EINVAL, EHOSTUNREACH, ENOMEM. */
     result<void> join (peer_id peer, detail::c_text group)
     {
+        if (group.cut)
+            return detail::has_nul ();
         return detail::done (zlink_stream_join (handle_, peer, group.text));
     }
     result<void> leave (peer_id peer, detail::c_text group)
     {
+        if (group.cut)
+            return detail::has_nul ();
         return detail::done (zlink_stream_leave (handle_, peer, group.text));
     }
 
@@ -812,6 +875,8 @@ class socket
     result<void> close_peer (peer_id peer) { return detail::done (zlink_stream_close_peer (handle_, peer)); }
     result<void> close_peer (peer_id peer, int code, detail::c_text reason)
     {
+        if (reason.cut)
+            return detail::has_nul ();
         return detail::done (zlink_stream_close_peer_with (handle_, peer, code, reason.text));
     }
     result<void> abort_peer (peer_id peer) { return detail::done (zlink_stream_abort_peer (handle_, peer)); }
@@ -821,16 +886,22 @@ class socket
     /* With the subprotocol of the answer: one that the request offers, or "" for none. */
     result<void> accept_peer (peer_id peer, detail::c_text protocol)
     {
+        if (protocol.cut)
+            return detail::has_nul ();
         return detail::done (zlink_stream_accept_peer_with (handle_, peer, protocol.text));
     }
     result<void> refuse_peer (peer_id peer, int status = 0, detail::c_text text = nullptr)
     {
+        if (text.cut)
+            return detail::has_nul ();
         return detail::done (zlink_stream_refuse_peer (handle_, peer, status, text.text));
     }
 
     /* A property of a peer that is there. EINVAL: it has none of that name. EHOSTUNREACH. */
     result<std::string> peer_property (peer_id peer, detail::c_text name) const
     {
+        if (name.cut)
+            return detail::has_nul ();
         std::string text (64, '\0');
         for (;;) {
             int size = zlink_stream_peer_gets (handle_, peer, name.text, text.data (), text.size () + 1);

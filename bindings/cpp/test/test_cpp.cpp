@@ -290,6 +290,45 @@ static void typed_options ()
     CHECK_FAILS (context.set (ZLINK_IO_THREADS, -7), EINVAL);
 }
 
+/* What the library's types would cut is refused: texts behind a NUL, and numbers. */
+static void not_cut ()
+{
+    pair p;
+    using namespace zlink::options;
+    const std::string room ("room\0x", 6);
+    CHECK (CHECK_FAILS (p.server.join (p.to_client, room), EINVAL) == "the text has a NUL in it");
+    CHECK_FAILS (p.server.leave (p.to_client, room), EINVAL);
+    CHECK_OK (p.server.join (p.to_client, "room"));
+    zlink::message kept = CHECK_OK (zlink::message::copy ("kept"));
+    CHECK_FAILS (p.server.publish (room, kept), EINVAL);
+    CHECK_FAILS (p.server.publish_key (room, 1, kept), EINVAL);
+    CHECK (kept.text () == "kept" && !kept.property (room));
+    CHECK_FAILS (p.server.bind (std::string ("tcp://127.0.0.1:*\0", 18)), EINVAL);
+    CHECK_FAILS (p.server.connect (std::string ("tcp://127.0.0.1:1\0", 18)), EINVAL);
+    CHECK_FAILS (p.server.unbind (CHECK_OK (p.server.last_endpoint ()) + '\0'), EINVAL);
+    CHECK_FAILS (p.client.disconnect (CHECK_OK (p.server.last_endpoint ()) + '\0'), EINVAL);
+    CHECK_FAILS (p.server.peer_property (p.to_client, std::string ("Transport\0", 10)), EINVAL);
+    CHECK_FAILS (p.server.close_peer (p.to_client, 1000, room), EINVAL);
+    CHECK (CHECK_FAILS (p.server.accept_peer (p.to_client, room), EINVAL) == "the text has a NUL in it");
+    CHECK (CHECK_FAILS (p.server.refuse_peer (p.to_client, 0, room), EINVAL) == "the text has a NUL in it");
+    CHECK_OK (p.server.set (routing_id, std::string_view ("\0a\0\0", 4)));
+    CHECK (CHECK_OK (p.server.get (routing_id)).size () == 4);
+
+    const long long beyond = 1LL << 32;
+    CHECK (CHECK_FAILS (p.server.set (sndhwm, beyond + 7), EINVAL) == "the option takes no number of that size");
+    CHECK_FAILS (p.server.set (sndhwm, 3000000000u), EINVAL);
+    CHECK_FAILS (p.server.set (linger, -beyond), EINVAL);
+    CHECK_FAILS (p.server.set (maxmsgsize, UINT64_MAX), EINVAL);
+    CHECK_FAILS (p.server.set (affinity, -1), EINVAL);
+    CHECK_FAILS (p.context.set (ZLINK_MAX_SOCKETS, beyond + 7), EINVAL);
+    CHECK_OK (p.server.set (sndhwm, 7LL));
+    CHECK_OK (p.server.set (maxmsgsize, beyond));
+    CHECK (CHECK_OK (p.server.get (sndhwm)) == 7 && CHECK_OK (p.server.get (maxmsgsize)) == beyond);
+    CHECK_FAILS (p.context.get (12345), EINVAL);
+    CHECK (CHECK_OK (p.context.get (ZLINK_THREAD_NAME_PREFIX)) == -1); /* nobody has set it */
+    CHECK (zlink::batch (SIZE_MAX).capacity () == 0);
+}
+
 static void groups ()
 {
     pair p;
@@ -409,6 +448,7 @@ static const test_case cases[] = {
   {"freed_once", freed_once},
   {"peer_data", peer_data},
   {"typed_options", typed_options},
+  {"not_cut", not_cut},
   {"groups", groups},
   {"monitors", monitors},
   {"asking_and_draining", asking_and_draining},

@@ -319,6 +319,7 @@ public class StreamTest {
         Context context = new Context(1);
         equal(1, context.get(ContextOption.IO_THREADS));
         fails(ZlinkException.EINVAL, () -> context.set(ContextOption.IO_THREADS, -7));
+        equal(-1, context.get(ContextOption.THREAD_NAME_PREFIX)); // nobody has set it
         File folder = java.nio.file.Files.createTempDirectory("zlink").toFile();
         String path = folder + "/admin";
         context.setAdmin(path);

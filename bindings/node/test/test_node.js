@@ -238,6 +238,7 @@ const cases = {
     let context = new Context({ ioThreads: 1 });
     assert.strictEqual(context.get(ContextOption.IO_THREADS), 1);
     fails('EINVAL', () => context.set(ContextOption.IO_THREADS, -7));
+    assert.strictEqual(context.get(ContextOption.THREAD_NAME_PREFIX), -1); // nobody has set it
     const one = context.socket({ linger: 0 }), two = context.socket({ linger: 0 });
     let ended = false;
     const end = context.close().then(() => { ended = true; });

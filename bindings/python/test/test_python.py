@@ -235,6 +235,14 @@ def arguments() -> None:
             bad(ValueError, client.set, Option.TLS_CERT, text)
         for value in (1 << 63, -(1 << 63) - 1, 1 << 70):
             bad(zlink.ZlinkError, client.set, Option.RECV_BYTES_TOTAL, value)
+        for large in (1 << 32, (1 << 32) + 1000, -(1 << 32)):
+            bad(ValueError, context.set, zlink.ContextOption.MAX_SOCKETS, large)
+            bad(ValueError, context.get, large + zlink.ContextOption.MAX_SOCKETS)
+            bad(ValueError, client.close_peer, peer, large, "x")
+            bad(ValueError, client.refuse_peer, peer, large)
+            bad(ValueError, client.drain, large)
+            bad(ValueError, client.drain, 0, large)
+            bad(ValueError, client.monitor, large + zlink.Watch.ALL)
         for body in (7, [1, 2], {1: 2}, "text"):
             bad(TypeError, client.send, peer, body)
             bad(TypeError, client.send, peer, b"x", header=body)
@@ -268,6 +276,12 @@ def context_is_held() -> None:
     """A context that is closed first ends with its last socket, and what is forgotten is closed."""
     context = zlink.Context(io_threads=1)
     assert context.get(zlink.ContextOption.IO_THREADS) == 1
+    try:
+        context.get(12345)
+        raise AssertionError("there is no such option")
+    except zlink.ZlinkError:
+        pass
+    assert context.get(zlink.ContextOption.THREAD_NAME_PREFIX) == -1  # nobody has set it
     one, two = context.socket(linger=0), context.socket(linger=0)
     context.close()
     assert context._handle is not None

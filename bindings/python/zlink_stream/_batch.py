@@ -26,6 +26,14 @@ def number(value: int, bits: int = 32) -> int:
     return value
 
 
+def whole(value: int) -> int:
+    """An int of C, with a sign."""
+    value = operator.index(value)
+    if not -1 << 31 <= value < 1 << 31:
+        raise ValueError(f"a whole number of 32 bits is wanted, not {value}")
+    return value
+
+
 class _Kept:
     """A native message that is moved out of its batch, and released once."""
 

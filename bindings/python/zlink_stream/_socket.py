@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Deque, Iterable, Iterator, NamedTuple, Optional, Sequence, Type, TypeVar, Union
 
 from . import _native
-from ._batch import Batch, Body, Message, _Outgoing, number
+from ._batch import Batch, Body, Message, _Outgoing, number, whole
 from ._constants import WIDE, ContextOption, Option, Reason, Watch
 from ._errors import Ended, ZlinkError, check, last, of, was_there
 
@@ -56,10 +56,12 @@ class Context(_Closing):
         return Socket(self, **options)
 
     def set(self, option: ContextOption, value: int) -> None:
-        check(_native.ctx_set(self._handle, option, value))
+        check(_native.ctx_set(self._handle, whole(option), whole(value)))
 
     def get(self, option: ContextOption) -> int:
-        return check(_native.ctx_get(self._handle, option))
+        ctypes.set_errno(0)  # -1 is also the value of an option that nobody has set
+        value: int = _native.ctx_get(self._handle, whole(option))
+        return value if value < 0 and ctypes.get_errno() == 0 else check(value)
 
     def set_admin(self, path: Optional[str]) -> None:
         """Programs of the same user, such as zlink-top, may ask for the statistics at this path; None ends that."""
@@ -367,7 +369,7 @@ class Socket(_Closing):
         if code is None and reason is None:
             return was_there(_native.close_peer(self._handle, number(peer)))
         text = None if reason is None else _text(reason)
-        return was_there(_native.close_peer_with(self._handle, number(peer), 1000 if code is None else code, text))
+        return was_there(_native.close_peer_with(self._handle, number(peer), 1000 if code is None else whole(code), text))
 
     def abort_peer(self, peer: int) -> bool:
         """Resets a connection at once; what is queued for it is discarded. False: it had ended already."""
@@ -383,7 +385,7 @@ class Socket(_Closing):
 
     def refuse_peer(self, peer: int, status: int = 0, text: Optional[str] = None) -> None:
         """Turns somebody who asks away; a request for a WebSocket gets the status (0: 403) and the text."""
-        check(_native.refuse_peer(self._handle, number(peer), status, None if text is None else _text(text)))
+        check(_native.refuse_peer(self._handle, number(peer), whole(status), None if text is None else _text(text)))
 
     def peer_property(self, peer: int, name: str) -> Optional[str]:
         """A property of a peer that is there; None: it has none of that name. PeerGone."""
@@ -405,7 +407,7 @@ class Socket(_Closing):
 
     def drain(self, spread_ms: int, ws_code: int = 0) -> None:
         """Stops listening and dialling, and ends all peers over that time; Event.DRAINED says when nobody is left."""
-        check(_native.drain(self._handle, spread_ms, ws_code))
+        check(_native.drain(self._handle, whole(spread_ms), whole(ws_code)))
 
     def stats(self) -> dict[str, Union[int, dict[Reason, int]]]:
         """The counters of zlink_stream_stats by their names; ended_by has those that are not 0."""
@@ -418,7 +420,7 @@ class Socket(_Closing):
         return all_of
 
     def monitor(self, events: Watch = Watch.ALL) -> Monitor:
-        handle = _native.monitor_open(self._handle, events)
+        handle = _native.monitor_open(self._handle, whole(events))
         if handle is None:
             raise last()
         return Monitor(handle)
