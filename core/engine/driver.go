@@ -77,6 +77,11 @@ func (sh *Shard) note(what check.Transition) { check.Note(unsafe.Pointer(sh.Shar
 // sender will report.
 func (sh *Shard) leavesWriting() bool { return sh.unwritten.len() > 0 || sh.hasVisits() }
 
+// owesThread is leavesWriting without what may wait for a receiver that comes back soon.
+func (sh *Shard) owesThread() bool {
+	return sh.unwritten.len() > 0 || sh.hasVisits() && !sh.absence.trusts()
+}
+
 // leaveRole gives the role back.
 func (sh *Shard) leaveRole() {
 	sh.mustDrive()
@@ -121,11 +126,15 @@ func (sh *Shard) TryDrive() bool {
 	}
 	sh.thread.drives.Add(1)
 	sh.thread.wanted.Store(false)
+	sh.backToVisits(true)
 	return true
 }
 
 // Leave gives back the role of TryDrive.
 func (sh *Shard) Leave() {
+	if sh.hasVisits() {
+		sh.absence.begin(time.Now())
+	}
 	sh.thread.drives.Add(1)
 	sh.leaveRole()
 	if sh.thread.resting.Load() {
@@ -194,7 +203,7 @@ func (sh *Shard) TryFlush(look bool) {
 			_ = sh.poll()
 			look = false
 		}
-		more := sh.leavesWriting()
+		more := sh.owesThread()
 		sh.leaveRole()
 		if sh.thread.wanted.Swap(false) || more {
 			sh.Summon()

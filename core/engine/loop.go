@@ -34,7 +34,7 @@ func (sh *Shard) step(until *shm.Queues, mayWait bool, deadline time.Time) error
 	if sh.ready.len() > 0 && sh.rounds < pollEvery {
 		sh.readReady()
 		sh.rounds += 1 + sh.roundRead/pollBytes
-		sh.visitSome(sh.roundRead)
+		sh.visitAfter(sh.roundRead, until)
 		return nil
 	}
 	sh.rounds = 0

@@ -85,6 +85,8 @@ type Shard struct {
 	roundLeft  int                    // bytes that may still be written in this round, prices included
 	calls      []func()               // taken from the mail and not yet run
 	visits     shm.Visits             // sessions to visit (visit.go)
+	absence    absence                // of a receiver that visits
+	postponed  int                    // bytes of a round that would have been followed by visits
 	brisk      int                    // rounds in which others may have something soon
 	blocked    int                    // connections that are blocked
 	accepted   time.Time              // when connections were last accepted

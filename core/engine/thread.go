@@ -54,9 +54,10 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			}
 			sh.handOver = nil
 			sh.thread.wanted.Store(false)
+			sh.backToVisits(false)
 			for !sh.stopping.Load() && sh.handOver == nil {
 				_ = sh.step(nil, true, time.Time{})
-				if sh.leavesWriting() {
+				if sh.owesThread() {
 					sh.handOver = nil // the receiver may stay away with it
 				}
 			}

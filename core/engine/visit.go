@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
@@ -25,13 +27,14 @@ import (
 
 const (
 	// visitTurn is how many bytes of a round visits may write, visitPrice for each included:
-	// 21 messages of 1 KiB, which take 0.1 ms.
-	visitTurn  = 48 << 10
-	visitPrice = 256
+	// 12 messages of 1 KiB, which take 0.1 ms.
+	visitTurn  = 40 << 10
+	visitPrice = 1536
 	// shortTurn is the same in a short round: 3 messages of 1 KiB. Asking the kernel for more
 	// costs a twentieth of that. It is as much as others have read and written in the round, if
-	// that is more: visits get half of a busy shard.
-	shortTurn = 5 << 10
+	// that is more, up to busyTurn: visits get half of a busy shard.
+	shortTurn = 8 << 10
+	busyTurn  = 2 * visitTurn
 	// briskRounds is how many rounds are short after something was read, or sent to one peer.
 	briskRounds = 32
 )
@@ -58,6 +61,26 @@ func (sh *Shard) Visit(list *shm.Visits) {
 // hasVisits reports whether sessions wait for a visit. Driver only.
 func (sh *Shard) hasVisits() bool { return !sh.visits.Empty() }
 
+// backToVisits is when the receiver, or the shard's thread, takes the role.
+func (sh *Shard) backToVisits(receiver bool) {
+	if sh.hasVisits() {
+		now := time.Now()
+		if sh.absence.end(now); receiver {
+			sh.absence.drives = now
+		}
+	}
+}
+
+// visitAfter is visitSome in a round that has read. A receiver that waits for that gets it
+// first, and the visits follow its next turn.
+func (sh *Shard) visitAfter(read int, until *shm.Queues) {
+	if until != nil && !until.RxInbox.Empty() && sh.postponed == 0 {
+		sh.postponed = read + writeRound - sh.roundLeft
+		return
+	}
+	sh.visitSome(read)
+}
+
 // visitSome visits sessions for a turn, those that have waited longest first. read is how many
 // bytes were read in the round. It reports whether there were any.
 func (sh *Shard) visitSome(read int) bool {
@@ -65,17 +88,21 @@ func (sh *Shard) visitSome(read int) bool {
 		return false
 	}
 	others, turn := sh.roundLeft, visitTurn
+	read += sh.postponed
+	sh.postponed = 0
 	if sh.brisk > 0 {
-		if sh.brisk == briskRounds && sh.Shared.Driver.Load() == shm.DriverThread {
+		if sh.brisk == briskRounds {
 			sys.Yield() // to whoever got something in this round, and may wait for this processor
 		}
 		sh.brisk--
-		turn = min(turn, max(shortTurn, read+writeRound-others))
+		turn = min(busyTurn, max(shortTurn, read+writeRound-others))
 	}
 	for sh.roundLeft = turn; sh.roundLeft > 0 && sh.hasVisits(); sh.roundLeft -= visitPrice {
 		sh.visit(sh.visits.Take())
 	}
-	sh.roundLeft = others
+	if sh.roundLeft = others; !sh.hasVisits() {
+		sh.absence.over()
+	}
 	return true
 }
 
