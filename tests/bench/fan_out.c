@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * One message to many peers.
- * usage: fan_out PEERS SIZE ROUNDS tcp|ws|web WAY [back-to-back|echo]
+ * usage: fan_out PEERS SIZE ROUNDS tcp|ws|web WAY [back-to-back|echo|echo-first]
  *
  * A process of plain clients reads what comes. In each round the server says SIZE bytes to all
  * of them: by zlink_stream_publish (WAY is publish), by as many calls of zlink_msg_send (sends),
- * or, without zlink, by as many calls of write, in one thread (bare) or two (bare2). Another WAY is the
- * server that the variable FAN_CMD_<WAY> names (fan_ways.h). web is ws with ZLINK_STREAM_FRAMING
- * 1, whose bytes are those of any WebSocket server.
+ * or, without zlink, by as many calls of send: in one thread (bare) or two (bare2), or in one that looks
+ * at its other clients after every twenty (loop). Another WAY is the server that the variable
+ * FAN_CMD_<WAY> names (fan_ways.h). web is ws with ZLINK_STREAM_FRAMING 1, whose bytes are those of any
+ * WebSocket server.
  *
  * The line has the medians of how long the caller was busy and of how long it took until the
  * clients had everything, by how much the server's resident memory grew at most, messages in a
- * millisecond, and the processor time that server and clients took for a message. Back to back,
+ * millisecond, the processor time that server and clients took for a message, and how often the clients had
+ * read everything and slept, for each message: to wake them takes the server as long as sending does. Back to back,
  * the next round does not wait for the clients.
  *
  * With echo, one more client has a message echoed every half millisecond, in turn for 2 s beside silence and for 2 s
  * beside 20 rounds a second, ROUNDS times. With bare, the server that echoes is zlink's and has
- * no other clients, and another process writes to those: what the same load costs elsewhere.
+ * no other clients, and another process writes to those: what the same load costs elsewhere. The client of the echoes
+ * may have to wait for a processor that the others use to read. With echo-first it runs before them (SCHED_FIFO), as on
+ * a machine of its own.
  */
 #include "fan_ways.h"
 
@@ -62,6 +66,21 @@ static double median (double *all)
 {
     qsort (all, (size_t) rounds, sizeof *all, by_size);
     return all[rounds / 2];
+}
+
+/* How often the clients have slept. */
+static double sleeps_of (pid_t pid)
+{
+    char name[64], line[256];
+    double times = -1;
+    snprintf (name, sizeof name, "/proc/%d/status", (int) pid);
+    FILE *f = fopen (name, "re");
+    while (f && fgets (line, sizeof line, f) && sscanf (line, "voluntary_ctxt_switches: %lf", &times) != 1)
+        ;
+    if (f == NULL || times < 0)
+        fail ("status");
+    fclose (f);
+    return times;
 }
 
 /* What a client gets in a round. */
@@ -110,7 +129,7 @@ static void measure (const way *w, const char *transport, const struct child *cl
     all_there (w);
     const uint64_t first = atomic_load (&shared->bytes);
     double before = resident_of (server), most = before, begin = now_ms ();
-    double served = processor_ms (server), read = processor_ms (clients->pid);
+    double served = processor_ms (server), read = processor_ms (clients->pid), slept = sleeps_of (clients->pid);
     if (back_to_back) { /* frames of WebSocket may be joined: the lengths and bodies count */
         busy[0] = w->say (rounds) / rounds;
         most = resident_of (server);
@@ -127,11 +146,12 @@ static void measure (const way *w, const char *transport, const struct child *cl
     }
     const double all = now_ms () - begin, count = (double) rounds * peers;
     served = processor_ms (server) - served, read = processor_ms (clients->pid) - read;
+    slept = sleeps_of (clients->pid) - slept;
     printf ("fan_out %-3s %-7s %5d peers %6zu bytes: caller %7.2f ms, delivered %7.2f ms, "
-            "resident +%5.1f MB, %8.0f messages/ms, server %6.2f us, clients %6.2f us%s\n",
+            "resident +%5.1f MB, %8.0f messages/ms, server %6.2f us, clients %6.2f us, %5.2f sleeps%s\n",
             transport, w->name, peers, size, back_to_back ? busy[0] : median (busy),
             back_to_back ? delivered[0] : median (delivered), most - before, count / all,
-            served * 1e3 / count, read * 1e3 / count, back_to_back ? ", back to back" : "");
+            served * 1e3 / count, read * 1e3 / count, slept / count, back_to_back ? ", back to back" : "");
     const double figures[] = {back_to_back ? busy[0] : median (busy),
                               back_to_back ? delivered[0] : median (delivered),
                               most - before,
@@ -207,13 +227,13 @@ static void measure_echoes (const way *w, const char *transport, bool elsewhere)
     for (int phase = 1; phase <= 2; phase++)
         qsort (shared->us[phase], atomic_load (&shared->count[phase]), sizeof (float), by_us);
     printf ("fan_out %-3s %-7s %5d peers %6zu bytes: echo p50 %5.0f us, p99 %6.0f us; beside %4.1f messages a "
-            "second to each p50 %5.0f us, p99 %6.0f us: %5.2f times%s\n",
+            "second to each p50 %5.0f us, p99 %6.0f us: %5.2f times%s%s\n",
             transport, w->name, peers, size, percentile (1, .5), percentile (1, .99),
             said * 1e3 / PHASE_MS / rounds, percentile (2, .5), percentile (2, .99),
-            percentile (2, .99) / percentile (1, .99), elsewhere ? ", said by another process" : "");
+            percentile (2, .99) / percentile (1, .99), elsewhere ? ", said by another process" : "", first ? ", the echoes' client first" : "");
     const double figures[] = {percentile (1, .5), percentile (1, .99), percentile (2, .5),
                               percentile (2, .99), said * 1e3 / PHASE_MS / rounds, 0};
-    keep (transport, w->name, "echo", figures);
+    keep (transport, w->name, first ? "echo-first" : "echo", figures);
 }
 
 /* begin_echoes starts what an echo needs, after the other clients are there. */
@@ -249,8 +269,8 @@ static void finish (struct child *clients)
 
 static int usage (void)
 {
-    fprintf (stderr, "usage: fan_out PEERS SIZE ROUNDS tcp|ws|web WAY [back-to-back|echo]\n"
-                     "WAY: publish, sends, bare, bare2, or the NAME of a server FAN_CMD_<NAME>\n");
+    fprintf (stderr, "usage: fan_out PEERS SIZE ROUNDS tcp|ws|web WAY [back-to-back|echo|echo-first]\n"
+                     "WAY: publish, sends, bare, bare2, loop, or the NAME of a server FAN_CMD_<NAME>\n");
     return 2;
 }
 
@@ -275,9 +295,10 @@ int main (int argc, char **argv)
     size = strtoul (argv[2], NULL, 10);
     messages = !strcmp (argv[4], "web");
     ws = messages || !strcmp (argv[4], "ws");
-    if (ws && (w->open == open_bare))
+    if (ws && w->open == open_bare)
         return usage ();
-    const bool echoes = argc > 6 && !strcmp (argv[6], "echo"), elsewhere = echoes && w->open == open_bare;
+    first = argc > 6 && !strcmp (argv[6], "echo-first");
+    const bool echoes = first || (argc > 6 && !strcmp (argv[6], "echo")), elsewhere = echoes && w->open == open_bare && w->say != say_loop;
     shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     reached = eventfd (0, EFD_CLOEXEC);
     struct child clients = new_child (run_clients), echo_client = new_child (run_echo), writer = {0};

@@ -3,7 +3,7 @@
 # One message to many, in turn with its rivals: the tables of doc/performance-runs.md.
 # usage: tests/bench/fan_out.sh [tables|sweep|quick] [DIR]
 #
-# tables (the default) is all of it, in about ten minutes; sweep is 100 to 10,000 peers; quick is a
+# tables (the default) is all of it, in about twelve minutes; sweep is 100 to 10,000 peers; quick is a
 # sweep in ten seconds, which run_quick.sh draws. FAN_CMD_<name> names servers of others
 # (fan_ways.h); uws and what FAN_WS lists speak WebSocket, the others tcp. ROUNDS says how
 # often everything has its turn (5).
@@ -37,17 +37,19 @@ say() {
 }
 
 tables() {
-    local size
+    local size mode
     for size in 64 1024 16384; do
-        say 10000 $size 11 tcp "" publish bare bare2 sends ${others[@]+"${others[@]}"}
+        say 10000 $size 11 tcp "" publish bare bare2 loop sends ${others[@]+"${others[@]}"}
         say 10000 $size 11 web "" publish ${ws[@]+"${ws[@]}"}
     done
     for size in 64 1024; do
         say 10000 $size 20 tcp back-to-back publish sends ${others[@]+"${others[@]}"}
         say 10000 $size 20 web back-to-back publish ${ws[@]+"${ws[@]}"}
     done
-    say 10000 1024 2 tcp echo publish bare
-    say 10000 1024 2 web echo publish ${ws[@]+"${ws[@]}"}
+    for mode in echo echo-first; do
+        say 10000 1024 2 tcp $mode publish loop bare
+        say 10000 1024 2 web $mode publish ${ws[@]+"${ws[@]}"}
+    done
 }
 
 sweep() {

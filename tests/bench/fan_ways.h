@@ -3,7 +3,7 @@
 #ifndef FAN_WAYS_H_INCLUDED
 #define FAN_WAYS_H_INCLUDED
 
-#include "fan_clients.h"
+#include "fan_bare.h"
 
 typedef struct way
 {
@@ -70,94 +70,6 @@ static double send_all (int times)
         for (int i = 0; i < peers; i++)
             if (send_to (s, ids[i], size, 0) < 0)
                 fail ("zlink_msg_send");
-    return now_ms () - from;
-}
-
-/* -------------------------------------------------------------------- bare */
-
-static int listener, *fds;
-static char *frame; /* what a client gets */
-static size_t frame_size;
-
-static int open_bare (void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t len = sizeof at;
-    many_descriptors ();
-    listener = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    at.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-    if (listener < 0 || bind (listener, (struct sockaddr *) &at, len) || listen (listener, 65536)
-        || getsockname (listener, (struct sockaddr *) &at, &len))
-        fail ("listen");
-    return ntohs (at.sin_port);
-}
-
-static void accept_bare (void)
-{
-    const uint32_t length = htonl ((uint32_t) size);
-    frame_size = sizeof length + size;
-    frame = calloc (1, frame_size);
-    memcpy (frame, &length, sizeof length);
-    fds = calloc ((size_t) peers, sizeof *fds);
-    for (int i = 0; i < peers; i++) {
-        int one = 1;
-        if ((fds[i] = accept (listener, NULL, NULL)) < 0)
-            fail ("accept");
-        setsockopt (fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    }
-}
-
-static void write_part (int first, int step)
-{
-    for (int i = first; i < peers; i += step)
-        for (size_t done = 0; done < frame_size;) { /* back to back, a buffer gets full */
-            ssize_t n = send (fds[i], frame + done, frame_size - done, MSG_NOSIGNAL);
-            if (n < 0 && errno != EINTR)
-                fail ("write");
-            done += n > 0 ? (size_t) n : 0;
-        }
-}
-
-static double write_all (int times)
-{
-    const double from = now_ms ();
-    for (int n = 0; n < times; n++)
-        write_part (0, 1);
-    return now_ms () - from;
-}
-
-/* The same with two threads. */
-
-static pthread_barrier_t begin, end;
-
-static void *write_half (void *arg)
-{
-    for (;;) {
-        pthread_barrier_wait (&begin);
-        write_part (1, 2);
-        pthread_barrier_wait (&end);
-    }
-    return arg;
-}
-
-static void accept_bare2 (void)
-{
-    static pthread_t other;
-    accept_bare ();
-    pthread_barrier_init (&begin, NULL, 2);
-    pthread_barrier_init (&end, NULL, 2);
-    if (pthread_create (&other, NULL, write_half, NULL))
-        fail ("pthread_create");
-}
-
-static double write_both (int times)
-{
-    const double from = now_ms ();
-    for (int n = 0; n < times; n++) {
-        pthread_barrier_wait (&begin);
-        write_part (0, 2);
-        pthread_barrier_wait (&end);
-    }
     return now_ms () - from;
 }
 
@@ -241,7 +153,8 @@ static double order (int times)
 static const way ways[] = {{"publish", open_zlink, accept_zlink, publish},
                            {"sends", open_zlink, accept_zlink, send_all},
                            {"bare", open_bare, accept_bare, write_all},
-                           {"bare2", open_bare, accept_bare2, write_both}};
+                           {"bare2", open_bare, accept_bare2, write_both},
+                           {"loop", open_bare, accept_loop, say_loop}};
 
 /* named returns a way, or one of another server in room, or NULL. */
 static const way *named (const char *name, way *room)

@@ -23,7 +23,7 @@ type cast struct {
 	way       string
 	peers     int
 	size      int
-	mode      string // alone: each message waits until the one before is read; back-to-back; echo
+	mode      string // alone: each message waits until the one before is read; back-to-back; echo, echo-first
 	figures   []float64
 }
 
@@ -143,7 +143,7 @@ func writeHead(out io.Writer, columns ...string) {
 func writeCasts(out io.Writer, all casts) {
 	for _, cell := range keys(all, cast.cell) {
 		fmt.Fprintf(out, "\n%s, %d peers, %d bytes, %s\n\n", cell.transport, cell.peers, cell.size, cell.mode)
-		if cell.mode == "echo" {
+		if strings.HasPrefix(cell.mode, "echo") {
 			writeHead(out, "p50 alone, µs", "p99 alone, µs", "p50 beside, µs", "p99 beside, µs", "p99 beside : alone", "messages a second")
 		} else {
 			writeHead(out, "caller busy, ms", "all read, ms", ": bare", "resident, MB", "messages/ms", ": sends", ": uws", "server, µs", "clients, µs")
@@ -152,7 +152,7 @@ func writeCasts(out io.Writer, all casts) {
 			of := func(figure int) string { return spreadText(all.of(cell, way, figure)) }
 			switch {
 			case len(all.of(cell, way, 0)) == 0:
-			case cell.mode == "echo":
+			case strings.HasPrefix(cell.mode, "echo"):
 				var times []float64
 				for i, alone := range all.of(cell, way, castDone) {
 					times = append(times, all.of(cell, way, castRate)[i]/alone)

@@ -18,6 +18,7 @@ const someCasts = `1,tcp,publish,100,1024,alone,0.02,0.5,0.1,200,5.5,2.5
 2,tcp,publish,1000,1024,alone,0.4,4,0.1,250,5.5,2.5
 2,tcp,bare,1000,1024,alone,5,5,0.1,200,5,2.5
 1,tcp,publish,1000,1024,echo,40,100,60,250,20,0
+1,tcp,publish,1000,1024,echo-first,40,100,60,150,20,0
 `
 
 func TestFanOut(t *testing.T) {
@@ -45,6 +46,7 @@ func TestFanOut(t *testing.T) {
 			writeCasts(&out, all)
 			So(out.String(), ShouldContainSubstring, "| publish | 0.3 (0.2 – 0.4) | 5 (4 – 6) | 1 (0.8 – 1.2) |")
 			So(out.String(), ShouldContainSubstring, "| 2.5 (2.5 – 2.5) | 20 (20 – 20) |")
+			So(out.String(), ShouldContainSubstring, "| 1.5 (1.5 – 1.5) | 20 (20 – 20) |")
 		})
 		Convey("may be missing, and is refused when it is cut", func() {
 			all, err := readCasts(dir)
