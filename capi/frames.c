@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "path.h"
+#include "probe.h"
 #include "zlink.h"
 
 /* Slab.credit: bytes that an account counted are free. */
@@ -130,6 +131,8 @@ void zl_finish_run (void *handle, zl_queues *k, zl_run *r)
             ZL_GO (free_session) (s);
         return;
     }
+    if (ZL_UNLIKELY (zl_probed (ZL_PROBE_FRAME_TAKEN)))
+        zl_probe (ZL_PROBE_FRAME_TAKEN, (uintptr_t) handle, load_be32 (s->id4), r->run_head.msgs, r->size, "");
     zl_slab *slab = r->slab;
     const uint64_t weight = weight_of (r);
     int64_t size = (int64_t) r->size;

@@ -4,6 +4,7 @@ package main
 
 /*
 #include "internal.h"
+#include "probe.h"
 #include "start.h"
 */
 import "C"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -41,8 +43,15 @@ func init() {
 			C.zl_free_given(C.uintptr_t(g.Free), C.uintptr_t(g.Data), C.uintptr_t(g.Hint))
 		},
 	})
+	probe.Set((*probe.Wanted)(unsafe.Pointer(&C.zl_probes)), fire)
 	startThreads(runtime.GOMAXPROCS(0)) // start.c has tried for them
 	C.zl_go_is_up((*C.zl_pool)(unsafe.Pointer(shm.Pools)), (*C.zl_id_directory)(unsafe.Pointer(shm.IDs)))
+}
+
+// fire passes a probe.
+func fire(p probe.Probe, socket uint64, peer uint32, a, b uint64, text string) {
+	said := append([]byte(text), 0)
+	C.zl_probe(C.int(p), C.uint64_t(socket), C.uint32_t(peer), C.uint64_t(a), C.uint64_t(b), (*C.char)(unsafe.Pointer(&said[0])))
 }
 
 // usualPercent is Go's own garbage in percent of what is in use, before a collection.

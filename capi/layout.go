@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/zlink/zlink/core/engine"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets/stream"
 )
@@ -219,6 +220,15 @@ var (
 	_ = [1]struct{}{}[uint64(shm.PhaseFast)-3]
 	_ = [1]struct{}{}[uint64(shm.RxUnit)-64]
 	_ = [1]struct{}{}[uint64(shm.MaxViewSlabs)-25]
+	_ = [1]struct{}{}[uint64(probe.Accept)-0]
+	_ = [1]struct{}{}[uint64(probe.Close)-1]
+	_ = [1]struct{}{}[uint64(probe.TurnAway)-2]
+	_ = [1]struct{}{}[uint64(probe.FrameIn)-3]
+	_ = [1]struct{}{}[uint64(probe.FrameTaken)-4]
+	_ = [1]struct{}{}[uint64(probe.FrameOut)-5]
+	_ = [1]struct{}{}[uint64(probe.Refuse)-6]
+	_ = [1]struct{}{}[uint64(probe.Driver)-7]
+	_ = [1]struct{}{}[uint64(probe.Count)-8]
 	_ = [1]struct{}{}[uint64(engine.CauseUnknown)-0]
 	_ = [1]struct{}{}[uint64(engine.CausePeerClosed)-1]
 	_ = [1]struct{}{}[uint64(engine.CauseReset)-2]

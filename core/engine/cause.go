@@ -2,6 +2,8 @@
 
 package engine
 
+import "github.com/zlink/zlink/core/probe"
+
 // Cause is why a connection ended (ZLINK_STREAM_REASON_*).
 type Cause uint8
 
@@ -123,10 +125,18 @@ func (c *Conn) reason() Reason {
 	return c.cause.Reason()
 }
 
+// turnedAway counts a connection that ended before it was attached.
+func (o *origin) turnedAway(remote Address, why Cause) {
+	o.owner.TurnedAway(why)
+	if probe.On(probe.TurnAway) {
+		probe.Fire(probe.TurnAway, o.queues.Serial, 0, uint64(why), 0, o.transport.remoteText(remote))
+	}
+}
+
 // turnAway reports the end of a connection that is not attached. Its descriptor is still
 // open. Driver only.
 func (o *origin) turnAway(fd int, remote Address, reason Reason, why Cause) {
-	o.owner.TurnedAway(why)
+	o.turnedAway(remote, why)
 	if o.owner.Observed() {
 		o.owner.Observe(Event{Kind: EventDisconnected, Value: uint64(reason), Local: o.transport.localText(fd),
 			Remote: o.transport.remoteText(remote), Detail: why.String(), Cause: why})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zlink/zlink/core/check"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -110,6 +111,13 @@ func (sh *Shard) adopt(a arrival, l *link) *Conn {
 			c.observe(a.cameUp(), uint64(a.fd))
 		}
 		c.observeDetail(EventReady, uint64(a.fd), l.subject())
+	}
+	if probe.On(probe.Accept) {
+		dialled := uint64(0)
+		if c.Dialled() {
+			dialled = 1
+		}
+		probe.Fire(probe.Accept, c.queues.Serial, c.Shared.Rid4(), dialled, 0, c.Remote())
 	}
 	c.pushEvent(&c.Shared.Up)
 	if c.link == nil && l != nil {
@@ -311,6 +319,9 @@ func (c *Conn) close() {
 	}
 	if c.owner.Observed() {
 		c.observeEnd()
+	}
+	if probe.On(probe.Close) {
+		probe.Fire(probe.Close, c.queues.Serial, c.Shared.Rid4(), uint64(c.cause), c.Abandoned(), c.Remote())
 	}
 	c.shard.closeFd(int(c.fd))
 	c.fd = -1

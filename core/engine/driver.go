@@ -8,6 +8,7 @@ import (
 
 	"github.com/zlink/zlink/core/check"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 	"github.com/zlink/zlink/core/wait"
@@ -73,6 +74,13 @@ func (sh *Shard) mustDrive() {
 // note keeps a transition, in builds that check.
 func (sh *Shard) note(what check.Transition) { check.Note(unsafe.Pointer(sh.Shared), what) }
 
+// drives shows tracers who has the role, or, with shm.DriverNone, that its holder leaves it. Driver only.
+func (sh *Shard) drives(who uint32) {
+	if probe.On(probe.Driver) {
+		probe.Fire(probe.Driver, uint64(uintptr(unsafe.Pointer(sh.Shared))), 0, uint64(who), 0, "")
+	}
+}
+
 // leavesWriting reports whether there is something to write that neither the kernel nor a
 // sender will report.
 func (sh *Shard) leavesWriting() bool { return sh.unwritten.len() > 0 || sh.hasVisits() }
@@ -92,6 +100,7 @@ func (sh *Shard) leaveRole() {
 	if check.On {
 		sh.note(check.RoleFree)
 	}
+	sh.drives(shm.DriverNone)
 	sh.Shared.Driver.Store(shm.DriverNone)
 	if owing {
 		sh.endPatience()
@@ -124,6 +133,7 @@ func (sh *Shard) TryDrive() bool {
 	if check.On {
 		sh.note(check.CallerDrives)
 	}
+	sh.drives(shm.DriverCaller)
 	sh.thread.drives.Add(1)
 	sh.thread.wanted.Store(false)
 	sh.backToVisits(true)
@@ -195,6 +205,7 @@ func (sh *Shard) TryFlush(look bool) {
 		if check.On {
 			sh.note(check.FlusherDrives)
 		}
+		sh.drives(shm.DriverFlusher)
 		sh.flushDirty()
 		if sh.hasMail.Load() {
 			sh.runMail()

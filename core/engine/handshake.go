@@ -102,7 +102,7 @@ func (h *handshake) readdress(remote Address) {
 func (h *handshake) refuse(remote Address, why verdict) {
 	h.remote, h.announced = remote, true
 	h.tellRefused(remote, why)
-	h.owner.TurnedAway(CauseLimit)
+	h.turnedAway(remote, CauseLimit)
 	sys.ResetOnClose(h.fd)
 	h.drop()
 }

@@ -299,7 +299,7 @@ func (l *Listener) ready(sys.Readiness) {
 			return
 		}
 		fd, remote, err := sys.Accept(l.fd)
-		if err == 0 && !l.hasSpare(fd) && l.take(fd, remote) {
+		if err == 0 && !l.hasSpare(fd, remote) && l.take(fd, remote) {
 			continue
 		}
 		l.admission.unwait()
@@ -363,7 +363,7 @@ func (l *Listener) admit(from netip.Addr) (place, verdict) {
 // refuse resets a connection. Monitors hear of it.
 func (l *Listener) refuse(fd int, remote Address, why verdict) {
 	l.tellRefused(remote, why)
-	l.reset(fd)
+	l.reset(fd, remote)
 }
 
 func (o *origin) tellRefused(remote Address, why verdict) {
@@ -375,10 +375,10 @@ func (o *origin) tellRefused(remote Address, why verdict) {
 }
 
 // reset ends and counts a connection that was accepted, but is not kept.
-func (l *Listener) reset(fd int) {
+func (l *Listener) reset(fd int, remote Address) {
 	sys.ResetOnClose(fd)
 	sys.Close(fd)
-	l.owner.TurnedAway(CauseLimit)
+	l.turnedAway(remote, CauseLimit)
 }
 
 // hand passes a connection to a shard. On its way it is a part of the socket, which would

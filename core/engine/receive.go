@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/zlink/zlink/core/check"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -200,6 +201,7 @@ func (c *Conn) pushData(slab *shm.Slab, at unsafe.Pointer, size, frames int) {
 	if check.On {
 		check.That(frames > 0 && frames*lengthSize <= size, "a run has whole frames")
 	}
+	c.queues.Show(probe.FrameIn, c.Shared, uint64(frames), uint64(size))
 	c.push(r)
 }
 

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"github.com/zlink/zlink/core/check"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sys"
 )
@@ -148,7 +149,7 @@ func (c *Conn) flushParts(count int, room uint64) []sys.Vector {
 func (c *Conn) advance(n uint64) {
 	c.moved.Add(n)
 	l := c.books()
-	done := uint32(0)
+	all, done := n, uint32(0)
 	for chunk := c.flushHead; chunk != nil; chunk = c.flushHead {
 		inline := min(n, uint64(chunk.End-chunk.Start))
 		l.add(chunk.Bytes()[chunk.Start : chunk.Start+uint32(inline)])
@@ -177,6 +178,7 @@ func (c *Conn) advance(n uint64) {
 	if done > 0 {
 		c.Shared.TxDone.Add(done)
 	}
+	c.queues.Show(probe.FrameOut, c.Shared, uint64(done), all)
 	c.Shared.Written(c.moved.Load())
 	c.giveRoom()
 }

@@ -91,19 +91,19 @@ func (s *spareDescriptor) close() {
 
 // hasSpare reports whether an accepted descriptor was the last one of the process, in the
 // place of the spare one that another thread had closed for shed. Then it is reset.
-func (l *Listener) hasSpare(fd int) bool {
-	return spare.missing.Load() && spare.restore(func() { l.reset(fd) })
+func (l *Listener) hasSpare(fd int, remote Address) bool {
+	return spare.missing.Load() && spare.restore(func() { l.reset(fd, remote) })
 }
 
 // shed resets some of those that wait to be accepted while the process has no descriptors.
 func (l *Listener) shed() {
 	spare.lend(func() {
 		for range acceptBatch {
-			fd, _, err := sys.Accept(l.fd)
+			fd, remote, err := sys.Accept(l.fd)
 			if err != 0 {
 				return
 			}
-			l.reset(fd)
+			l.reset(fd, remote)
 		}
 	})
 }

@@ -52,6 +52,7 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			if check.On {
 				sh.note(check.ThreadDrives)
 			}
+			sh.drives(shm.DriverThread)
 			sh.handOver = nil
 			sh.thread.wanted.Store(false)
 			sh.backToVisits(false)

@@ -29,7 +29,8 @@ var house = [][]room{
 		{"core/shm", "shared", 710, 200, "what C and Go share:", "queues, pools, protocols"}},
 	{{"core/errno", "driver", 120, 170, "error numbers,", "with a sentence"},
 		{"core/check", "driver", 310, 150, "assertions, in the", "builds that test"},
-		{"core/sys", "driver", 480, 230, "all that the system is", "asked for: the port"}},
+		{"core/sys", "driver", 480, 230, "all that the system is", "asked for: the port"},
+		{"core/probe", "driver", 760, 170, "where tracers of", "the system look on"}},
 }
 
 // room is one package: its folder, its colour, its place on the floor, and what it is.

@@ -37,7 +37,8 @@ type header struct {
 
 var headers = []header{
 	{file: "capi/layout.h", from: []string{"core/shm"}, includes: []string{"<stdatomic.h>", "<stddef.h>", "<stdint.h>"}},
-	{file: "capi/types.h", from: []string{"core/engine", "core/sockets/stream"}, includes: []string{"<stddef.h>", "<stdint.h>", "\"zlink.h\""}},
+	{file: "capi/types.h", from: []string{"core/probe", "core/engine", "core/sockets/stream"},
+		includes: []string{"<stddef.h>", "<stdint.h>", "\"zlink.h\""}},
 }
 
 // guardFile is the Go file that guards all headers.

@@ -111,6 +111,7 @@ func (c *cast) begin() error {
 		return errno.New(errno.EMSGSIZE, "a message for many peers has at most %d bytes, not %d", uint64(shm.CastMost), all)
 	}
 	if !q.Affords() {
+		c.k.showRefusal(0, len(c.body))
 		return errno.New(errno.EAGAIN, "the send queues of the socket have used up STREAM_SEND_BYTES_TOTAL")
 	}
 	make := shm.JoinCast
@@ -210,6 +211,7 @@ func (c *cast) miss(s *shm.Session, peer uint32, why shm.AppendResult) {
 			c.deliver(s, peer)
 			return
 		}
+		k.showRefusal(peer, len(c.body))
 		err = errno.New(errno.EAGAIN, "the send queue of peer %d is full ("+bounds+")", peer)
 	}
 	c.missed++

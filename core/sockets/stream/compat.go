@@ -124,7 +124,7 @@ func (k *Socket) sendID(id []byte, more, dontWait bool) error {
 		if s.Judge(q, rid, shm.AnyLength, false) != shm.Appended {
 			k.flush(s, true)
 			if k.refuse(s, rid, shm.AnyLength, false) {
-				return k.errFull(rid)
+				return k.errFull(rid, 0)
 			}
 		}
 		q.TxPromise = 1

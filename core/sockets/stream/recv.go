@@ -4,6 +4,7 @@ package stream
 
 import (
 	"github.com/zlink/zlink/core/check"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 )
 
@@ -15,6 +16,9 @@ func (k *Socket) finishRun(r *shm.Run) {
 		return
 	case shm.RunDisconnected:
 		k.eventTaken(r.Of())
+	}
+	if r.Kind == shm.RunData {
+		k.shared.Show(probe.FrameTaken, r.Session, uint64(r.Msgs), r.Size)
 	}
 	if k.release(r) {
 		k.resume()

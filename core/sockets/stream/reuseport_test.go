@@ -24,7 +24,7 @@ func TestReusePort(t *testing.T) {
 		must(t, d.Drain(0, 0), "Drain")
 		d.wantDrained()
 		for range 32 { // half of them would come to the old one
-			status, _ := probe(t, endpoint, "/health")
+			status, _ := askHealth(t, endpoint, "/health")
 			So(status, ShouldEqual, http.StatusOK)
 		}
 	})

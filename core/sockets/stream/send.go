@@ -8,13 +8,22 @@ import (
 
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
+	"github.com/zlink/zlink/core/probe"
 	"github.com/zlink/zlink/core/shm"
 	"github.com/zlink/zlink/core/sockets"
 )
 
-func (k *Socket) errFull(rid uint32) error {
+func (k *Socket) errFull(rid uint32, size int) error {
 	k.refused.Add(1)
+	k.showRefusal(rid, size)
 	return errno.New(errno.EAGAIN, "the send queue of peer %d is full ("+bounds+")", rid)
+}
+
+// showRefusal shows tracers that a message is refused.
+func (k *Socket) showRefusal(rid uint32, size int) {
+	if probe.On(probe.Refuse) {
+		probe.Fire(probe.Refuse, k.serial, rid, uint64(size), 0, "")
+	}
 }
 
 func errGone(rid uint32) error { return errno.New(errno.EHOSTUNREACH, "the peer %d is gone", rid) }
@@ -78,7 +87,7 @@ func (k *Socket) enqueue(s *shm.Session, rid uint32, c content, w sockets.Waitin
 		err := k.awaitRoom(s, rid, size, owned, deadline, w)
 		if err == errno.EAGAIN {
 			if k.refuse(s, rid, size, owned) {
-				err = k.errFull(rid)
+				err = k.errFull(rid, len(c.bytes))
 			} else {
 				err = nil
 			}

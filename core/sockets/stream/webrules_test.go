@@ -118,8 +118,8 @@ func TestWebPaths(t *testing.T) {
 	})
 }
 
-// probe asks a server for a path as balancers do, and returns the status and the phrase.
-func probe(t testing.TB, endpoint, path string) (status int, body string) {
+// askHealth asks a server for a path as balancers do, and returns the status and the phrase.
+func askHealth(t testing.TB, endpoint, path string) (status int, body string) {
 	t.Helper()
 	conn := plain(t, "tcp://"+address(endpoint))
 	_, err := io.WriteString(conn, "GET "+path+" HTTP/1.0\r\n\r\n")
@@ -141,11 +141,11 @@ func TestHealthWhileDraining(t *testing.T) {
 		endpoint := lastEndpoint(t, k)
 		conn, _ := knock(t, endpoint, "/")
 		silent := plain(t, "tcp://"+address(endpoint)) // begins before
-		status, _ := probe(t, endpoint, "/health")
+		status, _ := askHealth(t, endpoint, "/health")
 		So(status, ShouldEqual, http.StatusOK)
 		must(t, k.Drain(forever, 0), "Drain")
 		for _, path := range []string{"/health", "/", "/other"} {
-			status, body := probe(t, endpoint, path)
+			status, body := askHealth(t, endpoint, path)
 			So(status, ShouldEqual, http.StatusServiceUnavailable)
 			So(body, ShouldEqual, "the server goes out of service\n")
 		}
@@ -173,7 +173,7 @@ func TestHealthWhileDraining(t *testing.T) {
 		recvKind(t, k, Connected)
 		must(t, k.Drain(forever, 0), "Drain")
 		plain(t, "tcp://"+address(endpoint))
-		status, _ := probe(t, endpoint, "/health")
+		status, _ := askHealth(t, endpoint, "/health")
 		So(status, ShouldEqual, http.StatusServiceUnavailable)
 		must(t, k.Close(), "Close")
 		must(t, conn.Close(), "close")
