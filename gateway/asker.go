@@ -139,6 +139,7 @@ func (a *asker) ask(c *client, kind string, body []byte) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		a.apply(c, kind, said)
+		a.g.bus.data.Wake() // for what establish has published
 	}()
 }
 

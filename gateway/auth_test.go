@@ -146,7 +146,7 @@ func TestAuthenticationByMessage(t *testing.T) {
 			}
 			return asked != nil
 		}), ShouldBeTrue)
-		status, _ := ask(conn, asked.reply, nil, []byte("too early"))
+		status, _ := ask(conn, fmt.Sprintf("zl.out.%s.%d", g.Server(), asked.id), nil, []byte("too early"))
 		So(status, ShouldEqual, "409")
 		So(command(conn, g, `{"op":"join","id":%d,"group":"a"}`, asked.id), ShouldEqual, "409")
 	})

@@ -3,30 +3,28 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/zlink/zlink/gateway/natswire"
 )
 
-// A bus is the gateway's connection to NATS, and the embedded server if there is one.
+// A bus is the gateway's connections to NATS, and the embedded server if there is one.
 type bus struct {
-	conn     *nats.Conn
+	conn     *nats.Conn     // for requests and answers: control, questions, presence
+	data     *natswire.Conn // for messages and events
+	idle     func() bool    // ends what stops data when the gateway ends
 	embedded *server.Server
-	store    string // a temporary folder; "": none
-	up       chan struct{}
+	store    string        // a temporary folder; "": none
 	again    chan struct{} // for presence: it was away
-	away     atomic.Int64  // when the connection was lost, in ns of Unix; 0: it is there
-
-	published atomic.Uint64 // messages given to the connection
-	confirmed atomic.Uint64 // of those, that NATS has answered since
 }
 
 // headerRoom is what headers may add to a message, in bytes.
@@ -37,7 +35,7 @@ const stuckAfter = 10 * time.Second
 
 // connect starts the embedded server or looks for the others, and connects.
 func connect(g *Gateway) (*bus, error) {
-	b := &bus{up: make(chan struct{}, 1), again: make(chan struct{}, 1)}
+	b := &bus{again: make(chan struct{}, 1)}
 	urls := strings.Join(g.config.NATS, ",")
 	if urls == "" {
 		if err := b.embed(g); err != nil {
@@ -52,12 +50,32 @@ func connect(g *Gateway) (*bus, error) {
 		return nil, fmt.Errorf("cannot connect to NATS at %s: %w", redact(urls), err)
 	}
 	b.conn = conn
-	if most := conn.MaxPayload(); most < g.config.MaxMessage {
+	if b.data, err = natswire.Dial(b.wire(g)); err != nil {
+		b.close()
+		return nil, fmt.Errorf("cannot connect to NATS at %s: %w", redact(urls), err)
+	}
+	b.idle = context.AfterFunc(g.context(), b.data.Stop)
+	if most := b.data.MaxPayload(); most < g.config.MaxMessage {
 		b.close()
 		return nil, fmt.Errorf("--max-message %d is more than NATS takes: its max_payload is %d", g.config.MaxMessage, most)
 	}
-	go b.confirm(g)
 	return b, nil
+}
+
+// wire says what the connection for messages is.
+func (b *bus) wire(g *Gateway) natswire.Config {
+	o := nats.GetDefaultOptions()
+	for _, option := range b.options(g) {
+		_ = option(&o) // nats.Connect has taken them
+	}
+	o.Name, o.Servers = o.Name+", messages", g.config.NATS
+	return natswire.Config{Options: o, Servers: b.conn.Servers, Pending: g.config.NATSPending, Longest: int(g.config.MaxMessage) + headerRoom,
+		PingEvery: o.PingInterval, DeadAfter: 3 * o.PingInterval, StuckFor: stuckAfter,
+		Take: g.deliver, Dropped: g.tooMuch,
+		Up:     func(url string) { g.log("connected to NATS again for messages, at %s", redact(url)) },
+		Lost:   func(err error, inDoubt uint64) { g.counts.inDoubt.Add(inDoubt); b.lost(g, lostMessages, err) },
+		Said:   func(text string) { b.said(g, text) },
+		Failed: func(err error) { g.log("no NATS can be had for messages: %v", err) }}
 }
 
 // redact leaves out who connects.
@@ -113,8 +131,9 @@ func (b *bus) options(g *Gateway) []nats.Option {
 	all := []nats.Option{nats.Name("zlink-gateway " + g.server), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond), nats.Timeout(2 * time.Second), nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2), nats.FlusherTimeout(stuckAfter),
-		nats.ReconnectBufSize(-1), // what cannot be sent stays with the sockets
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { b.lost(g, err) }),
+		nats.ReconnectBufSize(-1),   // what cannot be sent stays with the sockets
+		nats.IgnoreAuthErrorAbort(), // credentials may come right
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { b.lost(g, lostControl, err) }),
 		nats.ReconnectHandler(func(conn *nats.Conn) { b.back(g, conn) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.fault(g, sub, err) })}
 	if b.embedded != nil {
@@ -137,30 +156,48 @@ func (b *bus) options(g *Gateway) []nats.Option {
 	return all
 }
 
-// lost tells that the connection is gone. What NATS had not confirmed may be gone with it.
-func (b *bus) lost(g *Gateway, err error) {
-	b.away.CompareAndSwap(0, time.Now().UnixNano())
-	published := b.published.Load()
-	if confirmed := b.confirmed.Swap(published); confirmed < published {
-		g.counts.inDoubt.Add(published - confirmed)
-	}
+// The connections that can be lost.
+const (
+	lostMessages = iota
+	lostControl
+	losses
+)
+
+var lossNames = [losses]string{"messages", "control"}
+
+// lost tells that a connection is gone.
+func (b *bus) lost(g *Gateway, which int, err error) {
 	select {
 	case <-g.quit:
 		return // as it should be
 	default:
 	}
-	g.counts.natsLost.Add(1)
-	g.log("lost the connection to NATS: %v", err)
+	g.counts.natsLost[which].Add(1)
+	g.log("lost the connection to NATS for %s: %v", lossNames[which], err)
 }
 
 func (b *bus) back(g *Gateway, conn *nats.Conn) {
-	b.away.Store(0)
-	g.log("connected to NATS again, at %s", redact(conn.ConnectedUrl()))
-	for _, told := range []chan struct{}{b.up, b.again} {
-		select {
-		case told <- struct{}{}:
-		default:
-		}
+	g.log("connected to NATS again for control, at %s", redact(conn.ConnectedUrl()))
+	select {
+	case b.again <- struct{}{}:
+	default:
+	}
+}
+
+// said takes an error of NATS. One that says that a message may not be published means that nobody gets that.
+func (b *bus) said(g *Gateway, text string) {
+	g.log("NATS says: %s", text)
+	subject, is := strings.CutPrefix(text, "Permissions Violation for Publish to ")
+	if !is {
+		return
+	}
+	switch subject = strings.Trim(subject, `"`); {
+	case strings.HasPrefix(subject, "zl.in."):
+		g.counts.dropped[wayIn][reasonNATS].Add(1)
+	case strings.HasPrefix(subject, "zl.event."):
+		g.counts.dropped[wayEvent][reasonNATS].Add(1)
+	default:
+		g.counts.unanswered.Add(1)
 	}
 }
 
@@ -175,85 +212,22 @@ func (b *bus) fault(g *Gateway, sub *nats.Subscription, err error) {
 	g.log("NATS says: %v", err)
 }
 
-// confirmEvery is how often NATS is asked whether it has everything.
-const confirmEvery = 200 * time.Millisecond
-
-// confirm keeps count of what NATS has for sure.
-func (b *bus) confirm(g *Gateway) {
-	tick := time.NewTicker(confirmEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-g.over:
-			return
-		case <-tick.C:
-		}
-		if b.conn.IsClosed() {
-			return
-		}
-		sent, lost := b.published.Load(), g.counts.natsLost.Load()
-		if sent == b.confirmed.Load() || b.conn.FlushTimeout(stuckAfter) != nil {
-			continue
-		}
-		if g.counts.natsLost.Load() == lost {
-			b.confirmed.Store(sent)
-		}
-	}
-}
-
-// publish gives a message to NATS, and waits while NATS is away. false: the gateway ends.
+// publish gives a message to NATS, and waits while NATS is away.
 func (g *Gateway) publish(msg *nats.Msg) error {
-	for {
-		err := g.bus.conn.PublishMsg(msg)
-		if err == nil {
-			g.bus.published.Add(1)
-			return nil
-		}
-		if !g.awaitNATS(err) {
-			return err
-		}
+	pairs := make([]string, 0, 2*len(msg.Header))
+	for name, values := range msg.Header {
+		pairs = append(pairs, name, values[0])
 	}
+	return g.bus.data.Publish(natswire.Line(msg.Subject, msg.Reply), natswire.Header(pairs...), msg.Data)
 }
 
-// publishBody is publish of a message without headers.
-func (g *Gateway) publishBody(subject, reply string, body []byte) error {
-	for {
-		err := g.bus.conn.PublishRequest(subject, reply, body)
-		if err == nil {
-			g.bus.published.Add(1)
-			return nil
-		}
-		if !g.awaitNATS(err) {
-			return err
-		}
-	}
-}
-
-// awaitNATS waits until it is worth trying again. false: it is not.
-func (g *Gateway) awaitNATS(err error) bool {
-	if !errors.Is(err, nats.ErrReconnectBufExceeded) && !errors.Is(err, nats.ErrConnectionReconnecting) {
-		return false
-	}
-	g.counts.natsStalls.Add(1)
-	select {
-	case <-g.quit:
-		return false
-	case <-g.bus.up:
-	case <-time.After(100 * time.Millisecond): // up was for somebody else
-	}
-	return true
-}
-
-// answer sends a status to who gave a reply subject.
-func (g *Gateway) answer(reply string, status int, more ...string) {
-	if reply == "" {
+// answer sends a status to who gave a reply subject, unless that takes time.
+func (g *Gateway) answer(reply []byte, status int, more ...string) {
+	if reply == nil {
 		return
 	}
-	h := nats.Header{headerStatus: {strconv.Itoa(status)}}
-	for i := 0; i+1 < len(more); i += 2 {
-		h[more[i]] = []string{more[i+1]}
-	}
-	if g.bus.conn.PublishMsg(&nats.Msg{Subject: reply, Header: h}) != nil {
+	header := natswire.Header(append([]string{headerStatus, strconv.Itoa(status)}, more...)...)
+	if !g.bus.data.TryPublish(natswire.Line(string(reply), ""), header, nil) {
 		g.counts.unanswered.Add(1)
 	}
 }
@@ -269,6 +243,11 @@ func (b *bus) url() string {
 func (b *bus) close() {
 	if b == nil {
 		return
+	}
+	if b.data != nil {
+		_ = b.data.Sync(lastWords)
+		b.idle()
+		b.data.Close()
 	}
 	if b.conn != nil {
 		_ = b.conn.FlushTimeout(lastWords)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/zlink/zlink/core/sockets/stream"
+	"github.com/zlink/zlink/gateway/natswire"
 )
 
 // A client is a peer of the socket.
@@ -24,9 +25,9 @@ type client struct {
 	user       string
 	key        string // of its presence; "": it has none
 	given      string // groups of the authentication, with ", " between
-	subject    string // of what it sends
-	reply      string // of what is sent to it
-	header     nats.Header
+	line       string // of what it sends, as natswire has it; "": it was never open
+	header     string // of what it sends
+	textHeader string // the same for text
 	properties nats.Header
 	secret     nats.Header // properties that only questions tell
 	waiting    []early     // messages from before it was open
@@ -112,6 +113,9 @@ const (
 	headerCount      = "Zl-Count"
 )
 
+// plainText are the headers of text of a client without a user.
+var plainText = natswire.Header(headerText, "1")
+
 const protocolVersion = "1"
 
 // newClient makes one of somebody who asks, or has come.
@@ -119,7 +123,6 @@ func (g *Gateway) newClient(msg *stream.Message) *client {
 	c := &client{id: msg.Peer, since: time.Now(), properties: nats.Header{}}
 	g.keep(c, msg)
 	c.service = g.route(first(c.properties, "WS-Path"))
-	c.reply = "zl.out." + g.server + "." + strconv.FormatUint(uint64(c.id), 10)
 	g.clients.add(c)
 	return c
 }
@@ -214,9 +217,10 @@ func clean(value string) string {
 
 // establish makes a client one whose messages go to NATS. The caller holds c.mu.
 func (g *Gateway) establish(c *client) {
-	c.subject = "zl.in." + c.service + "." + g.server + "." + strconv.FormatUint(uint64(c.id), 10)
+	address := g.server + "." + strconv.FormatUint(uint64(c.id), 10)
+	c.line, c.textHeader = natswire.Line("zl.in."+c.service+"."+address, "zl.out."+address), plainText
 	if c.user != "" {
-		c.header = nats.Header{headerUser: {c.user}}
+		c.header, c.textHeader = natswire.Header(headerUser, c.user), natswire.Header(headerText, "1", headerUser, c.user)
 	}
 	c.secret = nil
 	if len(c.first) > 0 {
@@ -278,7 +282,7 @@ func (g *Gateway) goodbye(c *client, msg *stream.Message) {
 	c.lost += len(c.waiting)
 	g.counts.dropped[wayIn][reasonAuth].Add(uint64(len(c.waiting)))
 	c.waiting = nil
-	if c.subject == "" { // it was never open
+	if c.line == "" { // it was never open
 		return
 	}
 	g.groups.leaveAll(g, c)

@@ -160,6 +160,11 @@ func (c *Config) checkNames() error {
 }
 
 func (c *Config) checkNATS() error {
+	for _, one := range c.NATS {
+		if scheme, _, has := strings.Cut(one, "://"); has && scheme != "nats" && scheme != "tls" {
+			return fmt.Errorf("--nats %s: it begins with nats:// or tls://", redact(one))
+		}
+	}
 	if len(c.NATS) > 0 {
 		if (c.NATSCert == "") != (c.NATSKey == "") {
 			return fmt.Errorf("--nats-cert and --nats-key need each other")

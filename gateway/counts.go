@@ -52,7 +52,7 @@ var reasonTable = [reasons]struct {
 	reasonDraining:        {"draining", 503},
 	reasonMemory:          {"no_memory", 507},
 	reasonNoBackend:       {"no_backend", 0},
-	reasonSlow:            {"gateway_slow", 0},
+	reasonSlow:            {"gateway_slow", 429},
 	reasonAuth:            {"auth", 0},
 	reasonNATS:            {"nats_refused", 0},
 }
@@ -73,10 +73,9 @@ type counts struct {
 	auth                    [verdicts]atomic.Uint64
 	presenceErrors          atomic.Uint64
 	presenceCleared         atomic.Uint64
-	natsStalls, natsLost    atomic.Uint64
+	natsLost                [losses]atomic.Uint64
 	unanswered              atomic.Uint64
 	control                 labelled
-	retiredSlow             atomic.Uint64 // messages that subscriptions which are over have dropped
 }
 
 // labelled counts by two labels.

@@ -3,96 +3,20 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/nats-io/nats.go"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets/stream"
+	"github.com/zlink/zlink/gateway/natswire"
 )
-
-// inbound is what has come from NATS: channel is what all subscriptions deliver into, in the order in which it came, and
-// waiting what pump has moved on, which has a limit in bytes.
-type inbound struct {
-	channel chan *nats.Msg
-	most    int64 // bytes
-
-	mu      sync.Mutex
-	waiting []*nats.Msg
-	sum     int64 // bytes of waiting, and of what deliver has in hand
-	closed  bool
-	filled  *sync.Cond
-	dropped atomic.Uint64 // by pump
-}
-
-// channelRoom bounds what may come while pump, which does nothing slow, does not run.
-const channelRoom = 16384
-
-func (q *inbound) start(most int64) {
-	q.channel, q.most, q.filled = make(chan *nats.Msg, channelRoom), most, sync.NewCond(&q.mu)
-}
-
-// sizeOf is what a message is counted as.
-func sizeOf(m *nats.Msg) int64 { return int64(len(m.Data)) + int64(len(m.Subject)) + 256 }
-
-// pump moves messages on until close.
-func (q *inbound) pump() {
-	for m := range q.channel {
-		size := sizeOf(m)
-		q.mu.Lock()
-		if q.sum+size > q.most {
-			q.dropped.Add(1)
-		} else {
-			q.sum += size
-			q.waiting = append(q.waiting, m)
-			if len(q.waiting) == 1 {
-				q.filled.Signal()
-			}
-		}
-		q.mu.Unlock()
-	}
-}
-
-// all waits for messages, and returns those that wait. nil: there will be none. done are those of the call before.
-func (q *inbound) all(done []*nats.Msg) []*nats.Msg {
-	clear(done)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for len(q.waiting) == 0 && !q.closed {
-		q.filled.Wait()
-	}
-	var some []*nats.Msg
-	some, q.waiting = q.waiting, done[:0]
-	return some
-}
-
-// less gives room back.
-func (q *inbound) less(bytes int64) {
-	q.mu.Lock()
-	q.sum -= bytes
-	q.mu.Unlock()
-}
-
-// close ends pump and deliver; no subscription may deliver any more.
-func (q *inbound) close() {
-	q.mu.Lock()
-	closed := q.closed
-	q.closed = true
-	q.filled.Broadcast()
-	q.mu.Unlock()
-	if !closed {
-		close(q.channel)
-	}
-}
 
 // subscribe begins to take what is for this gateway.
 func (g *Gateway) subscribe() (err error) {
 	conn := g.bus.conn
-	if g.groups.out, err = conn.ChanSubscribe(g.outPrefix()+">", g.inbound.channel); err != nil {
+	if g.groups.out, err = g.bus.data.Subscribe(g.delivery.prefix + ">"); err != nil {
 		return err
 	}
 	for _, subject := range []string{"zl.ctl." + g.server, "zl.ctl.all"} {
@@ -105,36 +29,47 @@ func (g *Gateway) subscribe() (err error) {
 		}
 		g.groups.control = append(g.groups.control, sub)
 	}
-	return conn.FlushTimeout(stuckAfter)
+	if err = conn.FlushTimeout(stuckAfter); err != nil {
+		return err
+	}
+	return g.bus.data.Sync(stuckAfter)
 }
 
 // controlMost is how many requests may wait.
 const controlMost = 65536
 
-func (g *Gateway) outPrefix() string { return "zl.out." + g.server + "." }
-
 const groupPrefix = "zl.group."
 
-// deliver gives messages of NATS to clients until the gateway ends.
-func (g *Gateway) deliver() {
-	d := delivery{g: g, prefix: g.outPrefix(), run: make([]stream.Message, 0, batchMost), guarded: g.config.Auth != authNone}
-	var some []*nats.Msg
-	for {
-		some = g.inbound.all(some)
-		if len(some) == 0 {
-			return
-		}
-		freed := int64(0)
-		for _, m := range some {
-			d.one(m)
-			if freed += sizeOf(m); freed > g.inbound.most/8 {
-				g.inbound.less(freed)
-				freed = 0
-			}
+// deliver gives messages of NATS to clients. One goroutine calls it.
+func (g *Gateway) deliver(some []natswire.Msg) {
+	d := &g.delivery
+	for i := range some {
+		m := &some[i]
+		if rest, is := bytes.CutPrefix(m.Subject, []byte(d.prefix)); is {
+			d.toClient(m, rest)
+			continue
 		}
 		d.flush()
-		g.inbound.less(freed)
+		g.toGroup(m)
 	}
+	d.flush()
+}
+
+// tooMuch counts a message that came while too many waited for deliver.
+func (g *Gateway) tooMuch(m *natswire.Msg) {
+	if bytes.HasPrefix(m.Subject, []byte(g.delivery.prefix)) {
+		if undeliverable(m) {
+			g.counts.dropped[wayIn][reasonNoBackend].Add(1)
+			return
+		}
+		g.counts.outMessages.Add(1)
+		g.counts.outBytes.Add(uint64(m.Size))
+		g.counts.dropped[wayOut][reasonSlow].Add(1)
+	} else {
+		g.counts.groupMessages.Add(1)
+		g.counts.dropped[wayGroup][reasonSlow].Add(1)
+	}
+	g.answer(m.Reply, reasonSlow.status(), headerServer, g.server)
 }
 
 // A delivery collects plain messages, to give them to the socket at once.
@@ -145,30 +80,30 @@ type delivery struct {
 	guarded bool // a peer may be somebody who is not authenticated
 }
 
-func (d *delivery) one(m *nats.Msg) {
-	if rest, is := strings.CutPrefix(m.Subject, d.prefix); is {
-		d.toClient(m, rest)
-		return
-	}
-	d.flush()
-	d.g.toGroup(m, strings.TrimPrefix(m.Subject, groupPrefix))
+func (d *delivery) start(g *Gateway) {
+	*d = delivery{g: g, prefix: "zl.out." + g.server + ".", run: make([]stream.Message, 0, batchMost), guarded: g.config.Auth != authNone}
+}
+
+// undeliverable reports whether NATS tells that nobody got what a client sent.
+func undeliverable(m *natswire.Msg) bool {
+	return m.Header != nil && m.Size == 0 && m.Status() == "503"
 }
 
 // toClient handles zl.out.
-func (d *delivery) toClient(m *nats.Msg, rest string) {
+func (d *delivery) toClient(m *natswire.Msg, rest []byte) {
 	g := d.g
-	if m.Header != nil && len(m.Data) == 0 && first(m.Header, "Status") == "503" {
-		g.counts.dropped[wayIn][reasonNoBackend].Add(1) // NATS tells that nobody got what this client sent
+	if undeliverable(m) {
+		g.counts.dropped[wayIn][reasonNoBackend].Add(1)
 		return
 	}
 	g.counts.outMessages.Add(1)
-	g.counts.outBytes.Add(uint64(len(m.Data)))
+	g.counts.outBytes.Add(uint64(m.Size))
 	id, is := parseID(rest)
 	if !is {
 		d.refuse(m, reasonMalformed)
 		return
 	}
-	if int64(len(m.Data)) > g.config.MaxMessage {
+	if m.TooLong || int64(m.Size) > g.config.MaxMessage {
 		d.refuse(m, reasonOversized)
 		return
 	}
@@ -178,8 +113,8 @@ func (d *delivery) toClient(m *nats.Msg, rest string) {
 			return
 		}
 	}
-	if m.Header == nil && m.Reply == "" {
-		if d.run = append(d.run, stream.Message{Peer: id, Body: m.Data}); len(d.run) == batchMost {
+	if m.Header == nil && m.Reply == nil {
+		if d.run = append(d.run, stream.Message{Peer: id, Body: m.Body}); len(d.run) == batchMost {
 			d.flush()
 		}
 		return
@@ -189,7 +124,7 @@ func (d *delivery) toClient(m *nats.Msg, rest string) {
 }
 
 // special sends a message that has headers, or wants an answer.
-func (d *delivery) special(m *nats.Msg, id uint32) {
+func (d *delivery) special(m *natswire.Msg, id uint32) {
 	g := d.g
 	text, key, keyed, good := kindOf(m)
 	if !good {
@@ -199,34 +134,34 @@ func (d *delivery) special(m *nats.Msg, id uint32) {
 	var err error
 	switch {
 	case keyed && text:
-		err = g.socket.SendKey(id, key, m.Data, stream.AsText())
+		err = g.socket.SendKey(id, key, m.Body, stream.AsText())
 	case keyed:
-		err = g.socket.SendKey(id, key, m.Data)
+		err = g.socket.SendKey(id, key, m.Body)
 	case text:
-		err = g.socket.TrySendText(id, m.Data)
+		err = g.socket.TrySendText(id, m.Body)
 	default:
-		err = g.socket.TrySend(id, m.Data)
+		err = g.socket.TrySend(id, m.Body)
 	}
 	if err != nil {
 		d.refuse(m, reasonOf(err))
 		return
 	}
-	d.sent(1, len(m.Data))
+	d.sent(1, len(m.Body))
 	g.answer(m.Reply, 200)
 }
 
 // kindOf reads the headers of a message to a client, or to a group.
-func kindOf(m *nats.Msg) (text bool, key uint64, keyed, good bool) {
+func kindOf(m *natswire.Msg) (text bool, key uint64, keyed, good bool) {
 	if m.Header == nil {
 		return false, 0, false, true
 	}
-	text = first(m.Header, headerText) == "1"
-	if text && !utf8.Valid(m.Data) {
+	text = string(m.Value(headerText)) == "1"
+	if !m.WellFormed() || text && !utf8.Valid(m.Body) {
 		return false, 0, false, false
 	}
-	if value := first(m.Header, headerKey); value != "" {
+	if value := m.Value(headerKey); len(value) > 0 {
 		var err error
-		if key, err = strconv.ParseUint(value, 10, 64); err != nil {
+		if key, err = strconv.ParseUint(string(value), 10, 64); err != nil {
 			return false, 0, false, false
 		}
 		keyed = true
@@ -235,7 +170,7 @@ func kindOf(m *nats.Msg) (text bool, key uint64, keyed, good bool) {
 }
 
 // refuse counts a message that nobody gets, and tells who wants to know.
-func (d *delivery) refuse(m *nats.Msg, why reason) {
+func (d *delivery) refuse(m *natswire.Msg, why reason) {
 	d.g.counts.dropped[wayOut][why].Add(1)
 	d.g.answer(m.Reply, why.status())
 }
@@ -267,8 +202,8 @@ func (d *delivery) flush() {
 }
 
 // parseID reads a decimal number without leading zeros, 1 to 4294967295.
-func parseID(text string) (uint32, bool) {
-	if text == "" || len(text) > 10 || text[0] == '0' {
+func parseID[T string | []byte](text T) (uint32, bool) {
+	if len(text) == 0 || len(text) > 10 || text[0] == '0' {
 		return 0, false
 	}
 	var id uint64

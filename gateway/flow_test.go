@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	. "github.com/smartystreets/goconvey/convey"
 )
 
@@ -66,23 +68,88 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-func TestPendingHasABound(t *testing.T) {
-	Convey("What waits for the gateway has a limit in bytes, and what is beyond it is counted", t, func() {
-		var q inbound
-		q.start(100 << 10)
-		go q.pump()
-		for range 100 {
-			q.channel <- natsMessage(10 << 10)
+func TestSlowGateway(t *testing.T) {
+	Convey("What waits for a slow gateway has a bound in bytes; what is beyond it is counted, and answered where somebody asks", t, func() {
+		const size, pending = 50000, 1 << 20
+		g := start(t, func(c *Config) {
+			c.NATSPending, c.Auth, c.SendBytes, c.SendTotal = pending, authMessage, new(int), new(int64)
+		})
+		conn := backEnd(t, g.NATS())
+		_ = must(conn.Subscribe("zl.auth.app", func(m *nats.Msg) {
+			noError(m.RespondMsg(&nats.Msg{Header: nats.Header{headerStatus: {"200"}, headerGroups: {"all"}}}))
+		}))
+		events := listenTo(conn, "zl.event.*.connect.>")
+		p := dial(t, g)
+		p.send("hello")
+		out := "zl.out." + g.Server() + "." + idOf(next(events))
+		g.clients.mu.Lock() // the goroutine that delivers looks for the client
+		for range 200 {
+			noError(conn.Publish(out, make([]byte, size)))
 		}
-		So(until(func() bool { return len(q.channel) == 0 && q.dropped.Load() > 0 }), ShouldBeTrue)
-		some := q.all(nil)
-		So(uint64(len(some))+q.dropped.Load(), ShouldEqual, uint64(100))
-		So(len(some), ShouldEqual, 9)
-		q.less(sizeOf(some[0]) * 9)
-		q.channel <- natsMessage(1)
-		So(len(q.all(some)), ShouldEqual, 1)
-		q.close()
-		So(len(q.all(nil)), ShouldEqual, 0)
+		for range 50 {
+			noError(conn.Publish("zl.group.all", make([]byte, size)))
+		}
+		status, _ := ask(conn, out, nil, make([]byte, size))
+		So(status, ShouldEqual, "429")
+		So(g.bus.data.Waiting(), ShouldBeLessThan, pending+256<<10)
+		lost := g.counts.dropped[wayOut][reasonSlow].Load()
+		So(lost, ShouldBeGreaterThan, 201-pending/size-2)
+		So(g.counts.dropped[wayGroup][reasonSlow].Load(), ShouldBeGreaterThan, 40)
+		g.clients.mu.Unlock()
+		So(until(func() bool { return g.counts.sentMessages.Load()+lost == 201 }), ShouldBeTrue)
+		So(metric(g, "out_messages_total"), ShouldEqual, "201")
+		So(metric(g, "group_messages_total"), ShouldEqual, "50")
+		So(until(func() bool {
+			return sum(t, g, "group_deliveries_total", `dropped_total{way="group",reason="gateway_slow"}`) == 50
+		}), ShouldBeTrue)
+		So(sum(t, g, `dropped_total{way="out",reason="gateway_slow"}`), ShouldEqual, lost)
+		So(until(func() bool { return sum(t, g, "nats_waiting_bytes") < 512<<10 }), ShouldBeTrue)
+		status, _ = ask(conn, out, nil, []byte("later"))
+		So(status, ShouldEqual, "200")
+	})
+}
+
+func TestSlowNATS(t *testing.T) {
+	Convey("While NATS takes nothing clients are not read, what waits has a bound, and all of it arrives", t, func() {
+		const many, size = 2000, 30000
+		g := start(t, func(c *Config) { c.RecvTotal = new(int64); *c.RecvTotal = 1 << 20 })
+		conn := backEnd(t, g.NATS())
+		in := must(conn.SubscribeSync("zl.in.>"))
+		noError(in.SetPendingLimits(-1, -1))
+		noError(conn.Flush())
+		free := g.bus.data.Hold()
+		p := dial(t, g)
+		sent := make(chan bool)
+		go func() {
+			defer close(sent)
+			for range many {
+				p.send(strings.Repeat("x", size))
+			}
+		}()
+		So(until(func() bool { return g.bus.data.Stalls() > 0 }), ShouldBeTrue)
+		So(g.bus.data.Buffered(), ShouldBeLessThan, 512<<10)
+		So(sum(t, g, "memory_bytes"), ShouldBeLessThan, uint64(16<<20))
+		free()
+		for range many {
+			next(in)
+		}
+		<-sent
+		So(until(func() bool { return g.counts.inMessages.Load() == many }), ShouldBeTrue)
+		So(g.counts.dropped[wayIn][reasonNATS].Load(), ShouldEqual, uint64(0))
+	})
+}
+
+func TestForbiddenByNATS(t *testing.T) {
+	Convey("What NATS does not let the gateway publish is counted", t, func() {
+		hub := natsServer(t, -1, func(o *server.Options) {
+			o.Users = []*server.User{{Username: "gw", Password: "x", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"zl.in.>", "zl.event.>"}}}}}
+		})
+		g := start(t, at("nats://gw:x@"+hub.Addr().String()), func(c *Config) { c.Presence = false })
+		p := dial(t, g)
+		p.send("to nobody")
+		So(until(func() bool {
+			return g.counts.dropped[wayIn][reasonNATS].Load() == 1 && g.counts.dropped[wayEvent][reasonNATS].Load() == 1
+		}), ShouldBeTrue)
 	})
 }
 
@@ -94,7 +161,7 @@ func TestNATSGoesAway(t *testing.T) {
 		g := start(t, at(url))
 		p := dial(t, g)
 		p.send("before")
-		So(until(func() bool { return g.bus.published.Load() > 0 && g.bus.confirmed.Load() == g.bus.published.Load() }), ShouldBeTrue)
+		So(until(func() bool { return g.counts.inMessages.Load() > 0 && g.bus.data.Unconfirmed() == 0 }), ShouldBeTrue)
 		So(g.Ready(), ShouldEqual, "")
 		hub.Shutdown()
 		hub.WaitForShutdown()
@@ -103,7 +170,7 @@ func TestNATSGoesAway(t *testing.T) {
 		for i := range many {
 			p.send(fmt.Sprint(i))
 		}
-		So(until(func() bool { return g.counts.natsStalls.Load() > 0 }), ShouldBeTrue)
+		So(until(func() bool { return g.bus.data.Stalls() > 0 }), ShouldBeTrue)
 		natsServer(t, port)
 		conn := backEnd(t, url)
 		in := listenTo(conn, "zl.in.>")
@@ -117,7 +184,7 @@ func TestNATSGoesAway(t *testing.T) {
 		So(until(func() bool {
 			return uint64(seen)+g.counts.dropped[wayIn][reasonNoBackend].Load() == many+1+1 // with "before"
 		}), ShouldBeTrue)
-		So(g.counts.natsLost.Load(), ShouldEqual, uint64(1))
+		So(g.counts.natsLost[lostMessages].Load(), ShouldEqual, uint64(1))
 		So(g.counts.inDoubt.Load(), ShouldEqual, uint64(0))
 	})
 }
@@ -180,7 +247,7 @@ func TestDrainWithoutNATS(t *testing.T) {
 		hub.WaitForShutdown()
 		So(until(func() bool { return g.Ready() != "" }), ShouldBeTrue)
 		p.send("meanwhile")
-		So(until(func() bool { return g.counts.natsStalls.Load() > 0 }), ShouldBeTrue)
+		So(until(func() bool { return g.bus.data.Stalls() > 0 }), ShouldBeTrue)
 		So(g.Drain(0, 0), ShouldBeNil)
 		So(g.Wait(), ShouldBeNil)
 		So(g.counts.dropped[wayIn][reasonNATS].Load(), ShouldEqual, uint64(1))

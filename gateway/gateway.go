@@ -31,7 +31,7 @@ type Gateway struct {
 	asker    *asker
 	presence *presence
 	counts   counts
-	inbound  inbound
+	delivery delivery
 	web      *web
 
 	drain    atomic.Bool   // has begun
@@ -51,7 +51,7 @@ func Start(config Config) (*Gateway, error) {
 		quit: make(chan struct{}), over: make(chan struct{})}
 	g.clients.all = map[uint32]*client{}
 	g.groups.all = map[string]*group{}
-	g.inbound.start(config.NATSPending)
+	g.delivery.start(g)
 	if err := g.open(); err != nil {
 		g.shut()
 		return nil, err
@@ -163,8 +163,6 @@ func (g *Gateway) Done() <-chan struct{} { return g.over }
 
 func (g *Gateway) run() {
 	var running sync.WaitGroup
-	running.Go(g.inbound.pump)
-	running.Go(g.deliver)
 	if g.config.TakeoverPath != "" {
 		running.Go(g.handOver)
 	}
@@ -205,7 +203,6 @@ func (g *Gateway) shut() {
 		cancel()
 	}
 	g.bus.close()
-	g.inbound.close()
 }
 
 // lastWords bounds each thing that is waited for at the end.

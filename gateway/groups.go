@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,11 +14,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets/stream"
+	"github.com/zlink/zlink/gateway/natswire"
 )
 
 // groups are those that have members here, and the subscriptions of the gateway.
 type groups struct {
-	out     *nats.Subscription
+	out     *natswire.Sub
 	control []*nats.Subscription
 
 	mu  sync.Mutex
@@ -27,7 +29,7 @@ type groups struct {
 // A group exists while it has members here.
 type group struct {
 	members int
-	sub     *nats.Subscription
+	sub     *natswire.Sub
 	ready   bool // NATS knows of the subscription
 }
 
@@ -66,7 +68,7 @@ func (s *groups) join(g *Gateway, c *client, name string, sure bool) error {
 	if err != nil || ready || !sure {
 		return err
 	}
-	if err := g.bus.conn.FlushTimeout(lastWords); err != nil {
+	if err := g.bus.data.Sync(lastWords); err != nil {
 		return &fault{503, "NATS does not answer: " + err.Error()}
 	}
 	s.mu.Lock()
@@ -95,7 +97,7 @@ func (s *groups) enter(g *Gateway, c *client, name string) (ready bool, err erro
 		return false, &fault{reasonOf(err).status(), errno.Detail(err)}
 	}
 	if one == nil {
-		sub, err := g.bus.conn.ChanSubscribe(groupPrefix+name, g.inbound.channel)
+		sub, err := g.bus.data.Subscribe(groupPrefix + name)
 		if err != nil {
 			_ = g.socket.Leave(c.id, name)
 			return false, &fault{503, "NATS does not take the subscription: " + err.Error()}
@@ -146,10 +148,7 @@ func (s *groups) without(g *Gateway, name string) {
 		return
 	}
 	delete(s.all, name)
-	if dropped, err := one.sub.Dropped(); err == nil {
-		g.counts.retiredSlow.Add(uint64(dropped))
-	}
-	_ = one.sub.Unsubscribe()
+	g.bus.data.Unsubscribe(one.sub)
 }
 
 // of returns the groups of a client.
@@ -165,20 +164,9 @@ func (s *groups) count() int {
 	return len(s.all)
 }
 
-// slow returns how many messages the client of NATS has dropped, because the gateway did not take them.
-func (s *groups) slow(g *Gateway) uint64 {
-	sum := g.inbound.dropped.Load()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sum += g.counts.retiredSlow.Load()
-	subs := slices.Clone(s.control)
-	if s.out != nil {
-		subs = append(subs, s.out)
-	}
-	for _, one := range s.all {
-		subs = append(subs, one.sub)
-	}
-	for _, sub := range subs {
+// slow returns how many requests the client of NATS has dropped, because the gateway did not take them.
+func (s *groups) slow() (sum uint64) {
+	for _, sub := range s.control {
 		if dropped, err := sub.Dropped(); err == nil {
 			sum += uint64(dropped)
 		}
@@ -186,14 +174,22 @@ func (s *groups) slow(g *Gateway) uint64 {
 	return sum
 }
 
+// nameOf returns the group of a message.
+func nameOf(m *natswire.Msg) string {
+	if m.Sub != nil {
+		return strings.TrimPrefix(m.Sub.Subject, groupPrefix)
+	}
+	return string(bytes.TrimPrefix(m.Subject, []byte(groupPrefix))) // its last member has just left
+}
+
 // toGroup handles zl.group.
-func (g *Gateway) toGroup(m *nats.Msg, name string) {
+func (g *Gateway) toGroup(m *natswire.Msg) {
 	g.counts.groupMessages.Add(1)
 	refuse := func(why reason) {
 		g.counts.dropped[wayGroup][why].Add(1)
 		g.answer(m.Reply, why.status(), headerServer, g.server)
 	}
-	if int64(len(m.Data)) > g.config.MaxMessage {
+	if m.TooLong || int64(m.Size) > g.config.MaxMessage {
 		refuse(reasonOversized)
 		return
 	}
@@ -205,11 +201,11 @@ func (g *Gateway) toGroup(m *nats.Msg, name string) {
 	if keyed {
 		options = append(options, stream.WithKey(key))
 	}
-	if except := first(m.Header, headerExcept); except != "" {
-		server, text, _ := strings.Cut(except, ".")
+	if except := m.Value(headerExcept); len(except) > 0 {
+		server, text, _ := bytes.Cut(except, []byte("."))
 		id, is := parseID(text)
 		good = good && is
-		if server == g.server {
+		if string(server) == g.server {
 			options = append(options, stream.Except(id))
 		}
 	}
@@ -219,7 +215,7 @@ func (g *Gateway) toGroup(m *nats.Msg, name string) {
 	}
 	missed := 0
 	options = append(options, stream.Undelivered(func(uint32, error) { missed++ }))
-	took, err := g.socket.Publish(name, m.Data, options...)
+	took, err := g.socket.Publish(nameOf(m), m.Body, options...)
 	if err != nil {
 		refuse(reasonOf(err))
 		return

@@ -65,9 +65,13 @@ func start(t *testing.T, change ...func(c *Config)) *Gateway {
 }
 
 // natsServer is one of its own, as a cluster's.
-func natsServer(t *testing.T, port int) *server.Server {
+func natsServer(t *testing.T, port int, change ...func(o *server.Options)) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	o := &server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()}
+	for _, f := range change {
+		f(o)
+	}
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/zlink/zlink/core/engine"
 	"github.com/zlink/zlink/core/errno"
 	"github.com/zlink/zlink/core/sockets/stream"
@@ -17,8 +15,8 @@ import (
 // batchMost is how many messages are received at a time.
 const batchMost = 256
 
-// slowBatch is how long a batch may take before that counts as a stall.
-const slowBatch = 100 * time.Millisecond
+// flushAt is how many bytes for NATS are written at the latest.
+const flushAt = 32 << 10
 
 // receive takes what clients send until the socket has drained, or the gateway ends.
 func (g *Gateway) receive(ctx context.Context) error {
@@ -31,13 +29,13 @@ func (g *Gateway) receive(ctx context.Context) error {
 			}
 			return fmt.Errorf("cannot receive from clients: %s", errno.Detail(err))
 		}
-		began, drained := time.Now(), false
+		drained := false
 		for i := range batch[:n] {
 			drained = g.take(&batch[i]) || drained
 			batch[i].Release()
 		}
-		if time.Since(began) > slowBatch {
-			g.counts.natsStalls.Add(1)
+		if n < len(batch) || g.bus.data.Buffered() > flushAt { // else there is more, which comes at once
+			g.bus.data.Flush()
 		}
 		if drained {
 			return nil
@@ -93,18 +91,11 @@ func (g *Gateway) data(msg *stream.Message) {
 
 // forward gives a client's message to NATS.
 func (g *Gateway) forward(c *client, body []byte, text bool) {
-	var err error
-	if c.header == nil && !text {
-		err = g.publishBody(c.subject, c.reply, body)
-	} else {
-		h := c.header
-		if text {
-			h = nats.Header{headerText: {"1"}}
-			set(h, headerUser, c.user)
-		}
-		err = g.publish(&nats.Msg{Subject: c.subject, Reply: c.reply, Header: h, Data: body})
+	header := c.header
+	if text {
+		header = c.textHeader
 	}
-	if err != nil {
+	if g.bus.data.Publish(c.line, header, body) != nil {
 		g.counts.dropped[wayIn][reasonNATS].Add(1)
 		return
 	}

@@ -57,6 +57,7 @@ func TestSettings(t *testing.T) {
 			"--listen any://:1 --max-message 0":                    "--max-message 0",
 			"--listen any://:1 --max-message 99999999":             "--max-message 99999999",
 			"--listen any://:1 --nats-pending 5":                   "--nats-pending 5 is less than one message",
+			"--listen any://:1 --nats ws://u:secret@a":             "--nats ws://…@a: it begins with nats:// or tls://",
 			"--listen any://:1 --nats-listen :4222":                "lets other machines in",
 			"--listen any://:1 --nats-listen here":                 "--nats-listen here is no address",
 			"--listen any://:1 --metrics here":                     "--metrics here is no address",

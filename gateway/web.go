@@ -66,11 +66,13 @@ func (g *Gateway) Ready() string {
 	switch {
 	case g.drain.Load():
 		return "the gateway drains"
-	case !g.bus.conn.IsConnected():
+	case !g.hasNATS():
 		return "NATS is not connected"
 	}
 	return ""
 }
+
+func (g *Gateway) hasNATS() bool { return g.bus.conn.IsConnected() && g.bus.data.Connected() }
 
 func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if why := g.Ready(); why != "" {
@@ -116,7 +118,7 @@ func (g *Gateway) WriteMetrics(w io.Writer) {
 	p.gauge("clients", "clients that are connected", uint64(g.clients.count()))
 	p.gauge("groups", "groups that have members here", uint64(g.groups.count()))
 	p.gauge("presence_entries", "users whose place this gateway has told", uint64(g.presence.entries()))
-	p.gauge("nats_connected", "1: NATS is connected", one(g.bus.conn.IsConnected()))
+	p.gauge("nats_connected", "1: NATS is connected", one(g.hasNATS()))
 	p.gauge("draining", "1: a drain has begun", one(g.drain.Load()))
 	p.counter("in_messages_total", "messages of clients, given to NATS", c.inMessages.Load())
 	p.counter("in_bytes_total", "bytes of these", c.inBytes.Load())
@@ -132,8 +134,12 @@ func (g *Gateway) WriteMetrics(w io.Writer) {
 	p.counter("unanswered_total", "answers to reply subjects that NATS did not take", c.unanswered.Load())
 	p.counter("connects_total", "clients that have come", c.connects.Load())
 	p.ends(g)
-	p.counter("nats_stalls_total", "times that clients were not read because of NATS", c.natsStalls.Load())
-	p.counter("nats_disconnects_total", "lost connections to NATS", c.natsLost.Load())
+	p.counter("nats_stalls_total", "times that clients were not read because of NATS", g.bus.data.Stalls())
+	p.head("nats_disconnects_total", "counter", "lost connections to NATS")
+	for which := range c.natsLost {
+		p.line("nats_disconnects_total", fmt.Sprintf("connection=%q", lossNames[which]), c.natsLost[which].Load())
+	}
+	p.gauge("nats_waiting_bytes", "of messages from NATS that wait for the gateway", uint64(g.bus.data.Waiting()))
 	p.counter("presence_errors_total", "writes to the buckets that failed", c.presenceErrors.Load())
 	p.counter("presence_cleared_total", "entries of dead gateways that this one deleted", c.presenceCleared.Load())
 	if g.bus.embedded != nil {
@@ -166,7 +172,7 @@ func (p *page) drops(g *Gateway) {
 			}
 		}
 	}
-	p.line("dropped_total", fmt.Sprintf("way=%q,reason=%q", "nats", reasonTable[reasonSlow].name), g.groups.slow(g))
+	p.line("dropped_total", fmt.Sprintf("way=%q,reason=%q", "nats", reasonTable[reasonSlow].name), g.groups.slow())
 }
 
 // ends writes why clients went, how questions ended, and what zl.ctl was asked.

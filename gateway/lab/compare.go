@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -94,6 +96,7 @@ func (c *comparison) throughput(clients int) error {
 	var bars []bar
 	rates := map[string]float64{}
 	for _, w := range c.ways() {
+		cost := c.costs(w.name)
 		o, err := load{dial: w.dial, clients: clients, window: 16, size: 64, warm: c.length / 4, length: c.length}.run()
 		if err == nil {
 			err = o.first
@@ -102,6 +105,7 @@ func (c *comparison) throughput(clients int) error {
 			return fmt.Errorf("throughput, %s: %w", w.name, err)
 		}
 		c.say("%s: %.0f answers a second", w.name, o.rate)
+		cost("throughput", o.all)
 		rates[w.name] = o.rate
 		bars = append(bars, bar{w.name, o.rate, w.colour})
 		c.report.row("throughput", w.name, o.rate, "answers/s", fmt.Sprintf("%d clients, 16 messages of 64 B on the way each", clients))
@@ -119,6 +123,24 @@ func (c *comparison) ratio(part string, ours, theirs float64) {
 	c.report.row(part, "gateway to NATS' own WebSocket", ratio, "", "goal: 2")
 	if ratio < natsGoal {
 		c.report.Warnings = append(c.report.Warnings, fmt.Sprintf("%s: %.2f times NATS' own WebSocket; the goal is %.0f", part, ratio, natsGoal))
+	}
+}
+
+// costs notes what processors have done for servers until now. The function that it returns makes rows of what they did since, for
+// each of so many messages.
+func (c *comparison) costs(name string) func(part string, messages int64) {
+	servers := map[string]*process{"gateway": c.gateways[0].process, "nats-server": c.cluster.nats[0], "back end": c.backends[0], "library": c.bareServe}
+	before := map[string]int64{}
+	for what, p := range servers {
+		before[what] = p.ticks()
+	}
+	return func(part string, messages int64) {
+		for _, what := range slices.Sorted(maps.Keys(servers)) {
+			spent := time.Duration(servers[what].ticks()-before[what]) * tick
+			if each := spent.Seconds() * 1e6 / float64(max(messages, 1)); spent > tick {
+				c.report.row(part, name+": processor time of the "+what, each, "µs/message", "")
+			}
+		}
 	}
 }
 
@@ -177,11 +199,13 @@ func (c *comparison) fans(clients int) error {
 		{way{"NATS' own WebSocket", others, c.natsWeb(bareFan)}, to(bareFan)},
 		{way{"library alone, ws", bare, c.library("/")}, shout},
 	} {
-		rate, err := fan{dial: f.dial, clients: clients, publish: f.publish, size: 64, window: 200, length: c.length}.run()
+		cost := c.costs(f.name)
+		rate, all, err := fan{dial: f.dial, clients: clients, publish: f.publish, size: 64, window: 200, length: c.length}.run()
 		if err != nil {
 			return fmt.Errorf("one to all, %s: %w", f.name, err)
 		}
 		c.say("%s: %.0f messages of a group arrive a second", f.name, rate)
+		cost("one to all", all)
 		rates[f.name] = rate
 		bars = append(bars, bar{f.name, rate, f.colour})
 		c.report.row("one to all", f.name, rate, "deliveries/s", fmt.Sprintf("%d clients, 64 B", clients))

@@ -135,10 +135,14 @@ type load struct {
 // outcome is what a load did.
 type outcome struct {
 	rate     float64 // answers a second
+	all      int64   // answers, also those before it counts
 	p50, p99 time.Duration
 	failed   int // clients that ended early
 	first    error
 }
+
+// tally counts the answers to all clients.
+type tally struct{ all, inTime atomic.Int64 }
 
 const stampAt = 13 // a message of a load has its time behind the head
 
@@ -156,7 +160,7 @@ func (l load) run() (outcome, error) {
 		}
 		peers = append(peers, p)
 	}
-	var counted atomic.Int64
+	var counted tally
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var times []time.Duration
@@ -183,13 +187,13 @@ func (l load) run() (outcome, error) {
 	all.Wait()
 	stop.Stop()
 	slices.Sort(times)
-	result.rate = float64(counted.Load()) / l.length.Seconds()
+	result.rate, result.all = float64(counted.inTime.Load())/l.length.Seconds(), counted.all.Load()
 	result.p50, result.p99 = quantile(times, 0.5), quantile(times, 0.99)
 	return result, nil
 }
 
 // drive is one client's part.
-func (l load) drive(p peer, i int, start, end time.Time, counted *atomic.Int64) (times []time.Duration, err error) {
+func (l load) drive(p peer, i int, start, end time.Time, counted *tally) (times []time.Duration, err error) {
 	body, buf := make([]byte, max(l.size, stampAt+8)), make([]byte, 4<<10)
 	body[0] = kindMessage
 	binary.BigEndian.PutUint32(body[1:], uint32(i))
@@ -212,8 +216,9 @@ func (l load) drive(p peer, i int, start, end time.Time, counted *atomic.Int64) 
 			return times, fmt.Errorf("a strange answer: %q", answer)
 		}
 		now := time.Now()
+		counted.all.Add(1)
 		if now.After(start) {
-			counted.Add(1)
+			counted.inTime.Add(1)
 			if l.pause > 0 || n%16 == 0 {
 				times = append(times, now.Sub(start)-time.Duration(binary.BigEndian.Uint64(answer[stampAt:])))
 			}
@@ -243,8 +248,8 @@ type fan struct {
 	length  time.Duration
 }
 
-// run returns how many messages arrived a second. At most window of them are on their way.
-func (f fan) run() (float64, error) {
+// run returns how many messages arrived a second, and in all. At most window of them are on their way.
+func (f fan) run() (rate float64, all int64, err error) {
 	var arrived atomic.Int64
 	var peers []peer
 	defer func() {
@@ -255,13 +260,13 @@ func (f fan) run() (float64, error) {
 	for i := range f.clients {
 		p, err := f.dial(i)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		peers = append(peers, p)
 		go count(p, &arrived)
 	}
 	if err := f.everybody(&arrived); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	start := time.Now()
 	arrived.Store(0)
@@ -271,13 +276,13 @@ func (f fan) run() (float64, error) {
 			most = int64(f.clients) * int64(number) // all of them
 		}
 		if until(5*time.Second, func() bool { return arrived.Load() >= most }) != nil {
-			return 0, fmt.Errorf("%d of %d messages of a group arrived", arrived.Load(), number*f.clients)
+			return 0, 0, fmt.Errorf("%d of %d messages of a group arrived", arrived.Load(), number*f.clients)
 		}
 		if time.Since(start) > f.length && most == int64(f.clients)*int64(number) {
-			return float64(arrived.Load()) / time.Since(start).Seconds(), nil
+			return float64(arrived.Load()) / time.Since(start).Seconds(), arrived.Load(), nil
 		}
 		if err := f.say(number); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 }

@@ -156,3 +156,21 @@ func resident(pid int) (total int64) {
 	}
 	return total
 }
+
+// ticks is the time of processors that a process has taken, in ticks of the kernel.
+func (p *process) ticks() (sum int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+	if err != nil {
+		return 0
+	}
+	// The name, which may have blanks, ends with the last parenthesis; user and system time are fields 14 and 15.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	for _, field := range fields[11:13] {
+		n, _ := strconv.ParseInt(field, 10, 64)
+		sum += n
+	}
+	return sum
+}
+
+// tick is one of them: on Linux USER_HZ is 100 on all processors that Go has.
+const tick = 10 * time.Millisecond
