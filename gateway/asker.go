@@ -165,14 +165,14 @@ func (a *asker) wait(question *nats.Msg) answer {
 	case err != nil:
 		return answer{verdict: verdictTimeout, status: 504, text: "nobody said in time who you are"}
 	}
-	return read(m)
+	return read(m, a.g.config.MaxMessage)
 }
 
-// read makes sense of an answer.
-func read(m *nats.Msg) answer {
+// read makes sense of an answer. Its payload, too, is a message to a client.
+func read(m *nats.Msg, longest int64) answer {
 	bad := answer{verdict: verdictMalformed, status: 502, text: "the answer about you was malformed"}
 	status, err := strconv.Atoi(first(m.Header, headerStatus))
-	if err != nil {
+	if err != nil || int64(len(m.Data)) > longest {
 		return bad
 	}
 	said := answer{status: status, text: clip(first(m.Header, headerError)), user: first(m.Header, headerUser), token: first(m.Header, headerToken),
@@ -194,13 +194,23 @@ func (s *answer) good() bool {
 	if s.service != "" && !tokenForm.MatchString(s.service) {
 		return false
 	}
-	all := strings.FieldsFunc(s.groups, func(r rune) bool { return r == ',' || r == ' ' })
+	all := groupsIn(s.groups)
 	for _, name := range all {
 		if !goodGroup(name) {
 			return false
 		}
 	}
 	return len(all) <= groupsMost
+}
+
+// groupsIn returns the names of Zl-Groups.
+func groupsIn(list string) (names []string) {
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // clip makes a text one that a refusal may have.
@@ -224,7 +234,7 @@ func (a *asker) apply(c *client, kind string, said answer) {
 		a.turnAway(c, kind, said)
 		return
 	}
-	c.user, c.given, c.first = said.user, strings.Join(listed(said.groups), ", "), said.body
+	c.user, c.given, c.first = said.user, strings.Join(groupsIn(said.groups), ", "), said.body
 	if c.key = said.user; c.key == "" {
 		c.key = said.token
 	}

@@ -162,6 +162,13 @@ func (g *Gateway) everyone() (all []*client) {
 	return all
 }
 
+// signCritical signs a token with a header that has to be understood.
+func signCritical(key []byte) string {
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "bob", "aud": "games", "exp": time.Now().Add(time.Hour).Unix()})
+	token.Header["crit"], token.Header["b64"] = []string{"b64"}, true
+	return must(token.SignedString(key))
+}
+
 func TestTokens(t *testing.T) {
 	Convey("The gateway verifies tokens itself", t, func() {
 		secret := []byte(strings.Repeat("s", 32))
@@ -189,12 +196,14 @@ func TestTokens(t *testing.T) {
 
 		for name, token := range map[string]string{
 			"none": "", "text": "Bearer x", "another key": sign(jwt.SigningMethodHS256, []byte(strings.Repeat("t", 32)), func(jwt.MapClaims) {}),
-			"over":            sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Hour).Unix() }),
-			"no end":          sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { delete(c, "exp") }),
-			"of others":       sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["aud"] = "else" }),
-			"another method":  sign(jwt.SigningMethodHS512, secret, func(jwt.MapClaims) {}),
-			"not signed":      sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, func(jwt.MapClaims) {}),
-			"a group of none": sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["groups"] = []string{"*"} }),
+			"over":              sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Hour).Unix() }),
+			"no end":            sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { delete(c, "exp") }),
+			"of others":         sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["aud"] = "else" }),
+			"another method":    sign(jwt.SigningMethodHS512, secret, func(jwt.MapClaims) {}),
+			"not signed":        sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, func(jwt.MapClaims) {}),
+			"two groups in one": sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["groups"] = []string{"a,b"} }),
+			"critical":          signCritical(secret),
+			"a group of none":   sign(jwt.SigningMethodHS256, secret, func(c jwt.MapClaims) { c["groups"] = []string{"*"} }),
 		} {
 			_, err := open(g, "/", bearer("Bearer "+token))
 			So(name+fmt.Sprint(err), ShouldContainSubstring, "401")

@@ -113,7 +113,8 @@ func token(name string) string {
 
 // Check says in a sentence what is wrong.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkListen, c.checkNames, c.checkNATS, c.checkAuth, c.checkKinds, c.checkLimits, c.checkFiles} {
+	for _, check := range []func() error{c.checkListen, c.checkNames, c.checkNATS, c.checkAuth, c.checkKinds, c.checkLimits, c.checkFiles,
+		c.checkPorts, c.checkSides, c.checkContents, c.checkClients} {
 		if err := check(); err != nil {
 			return err
 		}

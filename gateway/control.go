@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func (g *Gateway) control(m *nats.Msg) {
 
 func (g *Gateway) obey(m *nats.Msg) (o order, more map[string]any, err error) {
 	if err := json.Unmarshal(m.Data, &o); err != nil {
-		return o, nil, &fault{400, fmt.Sprintf("the request is no JSON object as the protocol has it: %v", err)}
+		return o, nil, &fault{400, noOrder(err)}
 	}
 	do := orders[o.Op]
 	switch {
@@ -81,6 +82,20 @@ func (g *Gateway) obey(m *nats.Msg) (o order, more map[string]any, err error) {
 	}
 	more, err = do(g, &o)
 	return o, more, err
+}
+
+// noOrder says why a request cannot be read, in the words of the protocol.
+func noOrder(err error) string {
+	var field *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &field):
+		return fmt.Sprintf("the request is no JSON: %v", err)
+	case field.Field == "":
+		return "the request is no JSON object, and has the type " + field.Value
+	case field.Type.Kind() == reflect.String:
+		return fmt.Sprintf("%s of the request is a text, not a %.40s", field.Field, field.Value)
+	}
+	return fmt.Sprintf("%s of the request is a whole number of %d bits, not a %.40s", field.Field, field.Type.Bits(), field.Value)
 }
 
 // whom returns the client of an order.

@@ -101,8 +101,17 @@ func (v *verifier) judge(c *client, kind string, body []byte) answer {
 		return refused
 	}
 	said := &claims{}
-	if _, err := v.parser.ParseWithClaims(text, said, func(*jwt.Token) (any, error) { return v.key, nil }); err != nil {
+	token, err := v.parser.ParseWithClaims(text, said, func(*jwt.Token) (any, error) { return v.key, nil })
+	if err != nil {
 		return refused
+	}
+	if _, critical := token.Header["crit"]; critical {
+		return refused // it must be understood, and nothing is here (RFC 7515)
+	}
+	for _, name := range said.Groups {
+		if !goodGroup(name) || strings.Contains(name, ",") { // which would be two in Zl-Groups
+			return refused
+		}
 	}
 	accepted := answer{status: 200, user: said.Subject, service: said.Service, groups: strings.Join(said.Groups, ","), until: said.ExpiresAt.Time}
 	if !accepted.good() {
