@@ -273,9 +273,7 @@ func (a *asker) turnAway(c *client, kind string, said answer) {
 		_ = a.g.socket.RefusePeer(c.id, said.status, said.text)
 		return
 	}
-	if len(said.body) > 0 {
-		_ = a.g.socket.TrySend(c.id, said.body)
-	}
+	a.g.sayFirst(c, said.body)
 	_ = a.g.socket.ClosePeerWith(c.id, 4000+said.status, said.text)
 }
 

@@ -23,7 +23,7 @@ type bus struct {
 	data     *natswire.Conn // for messages and events
 	idle     func() bool    // ends what stops data when the gateway ends
 	embedded *server.Server
-	store    string        // a temporary folder; "": none
+	store    *store        // nil: none
 	again    chan struct{} // for presence: it was away
 }
 
@@ -111,10 +111,10 @@ func (b *bus) embed(g *Gateway) (err error) {
 		_ = try.Close()
 	}
 	if o.StoreDir == "" {
-		if b.store, err = os.MkdirTemp("", "zlink-gateway-"); err != nil {
+		if b.store, err = newStore(os.TempDir()); err != nil {
 			return fmt.Errorf("the embedded NATS has no folder: %w", err)
 		}
-		o.StoreDir = b.store
+		o.StoreDir = b.store.path
 	}
 	if b.embedded, err = server.NewServer(o); err != nil {
 		return fmt.Errorf("the embedded NATS does not start: %w", err)
@@ -246,7 +246,9 @@ func (b *bus) close() {
 	}
 	if b.data != nil {
 		_ = b.data.Sync(lastWords)
-		b.idle()
+		if b.idle != nil {
+			b.idle()
+		}
 		b.data.Close()
 	}
 	if b.conn != nil {
@@ -257,7 +259,5 @@ func (b *bus) close() {
 		b.embedded.Shutdown()
 		b.embedded.WaitForShutdown()
 	}
-	if b.store != "" {
-		_ = os.RemoveAll(b.store)
-	}
+	b.store.remove()
 }

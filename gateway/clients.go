@@ -224,10 +224,8 @@ func (g *Gateway) establish(c *client) {
 		c.header, c.textHeader = natswire.Header(headerUser, c.user), natswire.Header(headerText, "1", headerUser, c.user)
 	}
 	c.secret = nil
-	if len(c.first) > 0 {
-		_ = g.socket.TrySend(c.id, c.first)
-		c.first = nil
-	}
+	g.sayFirst(c, c.first)
+	c.first = nil
 	for _, name := range listed(c.given) {
 		if err := g.groups.join(g, c, name, false); err != nil && g.config.Log != nil {
 			g.log("client %d cannot join %s: %v", c.id, name, err)
@@ -244,6 +242,21 @@ func (g *Gateway) establish(c *client) {
 	}
 	c.waiting, c.waitingSum = nil, 0
 	c.state.Store(stateOpen)
+}
+
+// sayFirst sends what the answer to the question about a client has for it. It counts as a message to the client.
+func (g *Gateway) sayFirst(c *client, body []byte) {
+	if len(body) == 0 {
+		return
+	}
+	g.counts.outMessages.Add(1)
+	g.counts.outBytes.Add(uint64(len(body)))
+	if err := g.socket.TrySend(c.id, body); err != nil {
+		g.counts.dropped[wayOut][reasonOf(err)].Add(1)
+		return
+	}
+	g.counts.sentMessages.Add(1)
+	g.counts.sentBytes.Add(uint64(len(body)))
 }
 
 // count notes an event that NATS did not take.

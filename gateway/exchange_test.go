@@ -4,12 +4,15 @@ package gateway
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	. "github.com/smartystreets/goconvey/convey"
+	"github.com/zlink/zlink/gateway/natswire"
 )
 
 func TestExchange(t *testing.T) {
@@ -169,5 +172,65 @@ func TestBadInput(t *testing.T) {
 		events := listenTo(conn, "zl.event.*.disconnect.>")
 		p.send(string(long))
 		So(first(next(events).Header, headerReasonName), ShouldEqual, "TOO_LONG")
+	})
+}
+
+func TestBadHeaders(t *testing.T) {
+	Convey("A block of headers that is none is answered with a code, and counted, and others go on", t, func() {
+		g := start(t)
+		conn := backEnd(t, g.NATS())
+		in := listenTo(conn, "zl.in.>")
+		p := dial(t, g)
+		p.send("here")
+		out := "zl.out." + g.Server() + "." + idOf(next(in))
+		answers := listenTo(conn, "answers")
+		raw := must(net.Dial("tcp", strings.TrimPrefix(g.NATS(), "nats://")))
+		defer func() { _ = raw.Close() }()
+		_, err := io.WriteString(raw, "CONNECT {\"headers\":true,\"verbose\":false}\r\n")
+		noError(err)
+		bad := []string{"NATS/1.0\r\nno colon\r\n\r\n", "nonsense", "NATS/1.0\r\nZl-Key: 1\r\n"}
+		for _, header := range bad {
+			_, err = fmt.Fprintf(raw, "HPUB %s answers %d %d\r\n%sbody\r\n", out, len(header), len(header)+4, header)
+			noError(err)
+			So(first(next(answers).Header, headerStatus), ShouldEqual, "400")
+		}
+		long := natswire.Header("X", strings.Repeat("x", headerRoom+int(g.config.MaxMessage)))
+		_, err = fmt.Fprintf(raw, "HPUB %s answers %d %d\r\n%s\r\n", out, len(long), len(long), long)
+		noError(err)
+		So(first(next(answers).Header, headerStatus), ShouldEqual, "413")
+		good := "NATS/1.0\r\nZl-Key:  7 \r\n\r\n"
+		_, err = fmt.Fprintf(raw, "HPUB %s answers %d %d\r\n%sgood\r\n", out, len(good), len(good)+4, good)
+		noError(err)
+		So(first(next(answers).Header, headerStatus), ShouldEqual, "200")
+		So(must(p.read()), ShouldEqual, "good")
+		So(metric(g, `dropped_total{way="out",reason="malformed"}`), ShouldEqual, "3")
+		So(metric(g, `dropped_total{way="out",reason="oversized"}`), ShouldEqual, "1")
+	})
+}
+
+func TestBadGroupMessages(t *testing.T) {
+	Convey("A message to a group that is wrong is answered with a code, and counted, and its members get the next one", t, func() {
+		g := start(t, func(c *Config) { c.MaxMessage = 1000 })
+		conn := backEnd(t, g.NATS())
+		events := listenTo(conn, "zl.event.*.connect.>")
+		p := dial(t, g)
+		p.send("")
+		So(command(conn, g, `{"op":"join","id":%s,"group":"a"}`, idOf(next(events))), ShouldEqual, "200")
+		for _, bad := range []struct {
+			header nats.Header
+			body   []byte
+			status string
+		}{
+			{nil, make([]byte, 1001), "413"}, {nil, make([]byte, 200000), "413"}, {nats.Header{headerKey: {"-1"}}, nil, "400"},
+			{nats.Header{headerExcept: {"x"}}, nil, "400"}, {nats.Header{headerExcept: {g.Server() + ".0"}}, nil, "400"},
+			{nats.Header{headerText: {"1"}}, []byte{0xff}, "400"}, {nats.Header{headerExcept: {"other.1"}}, []byte("good"), "200"},
+		} {
+			status, _ := ask(conn, "zl.group.a", bad.header, bad.body)
+			So(status, ShouldEqual, bad.status)
+		}
+		So(must(p.read()), ShouldEqual, "good")
+		So(metric(g, `dropped_total{way="group",reason="malformed"}`), ShouldEqual, "4")
+		So(metric(g, `dropped_total{way="group",reason="oversized"}`), ShouldEqual, "2")
+		So(metric(g, "group_messages_total"), ShouldEqual, "7")
 	})
 }

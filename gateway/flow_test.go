@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,7 +112,7 @@ func TestSlowGateway(t *testing.T) {
 
 func TestSlowNATS(t *testing.T) {
 	Convey("While NATS takes nothing clients are not read, what waits has a bound, and all of it arrives", t, func() {
-		const many, size = 2000, 30000
+		const many, size = 500, 30000
 		g := start(t, func(c *Config) { c.RecvTotal = new(int64); *c.RecvTotal = 1 << 20 })
 		conn := backEnd(t, g.NATS())
 		in := must(conn.SubscribeSync("zl.in.>"))
@@ -150,6 +151,43 @@ func TestForbiddenByNATS(t *testing.T) {
 		So(until(func() bool {
 			return g.counts.dropped[wayIn][reasonNATS].Load() == 1 && g.counts.dropped[wayEvent][reasonNATS].Load() == 1
 		}), ShouldBeTrue)
+	})
+}
+
+// A gate lets clients of NATS in while it is open, and counts the others: those for messages, and those for control.
+type gate struct {
+	open    atomic.Bool
+	refused [2]atomic.Int64
+}
+
+func (g *gate) Check(c server.ClientAuthentication) bool {
+	if g.open.Load() {
+		return true
+	}
+	which := 0
+	if !strings.HasSuffix(c.GetOpts().Name, ", messages") {
+		which = 1
+	}
+	g.refused[which].Add(1)
+	return false
+}
+
+func TestCredentialsComeRight(t *testing.T) {
+	Convey("A gateway that NATS refuses for a while comes back when NATS takes it again", t, func() {
+		var door gate
+		door.open.Store(true)
+		guarded := func(o *server.Options) { o.CustomClientAuthentication = &door }
+		hub := natsServer(t, -1, guarded)
+		port := hub.Addr().(*net.TCPAddr).Port
+		g := start(t, at(hub.ClientURL()), func(c *Config) { c.Presence = false })
+		door.open.Store(false)
+		hub.Shutdown()
+		hub.WaitForShutdown()
+		natsServer(t, port, guarded)
+		So(until(func() bool { return door.refused[0].Load() > 3 && door.refused[1].Load() > 3 }), ShouldBeTrue)
+		So(g.Ready(), ShouldNotEqual, "")
+		door.open.Store(true)
+		So(until(func() bool { return g.Ready() == "" }), ShouldBeTrue)
 	})
 }
 
