@@ -172,7 +172,8 @@ only_out_of_time() {
     grep -qx ' *context deadline exceeded' "$1" && ! grep -qE 'Failing input|panic|hung|_test\.go:' "$1"
 }
 
-# The module is one of its own, which ./... does not reach. NATS takes long to compile, so once.
+# The module is one of its own, which ./... does not reach. NATS takes long to compile, so once. Its log, too, is what
+# doc/conformance.md is checked against.
 gateway_tests() {
     local lines='^(ok|not run here)'
     CGO_ENABLED=0 go -C gateway build -o "$root/build/gateway/zlink-gateway" ./cmd/zlink-gateway

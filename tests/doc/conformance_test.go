@@ -13,11 +13,11 @@ import (
 
 // doc/conformance.md and SECURITY.md name tests in backquotes: "c_poll:timeouts" is a case of
 // a ctest, "c_header" a ctest without cases, "example_mtls" one of examples/, and
-// "core/sockets/stream:TestPoll" a Go test.
+// "core/sockets/stream:TestPoll" and "gateway:TestOrder" Go tests.
 
 var (
 	cTest     = regexp.MustCompile("`((?:c|example|abi|build|tool)_\\w+(?::[\\w-]+)?)`")
-	goTest    = regexp.MustCompile("`(core[/\\w]*:(?:Test|Fuzz)\\w+)`")
+	goTest    = regexp.MustCompile("`((?:core|gateway)[/\\w]*:(?:Test|Fuzz)\\w+)`")
 	ctestName = regexp.MustCompile(`^\d+/\d+ Test: (\w+)$`)
 	casePass  = regexp.MustCompile(`^ok ([\w-]+)`)
 	goPass    = regexp.MustCompile(`^--- PASS: ((?:Test|Fuzz)\w+) `)
@@ -88,7 +88,7 @@ func whatRan(t *testing.T) ran {
 	r := ran{map[string]bool{}, map[string]string{}}
 	r.ctests(lines(t, "build/Testing/Temporary/LastTest.log"))
 	tests := []string{}
-	for _, line := range lines(t, "build/go-test.log") {
+	for _, line := range append(lines(t, "build/go-test.log"), lines(t, "build/gateway-test.log")...) {
 		if m := goPass.FindStringSubmatch(line); m != nil {
 			tests = append(tests, m[1])
 		}
