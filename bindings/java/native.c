@@ -549,6 +549,54 @@ NATIVE (jbyteArray, peerText) (CALL, jlong socket, jint peer, jbyteArray propert
     return NULL;
 }
 
+/* ----------------------------------------------------------------- the log */
+
+static JavaVM *log_vm;
+static jclass log_class;
+static jmethodID log_method;
+static jobject log_listener; /* what C has; Context.java has the lock */
+
+/* The thread stays attached: it is the library's, and runs nothing else. */
+static void log_line (int level, const char *line, void *listener)
+{
+    JNIEnv *env;
+    JavaVMAttachArgs as = {.version = JNI_VERSION_1_8, .name = (char *) "zlink log"};
+    if ((*log_vm)->GetEnv (log_vm, (void **) &env, JNI_VERSION_1_8) != JNI_OK
+        && (*log_vm)->AttachCurrentThreadAsDaemon (log_vm, (void **) &env, &as) != JNI_OK)
+        return; /* Java ends */
+    jbyteArray text = bytes (env, line, strlen (line));
+    if (text) {
+        (*env)->CallStaticVoidMethod (env, log_class, log_method, listener, (jint) level, text);
+        (*env)->DeleteLocalRef (env, text);
+    }
+    if ((*env)->ExceptionCheck (env)) { /* no memory, or thrown by a handler of what the listener threw */
+        (*env)->ExceptionDescribe (env);
+        (*env)->ExceptionClear (env);
+    }
+}
+
+NATIVE (void, setLog) (CALL, jint level, jobject listener)
+{
+    if (!log_class) {
+        (*env)->GetJavaVM (env, &log_vm);
+        log_method = (*env)->GetStaticMethodID (env, class, "log", "(Lio/github/zlink/LogListener;I[B)V");
+        log_class = log_method ? (*env)->NewGlobalRef (env, class) : NULL;
+        if (!log_class)
+            return;
+    }
+    jobject made = listener ? (*env)->NewGlobalRef (env, listener) : NULL, before = log_listener;
+    if (listener && !made) {
+        fail_with (env, ENOMEM, "");
+        return;
+    }
+    if (result (env, zlink_set_log (made ? log_line : NULL, level, made)) == 0)
+        log_listener = made;
+    else
+        before = made;
+    if (before)
+        (*env)->DeleteGlobalRef (env, before);
+}
+
 NATIVE (void, drain) (CALL, jlong socket, jint spread_ms, jint code)
 {
     (void) class;

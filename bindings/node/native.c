@@ -6,6 +6,7 @@
 #include <node_api.h>
 #include <stdbool.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -932,6 +933,116 @@ static napi_value version (napi_env env, napi_callback_info info)
     return string (env, text, NAPI_AUTO_LENGTH);
 }
 
+/* ----------------------------------------------------------------- the log */
+
+enum
+{
+    lines_waiting = 64 /* for the loop */
+};
+
+/* Lines go from a thread of the library to the loop of who asked for them. */
+typedef struct log_t
+{
+    napi_threadsafe_function lines; /* frees this at its end */
+    atomic_bool over; /* another has its place */
+    atomic_int left_out; /* lines, because the loop did not come to take any */
+} log_t;
+
+typedef struct line_t
+{
+    int level, left_out;
+    char text[];
+} line_t;
+
+/* The log of the process is one: what C has, of any worker. */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static log_t *log_now;
+
+static void log_line (int level, const char *text, void *data)
+{
+    log_t *log = data;
+    const size_t size = strlen (text) + 1;
+    const int left_out = atomic_exchange (&log->left_out, 0);
+    line_t *line = malloc (sizeof *line + size);
+    if (line) {
+        line->level = level;
+        line->left_out = left_out;
+        memcpy (line->text, text, size);
+        if (napi_call_threadsafe_function (log->lines, line, napi_tsfn_nonblocking) == napi_ok)
+            return;
+    }
+    free (line);
+    atomic_fetch_add (&log->left_out, left_out + 1);
+}
+
+/* On the loop; without an env it has ended. */
+static void tell_line (napi_env env, napi_value call, void *data, void *line_data)
+{
+    log_t *log = data;
+    line_t *line = line_data;
+    if (env && !atomic_load (&log->over)) {
+        napi_value a[3], nothing;
+        napi_get_undefined (env, &nothing);
+        napi_create_int32 (env, line->level, &a[0]);
+        a[1] = string (env, line->text, NAPI_AUTO_LENGTH);
+        napi_create_int32 (env, line->left_out, &a[2]);
+        napi_call_function (env, nothing, call, 3, a, NULL);
+    }
+    free (line);
+}
+
+/* The loop of who asked for lines ends. */
+static void end_log (void *data)
+{
+    pthread_mutex_lock (&log_lock);
+    if (log_now == data) {
+        zlink_set_log (NULL, ZLINK_LOG_NONE, NULL);
+        log_now = NULL;
+    }
+    pthread_mutex_unlock (&log_lock);
+}
+
+static void free_log (napi_env env, void *data, void *hint)
+{
+    (void) hint;
+    napi_remove_env_cleanup_hook (env, end_log, data);
+    free (data);
+}
+
+/* set_log (level, function of a level, a line and how many were left out before it, or null) */
+static napi_value set_log (napi_env env, napi_callback_info info)
+{
+    napi_value a[most_arguments];
+    arguments (env, info, a);
+    log_t *log = NULL;
+    if (is (env, a[1], napi_function)) {
+        if (!(log = calloc (1, sizeof *log)))
+            return fail_with (env, ENOMEM, "");
+        if (napi_create_threadsafe_function (env, a[1], NULL, string (env, "zlink log", NAPI_AUTO_LENGTH), lines_waiting, 1,
+                                             log, free_log, log, tell_line, &log->lines)
+            != napi_ok) {
+            free (log);
+            return fail_with (env, ENOMEM, "");
+        }
+        napi_unref_threadsafe_function (env, log->lines);
+        napi_add_env_cleanup_hook (env, end_log, log);
+    }
+    pthread_mutex_lock (&log_lock);
+    int rc = zlink_set_log (log ? log_line : NULL, int_of (env, a[0]), log);
+    log_t *ended = log; /* if that failed; nothing changed then */
+    napi_value value = rc == 0 ? NULL : fail (env);
+    if (rc == 0) {
+        ended = log_now;
+        log_now = log;
+    }
+    if (ended) {
+        atomic_store (&ended->over, true);
+        napi_release_threadsafe_function (ended->lines, napi_tsfn_release);
+    }
+    pthread_mutex_unlock (&log_lock);
+    return value;
+}
+
 /* error_class (class): what is thrown from now on. */
 static napi_value error_class (napi_env env, napi_callback_info info)
 {
@@ -983,6 +1094,7 @@ NAPI_MODULE_INIT ()
       {"peerProperty", peer_property},
       {"drain", drain},
       {"stats", stats},
+      {"setLog", set_log},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         napi_value function;

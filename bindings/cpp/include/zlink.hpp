@@ -22,8 +22,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -592,6 +594,56 @@ class context
 
     std::shared_ptr<void> held_;
 };
+
+/* ----------------------------------------------------------------- the log */
+
+/* A line, without its end, of a level: ZLINK_LOG_ERROR to ZLINK_LOG_DEBUG. */
+using log_function = std::function<void (int level, std::string_view line)>;
+
+namespace detail
+{
+struct log_state
+{
+    std::mutex one;
+    std::unique_ptr<log_function> to; /* what C has */
+};
+
+/* It is there as long as the process: the log may be on to the end. */
+inline log_state &the_log ()
+{
+    static log_state *state = new log_state;
+    return *state;
+}
+
+inline thread_local bool is_logging = false;
+
+/* An exception of the function ends the process. */
+inline void log_line (int level, const char *line, void *to) noexcept
+{
+    is_logging = true;
+    (*static_cast<log_function *> (to)) (level, line);
+    is_logging = false;
+}
+}
+
+/* Has a function get a line for what happens at all sockets of the process, up to a level; an empty one, or
+ * ZLINK_LOG_NONE, ends it. The function runs on a thread of the library, one line after another, and holds up no socket;
+ * it may use sockets, but not call this. When this returns, the function before does not run any more, and is destroyed.
+ * EINVAL, EFSM, EMTHREAD, ENOMEM. */
+inline result<void> set_log (int level, log_function to)
+{
+    if (detail::is_logging)
+        return error (EFSM, "the function of the log cannot replace itself");
+    std::unique_ptr<log_function> made;
+    if (to && !(made = std::unique_ptr<log_function> (new (std::nothrow) log_function (std::move (to)))))
+        return error (ENOMEM);
+    detail::log_state &log = detail::the_log ();
+    std::lock_guard<std::mutex> one (log.one);
+    if (zlink_set_log (made ? detail::log_line : nullptr, level, made.get ()) != 0)
+        return error::last ();
+    log.to.swap (made);
+    return {};
+}
 
 /* --------------------------------------------------------------- monitors */
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <mutex>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -374,6 +375,41 @@ static void monitors ()
     CHECK (CHECK_OK (monitor.receive ()).event == ZLINK_EVENT_MONITOR_STOPPED);
 }
 
+static void log ()
+{
+    static std::mutex mutex;
+    static std::string lines;
+    auto told = [] (const char *text) {
+        std::lock_guard<std::mutex> lock (mutex);
+        return lines.find (text) != std::string::npos;
+    };
+    auto held = std::make_shared<int> (0);
+    CHECK_FAILS (zlink::set_log (ZLINK_LOG_DEBUG + 1, [] (int, std::string_view) {}), EINVAL);
+    CHECK_OK (zlink::set_log (ZLINK_LOG_INFO, [held] (int level, std::string_view line) {
+        CHECK_FAILS (zlink::set_log (ZLINK_LOG_NONE, nullptr), EFSM);
+        std::lock_guard<std::mutex> lock (mutex);
+        lines.append (std::to_string (level)).append (" ").append (line).append ("\n");
+        ++*held;
+    }));
+    {
+        pair p;
+        while (!told ("3 listening local=tcp://127.0.0.1:") || !told ("3 connected local=tcp://127.0.0.1:"))
+            std::this_thread::yield ();
+        zlink::context other = CHECK_OK (zlink::context::open ());
+        zlink::socket second = open_socket (other);
+        CHECK_FAILS (second.bind (CHECK_OK (p.server.last_endpoint ())), EADDRINUSE);
+        while (!told ("1 binding failed local=tcp://127.0.0.1:"))
+            std::this_thread::yield ();
+    }
+    CHECK (held.use_count () == 2);
+    CHECK_OK (zlink::set_log (ZLINK_LOG_INFO, nullptr));
+    CHECK (held.use_count () == 1 && *held >= 3); /* it is over, and gone */
+    int count = *held;
+    pair p;
+    CHECK (*held == count);
+    CHECK_OK (zlink::set_log (ZLINK_LOG_DEBUG, [] (int, std::string_view) {})); /* to the end */
+}
+
 static void asking_and_draining ()
 {
     zlink::context context = CHECK_OK (zlink::context::open ());
@@ -451,6 +487,7 @@ static const test_case cases[] = {
   {"not_cut", not_cut},
   {"groups", groups},
   {"monitors", monitors},
+  {"log", log},
   {"asking_and_draining", asking_and_draining},
   {"threads", threads},
 };

@@ -4,6 +4,7 @@ import io.github.zlink.Body;
 import io.github.zlink.Context;
 import io.github.zlink.ContextOption;
 import io.github.zlink.Event;
+import io.github.zlink.LogLevel;
 import io.github.zlink.Message;
 import io.github.zlink.MessageBatch;
 import io.github.zlink.Option;
@@ -526,6 +527,59 @@ public class StreamTest {
         equal(null, failed.get());
     }
 
+    /** What happens at all sockets, on a thread of the library, which is an ordinary one of Java's for the listener. */
+    static void log() throws Exception {
+        List<String> lines = new ArrayList<>();
+        AtomicReference<Throwable> failed = new AtomicReference<>(), thrown = new AtomicReference<>();
+        Context.setLog(LogLevel.INFO, (level, line) -> {
+            synchronized (lines) {
+                lines.add(level + " " + line);
+                lines.notifyAll();
+            }
+            try {
+                that(Thread.currentThread().isDaemon(), "it does not hold up the end");
+                fails(ZlinkException.EFSM, () -> Context.setLog(LogLevel.NONE, null));
+                String nothing = lines.isEmpty() ? "" : null;
+                throwsA(NullPointerException.class, () -> nothing.length());
+                throwsA(StackOverflowError.class, () -> deeper(0));
+            } catch (Throwable error) {
+                failed.set(error);
+            }
+            if (level == LogLevel.ERROR)
+                throw new IllegalStateException("a listener fails");
+        });
+        try (Pair p = new Pair()) {
+            logged(lines, "INFO listening local=tcp://127.0.0.1:");
+            logged(lines, "INFO connected local=tcp://127.0.0.1:");
+            Thread.setDefaultUncaughtExceptionHandler((thread, error) -> thrown.set(error));
+            try (StreamSocket second = p.context.socket()) {
+                fails(ZlinkException.EADDRINUSE, () -> second.bind(p.server.lastEndpoint()));
+            }
+            logged(lines, "ERROR binding failed local=tcp://127.0.0.1:");
+            for (int i = 0; i < 20; i++)
+                System.gc(); // stops every thread, also the library's
+            p.server.abortPeer(p.toClient);
+            logged(lines, "INFO disconnected local=tcp://127.0.0.1:");
+        }
+        Context.setLog(LogLevel.NONE, null);
+        Thread.setDefaultUncaughtExceptionHandler(null);
+        that(thrown.get() instanceof IllegalStateException, thrown.get());
+        equal(null, failed.get());
+        int count = lines.size();
+        try (Pair p = new Pair()) {
+            p.server.abortPeer(p.toClient);
+            equal(count, lines.size());
+        }
+        Context.setLog(LogLevel.DEBUG, (level, line) -> { }); // to the end
+    }
+
+    static void logged(List<String> lines, String start) throws InterruptedException {
+        synchronized (lines) {
+            while (lines.stream().noneMatch(line -> line.startsWith(start)))
+                lines.wait();
+        }
+    }
+
     static int deeper(int depth) {
         return deeper(depth + 1) + 1;
     }
@@ -546,6 +600,7 @@ public class StreamTest {
         cases.put("asking_and_draining", StreamTest::asking_and_draining);
         cases.put("threads", StreamTest::threads);
         cases.put("faults", StreamTest::faults);
+        cases.put("log", StreamTest::log);
         List<String> wanted = List.of(arguments);
         for (Map.Entry<String, Case> one : cases.entrySet()) {
             if (!wanted.isEmpty() && !wanted.contains(one.getKey()))

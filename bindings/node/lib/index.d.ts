@@ -259,5 +259,11 @@ export interface Socket extends AsyncIterable<Message> {
 /** To a peer of any socket of the process, by its id alone. EAGAIN: its queue is full. EHOSTUNREACH: it has gone. */
 export function sendAny(peer: number, body: Body, options?: Omit<SendOptions, 'key'>): void;
 
+export type LogLevel = 'error' | 'warning' | 'info' | 'debug';
+
+/** Has a function get what happens at all sockets of the process, up to a level, on the event loop of who asks for it. null ends it. */
+export function setLog(level: LogLevel, call: (level: LogLevel, line: string) => void): void;
+export function setLog(level: null): void;
+
 /** Of the library that is loaded, such as "1.3.0". */
 export function libraryVersion(): string;

@@ -407,5 +407,20 @@ function sendAny(peer, body, { text = false, header } = {}) {
   native.send(null, peerOf(peer), body, text, undefined, header);
 }
 
+const LEVELS = [null, 'error', 'warning', 'info', 'debug'];
+
+// Has a function get what happens at all sockets of the process, up to a level: call (level, line), on the event loop
+// of who asks for it. null ends it. It does not keep the process running, and of several workers the last one gets it.
+function setLog(level, call) {
+  const number = level === null ? 0 : LEVELS.indexOf(level);
+  if (number < 0 || (number > 0 && typeof call !== 'function'))
+    throw new TypeError(`setLog takes null, or 'error', 'warning', 'info' or 'debug' and a function, not ${String(level)} and ${typeof call}`);
+  native.setLog(number, number === 0 ? null : (of, line, leftOut) => {
+    if (leftOut > 0)
+      call('error', `too many lines, some are left out lines=${leftOut}`);
+    call(LEVELS[of], line);
+  });
+}
+
 module.exports = { Context, Socket, Batch, Message, ZlinkError, Option, ContextOption, Event, Reason,
-  libraryVersion: native.version, sendAny };
+  libraryVersion: native.version, sendAny, setLog };

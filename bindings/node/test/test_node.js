@@ -6,7 +6,7 @@ const fs = require('fs');
 const net = require('net');
 const path = require('path');
 const { Worker } = require('worker_threads');
-const { Context, Batch, ZlinkError, Option, ContextOption, Event, Reason, libraryVersion, sendAny } = require('zlink-stream');
+const { Context, Batch, ZlinkError, Option, ContextOption, Event, Reason, libraryVersion, sendAny, setLog } = require('zlink-stream');
 const { TEXT, WIDE, COUNTERS } = require('zlink-stream/lib/constants.js');
 
 const AGAIN = 11, UNREACHABLE = 113;
@@ -417,6 +417,77 @@ const cases = {
       new Worker(work, { eval: true }).on('message', resolve).on('error', reject);
     }));
     assert.deepStrictEqual(await Promise.all(workers), [1000, 1000, 1000]);
+  },
+
+  // What happens at all sockets, on the loop of who asked last.
+  log: async () => {
+    const lines = [];
+    let wake = () => {};
+    const told = async (start) => {
+      while (!lines.some((line) => line.startsWith(start)))
+        await new Promise((resolve) => { wake = resolve; });
+    };
+    const record = (level, line) => {
+      lines.push(`${level} ${line}`);
+      wake();
+    };
+    assert.throws(() => setLog('loud', record), TypeError);
+    assert.throws(() => setLog('info'), TypeError);
+    setLog('info', record);
+    await withPair('tcp', {}, async (p) => {
+      await told('info listening local=tcp://127.0.0.1:');
+      await told('info connected local=tcp://127.0.0.1:');
+      const other = p.context.socket();
+      fails('EADDRINUSE', () => other.bind(p.server.lastEndpoint));
+      other.close();
+      await told('error binding failed local=tcp://127.0.0.1:');
+      setLog('info', (level, line) => { // also from inside
+        setLog('info', record);
+        record(level, line);
+      });
+      global.gc();
+      p.server.abortPeer(p.toClient);
+      await told('info disconnected local=tcp://127.0.0.1:');
+    });
+    // A loop that does not turn gets no more than it has room for, and learns how many lines that were not.
+    const context = new Context(), server = context.socket(), other = context.socket();
+    const endpoint = server.bind('tcp://127.0.0.1:*');
+    let count = 0, all = 0;
+    const over = new Promise((resolve) => setLog('error', (level, line) => {
+      all += Number(/lines=(\d+)/.exec(line)?.[1] ?? 1);
+      if (all === count)
+        resolve();
+    }));
+    const fail = () => {
+      count++;
+      fails('EADDRINUSE', () => other.bind(endpoint));
+    };
+    while (count < 500)
+      fail();
+    const more = setInterval(fail, 200); // what was left out comes with the next line
+    await over;
+    clearInterval(more);
+    // Of a worker that ends nothing is left; another one takes over.
+    const work = `
+      const { Context, setLog } = require(${JSON.stringify(require.resolve('zlink-stream'))});
+      const { parentPort } = require('worker_threads');
+      setLog('info', (level, line) => parentPort.postMessage(line));
+      new Context().socket().bind('tcp://127.0.0.1:*');
+      setTimeout(() => {}, 60000);`;
+    for (let i = 0; i < 3; i++) {
+      const worker = new Worker(work, { eval: true });
+      const line = await new Promise((resolve, reject) => worker.once('message', resolve).on('error', reject));
+      assert.ok(line.startsWith('listening local='), line);
+      await worker.terminate();
+    }
+    setLog(null);
+    const silent = lines.length;
+    await withPair('tcp', {}, async () => {});
+    assert.strictEqual(lines.length, silent);
+    server.close();
+    other.close();
+    await context.close();
+    setLog('debug', () => {}); // to the end
   },
 
   // A worker may end while a socket of its waits, or is open.

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import faulthandler
 import gc
+import logging
 import os
 import signal
 import socket as network
@@ -14,7 +15,7 @@ import time
 from typing import Any, Callable, Optional
 
 import zlink_stream as zlink
-from zlink_stream import Event, Option, Reason, Watch, _native
+from zlink_stream import Event, Option, Reason, Watch, ZlinkError, _native
 
 
 class Skip(Exception):
@@ -405,6 +406,58 @@ def monitors() -> None:
         monitor.close()
 
 
+class Records(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[tuple[int, str]] = []
+        self.came = threading.Condition()
+        self.errors: list[ZlinkError] = []
+        self.broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self.came:
+            self.all.append((record.levelno, record.getMessage()))
+            self.came.notify_all()
+        if len(self.all) == 1:
+            self.errors.append(fails(zlink.EFSM, zlink.set_logger, None))
+        if self.broken:
+            raise RuntimeError("a handler fails")
+
+    def wait(self, level: int, start: str) -> None:
+        with self.came:
+            assert self.came.wait_for(lambda: any(n == level and t.startswith(start) for n, t in self.all), 30)
+
+
+def log() -> None:
+    logger, records = logging.getLogger("zlink"), Records()
+    logger.propagate = False
+    logger.addHandler(records)
+    logger.setLevel(logging.INFO)
+    zlink.set_logger(logger)
+    with Pair() as p:
+        records.wait(logging.INFO, "listening local=tcp://127.0.0.1:")
+        records.wait(logging.INFO, "connected local=tcp://127.0.0.1:")
+        assert len(records.errors) == 1
+        hooked: list[Any] = []
+        hook, sys.excepthook = sys.excepthook, lambda *what: hooked.append(what)
+        records.broken = True
+        fails(errno.EADDRINUSE, p.context.socket().bind, p.server.last_endpoint)
+        records.wait(logging.ERROR, "binding failed local=tcp://127.0.0.1:")
+        zlink.set_logger(logger, logging.DEBUG)  # who ran has returned
+        assert [kind for kind, *_ in hooked] == [RuntimeError]
+        records.broken, sys.excepthook = False, hook
+        gc.collect()
+        p.server.abort_peer(p.to_client)
+        records.wait(logging.INFO, "disconnected local=tcp://127.0.0.1:")
+    zlink.set_logger(logger, logging.CRITICAL)  # nothing is that
+    count = len(records.all)
+    with Pair():
+        pass
+    zlink.set_logger(None)
+    assert len(records.all) == count
+    zlink.set_logger(logger)  # and so it is at the end of the interpreter
+
+
 def asking_and_draining() -> None:
     with zlink.Context() as context:
         server = context.socket(accept_timeout=30000, rcvtimeo=30000)
@@ -594,6 +647,7 @@ CASES = [
     typed_options,
     groups,
     monitors,
+    log,
     asking_and_draining,
     subprotocol,
     threads,

@@ -9,6 +9,7 @@ from . import _native
 from ._batch import Batch, Message
 from ._constants import ContextOption, Event, Option, Reason, Watch
 from ._errors import EFSM, ETERM, Again, Ended, PeerGone, ZlinkError
+from ._log import set_logger
 from ._socket import Context, Monitor, MonitorEvent, Socket, send_any
 from .aio import AsyncSocket
 
@@ -34,6 +35,7 @@ __all__ = [
     "has",
     "library_version",
     "send_any",
+    "set_logger",
 ]
 
 

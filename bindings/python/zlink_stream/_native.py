@@ -91,6 +91,9 @@ has = _function(_quick, "has", c_int, c_char_p)
 strerror = _function(_quick, "strerror", c_char_p, c_int)
 error_detail = _function(_quick, "error_detail", c_char_p)
 
+LogFunction = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
+set_log = _function(_waits, "set_log", c_int, LogFunction, c_int, c_void_p)
+
 ctx_new = _function(_waits, "ctx_new", c_void_p)
 ctx_term = _function(_waits, "ctx_term", c_int, c_void_p)
 ctx_shutdown = _function(_waits, "ctx_shutdown", c_int, c_void_p)

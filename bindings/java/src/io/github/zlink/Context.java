@@ -109,6 +109,23 @@ public final class Context implements AutoCloseable {
         state.close();
     }
 
+    private static final Object logLock = new Object();
+
+    /**
+     * Has a listener get what happens at all sockets of the process, up to a level; null, or NONE, ends it. It runs on
+     * a daemon thread of the library, one line after another, and holds up no socket: what is more than 100 lines a second
+     * is counted. It may use sockets, but not call this (EFSM). When this returns, the listener before does not run any more.
+     */
+    public static void setLog(LogLevel level, LogListener listener) {
+        if (Native.isLogging()) {
+            Native.setLog(level.ordinal(), listener); // which fails, and waits for nobody
+            return;
+        }
+        synchronized (logLock) {
+            Native.setLog(level.ordinal(), listener);
+        }
+    }
+
     /** Of the library that is loaded: "MAJOR.MINOR.PATCH". */
     public static String libraryVersion() {
         int version = Native.version();

@@ -72,6 +72,27 @@ final class Native {
 
     static native void contextTerm(long context);
 
+    static native void setLog(int level, LogListener listener);
+
+    private static volatile Thread logging; // runs a listener now
+
+    static boolean isLogging() {
+        return logging == Thread.currentThread();
+    }
+
+    /** native.c calls it. */
+    private static void log(LogListener listener, int level, byte[] line) {
+        Thread thread = Thread.currentThread();
+        logging = thread;
+        try {
+            listener.line(LogLevel.of(level), string(line));
+        } catch (Throwable thrown) {
+            thread.getUncaughtExceptionHandler().uncaughtException(thread, thrown);
+        } finally {
+            logging = null;
+        }
+    }
+
     static native long socketNew(long context);
 
     static native void socketClose(long socket);
