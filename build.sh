@@ -62,7 +62,10 @@ usage: ./build.sh COMMAND [-v]
                        its checksum; --check: made again it is the same, and builds offline, also by
                        the port of vcpkg and the recipe of Conan
   deb [--check]        Debian packages of that, in build/deb, and lintian's word on them; --check
-                       makes them again, and installs and uses them in a bare Debian (as root)
+                       makes them again, and installs and uses them in a bare Debian (as root), and
+                       those of the bindings, as doc/first-programs.md says
+  packages             packages of the bindings, for an installed libzlink.so.5, in build/packages: a wheel,
+                       one for npm, a jar and its library, one for NuGet
   release NEXT         the release of the version in include/zlink.h: changelog, tag, and on to
                        NEXT; pushes nothing
   arm64                the library and the C tests for arm64, built here and run by qemu
@@ -95,6 +98,8 @@ verbose=
 . scripts/dist.sh
 # shellcheck source=scripts/deb.sh
 . scripts/deb.sh
+# shellcheck source=scripts/packages.sh
+. scripts/packages.sh
 # shellcheck source=scripts/arm64.sh
 . scripts/arm64.sh
 # shellcheck source=scripts/site.sh
@@ -341,6 +346,7 @@ run_parts() {
                 want has_tmux "zlink-top in a terminal" tmux
                 want has_yaml "a look at the manifests of Kubernetes" python3 python3-yaml
                 ;;
+            deb_check) want_packages ;;
             lint) want has_clang_format "the layout of C files" "clang-format-$clang_format_version" ;;
         esac
         case $part in c | asan | cover) need_library libuv libuv1-dev ;; esac
@@ -509,6 +515,16 @@ cmd_deb() {
     esac
 }
 
+cmd_packages() {
+    [ $# -eq 0 ] || die "packages takes no arguments"
+    need_build_tools
+    need python3
+    want_packages
+    install_missing
+    make_packages
+    ls build/packages
+}
+
 cmd_arm64() {
     take_verbose "$@"
     [ ${#rest[@]} -eq 0 ] || die "arm64 does not know '${rest[*]}'; see ./build.sh help"
@@ -537,6 +553,7 @@ case ${1-help} in
     cluster) cmd_cluster "${@:2}" ;;
     dist) cmd_dist "${@:2}" ;;
     deb) cmd_deb "${@:2}" ;;
+    packages) cmd_packages "${@:2}" ;;
     arm64) cmd_arm64 "${@:2}" ;;
     release) exec scripts/release.sh "${@:2}" ;;
     mutate) cmd_mutate "${@:2}" ;;

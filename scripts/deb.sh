@@ -78,4 +78,6 @@ stages_deb_check() {
     stage "recipes" "the port of vcpkg and the recipe of Conan build the tarball, and programs use them" check_recipes
     stage "again" "the packages are the same when they are made again" deb_reproducible
     stage "install" "in a bare Debian: install, compile and run with pkg-config and CMake, remove" scripts/deb-check.sh build/deb
+    stage "language packages" "of Python, Node.js, Java and C#, in build/packages" make_packages
+    stage "first programs" "in a bare Debian: doc/first-programs.md, command by command" scripts/first-programs.sh build/deb build/packages
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlink.h>
 
@@ -55,6 +56,7 @@ static struct
 
 static zlink_msg_t message; /* that waiting peers get; at most one */
 static long received;
+static int64_t silent_since; /* after the input's end; 0: something came, or the end was not reached */
 static bool has_sent, lost, connection_ended;
 
 /* --------------------------------------------------------------- failures */
@@ -224,6 +226,7 @@ static void write_message (zlink_msg_t *msg)
     if (is.framing != ZLINK_STREAM_FRAMING_RAW || is.hex || is.ids)
         putchar ('\n');
     received++;
+    silent_since = 0;
 }
 
 static bool is_done (void)
@@ -333,13 +336,27 @@ static bool is_over (void)
     return is.wait_ms == 0 && input_is_over ();
 }
 
-/* How long zlink_poll may wait; *quiet: nothing came until then, after the input's end. */
+static int64_t now_ms (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* How long zlink_poll may wait; *quiet: nothing came until then, after the input's end. Connections that come and go, as with
+ * --retry, are nothing. */
 static long wait_for (bool *quiet)
 {
     *quiet = is.wait_ms >= 0 && input_is_over ();
-    if (*quiet)
-        return is.wait_ms;
-    return waiting.n ? retry_ms : -1;
+    if (!*quiet) {
+        silent_since = 0;
+        return waiting.n ? retry_ms : -1;
+    }
+    int64_t now = now_ms ();
+    if (!silent_since)
+        silent_since = now;
+    int64_t left = silent_since + is.wait_ms - now;
+    return left > 0 ? left : 0;
 }
 
 static void run (void)

@@ -90,6 +90,12 @@ is "retry: the client's end" 0 $?
 is "retry: digits" 017a "$(cut -f 2 retry.out)"
 kill "$server"
 wait "$server" 2>/dev/null
+# It ends --wait after the last message, however often it dials meanwhile: more often than once in that time.
+listen once --count 1 'tcp://127.0.0.1:*'
+timeout 30 "$cat" --retry --send last --wait 1000 "$endpoint"
+is "retry: the end of the wait" 0 $?
+wait "$server"
+is "retry: what came" last "$(cat once.out)"
 
 if command -v openssl >/dev/null; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 \
