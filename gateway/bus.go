@@ -55,7 +55,7 @@ func connect(g *Gateway) (*bus, error) {
 		return nil, fmt.Errorf("cannot connect to NATS at %s: %w", redact(urls), err)
 	}
 	b.idle = context.AfterFunc(g.context(), b.data.Stop)
-	if most := b.data.MaxPayload(); most < g.config.MaxMessage {
+	if most := b.data.MaxPayload(); most < g.config.MaxMessage || g.config.Bundle && most < g.config.MaxMessage+bundleHead {
 		b.close()
 		return nil, fmt.Errorf("--max-message %d is more than NATS takes: its max_payload is %d", g.config.MaxMessage, most)
 	}
@@ -69,13 +69,22 @@ func (b *bus) wire(g *Gateway) natswire.Config {
 		_ = option(&o) // nats.Connect has taken them
 	}
 	o.Name, o.Servers = o.Name+", messages", g.config.NATS
-	return natswire.Config{Options: o, Servers: b.conn.Servers, Pending: g.config.NATSPending, Longest: int(g.config.MaxMessage) + headerRoom,
+	return natswire.Config{Options: o, Servers: b.conn.Servers, Pending: g.config.NATSPending, Longest: g.longest(),
 		PingEvery: o.PingInterval, DeadAfter: 3 * o.PingInterval, StuckFor: stuckAfter,
 		Take: g.deliver, Dropped: g.tooMuch,
 		Up:     func(url string) { g.log("connected to NATS again for messages, at %s", redact(url)) },
 		Lost:   func(err error, inDoubt uint64) { g.counts.inDoubt.Add(inDoubt); b.lost(g, lostMessages, err) },
 		Said:   func(text string) { b.said(g, text) },
 		Failed: func(err error) { g.log("no NATS can be had for messages: %v", err) }}
+}
+
+// longest is the length of the longest message of NATS that is kept.
+func (g *Gateway) longest() int {
+	longest := int(g.config.MaxMessage) + headerRoom
+	if g.config.Bundle {
+		longest = max(longest, bundleMost)
+	}
+	return longest
 }
 
 // redact leaves out who connects.
@@ -192,7 +201,7 @@ func (b *bus) said(g *Gateway, text string) {
 		return
 	}
 	switch subject = strings.Trim(subject, `"`); {
-	case strings.HasPrefix(subject, "zl.in."):
+	case strings.HasPrefix(subject, "zl.in."), strings.HasPrefix(subject, "zl.bundle.in."): // of a bundle nobody can tell how many it had
 		g.counts.dropped[wayIn][reasonNATS].Add(1)
 	case strings.HasPrefix(subject, "zl.event."):
 		g.counts.dropped[wayEvent][reasonNATS].Add(1)

@@ -30,6 +30,7 @@ type Config struct {
 	NATSToken      string
 	NATSStore      string // folder; "": a temporary one
 	NATSPending    int64  // bytes
+	Bundle         bool
 	Auth           string // none, request, message
 	AuthTimeout    time.Duration
 	JWTKey         string // file

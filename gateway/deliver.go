@@ -19,6 +19,11 @@ func (g *Gateway) subscribe() (err error) {
 	if g.groups.out, err = g.bus.data.Subscribe(g.delivery.prefix + ">"); err != nil {
 		return err
 	}
+	if g.config.Bundle {
+		if _, err = g.bus.data.Subscribe(g.delivery.bundlePrefix + ">"); err != nil {
+			return err
+		}
+	}
 	for _, subject := range []string{"zl.ctl." + g.server, "zl.ctl.all"} {
 		sub, err := conn.Subscribe(subject, g.control)
 		if err != nil {
@@ -49,6 +54,10 @@ func (g *Gateway) deliver(some []natswire.Msg) {
 			d.toClient(m, rest)
 			continue
 		}
+		if bytes.HasPrefix(m.Subject, []byte(d.bundlePrefix)) {
+			d.toMany(m)
+			continue
+		}
 		d.flush()
 		g.toGroup(m)
 	}
@@ -57,14 +66,24 @@ func (g *Gateway) deliver(some []natswire.Msg) {
 
 // tooMuch counts a message that came while too many waited for deliver.
 func (g *Gateway) tooMuch(m *natswire.Msg) {
-	if bytes.HasPrefix(m.Subject, []byte(g.delivery.prefix)) {
+	single, many := bytes.HasPrefix(m.Subject, []byte(g.delivery.prefix)), bytes.HasPrefix(m.Subject, []byte(g.delivery.bundlePrefix))
+	if single || many {
+		count, size := uint64(1), uint64(m.Size)
+		if many {
+			count, size = countOfBundle(m.Body)
+		}
 		if undeliverable(m) {
-			g.counts.dropped[wayIn][reasonNoBackend].Add(1)
+			if many {
+				id, _ := parseID(bytes.TrimPrefix(m.Subject, []byte(g.delivery.bundlePrefix)))
+				count = uint64(id)
+			}
+			g.counts.dropped[wayIn][reasonNoBackend].Add(count)
 			return
 		}
-		g.counts.outMessages.Add(1)
-		g.counts.outBytes.Add(uint64(m.Size))
-		g.counts.dropped[wayOut][reasonSlow].Add(1)
+		count = max(count, 1)
+		g.counts.outMessages.Add(count)
+		g.counts.outBytes.Add(size)
+		g.counts.dropped[wayOut][reasonSlow].Add(count)
 	} else {
 		g.counts.groupMessages.Add(1)
 		g.counts.dropped[wayGroup][reasonSlow].Add(1)
@@ -78,10 +97,13 @@ type delivery struct {
 	prefix  string
 	run     []stream.Message
 	guarded bool // a peer may be somebody who is not authenticated
+
+	bundlePrefix string
+	took         int // messages that clients' queues took, ever
 }
 
 func (d *delivery) start(g *Gateway) {
-	*d = delivery{g: g, prefix: "zl.out." + g.server + ".", run: make([]stream.Message, 0, batchMost), guarded: g.config.Auth != authNone}
+	*d = delivery{g: g, prefix: "zl.out." + g.server + ".", bundlePrefix: bundlePrefix(g.server), run: make([]stream.Message, 0, batchMost), guarded: g.config.Auth != authNone}
 }
 
 // undeliverable reports whether NATS tells that nobody got what a client sent.
@@ -176,6 +198,7 @@ func (d *delivery) refuse(m *natswire.Msg, why reason) {
 }
 
 func (d *delivery) sent(messages, bytes int) {
+	d.took += messages
 	d.g.counts.sentMessages.Add(uint64(messages))
 	d.g.counts.sentBytes.Add(uint64(bytes))
 }

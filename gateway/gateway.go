@@ -32,6 +32,7 @@ type Gateway struct {
 	presence *presence
 	counts   counts
 	delivery delivery
+	bundles  map[string]*bundle // by service
 	web      *web
 
 	drain    atomic.Bool   // has begun
@@ -52,6 +53,7 @@ func Start(config Config) (*Gateway, error) {
 	g.clients.all = map[uint32]*client{}
 	g.groups.all = map[string]*group{}
 	g.delivery.start(g)
+	g.bundles = map[string]*bundle{}
 	if err := g.open(); err != nil {
 		g.shut()
 		return nil, err

@@ -20,10 +20,11 @@ const flushAt = 32 << 10
 
 // receive takes what clients send until the socket has drained, or the gateway ends.
 func (g *Gateway) receive(ctx context.Context) error {
-	batch := make([]stream.Message, batchMost)
+	batch, full := make([]stream.Message, batchMost), false
 	for {
-		n, err := g.socket.RecvBatch(ctx, batch)
+		n, err := g.nextBatch(ctx, batch, full)
 		if err != nil {
+			g.flush() // what it does not take is counted
 			if ctx.Err() != nil || errors.Is(err, errno.ENOTSOCK) {
 				return nil
 			}
@@ -34,13 +35,31 @@ func (g *Gateway) receive(ctx context.Context) error {
 			drained = g.take(&batch[i]) || drained
 			batch[i].Release()
 		}
-		if n < len(batch) || g.bus.data.Buffered() > flushAt { // else there is more, which comes at once
-			g.bus.data.Flush()
+		if full = n == len(batch); !full || g.bus.data.Buffered() > flushAt {
+			g.flush()
 		}
 		if drained {
+			g.flush()
 			return nil
 		}
 	}
+}
+
+// nextBatch receives. Behind a full batch there may be more, with which what is for NATS then goes.
+func (g *Gateway) nextBatch(ctx context.Context, batch []stream.Message, full bool) (int, error) {
+	if full && ctx.Err() == nil {
+		if n, err := g.socket.TryRecvBatch(batch); !errors.Is(err, errno.EAGAIN) {
+			return n, err
+		}
+		g.flush()
+	}
+	return g.socket.RecvBatch(ctx, batch)
+}
+
+// flush writes what is for NATS.
+func (g *Gateway) flush() {
+	g.publishBundles()
+	g.bus.data.Flush()
 }
 
 // take handles one message or event; it returns true for the last one of a drain.
@@ -54,6 +73,7 @@ func (g *Gateway) take(msg *stream.Message) (drained bool) {
 		g.connected(msg)
 	case stream.Disconnected:
 		if c := g.clients.all[msg.Peer]; c != nil {
+			g.publishBundles() // before the event
 			g.goodbye(c, msg)
 		}
 	case stream.Drained:
@@ -82,6 +102,8 @@ func (g *Gateway) data(msg *stream.Message) {
 	switch {
 	case c == nil:
 		g.counts.dropped[wayIn][reasonUnknown].Add(1)
+	case c.state.Load() == stateOpen && g.config.Bundle:
+		g.gather(c, msg.Body, msg.Text)
 	case c.state.Load() == stateOpen:
 		g.forward(c, msg.Body, msg.Text)
 	default:
@@ -91,6 +113,12 @@ func (g *Gateway) data(msg *stream.Message) {
 
 // forward gives a client's message to NATS.
 func (g *Gateway) forward(c *client, body []byte, text bool) {
+	if g.config.Bundle { // any goroutine may be here
+		one := bundle{subject: "zl.bundle.in." + c.service + "." + g.server}
+		one.add(c.id, body, text)
+		g.publishBundle(&one)
+		return
+	}
 	header := c.header
 	if text {
 		header = c.textHeader

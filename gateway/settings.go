@@ -36,12 +36,13 @@ var settings = []setting{
 	{"nats-token", "TOKEN", "what its back ends have to give", textOf(func(c *Config) *string { return &c.NATSToken })},
 	{"nats-store", "DIR", "of its JetStream", textOf(func(c *Config) *string { return &c.NATSStore })},
 	{"nats-pending", "BYTES", "of messages from NATS that may wait", numberOf(func(c *Config) *int64 { return &c.NATSPending })},
+	{"bundle", "on|off", "put messages of many clients into one message of NATS", onOff(func(c *Config) *bool { return &c.Bundle })},
 	{"auth", "KIND", "none, request, message", textOf(func(c *Config) *string { return &c.Auth })},
 	{"auth-timeout", "TIME", "for the first message, and for the answer", timeOf(func(c *Config) *time.Duration { return &c.AuthTimeout })},
 	{"jwt-key", "FILE", "verify tokens with it instead of asking", textOf(func(c *Config) *string { return &c.JWTKey })},
 	{"jwt-audience", "TEXT", "what aud has to be", textOf(func(c *Config) *string { return &c.JWTAudience })},
 	{"jwt-issuer", "TEXT", "what iss has to be", textOf(func(c *Config) *string { return &c.JWTIssuer })},
-	{"presence", "on|off", "tell in NATS where users are", setPresence},
+	{"presence", "on|off", "tell in NATS where users are", onOff(func(c *Config) *bool { return &c.Presence })},
 	{"presence-replicas", "N", "of its buckets", countOf(func(c *Config) *int { return &c.Replicas })},
 	{"tls-cert", "FILE", "of tls, wss and any", textOf(func(c *Config) *string { return &c.TLSCert })},
 	{"tls-key", "FILE", "and its key", textOf(func(c *Config) *string { return &c.TLSKey })},
@@ -137,12 +138,14 @@ func setIdle(c *Config, value string) error {
 	return timeOf(func(c *Config) *time.Duration { return c.Idle })(c, value)
 }
 
-func setPresence(c *Config, value string) error {
-	if value != "on" && value != "off" {
-		return errors.New("it is on or off")
+func onOff(at func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		if value != "on" && value != "off" {
+			return errors.New("it is on or off")
+		}
+		*at(c) = value == "on"
+		return nil
 	}
-	c.Presence = value == "on"
-	return nil
 }
 
 func addRoute(c *Config, value string) error {

@@ -54,6 +54,7 @@ func TestSettings(t *testing.T) {
 			"--listen any://:1 --idle x":                           "it is a time",
 			"--listen any://:1 --send-bytes x":                     "it is a number",
 			"--listen any://:1 --presence yes":                     "it is on or off",
+			"--listen any://:1 --bundle maybe":                     "it is on or off",
 			"--listen any://:1 --max-message 0":                    "--max-message 0",
 			"--listen any://:1 --max-message 99999999":             "--max-message 99999999",
 			"--listen any://:1 --nats-pending 5":                   "--nats-pending 5 is less than one message",

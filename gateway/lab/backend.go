@@ -40,6 +40,7 @@ func runBackend(arguments []string) error {
 	b := &backend{c: c}
 	if err := errors.Join(
 		b.serve("zl.in."+*service+".>", b.answer),
+		b.serve("zl.bundle.in."+*service+".>", b.answer), // an answer has the form of what it answers
 		b.serve(bareEcho, b.answer),
 		b.serve("zl.event."+*service+".connect.>", b.welcome),
 		c.Flush()); err != nil {

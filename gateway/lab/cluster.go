@@ -24,6 +24,7 @@ type plan struct {
 	gateways  int
 	nats      int
 	backends  int
+	bundles   bool // the second gateway puts messages into bundles
 	drain     time.Duration
 	away      time.Duration // how long a program is gone, or its cable is, when that happens
 }
@@ -170,6 +171,9 @@ func (c *cluster) gatewayCommand(g *gateway) []string {
 		"--send-total", strconv.Itoa(256 << 20), "--recv-total", strconv.Itoa(256 << 20)}
 	if c.plan.haproxies > 0 {
 		command = append(command, "--proxy-from", c.network.all())
+	}
+	if c.plan.bundles && len(c.gateways) == 1 {
+		command = append(command, "--bundle", "on")
 	}
 	return command
 }

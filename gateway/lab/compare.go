@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// comparison is one gateway, one nats-server, one back end and a server of the library alone.
+// comparison is two gateways, of which the second puts messages into bundles, one nats-server, one back end and a server of the library alone.
 type comparison struct {
 	*cluster
 	report *report
@@ -44,6 +44,12 @@ func (c *comparison) gateway(path string) func(int) (peer, error) {
 	}
 }
 
+func (c *comparison) bundles(path string) func(int) (peer, error) {
+	return func(int) (peer, error) {
+		return asPeer(dialWire(c.gateways[1].listen, path, loadBuffer, 5*time.Second))
+	}
+}
+
 func (c *comparison) library(path string) func(int) (peer, error) {
 	return func(int) (peer, error) { return asPeer(dialWire(c.bare, path, loadBuffer, 5*time.Second)) }
 }
@@ -66,6 +72,7 @@ func (c *comparison) natsWeb(subject string) func(int) (peer, error) {
 func (c *comparison) ways() []way {
 	return []way{
 		{"gateway, ws", ours, c.gateway("/")},
+		{"gateway with bundles, ws", ours, c.bundles("/")},
 		{"NATS' own WebSocket", others, c.natsWeb(bareEcho)},
 		{"library alone, ws", bare, c.library("/")},
 		{"gateway, tcp", ours, c.gateway("")},
@@ -75,7 +82,7 @@ func (c *comparison) ways() []way {
 
 // compare measures all of it. The network has the namespaces.
 func compare(n *network, p plan, clients int, length time.Duration, r *report, say func(string, ...any)) (err error) {
-	p.prefix, p.haproxies, p.gateways, p.nats, p.backends = "c", 0, 1, 1, 1
+	p.prefix, p.haproxies, p.gateways, p.nats, p.backends, p.bundles = "c", 0, 2, 1, 1, true
 	c := &comparison{report: r, say: say, length: length}
 	if c.cluster, err = build(n, p); err != nil {
 		return err
@@ -112,24 +119,25 @@ func (c *comparison) throughput(clients int) error {
 	}
 	c.report.chart("Answers a second", fmt.Sprintf("%d clients with 16 messages of 64 bytes on the way each. Programs, clients and back end share the machine.", clients),
 		drawBars("/s", bars))
-	c.ratio("throughput", rates["gateway, ws"], rates["NATS' own WebSocket"])
+	c.ratio("throughput", "gateway", rates["gateway, ws"], rates["NATS' own WebSocket"])
+	c.ratio("throughput", "gateway with bundles", rates["gateway with bundles, ws"], rates["NATS' own WebSocket"])
 	return nil
 }
 
 const natsGoal = 2.0
 
-func (c *comparison) ratio(part string, ours, theirs float64) {
+func (c *comparison) ratio(part, what string, ours, theirs float64) {
 	ratio := ours / max(theirs, 1)
-	c.report.row(part, "gateway to NATS' own WebSocket", ratio, "", "goal: 2")
+	c.report.row(part, what+" to NATS' own WebSocket", ratio, "", "goal: 2")
 	if ratio < natsGoal {
-		c.report.Warnings = append(c.report.Warnings, fmt.Sprintf("%s: %.2f times NATS' own WebSocket; the goal is %.0f", part, ratio, natsGoal))
+		c.report.Warnings = append(c.report.Warnings, fmt.Sprintf("%s, %s: %.2f times NATS' own WebSocket; the goal is %.0f", part, what, ratio, natsGoal))
 	}
 }
 
 // costs notes what processors have done for servers until now. The function that it returns makes rows of what they did since, for
 // each of so many messages.
 func (c *comparison) costs(name string) func(part string, messages int64) {
-	servers := map[string]*process{"gateway": c.gateways[0].process, "nats-server": c.cluster.nats[0], "back end": c.backends[0], "library": c.bareServe}
+	servers := map[string]*process{"gateway": c.gateways[0].process, "gateway with bundles": c.gateways[1].process, "nats-server": c.cluster.nats[0], "back end": c.backends[0], "library": c.bareServe}
 	before := map[string]int64{}
 	for what, p := range servers {
 		before[what] = p.ticks()
@@ -211,7 +219,7 @@ func (c *comparison) fans(clients int) error {
 		c.report.row("one to all", f.name, rate, "deliveries/s", fmt.Sprintf("%d clients, 64 B", clients))
 	}
 	c.report.chart("One message to all, deliveries a second", fmt.Sprintf("%d clients in a group.", clients), drawBars("/s", bars))
-	c.ratio("one to all", rates["gateway, ws"], rates["NATS' own WebSocket"])
+	c.ratio("one to all", "gateway", rates["gateway, ws"], rates["NATS' own WebSocket"])
 	return nil
 }
 

@@ -25,6 +25,11 @@ func Line(subject, reply string) string {
 
 // Publish appends a message with the line of Line. header is "", or a whole block of headers. It waits while NATS is away, or the buffer is full.
 func (c *Conn) Publish(line, header string, body []byte) error {
+	return c.PublishMany(1, line, header, body)
+}
+
+// PublishMany is Publish of what counts as several messages when it is in doubt.
+func (c *Conn) PublishMany(count int, line, header string, body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if int64(len(header)+len(body)) > c.most.Load() {
@@ -51,6 +56,7 @@ func (c *Conn) Publish(line, header string, body []byte) error {
 		return ErrStopped
 	}
 	c.put(line, header, body)
+	c.published += uint64(count)
 	return nil
 }
 
@@ -62,6 +68,7 @@ func (c *Conn) TryPublish(line, header string, body []byte) bool {
 		return false
 	}
 	c.put(line, header, body)
+	c.published++
 	c.wakeWriter()
 	return true
 }
@@ -82,7 +89,6 @@ func (c *Conn) put(line, header string, body []byte) {
 	c.buf = append(c.buf, body...)
 	c.buf = append(c.buf, "\r\n"...)
 	c.appended += uint64(len(c.buf) - before)
-	c.published++
 }
 
 // line appends what is no message. The caller holds mu.
