@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package examples runs the back ends of this folder behind two gateways.
+// Package examples runs the back ends of this folder behind two gateways, and a third one that makes bundles.
 package examples
 
 import (
@@ -132,11 +132,11 @@ func natsServer(t *testing.T) (url string) {
 }
 
 // gateway starts one, and returns where its clients connect.
-func gateway(t *testing.T, program, url, name string) (address string) {
+func gateway(t *testing.T, program, url, name string, more ...string) (address string) {
 	t.Helper()
 	address, metrics := freePort(t), freePort(t)
-	log := begin(t, exec.Command(program, "--listen", "any://"+address, "--name", name, "--nats", url, "--metrics", metrics,
-		"--drain", "0s", "--ws-origin", "*"))
+	log := begin(t, exec.Command(program, append([]string{"--listen", "any://" + address, "--name", name, "--nats", url, "--metrics", metrics,
+		"--drain", "0s", "--ws-origin", "*"}, more...)...))
 	until(t, "the gateway is ready: "+log, func() bool {
 		answer, err := http.Get("http://" + metrics + "/readyz")
 		if err != nil {
@@ -224,8 +224,9 @@ func TestExamples(t *testing.T) {
 			}
 			url := natsServer(t)
 			first, second := gateway(t, program, url, "first"), gateway(t, program, url, "second")
+			bundles := gateway(t, program, url, "third", "--bundle", "on")
 			t.Run("echo", func(t *testing.T) {
-				tryEcho(t, url, first, l.command(t, "echo"))
+				tryEcho(t, url, []string{first, bundles}, l.command(t, "echo"))
 			})
 			t.Run("chat", func(t *testing.T) {
 				tryChat(t, url, first, second, l.command(t, "chat"))
@@ -235,13 +236,13 @@ func TestExamples(t *testing.T) {
 }
 
 // tryEcho: two of them share the messages, and each is answered once.
-func tryEcho(t *testing.T, url, address string, command []string) {
+func tryEcho(t *testing.T, url string, addresses, command []string) {
 	for range 2 {
 		until(t, "echo is ready", says(begin(t, exec.Command(command[0], command[1:]...), "NATS_URL="+url), "ready"))
 	}
 	Convey("Each message comes back once, as it was sent", t, func() {
-		for _, web := range []bool{false, true} {
-			one := connect(t, address, web)
+		for i := range 2 * len(addresses) {
+			one := connect(t, addresses[i/2], i%2 == 1)
 			heard := map[string]int{}
 			for i := range 20 {
 				one.say(fmt.Sprint("message ", i))

@@ -18,6 +18,7 @@ async def main():
         await client.publish(message.reply, message.data, headers=as_text)
 
     await client.subscribe(f"zl.in.{service}.>", queue="echo", cb=answer)
+    await client.subscribe(f"zl.bundle.in.{service}.>", queue="echo", cb=answer)  # an answer to a bundle has the same form
     await client.flush()
     print("ready", flush=True)
     stop = asyncio.Event()

@@ -38,8 +38,10 @@ func run() error {
 		return err
 	}
 	service := setting("SERVICE", "app")
-	if _, err := c.QueueSubscribe("zl.in."+service+".>", "echo", answer); err != nil {
-		return err
+	for _, subject := range []string{"zl.in.", "zl.bundle.in."} { // an answer to a bundle has the same form
+		if _, err := c.QueueSubscribe(subject+service+".>", "echo", answer); err != nil {
+			return err
+		}
 	}
 	if err := c.Flush(); err != nil {
 		return err
