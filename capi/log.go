@@ -11,6 +11,7 @@ import "C"
 import (
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -25,6 +26,25 @@ var loggingThread atomic.Int64
 // logLocked belongs to the goroutine that calls the function.
 var logLocked bool
 
+// logThread is what the function runs with, from its first one on.
+var logThread struct {
+	sync.Mutex
+	had bool
+}
+
+// reserveLog makes sure that the function has a thread, and a processor: it may take its time, and must
+// not take it from an io thread.
+func reserveLog() error {
+	logThread.Lock()
+	defer logThread.Unlock()
+	if logThread.had {
+		return nil
+	}
+	err := reserve(runtime.GOMAXPROCS(0)+1, 1)
+	logThread.had = err == nil
+	return err
+}
+
 //export zgo_set_log
 func zgo_set_log(fn C.uintptr_t, level C.int, arg C.uintptr_t) C.int {
 	switch {
@@ -36,8 +56,7 @@ func zgo_set_log(fn C.uintptr_t, level C.int, arg C.uintptr_t) C.int {
 		sockets.SetLog(sockets.LogNone, nil)
 		return 0
 	}
-	// The function may take its time, and must not take it from an io thread.
-	if err := reserve(runtime.GOMAXPROCS(0)+1, 1); err != nil {
+	if err := reserveLog(); err != nil {
 		return result(err)
 	}
 	sockets.SetLog(sockets.Level(level), func(r sockets.LogRecord) {

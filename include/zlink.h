@@ -151,6 +151,11 @@ typedef void (zlink_log_fn) (int level, const char *line, void *arg);
  * function before does not run any more. Off by default. EINVAL: there is no such level. */
 ZLINK_EXPORT int zlink_set_log (zlink_log_fn *fn, int level, void *arg);
 
+/* A function for zlink_set_log: writes each line to a descriptor, (void *) (intptr_t) fd, with its level
+ * in front, as error, warning, info or debug. What a descriptor that must not block does not take
+ * is counted, and a line says so. The descriptor stays the caller's, open until the log has ended. */
+ZLINK_EXPORT void zlink_log_to_fd (int level, const char *line, void *fd);
+
 /* --------------------------------------------------------------- contexts */
 
 #define ZLINK_IO_THREADS 1

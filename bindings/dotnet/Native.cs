@@ -11,7 +11,7 @@ namespace Zlink
     {
         // The name with the ABI's version: what LD_LIBRARY_PATH, the system's
         // folders, or Library.Load have of it.
-        private const string Lib = "libzlink.so.5";
+        public const string Lib = "libzlink.so.5";
 
         public const int MessageSize = 64;
         public const int DontWait = 1;
@@ -29,6 +29,9 @@ namespace Zlink
 
         [DllImport(Lib)]
         public static extern IntPtr zlink_error_detail();
+
+        [DllImport(Lib, SetLastError = true)]
+        public static extern int zlink_set_log(IntPtr function, int level, IntPtr argument);
 
         [DllImport(Lib, SetLastError = true)]
         public static extern ContextHandle zlink_ctx_new();
@@ -187,6 +190,9 @@ namespace Zlink
         // what is already loaded under it.
         [DllImport("libdl.so.2")]
         public static extern IntPtr dlopen(byte[] path, int flags);
+
+        [DllImport("libdl.so.2")]
+        public static extern IntPtr dlsym(IntPtr library, byte[] name);
 
         [DllImport("libdl.so.2")]
         public static extern IntPtr dlerror();

@@ -163,6 +163,15 @@ namespace Zlink
                 throw new DllNotFoundException(Text.Read(Native.dlerror()));
         }
 
+        // Has a function get what happens at all sockets of the process, up to a level; null, or None, ends it. It
+        // runs on a background thread of the binding, one line after another, and holds up no socket: what is too much
+        // is counted. It may use everything. When SetLog returns, the function before does not run any more,
+        // unless it is what calls SetLog.
+        public static void SetLog(LogLevel level, Action<LogLevel, string> log)
+        {
+            Log.Set(level, log);
+        }
+
         public static Version Version
         {
             get {

@@ -325,6 +325,7 @@ void zlink_version (int *, int *, int *);
 int zlink_has (const char *);
 
 int zlink_set_log (void (*) (int, const char *, void *), int, void *);
+void zlink_log_to_fd (int, const char *, void *);
 void *zlink_ctx_new (void);
 int zlink_ctx_term (void *);
 int zlink_ctx_shutdown (void *);

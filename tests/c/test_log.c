@@ -3,6 +3,9 @@
 #include "ztest.h"
 #include "zfast.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -146,6 +149,89 @@ static void the_function_calls_zlink (void)
     zt_term (ctx);
 }
 
+/* Reads a line of a descriptor, without its end. */
+static void next_line (int fd, char *line, size_t cap)
+{
+    size_t size = 0;
+    while (read (fd, line + size, 1) == 1 && line[size] != '\n')
+        CHECK (++size < cap);
+    CHECK_EQ (line[size], '\n');
+    line[size] = '\0';
+}
+
+static void to_a_descriptor (void)
+{
+    enum
+    {
+        most = 100000
+    };
+    static const char text[] = "one of the application's own";
+    int ends[2];
+    char line[512], wanted[64];
+    CHECK_OK (pipe2 (ends, O_NONBLOCK | O_CLOEXEC));
+    CHECK_OK (fcntl (ends[0], F_SETFL, 0));
+    void *to = (void *) (intptr_t) ends[1], *ctx = zt_ctx (), *server = zt_fast_socket (ctx);
+    CHECK_OK (zlink_set_log (zlink_log_to_fd, ZLINK_LOG_INFO, to));
+    const int port = zt_bind (server);
+    next_line (ends[0], line, sizeof line);
+    snprintf (wanted, sizeof wanted, "info listening local=tcp://127.0.0.1:%d", port);
+    CHECK_STR (line, wanted);
+    end ();
+
+    int sent = 0, full;
+    do {
+        errno = 0;
+        zlink_log_to_fd (ZLINK_LOG_ERROR, text, to);
+        CHECK_EQ (errno, 0);
+        struct pollfd room = {.fd = ends[1], .events = POLLOUT};
+        full = poll (&room, 1, 0) == 0;
+    } while (++sent < most && !full);
+    for (int i = 0; i < 200; i++)
+        zlink_log_to_fd (ZLINK_LOG_WARNING, text, to); /* until nothing fits */
+    int got = 0, room = 1 << 20;
+    CHECK (fcntl (ends[1], F_SETPIPE_SZ, room) >= room);
+    zlink_log_to_fd (ZLINK_LOG_DEBUG, text, to);
+    long left_out = 0;
+    do {
+        next_line (ends[0], line, sizeof line);
+        if (sscanf (line, "error too many lines, some are left out lines=%ld", &left_out) != 1)
+            got++;
+    } while (strncmp (line, "debug ", 6) != 0);
+    CHECK_STR (line + 6, text);
+    CHECK (left_out > 0);
+    CHECK_EQ (got + left_out, sent + 200 + 1);
+    close (ends[0]);
+    close (ends[1]);
+    zt_close (server);
+    zt_term (ctx);
+}
+
+static size_t threads (void)
+{
+    size_t count = 0;
+    DIR *tasks = opendir ("/proc/self/task");
+    CHECK (tasks != NULL);
+    while (readdir (tasks))
+        count++;
+    closedir (tasks);
+    return count;
+}
+
+/* However often the function is replaced, it has one thread. */
+static void replaced_often (void)
+{
+    enum
+    {
+        times = 100
+    };
+    begin (ZLINK_LOG_INFO);
+    const size_t before = threads ();
+    for (int i = 0; i < times; i++)
+        begin (ZLINK_LOG_INFO);
+    CHECK (threads () < before + times / 2);
+    end ();
+}
+
 static void levels (void)
 {
     CHECK_FAIL (zlink_set_log (take, -1, &got), EINVAL);
@@ -158,6 +244,8 @@ static const zt_case_t cases[] = {
   ZT_CASE (connections_handshakes_limits_errors),
   ZT_CASE (too_many_lines),
   ZT_CASE (the_function_calls_zlink),
+  ZT_CASE (to_a_descriptor),
+  ZT_CASE (replaced_often),
   ZT_CASE (levels),
 };
 

@@ -39,6 +39,7 @@ static class BindingTest
         { "peer_data", PeerData },
         { "drain", Drain },
         { "many", Many },
+        { "log", LogLines },
         { "shutdown", Shutdown },
         { "disposed", Disposed },
         { "linger", Linger },
@@ -757,6 +758,47 @@ static class BindingTest
             server.Receive(batch);
             Check.Equal(1000000, batch[0].Size, "size");
         }
+    }
+
+    static void LogLines()
+    {
+        var lines = new List<string>();
+        int others = 0;
+        bool replaced = false;
+        Func<string, bool> told = start => {
+            lock (lines)
+                return lines.Exists(line => line.StartsWith(start));
+        };
+        Action<LogLevel, string> record = (level, line) => {
+            lock (lines)
+                lines.Add(level + " " + line);
+        };
+        Check.Throws<ArgumentOutOfRangeException>(() => Library.SetLog((LogLevel) 5, record), "no such level");
+        Library.SetLog(LogLevel.Info, (level, line) => {
+            others++;
+            record(level, line);
+            Library.SetLog(LogLevel.Info, record); // from inside
+            replaced = true;
+        });
+        using (var pair = new Pair()) {
+            Check.Until(() => replaced && told("Info listening local=tcp://127.0.0.1:"), "a listener");
+            using (var second = new StreamSocket(pair.Context))
+                Check.Throws<ZlinkException>(() => second.Bind(pair.Server.LastEndpoint), "it is in use");
+            Check.Until(() => told("Error binding failed local=tcp://127.0.0.1:"), "a failure");
+            for (int i = 0; i < 10; i++)
+                GC.Collect(); // stops every thread that mono knows
+            pair.Server.AbortPeer(pair.ServerPeer);
+            Check.Until(() => told("Info disconnected local=tcp://127.0.0.1:"), "an end");
+        }
+        Library.SetLog(LogLevel.None, null);
+        Check.Equal(1, others, "lines of the function that was replaced");
+        int count = lines.Count, threads = Threads();
+        for (int i = 0; i < 20; i++)
+            Library.SetLog(LogLevel.Debug, record);
+        Library.SetLog(LogLevel.None, record);
+        Check.Equal(count, lines.Count, "lines");
+        Check.Until(() => Threads() <= threads + 8, "threads end");
+        Library.SetLog(LogLevel.Debug, (level, line) => { }); // to the end
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
