@@ -15,8 +15,8 @@ import (
 // maxReport limits what a Client believes: more is no report.
 const maxReport = 16 << 20
 
-// Client asks the server at a path. It connects when it is first asked, and again after a failure. One
-// goroutine at a time.
+// Client asks the server at a path. It connects when it is first asked, and again after a failure; a
+// connection that has ended since the last question costs no answer. One goroutine at a time.
 type Client struct {
 	Path    string
 	Timeout time.Duration // of one question
@@ -28,9 +28,16 @@ type Client struct {
 
 // Ask returns a report.
 func (c *Client) Ask() (Report, error) {
-	r, err := c.ask()
+	deadline := time.Now().Add(c.Timeout)
+	kept := c.conn != nil
+	r, err := c.ask(deadline)
 	if err != nil {
 		c.Close()
+		if kept && time.Now().Before(deadline) { // the server may have begun anew
+			if r, err = c.ask(deadline); err != nil {
+				c.Close()
+			}
+		}
 	}
 	return r, err
 }
@@ -43,12 +50,13 @@ func (c *Client) Close() {
 	}
 }
 
-func (c *Client) ask() (r Report, err error) {
-	deadline := time.Now().Add(c.Timeout)
+func (c *Client) ask(deadline time.Time) (r Report, err error) {
 	if c.conn == nil {
-		if c.conn, err = net.DialTimeout("unix", c.Path, c.Timeout); err != nil {
+		conn, err := net.DialTimeout("unix", c.Path, time.Until(deadline))
+		if err != nil {
 			return r, err
 		}
+		c.conn = conn
 		c.lim = &io.LimitedReader{R: c.conn}
 		c.in = bufio.NewReader(c.lim)
 	}

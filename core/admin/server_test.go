@@ -4,8 +4,11 @@ package admin
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -195,5 +198,46 @@ func TestClient(t *testing.T) {
 		So(Rate(5, 25, 2*time.Second), ShouldEqual, 10)
 		So(Rate(25, 5, time.Second), ShouldEqual, 0)
 		So(Rate(5, 25, 0), ShouldEqual, 0)
+	})
+}
+
+func TestClientAsksAgain(t *testing.T) {
+	report := fmt.Sprintf(`{"version":%d}`, Version) + "\n"
+	path := filepath.Join(t.TempDir(), "server")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	came := make(chan net.Conn, 8)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			came <- c
+			_, _ = c.Read(make([]byte, maxRequest))
+			_, _ = io.WriteString(c, report)
+		}
+	}()
+	Convey("A server that has begun anew is asked", t, func() {
+		client := Client{Path: path, Timeout: patience}
+		for range 3 {
+			_, err := client.Ask()
+			So(err, ShouldBeNil)
+			_ = (<-came).Close()
+		}
+	})
+	Convey("One that is silent is asked once", t, func() {
+		client := Client{Path: path, Timeout: patience}
+		_, err := client.Ask()
+		So(err, ShouldBeNil)
+		kept := <-came
+		client.Timeout = 20 * time.Millisecond
+		_, err = client.Ask()
+		So(errors.Is(err, os.ErrDeadlineExceeded), ShouldBeTrue)
+		So(len(came), ShouldEqual, 0)
+		_ = kept.Close()
 	})
 }

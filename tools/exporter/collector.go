@@ -115,9 +115,6 @@ func collect(client *admin.Client, out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, append([]string{client.Path}, labels...)...)
 	}
 	r, err := client.Ask()
-	if err != nil { // the server may have begun anew
-		r, err = client.Ask()
-	}
 	if err != nil {
 		tell(up, 0)
 		return
