@@ -7,7 +7,8 @@
  * For each number of sockets up to SOCKETS, in turn: PEERS connections with WINDOW messages in flight on each,
  * from CLIENTS processes that are no zlink. The ways: batch, what came goes back with zlink_stream_send_batch;
  * by-id, each message with zlink_stream_send_any; named, each with zlink_msg_send. A line has the way, the sockets,
- * messages a second, and what a message cost the servers' processors, in the program and in the kernel.
+ * messages a second, and what a message cost the servers' processors, in the program and in the kernel. The last lines are
+ * those of the table in doc/scaling.md.
  */
 #include <poll.h>
 #include <stdatomic.h>
@@ -29,6 +30,8 @@ enum
 static struct
 {
     _Atomic uint64_t echoed[CLIENTS];
+    double rate[256][MOST_SOCKETS + 1]; /* messages a second, by way and sockets */
+    double cost;                        /* us of the server's processor for a message, one socket, batch */
     _Atomic int up, turn;
 } *shared;
 
@@ -175,6 +178,9 @@ static void measure (int sockets, double seconds, struct child *clients)
             1e6 * (seconds_of (after.ru_stime) - seconds_of (before.ru_stime)) / n,
             (seconds_of (after.ru_utime) + seconds_of (after.ru_stime) - seconds_of (before.ru_utime) - seconds_of (before.ru_stime)) / took);
     fflush (stdout);
+    shared->rate[(uint8_t) way][sockets] = n / took;
+    if (way == 'b' && sockets == 1)
+        shared->cost = 1e6 * (seconds_of (after.ru_utime) + seconds_of (after.ru_stime) - seconds_of (before.ru_utime) - seconds_of (before.ru_stime)) / n;
     atomic_fetch_add (&shared->turn, 1);
     zlink_ctx_shutdown (ctx);
     for (int i = 0; i < sockets; i++) {
@@ -184,6 +190,22 @@ static void measure (int sockets, double seconds, struct child *clients)
     zlink_ctx_term (ctx);
     for (int i = 0; i < CLIENTS; i++)
         waitpid (clients[i].pid, NULL, 0);
+}
+
+/* The lines of doc/scaling.md. */
+static void print_rows (int most)
+{
+    const double *batch = shared->rate['b'];
+    for (int sockets = 1; sockets <= most; sockets *= 2)
+        printf ("| echoes/s of %zu bytes, %d socket%s | many_sockets, batch | | %.2f million | |\n", size, sockets, sockets > 1 ? "s" : "",
+                batch[sockets] / 1e6);
+    for (int sockets = 1; sockets <= most; sockets *= 2)
+        printf ("| %d socket%s, sent by the id : by the socket | many_sockets, by-id : named | 1 | %.2f | |\n", sockets,
+                sockets > 1 ? "s" : "", shared->rate['i'][sockets] / shared->rate['n'][sockets]);
+    printf ("| %zu bytes, %d in flight, %.2f us each", size, WINDOW, shared->cost);
+    for (int cores = 8; cores <= 128; cores *= 4) /* four fifths of each in use */
+        printf (" | %.0f million", 0.8 * cores / shared->cost);
+    printf (" |\n");
 }
 
 int main (int argc, char **argv)
@@ -217,5 +239,6 @@ int main (int argc, char **argv)
             if (waitpid (server, &status, 0) < 0 || status != 0)
                 return 1;
         }
+    print_rows (most);
     return 0;
 }

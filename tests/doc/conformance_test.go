@@ -16,7 +16,7 @@ import (
 // "core/sockets/stream:TestPoll" and "gateway:TestOrder" Go tests.
 
 var (
-	cTest     = regexp.MustCompile("`((?:c|example|abi|build|tool)_\\w+(?::[\\w-]+)?)`")
+	cTest     = regexp.MustCompile("`((?:c|example|abi|build|scale|tool)_\\w+(?::[\\w-]+)?)`")
 	goTest    = regexp.MustCompile("`((?:core|gateway)[/\\w]*:(?:Test|Fuzz)\\w+)`")
 	ctestName = regexp.MustCompile(`^\d+/\d+ Test: (\w+)$`)
 	casePass  = regexp.MustCompile(`^ok ([\w-]+)`)

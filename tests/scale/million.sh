@@ -34,7 +34,8 @@ for transport in "${transports[@]}"; do
     code=0
     "$bin/million" "$count" "$transport" "$dir/$transport" || code=$?
     [ "$code" -ne 2 ] || exit 2
-    [ "$code" -eq 0 ] || failed=1
+    [ "$code" -eq 0 ] || failed=$code
+    [ "$code" -eq 0 ] || echo "million.sh: $count connections over $transport: the run failed, as its last lines say" >&2
 done
 "$bin/stream_report" scale "$dir"
 echo "load at the end: $(cut -d ' ' -f 1-3 /proc/loadavg)"

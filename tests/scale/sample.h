@@ -35,6 +35,17 @@ static inline int64_t proportional_kb (int pid)
     return kb;
 }
 
+/* Processor time that a process has used, with all its threads, in ns; 0: there is none. What the kernel does for a packet
+ * counts for the process that sends it. */
+static inline int64_t cpu_ns (int pid)
+{
+    clockid_t clock;
+    struct timespec t = {0};
+    if (pid > 0 && clock_getcpuclockid (pid, &clock) == 0)
+        clock_gettime (clock, &t);
+    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static inline int64_t servers_kb (void)
 {
     int64_t all = 0;
@@ -90,6 +101,7 @@ typedef struct
 {
     int64_t up, peers, read, took, pings, pongs, lost, ended, cut, broken, back;
     int64_t server_kb, client_kb, kernel_kb;
+    int64_t server_ns, client_ns; /* processor time */
     uint64_t times[BUCKETS];
 } totals_t;
 
@@ -103,6 +115,8 @@ static inline totals_t totals (void)
         t.took += s->took;
         t.server_kb += resident_kb (s->pid);
         t.client_kb += resident_kb (c->pid);
+        t.server_ns += cpu_ns (s->pid);
+        t.client_ns += cpu_ns (c->pid);
         t.up += c->up;
         t.read += c->read;
         t.pings += c->pings;

@@ -22,7 +22,7 @@ enum
     PING_BYTES = 16,   /* a mark, and the time in ns */
     HELLO_BYTES = 1,
     BUCKETS = 36 * 16, /* of times in us: 16 for each power of two */
-    KEEP_ALIVE_S = 60  /* each client says something so often; PUBLIC ends one after 120 s */
+    KEEP_ALIVE_S = 100 /* each client says something so often; PUBLIC ends one after 120 s */
 };
 
 /* Kinds of messages: the first byte. */
@@ -77,6 +77,21 @@ extern shared_t *shared;
 /* Each runs a process, and returns its exit code. */
 int run_server (int index, bool take_over);
 int run_client (int index);
+
+/* The machine (machine.c). */
+
+/* Goes to a network namespace of its own, if it may, and has the kernel's settings there as so many connections want them. */
+void own_network (long connections);
+
+/* Raises the limit of descriptors to what is wanted, or as far as it goes; returns what a process may have now. */
+long descriptors (long wanted);
+
+/* Uses so much memory as connections take, in some processes at once, and gives it back: a virtual machine gets pages from its
+ * host when it first writes to them, and that is slow. false: there is not so much, and why has a sentence. */
+bool warm_memory (long connections, int processes, char *why, size_t size);
+
+/* A counter of TCP's, as nstat names it without its prefix; -1: there is none. */
+int64_t kernel_counter (const char *name);
 
 static inline int64_t now_ns (void)
 {

@@ -14,19 +14,22 @@
 
 enum
 {
-    WINDOW = 64,        /* connections that are being opened at a time */
+    WINDOW = 2048,      /* connections that all processes open at a time */
     SOURCES = 16 << 16, /* the source addresses begin with 127.16 */
     ROOM = 200,         /* for the bytes of a message that is not whole, or an answer of HTTP */
-    ROUND_MS = 5
+    EVENTS = 512,
+    ROUND_MS = 10,
+    SELDOM_NS = 1000000, /* events with less between them on average */
+    GATHER_NS = 4000000  /* are gathered for so long */
 };
 
+/* Small, because there are many and each is met when it is cold. */
 typedef struct
 {
     int fd; /* -1: none */
     uint8_t phase;
-    uint8_t kept;      /* bytes in rest */
-    uint8_t awaits;    /* a ping is on its way */
-    uint8_t rest[ROOM];
+    uint8_t kept;   /* bytes in its part of rests */
+    uint8_t awaits; /* a ping is on its way */
 } conn_t;
 
 /* Phases. */
@@ -40,6 +43,7 @@ enum
 
 static client_t *self;
 static conn_t *conns;
+static uint8_t (*rests)[ROOM]; /* memory where something was kept, which is seldom */
 static int count, epoll, opening, next_new, first_number, actives;
 
 static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -160,7 +164,7 @@ static void begin (conn_t *c)
     c->phase = CONNECTING;
     c->kept = 0;
     opening++;
-    watch (c, EPOLL_CTL_ADD, EPOLLOUT);
+    watch (c, EPOLL_CTL_ADD, EPOLLOUT | EPOLLET);
 }
 
 /* Ends a connection, and begins it once more. */
@@ -186,11 +190,14 @@ static void over (conn_t *c, bool reset)
 static void greet (conn_t *c)
 {
     const uint8_t hello = HELLO;
+    const int on = 1;
     opening--;
     c->phase = UP;
     add (&self->up, 1);
     if (!say (c, &hello, HELLO_BYTES))
         over (c, true);
+    else /* what comes is acknowledged at once, and not by a timer later */
+        setsockopt (c->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 static void connected (conn_t *c)
@@ -202,7 +209,7 @@ static void connected (conn_t *c)
         over (c, true);
         return;
     }
-    watch (c, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
+    watch (c, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP | EPOLLET);
     if (!shared->web)
         greet (c);
     else if (put (c, request, sizeof request - 1))
@@ -224,16 +231,18 @@ static size_t upgraded (const uint8_t *p, size_t size)
     return (size_t) (end - p) + 4;
 }
 
-static void readable (conn_t *c)
+/* Reads once; true: there may be more. */
+static bool read_once (conn_t *c)
 {
     uint8_t buf[4096];
-    memcpy (buf, c->rest, c->kept);
+    if (c->kept > 0)
+        memcpy (buf, rests[c - conns], c->kept);
     ssize_t n = recv (c->fd, buf + c->kept, sizeof buf - c->kept, 0);
     if (n < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (n <= 0) {
         over (c, n < 0);
-        return;
+        return false;
     }
     size_t size = c->kept + (size_t) n, at = 0;
     if (c->phase == UPGRADING && (at = upgraded (buf, size)) > 0)
@@ -242,7 +251,7 @@ static void readable (conn_t *c)
         ssize_t taken = shared->web ? take_web (c, buf + at, size - at) : (ssize_t) take_plain (c, buf + at, size - at);
         if (taken < 0) {
             over (c, false);
-            return;
+            return false;
         }
         at += (size_t) taken;
     }
@@ -251,7 +260,16 @@ static void readable (conn_t *c)
         die ("more than a message is not whole");
     }
     c->kept = (uint8_t) (size - at);
-    memcpy (c->rest, buf + at, c->kept);
+    if (c->kept > 0)
+        memcpy (rests[c - conns], buf + at, c->kept);
+    return size == sizeof buf;
+}
+
+static void readable (conn_t *c, bool ends)
+{
+    while (read_once (c) || ends) /* the end, too, is read */
+        if (c->phase != UP && c->phase != UPGRADING)
+            return;
 }
 
 /* -------------------------------------------------------------------- rounds */
@@ -286,34 +304,53 @@ static void stay (conn_t *c)
         over (c, errno != EPIPE);
 }
 
+/* As a network card does with interrupts: where many events come, gathers them for a while, so that not each packet wakes
+ * this process up. */
+static void gather (int events, int64_t *before)
+{
+    static int64_t between = SELDOM_NS; /* from one event to the next, of late */
+    const struct timespec pause = {0, GATHER_NS};
+    int64_t now = now_ns ();
+    if (events == 0)
+        return;
+    between += ((now - *before) / events - between) / 4;
+    *before = now;
+    if (between < SELDOM_NS && events < EVENTS)
+        nanosleep (&pause, NULL);
+}
+
 static void open_more (void)
 {
-    while (next_new < count && opening < WINDOW && atomic_load (&shared->connect))
+    while (next_new < count && opening <= WINDOW / shared->clients && atomic_load (&shared->connect))
         begin (&conns[next_new++]);
 }
 
 int run_client (int index)
 {
-    struct epoll_event events[512];
+    struct epoll_event events[EVENTS];
+    int64_t last = now_ns ();
     self = &shared->client[index];
     count = share_of (shared->connections, index, shared->clients);
     for (int i = 0; i < index; i++)
         first_number += share_of (shared->connections, i, shared->clients);
     actives = count / 100 > 0 ? count / 100 : 1;
+    descriptors (count + 100);
     conns = calloc ((size_t) count, sizeof *conns);
+    rests = calloc ((size_t) count, sizeof *rests);
     epoll = epoll_create1 (EPOLL_CLOEXEC);
-    if (!conns || epoll < 0)
+    if (!conns || !rests || epoll < 0)
         die ("no memory for clients");
     for (double before = now_s ();;) {
         open_more ();
-        int n = epoll_wait (epoll, events, 512, ROUND_MS);
+        int n = epoll_wait (epoll, events, EVENTS, ROUND_MS);
         for (int i = 0; i < n; i++) {
             conn_t *c = &conns[events[i].data.u32];
             if (c->phase == CONNECTING)
                 connected (c);
             else if (c->phase != AWAY)
-                readable (c);
+                readable (c, events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
         }
+        gather (n, &last);
         double now = now_s ();
         each_due (before, now, KEEP_ALIVE_S, count, 1, stay);
         if (atomic_load (&shared->active))
