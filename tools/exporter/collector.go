@@ -76,19 +76,11 @@ var (
 	driverOwing = gauge("zlink_driver_owing", "1 if an io thread has timers, handshakes, or peers that take nothing.", "driver")
 )
 
-// collector asks the servers when Prometheus asks.
-type collector struct {
-	mu      sync.Mutex
-	clients []*admin.Client
-}
+// collector asks the servers when Prometheus asks, each on a connection of this scrape: two that scrape at
+// once do not wait for each other's servers.
+type collector struct{ files []string }
 
-func newCollector(files []string) *collector {
-	c := &collector{}
-	for _, file := range files {
-		c.clients = append(c.clients, &admin.Client{Path: file, Timeout: timeout})
-	}
-	return c
-}
+func newCollector(files []string) *collector { return &collector{files} }
 
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range sockets {
@@ -100,19 +92,19 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	var all sync.WaitGroup
-	for _, client := range c.clients {
-		all.Go(func() { collect(client, out) })
+	for _, file := range c.files {
+		all.Go(func() { collect(file, out) })
 	}
 	all.Wait()
 }
 
 // collect asks one server.
-func collect(client *admin.Client, out chan<- prometheus.Metric) {
+func collect(file string, out chan<- prometheus.Metric) {
+	client := &admin.Client{Path: file, Timeout: timeout}
+	defer client.Close()
 	tell := func(m metric, value float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, append([]string{client.Path}, labels...)...)
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, append([]string{file}, labels...)...)
 	}
 	r, err := client.Ask()
 	if err != nil {

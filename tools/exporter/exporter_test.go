@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -13,6 +14,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zlink/zlink/core/admin"
 )
@@ -91,6 +95,38 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no line %s in\n%s", want, text)
 		}
+	}
+}
+
+// TestTwoScrapes: a scrape that waits for a silent server keeps no other one from its answer.
+func TestTwoScrapes(t *testing.T) {
+	silent := filepath.Join(t.TempDir(), "silent")
+	l, err := net.Listen("unix", silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := newCollector([]string{silent})
+	answers := make(chan prometheus.Metric, 10)
+	for range 2 {
+		go c.Collect(answers)
+	}
+	var asked []net.Conn
+	for range 2 {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		asked = append(asked, conn)
+	}
+	text := make([]byte, 64)
+	if _, err := asked[0].Read(text); err != nil {
+		t.Fatal(err)
+	}
+	_ = asked[0].SetReadDeadline(time.Now())
+	if _, err := asked[0].Read(text); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the first scrape has ended when the second asks: %v", err)
 	}
 }
 
