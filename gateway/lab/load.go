@@ -179,7 +179,7 @@ func (l load) run() (outcome, error) {
 			}
 		})
 	}
-	stop := time.AfterFunc(time.Until(end)+2*time.Second, func() {
+	stop := time.AfterFunc(time.Until(end)+10*time.Second, func() {
 		for _, p := range peers {
 			p.close() // one that still waits for an answer
 		}

@@ -5,6 +5,7 @@ package natswire
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,20 +24,28 @@ func TestWhatWaitsHasABoundInBytes(t *testing.T) {
 			g := <-s.come
 			So(g.line(), ShouldEqual, "SUB a 1")
 			many := max(3*int(config.Pending)/(size+messageCost), 200)
-			body, wrote := strings.Repeat("x", size), make(chan struct{})
-			go func() { // more than there is room for: the reader goes on all the same
-				defer close(wrote)
-				for range many {
-					g.say("MSG a 1 %d\r\n%s\r\n", size, body)
-				}
-				g.say("PING\r\n")
-			}()
-			So(g.line(), ShouldEqual, "PONG") // so all has been read
-			<-wrote
+			say := func(many int) {
+				go func() { // more than there is room for: the reader goes on all the same
+					for i := range many {
+						g.say("MSG a 1 %d\r\n%s\r\n", size, strings.Repeat(string(rune('A'+i%50)), size))
+					}
+					g.say("PING\r\n")
+				}()
+				So(g.line(), ShouldEqual, "PONG") // so all has been read
+			}
+			say(many)
 			So(c.Waiting(), ShouldBeBetweenOrEqual, config.Pending/2, config.Pending+blockSize+2*messageCost*blockSize/13)
 			So(u.dropped.Load(), ShouldBeGreaterThan, many/4)
+			u.hold <- struct{}{} // some are taken, and their room is used again
+			say(many)
 			close(u.hold)
+			many *= 2
 			So(until(func() bool { return u.count()+int(u.dropped.Load()) == many }), ShouldBeTrue)
+			for _, one := range u.all() {
+				if body := strings.TrimSuffix(strings.TrimPrefix(one, `a  "" `), " false"); len(body) != size || size > 0 && strings.Count(body, body[:1]) != size {
+					So(body, ShouldEqual, "a body as it was sent")
+				}
+			}
 			dropped := u.dropped.Load()
 			So(until(func() bool { return c.Waiting() <= config.Pending/2 }), ShouldBeTrue)
 			g.say("MSG a 1 4\r\nlast\r\n")
@@ -95,6 +104,28 @@ func TestSlowServer(t *testing.T) {
 			}
 		}
 		So(lines, ShouldEqual, <-n+answers)
+	})
+	Convey("Who waits for room goes on when the server reads", t, func() {
+		s, u := newToy(t), &user{}
+		config := u.config()
+		config.Options.InProcessServer = s
+		c := dial(t, config)
+		g := <-s.come
+		var counts [2]atomic.Int64
+		body := make([]byte, 10<<10)
+		for i := range counts {
+			go func() {
+				for c.Publish(Line("a", ""), "", body) == nil {
+					counts[i].Add(1)
+				}
+			}()
+		}
+		defer c.Stop()
+		So(until(func() bool { return c.Buffered() >= bufferMost && c.Stalls() > 0 }), ShouldBeTrue)
+		one, two := counts[0].Load()+100, counts[1].Load()+100
+		go func() { _, _ = io.Copy(io.Discard, g.in) }()
+		So(until(func() bool { return counts[0].Load() > one && counts[1].Load() > two }), ShouldBeTrue)
+		c.Close()
 	})
 	Convey("One that takes nothing for too long is left", t, func() {
 		s, u := newToy(t), &user{}

@@ -56,20 +56,26 @@ type guest struct {
 }
 
 func newToy(t *testing.T) *toy {
-	listener := must(net.Listen("tcp", "127.0.0.1:0"))
-	s := &toy{listener, make(chan *guest, 16)}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-			go s.greet(conn)
-		}
-	}()
+	s := &toy{must(net.Listen("tcp", "127.0.0.1:0")), make(chan *guest, 16)}
+	t.Cleanup(func() { _ = s.listener.Close() })
+	go s.accept(s.listener)
 	return s
+}
+
+func (s *toy) accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go s.greet(conn)
+	}
+}
+
+// again listens where it did before.
+func (s *toy) again() {
+	s.listener = must(net.Listen("tcp", s.listener.Addr().String()))
+	go s.accept(s.listener)
 }
 
 func (s *toy) greet(conn net.Conn) {

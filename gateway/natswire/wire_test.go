@@ -110,6 +110,8 @@ func TestLoss(t *testing.T) {
 		noError(c.PublishMany(4, Line("a", ""), "", []byte("given")))
 		c.Flush()
 		So(until(func() bool { return c.handedOver() }), ShouldBeTrue)
+		free := c.Hold()
+		noError(c.Publish(Line("a", ""), "", []byte("kept")))
 		synced := make(chan error, 1)
 		s.listener.Close()
 		So(g.Close(), ShouldBeNil)
@@ -120,26 +122,37 @@ func TestLoss(t *testing.T) {
 		go func() { synced <- c.Publish(Line("a", "b"), Header("K", "v"), []byte("later")) }()
 		So(until(func() bool { return c.Stalls() == 1 && u.failed.Load() > 0 }), ShouldBeTrue)
 
-		listener := must(net.Listen("tcp", s.listener.Addr().String()))
-		s.listener = listener
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go s.greet(conn)
-			}
-		}()
-		defer func() { _ = listener.Close() }()
+		s.again()
 		So(<-synced, ShouldBeNil)
-		c.Flush()
 		g = <-s.come
-		defer func() { _ = g.Close() }()
+		g.mute.Store(true)
+		free()
 		So(g.line(), ShouldEqual, "SUB two 2")
+		So(g.line(), ShouldEqual, "PUB a 4")
+		So(g.line(), ShouldEqual, "kept")
 		So(g.line(), ShouldEqual, "HPUB a b 18 23")
 		So([]string{g.line(), g.line(), g.line(), g.line()}, ShouldResemble, []string{"NATS/1.0", "K: v", "", "later"})
 		So(u.inDoubt.Load(), ShouldEqual, 5)
+		So(g.Close(), ShouldBeNil)
+		So(until(func() bool { return u.losses.Load() == 2 }), ShouldBeTrue)
+		So(u.inDoubt.Load(), ShouldEqual, 7) // "kept" and "later", and nothing again
+	})
+	Convey("Who waits while there is no server goes on with the next one", t, func() {
+		s, u := newToy(t), &user{}
+		c := dial(t, u.config(s.url()))
+		s.listener.Close()
+		So((<-s.come).Close(), ShouldBeNil)
+		So(until(func() bool { return u.losses.Load() == 1 }), ShouldBeTrue)
+		done := make(chan error)
+		go func() { done <- c.Publish(Line("a", ""), "", nil) }()
+		So(until(func() bool { return c.Stalls() == 1 }), ShouldBeTrue)
+		s.again()
+		select {
+		case err := <-done:
+			So(err, ShouldBeNil)
+		case <-time.After(patience):
+			So("it still waits", ShouldBeEmpty)
+		}
 	})
 	Convey("Sync ends when the connection does", t, func() {
 		s, u := newToy(t), &user{}
