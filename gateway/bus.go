@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -230,9 +231,14 @@ func (g *Gateway) publish(msg *nats.Msg) error {
 	return g.bus.data.Publish(natswire.Line(msg.Subject, msg.Reply), natswire.Header(pairs...), msg.Data)
 }
 
-// answer sends a status to who gave a reply subject, unless that takes time.
+// answer sends a status to who gave a reply subject, unless that takes time. A subject of the gateways' own
+// would bring the status to clients, as a message.
 func (g *Gateway) answer(reply []byte, status int, more ...string) {
 	if reply == nil {
+		return
+	}
+	if bytes.HasPrefix(reply, []byte("zl.")) {
+		g.counts.unanswered.Add(1)
 		return
 	}
 	header := natswire.Header(append([]string{headerStatus, strconv.Itoa(status)}, more...)...)

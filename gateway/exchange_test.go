@@ -134,6 +134,26 @@ func TestNoBackEnd(t *testing.T) {
 	})
 }
 
+func TestAnswersToClients(t *testing.T) {
+	Convey("A status does not go to clients, whatever the reply subject", t, func() {
+		g := start(t)
+		conn := backEnd(t, g.NATS())
+		in := listenTo(conn, "zl.in.>")
+		p := dial(t, g)
+		p.send("here")
+		id := idOf(next(in))
+		So(command(conn, g, `{"op":"join","id":%s,"group":"g"}`, id), ShouldEqual, "200")
+		out := "zl.out." + g.Server() + "." + id
+		for i, reply := range []string{out, "zl.group.g", out} {
+			noError(conn.PublishRequest(out, reply, fmt.Append(nil, i)))
+			So(must(p.read()), ShouldEqual, fmt.Sprint(i))
+		}
+		noError(conn.Publish(out, []byte("last")))
+		So(must(p.read()), ShouldEqual, "last")
+		So(g.counts.unanswered.Load(), ShouldEqual, 3)
+	})
+}
+
 func TestBadInput(t *testing.T) {
 	Convey("What is wrong is answered with a code, and counted, and others go on", t, func() {
 		g := start(t, func(c *Config) { c.MaxMessage = 1000 })
