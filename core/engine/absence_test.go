@@ -24,9 +24,9 @@ func TestAbsence(t *testing.T) {
 			now = now.Add(away)
 			a.end(now)
 		}
-		Convey("while it drives for as long as it is away", func() {
+		Convey("while it drives for four times as long as it is away", func() {
 			for range 1000 {
-				turn(away, away)
+				turn(awayPrice*away, away)
 			}
 			So(a.trusts(), ShouldBeTrue)
 		})
@@ -35,29 +35,35 @@ func TestAbsence(t *testing.T) {
 			for ; a.trusts() && turns < 100; turns++ {
 				turn(short, away)
 			}
-			So(turns, ShouldEqual, 9)
+			So(turns, ShouldEqual, 2)
+		})
+		Convey("and what it drove for long counts as little", func() {
+			turn(time.Minute, 0)
+			turn(0, absenceMost*3/4)
+			So(a.trusts(), ShouldBeFalse)
 		})
 		Convey("until it is away once for too long, however long it drove before", func() {
-			turn(time.Minute, 2*absenceMost)
+			turn(time.Minute, absenceMost/awayPrice)
 			So(a.trusts(), ShouldBeTrue)
-			turn(0, short)
+			turn(time.Minute, absenceMost)
 			So(a.trusts(), ShouldBeFalse)
 		})
 		Convey("again after a pause, which becomes longer when that was soon, and short again when it was not", func() {
-			for _, pause := range []time.Duration{4, 8, 16, 32, 64, 64} {
+			for _, pause := range []time.Duration{4, 16, 64, 256, 1024, 1024} {
 				turn(0, 2*absenceMost)
 				So(a.doubt.Sub(now), ShouldEqual, pause*time.Millisecond)
 				now = now.Add(a.pause)
 			}
-			now = now.Add(4 * longestPause)
-			turn(0, 2*absenceMost)
+			turn(wellMost+1, 0)
+			now = now.Add(a.pause)
+			turn(0, 4*absenceMost)
 			So(a.doubt.Sub(now), ShouldEqual, firstPause)
 			a.doubt = time.Now().Add(-1)
 			So(a.trusts(), ShouldBeTrue)
 		})
 		Convey("and what was before the last visit does not count", func() {
 			for range 100 {
-				turn(0, absenceMost)
+				turn(0, absenceMost/awayPrice)
 				a.begin(now)
 				a.over()
 				a.end(now.Add(time.Minute))
