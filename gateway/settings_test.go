@@ -9,11 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	. "github.com/smartystreets/goconvey/convey"
 )
-
-func natsMessage(size int) *nats.Msg { return &nats.Msg{Data: make([]byte, size)} }
 
 func none(string) (string, bool) { return "", false }
 
