@@ -58,7 +58,7 @@ func TestNewCounterStopsTheBuild(t *testing.T) {
 			cc = []string{"gcc"}
 		}
 		copied := t.TempDir()
-		for _, dir := range []string{"core/shm", "core/engine", filepath.Dir(statsFile)} {
+		for _, dir := range []string{"core/probe", "core/shm", "core/engine", filepath.Dir(statsFile)} {
 			So(os.CopyFS(filepath.Join(copied, dir), os.DirFS(filepath.Join("..", dir))), ShouldBeNil)
 		}
 		So(os.Mkdir(filepath.Join(copied, "capi"), 0o700), ShouldBeNil)

@@ -4,6 +4,7 @@ package stream
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/smartystreets/goconvey/convey"
 
@@ -16,7 +17,9 @@ func TestLongBatch(t *testing.T) {
 	body := pattern(ownedMin, 1)
 	// send receives, and sends count messages. alone: nobody else drove after that.
 	send := func(k *Socket, p peer, id uint32) (sent int, err error, alone bool) {
-		p.send("q")
+		// It comes while Recv waits: the shard's thread hands the role over to a receiver that it wakes, and else keeps it.
+		asked := time.AfterFunc(time.Millisecond, func() { _, _ = p.Write(frame("q")) })
+		defer asked.Stop()
 		m, err := k.Recv(t.Context())
 		must(t, err, "Recv")
 		m.Release()
