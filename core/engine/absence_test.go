@@ -130,6 +130,21 @@ func TestReceiverVisits(t *testing.T) {
 			So(g.sh.thread.summoned.Load(), ShouldBeTrue)
 			So(g.sh.TryDrive(), ShouldBeTrue)
 		})
+		Convey("postpones nothing where nobody waits for a visit", func() {
+			for g.sh.hasVisits() {
+				g.step()
+			}
+			_, fd := g.plain()
+			g.step()
+			for range 3 {
+				So(unix.Sendto(fd, []byte(frameOf("hello")), 0, nil), ShouldBeNil)
+				_ = g.sh.poll()
+				_ = g.sh.step(g.owner.shared, false, time.Time{})
+				So(g.owner.waiting(), ShouldEqual, len(frameOf("hello")))
+				g.owner.takeAll()
+				So(g.sh.postponed, ShouldEqual, 0)
+			}
+		})
 		Convey("gets what it waits for before the next visits, and not twice in a row", func() {
 			g.sh.Visit(list)
 			_, fd := g.plain()

@@ -152,7 +152,7 @@ func TestDriverRole(t *testing.T) {
 			sh.hasMail.Store(false)
 		})
 		Convey("costs a caller no signal where it is soon back, as long as something comes", func() {
-			const enough = 30
+			const enough = 10
 			quiet := 0
 			for over := time.Now().Add(patience); quiet < enough && time.Now().Before(over); quiet++ {
 				drive(t, sh)

@@ -74,7 +74,7 @@ func (sh *Shard) backToVisits(receiver bool) {
 // visitAfter is visitSome in a round that has read. A receiver that waits for that gets it
 // first, and the visits follow its next turn.
 func (sh *Shard) visitAfter(read int, until *shm.Queues) {
-	if until != nil && !until.RxInbox.Empty() && sh.postponed == 0 {
+	if sh.hasVisits() && until != nil && !until.RxInbox.Empty() && sh.postponed == 0 {
 		sh.postponed = read + writeRound - sh.roundLeft
 		return
 	}
