@@ -46,7 +46,7 @@ def _teller(logger: logging.Logger) -> Any:
         try:
             logger.log(_LEVELS[level], "%s", line.decode(errors="replace"))
         except Exception:  # C has nobody to tell
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             _running.now = False
 
