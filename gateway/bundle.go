@@ -18,6 +18,8 @@ const (
 	bundleText = 1        // flag: it is text
 	bundleFull = 32 << 10 // bytes that a bundle has at most, if it has several messages
 	bundleMost = 1 << 20  // bytes that one of a back end may have, if --max-message is less
+
+	servicesMost = 256 // bundles that are kept: an answer to a question may give each client a service of its own
 )
 
 func bundlePrefix(server string) string { return "zl.bundle.out." + server + "." }
@@ -34,6 +36,10 @@ type bundle struct {
 func (g *Gateway) gather(c *client, body []byte, text bool) {
 	b := g.bundles[c.service]
 	if b == nil {
+		if len(g.bundles) == servicesMost {
+			g.publishBundles()
+			clear(g.bundles)
+		}
 		b = &bundle{subject: "zl.bundle.in." + c.service + "." + g.server}
 		g.bundles[c.service] = b
 	}

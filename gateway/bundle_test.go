@@ -79,6 +79,33 @@ func TestBundles(t *testing.T) {
 	})
 }
 
+func TestBundlesOfManyServices(t *testing.T) {
+	Convey("However many services clients have, so many bundles are kept, and nothing is lost", t, func() {
+		const clients = servicesMost + servicesMost/2
+		g := start(t, bundled, func(c *Config) { c.Auth, c.Presence = authMessage, false })
+		conn := backEnd(t, g.NATS())
+		in := listenTo(conn, "zl.bundle.in.>")
+		must(conn.Subscribe("zl.auth.app", func(m *nats.Msg) {
+			noError(m.RespondMsg(&nats.Msg{Header: nats.Header{headerStatus: {"200"}, headerService: {string(m.Data)}}}))
+		}))
+		noError(conn.Flush())
+		for i := range clients {
+			p, service := dial(t, g), fmt.Sprint("s", i)
+			p.send(service)
+			p.send(service)
+			m := next(in)
+			_, _, body, _, good := nextOf(m.Data)
+			So(good, ShouldBeTrue)
+			So(m.Subject+" "+string(body), ShouldEqual, "zl.bundle.in."+service+"."+g.Server()+" "+service)
+			p.send("once more")
+			_, _, body, _, _ = nextOf(next(in).Data)
+			So(string(body), ShouldEqual, "once more")
+		}
+		So(g.Close(), ShouldBeNil)
+		So(len(g.bundles), ShouldBeBetweenOrEqual, clients-servicesMost, servicesMost)
+	})
+}
+
 func TestBadBundles(t *testing.T) {
 	Convey("A bundle that is none is answered with a code, and nobody gets a part of it; of others each message has its fate", t, func() {
 		g := start(t, bundled, func(c *Config) { c.MaxMessage = 1000 })

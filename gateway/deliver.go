@@ -111,6 +111,12 @@ func undeliverable(m *natswire.Msg) bool {
 	return m.Header != nil && m.Size == 0 && m.Status() == "503"
 }
 
+// oversized reports whether a message is longer than a client may get, or has more headers than there may be. What is kept for
+// messages that have no bound but this one may be more (longest).
+func (g *Gateway) oversized(m *natswire.Msg) bool {
+	return m.TooLong || int64(m.Size) > g.config.MaxMessage || len(m.Header) > headerRoom
+}
+
 // toClient handles zl.out.
 func (d *delivery) toClient(m *natswire.Msg, rest []byte) {
 	g := d.g
@@ -125,7 +131,7 @@ func (d *delivery) toClient(m *natswire.Msg, rest []byte) {
 		d.refuse(m, reasonMalformed)
 		return
 	}
-	if m.TooLong || int64(m.Size) > g.config.MaxMessage {
+	if g.oversized(m) {
 		d.refuse(m, reasonOversized)
 		return
 	}
@@ -181,7 +187,7 @@ func kindOf(m *natswire.Msg) (text bool, key uint64, keyed, good bool) {
 	if !m.WellFormed() || text && !utf8.Valid(m.Body) {
 		return false, 0, false, false
 	}
-	if value := m.Value(headerKey); len(value) > 0 {
+	if value := m.Value(headerKey); value != nil {
 		var err error
 		if key, err = strconv.ParseUint(string(value), 10, 64); err != nil {
 			return false, 0, false, false

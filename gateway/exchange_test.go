@@ -171,6 +171,7 @@ func TestBadInput(t *testing.T) {
 		}{
 			{"0", "400", nil, nil}, {"01", "400", nil, nil}, {"-1", "400", nil, nil}, {"a", "400", nil, nil}, {"4294967296", "400", nil, nil},
 			{"99999999999999999999", "400", nil, nil}, {id + ".1", "400", nil, nil}, {id, "400", nats.Header{headerKey: {"x"}}, nil},
+			{id, "400", nats.Header{headerKey: {""}}, nil}, {id, "413", nats.Header{"X": {strings.Repeat("x", headerRoom)}}, nil},
 			{id, "400", nats.Header{headerText: {"1"}}, []byte{0xff}}, {"4294967295", "404", nil, nil}, {id, "413", nil, long},
 			{id, "200", nil, []byte("good")}, {id, "200", nats.Header{headerKey: {"7"}}, []byte("keyed")},
 		} {
@@ -183,10 +184,10 @@ func TestBadInput(t *testing.T) {
 		for _, body := range []string{"good", "keyed", "last"} {
 			So(must(p.read()), ShouldEqual, body)
 		}
-		So(metric(g, `dropped_total{way="out",reason="malformed"}`), ShouldEqual, "10")
+		So(metric(g, `dropped_total{way="out",reason="malformed"}`), ShouldEqual, "11")
 		So(metric(g, `dropped_total{way="out",reason="unknown_peer"}`), ShouldEqual, "2")
-		So(metric(g, `dropped_total{way="out",reason="oversized"}`), ShouldEqual, "1")
-		So(metric(g, "out_messages_total"), ShouldEqual, "16")
+		So(metric(g, `dropped_total{way="out",reason="oversized"}`), ShouldEqual, "2")
+		So(metric(g, "out_messages_total"), ShouldEqual, "18")
 		So(until(func() bool { return metric(g, "sent_messages_total") == "3" }), ShouldBeTrue)
 
 		events := listenTo(conn, "zl.event.*.disconnect.>")
@@ -242,6 +243,7 @@ func TestBadGroupMessages(t *testing.T) {
 			status string
 		}{
 			{nil, make([]byte, 1001), "413"}, {nil, make([]byte, 200000), "413"}, {nats.Header{headerKey: {"-1"}}, nil, "400"},
+			{nats.Header{headerExcept: {""}}, nil, "400"}, {nats.Header{"X": {strings.Repeat("x", headerRoom)}}, nil, "413"},
 			{nats.Header{headerExcept: {"x"}}, nil, "400"}, {nats.Header{headerExcept: {g.Server() + ".0"}}, nil, "400"},
 			{nats.Header{headerText: {"1"}}, []byte{0xff}, "400"}, {nats.Header{headerExcept: {"other.1"}}, []byte("good"), "200"},
 		} {
@@ -249,8 +251,8 @@ func TestBadGroupMessages(t *testing.T) {
 			So(status, ShouldEqual, bad.status)
 		}
 		So(must(p.read()), ShouldEqual, "good")
-		So(metric(g, `dropped_total{way="group",reason="malformed"}`), ShouldEqual, "4")
-		So(metric(g, `dropped_total{way="group",reason="oversized"}`), ShouldEqual, "2")
-		So(metric(g, "group_messages_total"), ShouldEqual, "7")
+		So(metric(g, `dropped_total{way="group",reason="malformed"}`), ShouldEqual, "5")
+		So(metric(g, `dropped_total{way="group",reason="oversized"}`), ShouldEqual, "3")
+		So(metric(g, "group_messages_total"), ShouldEqual, "9")
 	})
 }

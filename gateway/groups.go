@@ -30,7 +30,6 @@ type groups struct {
 type group struct {
 	members int
 	sub     *natswire.Sub
-	ready   bool // NATS knows of the subscription
 }
 
 // A fault is a status and a sentence.
@@ -63,51 +62,46 @@ func (s *groups) join(g *Gateway, c *client, name string, sure bool) error {
 		return &fault{400, fmt.Sprintf("%.64q is no name of a group", name)}
 	}
 	s.mu.Lock()
-	ready, err := s.enter(g, c, name)
+	sub, err := s.enter(g, c, name)
 	s.mu.Unlock()
-	if err != nil || ready || !sure {
+	if err != nil || !sure || g.bus.data.Has(sub) {
 		return err
 	}
 	if err := g.bus.data.Sync(lastWords); err != nil {
 		return &fault{503, "NATS does not answer: " + err.Error()}
 	}
-	s.mu.Lock()
-	if one := s.all[name]; one != nil {
-		one.ready = true
-	}
-	s.mu.Unlock()
 	return nil
 }
 
-func (s *groups) enter(g *Gateway, c *client, name string) (ready bool, err error) {
+func (s *groups) enter(g *Gateway, c *client, name string) (*natswire.Sub, error) {
 	one := s.all[name]
 	if slices.Contains(c.joined, name) {
-		return one.ready, nil
+		return one.sub, nil
 	}
 	if len(c.joined) >= groupsMost {
-		return false, &fault{400, fmt.Sprintf("client %d is in %d groups already", c.id, groupsMost)}
+		return nil, &fault{400, fmt.Sprintf("client %d is in %d groups already", c.id, groupsMost)}
 	}
 	if g.clients.find(c.id) != c {
-		return false, unknownClient(c.id)
+		return nil, unknownClient(c.id)
 	}
 	if err := g.socket.Join(c.id, name); err != nil {
 		if errors.Is(err, errno.EHOSTUNREACH) {
-			return false, unknownClient(c.id)
+			return nil, unknownClient(c.id)
 		}
-		return false, &fault{reasonOf(err).status(), errno.Detail(err)}
+		return nil, &fault{reasonOf(err).status(), errno.Detail(err)}
 	}
 	if one == nil {
 		sub, err := g.bus.data.Subscribe(groupPrefix + name)
 		if err != nil {
 			_ = g.socket.Leave(c.id, name)
-			return false, &fault{503, "NATS does not take the subscription: " + err.Error()}
+			return nil, &fault{503, "NATS does not take the subscription: " + err.Error()}
 		}
 		one = &group{sub: sub}
 		s.all[name] = one
 	}
 	one.members++
 	c.joined = append(c.joined, name)
-	return one.ready, nil
+	return one.sub, nil
 }
 
 func unknownClient(id uint32) *fault {
@@ -189,7 +183,7 @@ func (g *Gateway) toGroup(m *natswire.Msg) {
 		g.counts.dropped[wayGroup][why].Add(1)
 		g.answer(m.Reply, why.status(), headerServer, g.server)
 	}
-	if m.TooLong || int64(m.Size) > g.config.MaxMessage {
+	if g.oversized(m) {
 		refuse(reasonOversized)
 		return
 	}
@@ -201,7 +195,7 @@ func (g *Gateway) toGroup(m *natswire.Msg) {
 	if keyed {
 		options = append(options, stream.WithKey(key))
 	}
-	if except := m.Value(headerExcept); len(except) > 0 {
+	if except := m.Value(headerExcept); except != nil {
 		server, text, _ := bytes.Cut(except, []byte("."))
 		id, is := parseID(text)
 		good = good && is

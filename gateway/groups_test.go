@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	. "github.com/smartystreets/goconvey/convey"
 )
@@ -72,6 +73,34 @@ func TestGroups(t *testing.T) {
 		}), ShouldBeTrue)
 		status, _ := ask(conn, "zl.group.none", nil, nil)
 		So(status, ShouldEqual, nats.ErrNoResponders.Error())
+	})
+}
+
+func TestJoinWhileMessagesAreAway(t *testing.T) {
+	Convey("Who joins a group is told so when the server that is there now has its subscription, whatever another one had", t, func() {
+		hub := natsServer(t, -1)
+		g := start(t, at(hub.ClientURL()), func(c *Config) { c.Presence = false })
+		conn := backEnd(t, hub.ClientURL())
+		events := listenTo(conn, "zl.event.*.connect.>")
+		var ids [2]string
+		for i := range ids {
+			dial(t, g).send("")
+			ids[i] = idOf(next(events))
+		}
+		join := func(id string) string { return command(conn, g, `{"op":"join","id":%s,"group":"a"}`, id) }
+		So(join(ids[0]), ShouldEqual, "200")
+		free := g.bus.data.Hold() // the next server gets no subscription yet
+		for _, one := range must(hub.Connz(&server.ConnzOptions{})).Conns {
+			if strings.HasSuffix(one.Name, ", messages") {
+				noError(hub.DisconnectClientByID(one.Cid))
+			}
+		}
+		So(until(func() bool { return g.counts.natsLost[lostMessages].Load() == 1 && g.bus.data.Connected() }), ShouldBeTrue)
+		So(join(ids[1]), ShouldEqual, "503")
+		free()
+		So(until(func() bool { return join(ids[1]) == "200" }), ShouldBeTrue)
+		answer := must(conn.Request("zl.group.a", nil, patience))
+		So(first(answer.Header, headerCount), ShouldEqual, "2")
 	})
 }
 

@@ -38,6 +38,7 @@ type Config struct {
 type Sub struct {
 	Subject string
 	sid     uint64
+	at      uint64 // what had been appended with it, for the present server; under mu of the Conn
 }
 
 // A Conn is a connection that finds another server when it is lost.
@@ -59,6 +60,7 @@ type Conn struct {
 	appended, handed uint64 // bytes, ever: to buf, and from it to a write
 	published, given uint64 // messages, as above
 	confirmed        uint64 // messages that NATS has for sure, or that are in doubt
+	answered         uint64 // bytes up to the last PING that NATS has answered
 	pings            []ping // not answered
 	subs             map[uint64]*Sub
 	last             uint64 // sid
@@ -145,6 +147,9 @@ func (c *Conn) begin(g *greeted) {
 	var lines []byte
 	for _, sub := range c.subs {
 		lines = appendSub(lines, sub)
+	}
+	for _, sub := range c.subs {
+		sub.at = c.appended - uint64(len(c.buf)) + uint64(len(lines))
 	}
 	c.buf = append(lines, c.buf...)
 	c.appended += uint64(len(lines))
@@ -277,7 +282,7 @@ func (c *Conn) pong() {
 	}
 	p := c.pings[0]
 	c.pings = append(c.pings[:0], c.pings[1:]...)
-	c.confirmed = max(c.confirmed, p.published)
+	c.confirmed, c.answered = max(c.confirmed, p.published), max(c.answered, p.at)
 	if p.done != nil {
 		p.done <- nil
 	}
@@ -319,7 +324,15 @@ func (c *Conn) Subscribe(subject string) (*Sub, error) {
 		c.line(string(appendSub(nil, sub)))
 		c.wakeWriter()
 	}
+	sub.at = c.appended
 	return sub, nil
+}
+
+// Has reports whether the present server has a subscription for sure, as it has when a Sync after Subscribe has returned.
+func (c *Conn) Has(sub *Sub) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.net != nil && c.cause == nil && sub.at <= c.answered
 }
 
 func appendSub(lines []byte, sub *Sub) []byte {

@@ -22,14 +22,17 @@ func Header(pairs ...string) string {
 	return b.String()
 }
 
-// Value returns the first value of a header, or nil.
+// Value returns the first value of a header, which may be empty, or nil: there is no such header.
 func (m *Msg) Value(name string) []byte {
 	lines := m.Header
 	for len(lines) > 0 {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
 		if len(line) > len(name) && line[len(name)] == ':' && string(line[:len(name)]) == name {
-			return bytes.TrimSpace(line[len(name)+1:])
+			if value := bytes.TrimSpace(line[len(name)+1:]); value != nil {
+				return value
+			}
+			return line[:0]
 		}
 	}
 	return nil

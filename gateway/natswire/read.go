@@ -168,17 +168,17 @@ func (r *reader) message(line []byte, start int) (bool, error) {
 		m.Reply = words[3]
 	}
 	sid, good := number(words[2])
-	total, fine := number(words[count-1])
+	total, fine := size(words[count-1])
 	head := 0
 	if headed {
 		var also bool
-		head, also = number(words[count-2])
+		head, also = size(words[count-2])
 		fine = fine && also && head <= total
 	}
 	if !good || !fine {
 		return false, fmt.Errorf("%w: %.40q", errProtocol, line)
 	}
-	m.sid, m.Size, m.TooLong = uint64(sid), total-head, total > r.c.c.Longest
+	m.sid, m.Size, m.TooLong = sid, total-head, total > r.c.c.Longest
 	if m.TooLong {
 		r.p += start
 		r.skip, r.need = total+2, 0
@@ -224,16 +224,22 @@ func split(line []byte, words *[6][]byte) (count int) {
 	return count
 }
 
-// number reads one that is not negative, and less than 2^31.
-func number(text []byte) (n int, good bool) {
-	if text == nil || len(text) > 10 {
+// size reads the length of a message or of its headers, which is less than 2^31.
+func size(text []byte) (int, bool) {
+	n, good := number(text)
+	return int(n), good && n < 1<<31
+}
+
+// number reads one with at most 19 digits: subscriptions are counted for as long as the process lives.
+func number(text []byte) (n uint64, good bool) {
+	if text == nil || len(text) > 19 {
 		return 0, false
 	}
 	for _, c := range text {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		n = n*10 + int(c-'0')
+		n = n*10 + uint64(c-'0')
 	}
-	return n, n < 1<<31
+	return n, true
 }

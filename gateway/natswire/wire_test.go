@@ -154,6 +154,47 @@ func TestLoss(t *testing.T) {
 			So("it still waits", ShouldBeEmpty)
 		}
 	})
+	Convey("A server has a subscription when it has answered what came after it, and the next one has not", t, func() {
+		s, u := newToy(t), &user{}
+		c := dial(t, u.config(s.url()))
+		g := <-s.come
+		g.mute.Store(true)
+		old := must(c.Subscribe("old"))
+		So(g.line(), ShouldEqual, "SUB old 1")
+		So(c.Has(old), ShouldBeFalse)
+		g.mute.Store(false)
+		So(c.Sync(patience), ShouldBeNil)
+		So(c.Has(old), ShouldBeTrue)
+		g.mute.Store(true)
+		young := must(c.Subscribe("young"))
+		So(c.Has(young), ShouldBeFalse)
+		So(c.Has(old), ShouldBeTrue)
+		s.listener.Close()
+		So(g.Close(), ShouldBeNil)
+		So(until(func() bool { return u.losses.Load() == 1 }), ShouldBeTrue)
+		So(c.Has(old), ShouldBeFalse)
+		late := must(c.Subscribe("late"))
+		So(c.Has(late), ShouldBeFalse)
+		s.again()
+		g = <-s.come
+		g.mute.Store(true)
+		So(until(func() bool { return u.ups.Load() == 1 }), ShouldBeTrue)
+		So(c.Has(old) || c.Has(young) || c.Has(late), ShouldBeFalse)
+		g.mute.Store(false)
+		g.once.Do(g.read)
+		So(c.Sync(patience), ShouldBeNil)
+		So(c.Has(old) && c.Has(young) && c.Has(late), ShouldBeTrue)
+	})
+	Convey("However many subscriptions there were, one more can be told from others", t, func() {
+		s, u := newToy(t), &user{}
+		c := dial(t, u.config(s.url()))
+		c.last = 1<<40 - 1
+		_ = must(c.Subscribe("a"))
+		g := <-s.come
+		So(g.line(), ShouldEqual, "SUB a 1099511627776")
+		g.say("MSG a 1099511627776 4\r\ngood\r\n")
+		So(until(func() bool { return u.count() == 1 }), ShouldBeTrue)
+	})
 	Convey("Sync ends when the connection does", t, func() {
 		s, u := newToy(t), &user{}
 		c := dial(t, u.config(s.url()))
@@ -181,6 +222,8 @@ func TestHeaders(t *testing.T) {
 		So(string(m.Value("Zl-Key")), ShouldEqual, "17")
 		So(string(m.Value("Zl-Text")), ShouldEqual, "1")
 		So(m.Value("Empty") == nil, ShouldBeTrue)
+		blank := Msg{Header: []byte("NATS/1.0\r\nA:\r\nB:  \r\n\r\n")}
+		So(blank.Value("A") != nil && blank.Value("B") != nil && len(blank.Value("A"))+len(blank.Value("B")) == 0, ShouldBeTrue)
 		So(m.Value("Zl") == nil, ShouldBeTrue)
 		So(m.Status(), ShouldEqual, "")
 		m.Header = []byte("NATS/1.0 503\r\n\r\n")
