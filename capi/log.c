@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The log: Go calls the application's function on a thread of its own. */
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -26,21 +29,45 @@ enum
     longest_line = 4096
 };
 
-/* Returns whether a descriptor has taken a line. */
+/* A write that raises no SIGPIPE, which is the host's: the thread's own is taken back, unless one had been waiting. */
+static ssize_t quiet_write (int fd, const char *data, size_t size)
+{
+    sigset_t pipe, waiting, before;
+    sigemptyset (&pipe);
+    sigaddset (&pipe, SIGPIPE);
+    sigpending (&waiting);
+    pthread_sigmask (SIG_BLOCK, &pipe, &before);
+    const ssize_t n = write (fd, data, size);
+    const int why = errno;
+    if (n < 0 && why == EPIPE && !sigismember (&waiting, SIGPIPE))
+        sigtimedwait (&pipe, NULL, &(struct timespec){0, 0});
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    errno = why;
+    return n;
+}
+
+/* Returns whether a descriptor has taken a line. If it took a part, the next line begins on a new one. */
 static bool write_line (int fd, const char *level, const char *line)
 {
+    static _Atomic int torn = -1; /* the descriptor that took a part last */
     char text[longest_line];
-    int size = snprintf (text, sizeof text, "%s %s\n", level, line);
+    const char *const begin = atomic_load (&torn) == fd ? "\n" : "";
+    int size = snprintf (text, sizeof text, "%s%s %s\n", begin, level, line);
     if (size >= (int) sizeof text) {
         size = sizeof text - 1;
         text[size - 1] = '\n';
     }
     for (int at = 0; at < size;) {
-        const ssize_t n = write (fd, text + at, (size_t) (size - at));
-        if (n < 0 && errno != EINTR)
+        const ssize_t n = quiet_write (fd, text + at, (size_t) (size - at));
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            if (at > 0)
+                atomic_store (&torn, fd);
             return false;
+        }
         at += n > 0 ? (int) n : 0;
     }
+    if (*begin)
+        atomic_store (&torn, -1);
     return true;
 }
 

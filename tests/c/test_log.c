@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -206,6 +207,92 @@ static void to_a_descriptor (void)
     zt_term (ctx);
 }
 
+/* A pipe whose reader has gone takes no line, and that is no SIGPIPE of the process; one of the host's own stays. */
+static void the_reader_has_gone (void)
+{
+    int ends[2], others[2];
+    char line[512];
+    sigset_t pipe, before, waiting;
+    CHECK (signal (SIGPIPE, SIG_DFL) != SIG_ERR);
+    CHECK_OK (pipe2 (ends, O_CLOEXEC));
+    CHECK_OK (pipe2 (others, O_CLOEXEC));
+    close (ends[0]);
+    errno = 0;
+    zlink_log_to_fd (ZLINK_LOG_ERROR, "to nobody", (void *) (intptr_t) ends[1]);
+    CHECK_EQ (errno, 0);
+    sigemptyset (&pipe);
+    sigaddset (&pipe, SIGPIPE);
+    CHECK_EQ (pthread_sigmask (SIG_BLOCK, &pipe, &before), 0);
+    CHECK (!sigismember (&before, SIGPIPE));
+    CHECK_EQ (raise (SIGPIPE), 0);
+    zlink_log_to_fd (ZLINK_LOG_ERROR, "to nobody", (void *) (intptr_t) ends[1]);
+    CHECK_OK (sigpending (&waiting));
+    CHECK (sigismember (&waiting, SIGPIPE));
+    CHECK_EQ (sigtimedwait (&pipe, NULL, &(struct timespec){0, 0}), SIGPIPE);
+    CHECK_EQ (pthread_sigmask (SIG_SETMASK, &before, NULL), 0);
+    zlink_log_to_fd (ZLINK_LOG_INFO, "to somebody", (void *) (intptr_t) others[1]);
+    next_line (others[0], line, sizeof line);
+    CHECK_STR (line, "error too many lines, some are left out lines=2");
+    next_line (others[0], line, sizeof line);
+    CHECK_STR (line, "info to somebody");
+    close (ends[1]);
+    close (others[0]);
+    close (others[1]);
+}
+
+/* Takes what a socket has, and counts the lines, and those that were left out. Returns whether the last one has no end. */
+static bool take_lines (int fd, long *lines, long *left_out)
+{
+    char line[8192];
+    size_t used = 0;
+    for (char c; recv (fd, &c, 1, MSG_DONTWAIT) == 1;) {
+        CHECK (used < sizeof line - 1);
+        line[used++] = c;
+        if (c != '\n')
+            continue;
+        long more;
+        line[used] = '\0';
+        used = 0;
+        if (sscanf (line, "error too many lines, some are left out lines=%ld\n", &more) == 1)
+            *left_out += more;
+        else if (strcmp (line, "\n") != 0) { /* which ends a part */
+            CHECK (strncmp (line, "info ", 5) == 0 && (strcmp (line + 5, "short\n") == 0 || strspn (line + 5, "x") == strlen (line) - 6));
+            ++*lines;
+        }
+    }
+    return used > 0;
+}
+
+/* What a socket takes of a line before it is full stays a line of its own. */
+static void a_part_of_a_line (void)
+{
+    static char text[4001];
+    int ends[2], one = 1;
+    long sent = 0, lines = 0, left_out = 0;
+    bool torn = false;
+    memset (text, 'x', sizeof text - 1);
+    CHECK_OK (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+    CHECK_OK (setsockopt (ends[1], SOL_SOCKET, SO_SNDBUF, &one, sizeof one));
+    CHECK_OK (fcntl (ends[1], F_SETFL, O_NONBLOCK));
+    void *to = (void *) (intptr_t) ends[1];
+    for (int before = 0; before < 50 && !torn; before++) { /* it depends on the room that short ones leave */
+        for (int i = 0; i < before; i++, sent++)
+            zlink_log_to_fd (ZLINK_LOG_INFO, "short", to);
+        zlink_log_to_fd (ZLINK_LOG_INFO, text, to);
+        sent++;
+        torn = take_lines (ends[0], &lines, &left_out);
+    }
+    CHECK (torn);
+    for (int i = 0; i < 2; i++, sent++) {
+        zlink_log_to_fd (ZLINK_LOG_INFO, "short", to);
+        CHECK (!take_lines (ends[0], &lines, &left_out));
+    }
+    CHECK (left_out > 0);
+    CHECK_EQ (lines + left_out, sent);
+    close (ends[0]);
+    close (ends[1]);
+}
+
 static size_t threads (void)
 {
     size_t count = 0;
@@ -245,6 +332,8 @@ static const zt_case_t cases[] = {
   ZT_CASE (too_many_lines),
   ZT_CASE (the_function_calls_zlink),
   ZT_CASE (to_a_descriptor),
+  ZT_CASE (the_reader_has_gone),
+  ZT_CASE (a_part_of_a_line),
   ZT_CASE (replaced_often),
   ZT_CASE (levels),
 };
