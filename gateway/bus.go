@@ -260,14 +260,18 @@ func (b *bus) close() {
 		return
 	}
 	if b.data != nil {
-		_ = b.data.Sync(lastWords)
+		if b.data.Connected() {
+			_ = b.data.Sync(lastWords)
+		}
 		if b.idle != nil {
 			b.idle()
 		}
 		b.data.Close()
 	}
 	if b.conn != nil {
-		_ = b.conn.FlushTimeout(lastWords)
+		if b.conn.IsConnected() {
+			_ = b.conn.FlushTimeout(lastWords)
+		}
 		b.conn.Close()
 	}
 	if b.embedded != nil {

@@ -289,5 +289,6 @@ func TestDrainWithoutNATS(t *testing.T) {
 		So(g.Drain(0, 0), ShouldBeNil)
 		So(g.Wait(), ShouldBeNil)
 		So(g.counts.dropped[wayIn][reasonNATS].Load(), ShouldEqual, uint64(1))
+		So(Default().DrainPatience+shutMost, ShouldEqual, 25*time.Second) // as README.md says
 	})
 }

@@ -207,8 +207,11 @@ func (g *Gateway) shut() {
 	g.bus.close()
 }
 
-// lastWords bounds each thing that is waited for at the end.
-const lastWords = 2 * time.Second
+// lastWords bounds each thing that is waited for at the end, shutMost all of them: presence twice, clients, both connections to NATS.
+const (
+	lastWords = 2 * time.Second
+	shutMost  = 5 * lastWords
+)
 
 // handOver gives the listeners to the next gateway with the same path, and then drains.
 func (g *Gateway) handOver() {

@@ -149,6 +149,22 @@ func TestSlowServer(t *testing.T) {
 		<-s.come
 		So(until(func() bool { return u.ups.Load() > 0 }), ShouldBeTrue)
 	})
+	Convey("One that says much, but answers nothing, is left", t, func() {
+		s, u := newToy(t), &user{}
+		config := u.config(s.url())
+		config.PingEvery, config.StuckFor = 10*time.Millisecond, 50*time.Millisecond
+		c := dial(t, config)
+		_ = must(c.Subscribe("a"))
+		g := <-s.come
+		go func() {
+			_, err := fmt.Fprintf(g, "MSG a 1 %d\r\n", 1<<31-1)
+			for err == nil {
+				time.Sleep(time.Millisecond)
+				_, err = io.WriteString(g, "PONG\r\n") // as part of a message that is longer than any
+			}
+		}()
+		So(until(func() bool { return u.ups.Load() > 0 }), ShouldBeTrue)
+	})
 }
 
 func TestLongMessages(t *testing.T) {

@@ -239,6 +239,10 @@ func (c *Conn) fail(conn net.Conn, err error) {
 	_ = conn.Close()
 }
 
+// answerAfter is how many times as long as a write a PING may wait for its answer, however much else comes: who has lost count of what
+// comes takes an answer for a part of a message.
+const answerAfter = 3
+
 // watch asks NATS whether it has everything, and whether it is there.
 func (c *Conn) watch() {
 	const every = 200 * time.Millisecond
@@ -254,8 +258,8 @@ func (c *Conn) watch() {
 		switch {
 		case c.net == nil:
 		case len(c.pings) > 0:
-			silent := time.Since(time.Unix(0, c.heard.Load()))
-			if silent > c.c.DeadAfter && time.Since(c.pings[0].sent) > c.c.DeadAfter {
+			silent, waits := time.Since(time.Unix(0, c.heard.Load())), time.Since(c.pings[0].sent)
+			if silent > c.c.DeadAfter && waits > c.c.DeadAfter || waits > answerAfter*c.c.StuckFor {
 				c.fail(c.net, errDead)
 			}
 		case c.published != c.confirmed || time.Since(asked) >= c.c.PingEvery:
