@@ -99,7 +99,7 @@ static inline long setting (const char *path)
 
 typedef struct
 {
-    int64_t up, peers, read, took, pings, pongs, lost, ended, cut, broken, back;
+    int64_t up, peers, read, twice, took, pings, pongs, lost, ended, cut, broken, back;
     int64_t server_kb, client_kb, kernel_kb;
     int64_t server_ns, client_ns; /* processor time */
     uint64_t times[BUCKETS];
@@ -119,6 +119,7 @@ static inline totals_t totals (void)
         t.client_ns += cpu_ns (c->pid);
         t.up += c->up;
         t.read += c->read;
+        t.twice += c->twice;
         t.pings += c->pings;
         t.pongs += c->pongs;
         t.lost += c->lost;

@@ -21,6 +21,7 @@ enum
     PUBLISH_BYTES = 64,
     PING_BYTES = 16,   /* a mark, and the time in ns */
     HELLO_BYTES = 1,
+    NUMBER_AT = 1,     /* of a publish: its number */
     BUCKETS = 36 * 16, /* of times in us: 16 for each power of two */
     KEEP_ALIVE_S = 100 /* each client says something so often; PUBLIC ends one after 120 s */
 };
@@ -41,7 +42,7 @@ typedef struct
     _Atomic int64_t peers; /* that it has now */
     _Atomic int64_t gone;  /* that it had */
     _Atomic int64_t took;  /* what its publishes returned in all */
-    int orders[2];         /* a pipe */
+    int orders[2];         /* a pipe: 'l', or the number of a publish */
 } server_t;
 
 typedef struct
@@ -49,6 +50,7 @@ typedef struct
     _Atomic int pid;
     _Atomic int64_t up;     /* connections that have said hello */
     _Atomic int64_t read;   /* published messages that came */
+    _Atomic int64_t twice;  /* of these, that a connection had already */
     _Atomic int64_t pings;  /* sent */
     _Atomic int64_t pongs;  /* that came back */
     _Atomic int64_t lost;   /* pings whose connection ended meanwhile */

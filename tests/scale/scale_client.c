@@ -30,6 +30,7 @@ typedef struct
     uint8_t phase;
     uint8_t kept;   /* bytes in its part of rests */
     uint8_t awaits; /* a ping is on its way */
+    uint8_t casts;  /* the number of the last publish */
 } conn_t;
 
 /* Phases. */
@@ -79,9 +80,11 @@ static bool say (conn_t *c, const void *body, size_t size)
 
 static void took (conn_t *c, const uint8_t *body, size_t size)
 {
-    if (size == PUBLISH_BYTES && body[0] == CAST)
+    if (size == PUBLISH_BYTES && body[0] == CAST) {
+        add (&self->twice, body[NUMBER_AT] <= c->casts);
+        c->casts = body[NUMBER_AT];
         add (&self->read, 1);
-    else if (size == PING_BYTES && body[0] == PING) {
+    } else if (size == PING_BYTES && body[0] == PING) {
         int64_t sent;
         memcpy (&sent, body + 8, sizeof sent);
         _Atomic uint32_t *times = &self->times[bucket_of ((uint64_t) (now_ns () - sent) / 1000)];

@@ -38,11 +38,12 @@ static const char *path_of_handover (void)
     return path;
 }
 
-static void publish (void)
+static void publish (char number)
 {
     zlink_msg_t msg;
     check (zlink_msg_init_size (&msg, PUBLISH_BYTES), "zlink_msg_init_size");
     memset (zlink_msg_data (&msg), CAST, PUBLISH_BYTES);
+    ((char *) zlink_msg_data (&msg))[NUMBER_AT] = number;
     int took = zlink_stream_publish (s, "all", &msg, 0);
     check (took, "zlink_stream_publish");
     atomic_fetch_add (&shared->server[self].took, took);
@@ -64,15 +65,13 @@ static void *take_orders (void *arg)
 {
     char order;
     (void) arg;
-    while (read (shared->server[self].orders[0], &order, 1) == 1)
-        switch (order) {
-            case 'p':
-                publish ();
-                break;
-            case 'l':
-                leave ();
-                return NULL;
+    while (read (shared->server[self].orders[0], &order, 1) == 1) {
+        if (order == 'l') {
+            leave ();
+            break;
         }
+        publish (order);
+    }
     return NULL;
 }
 
