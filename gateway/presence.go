@@ -30,11 +30,13 @@ type presence struct {
 	over    sync.WaitGroup
 	out     atomic.Int64 // errands that are not done
 	forgets atomic.Bool  // NATS keeps the mark of a deleted key for a time only
+	broken  atomic.Bool  // an errand has failed: others are left to mend, so that their queues do not fill
 
 	mu      sync.Mutex
 	users   jetstream.KeyValue // nil: not yet
 	servers jetstream.KeyValue
 	mine    map[string]entry // by key: what this gateway has written
+	left    map[string]entry // what it could not delete
 
 	seen map[string]time.Time // heartbeats, by server; for watch only
 }
@@ -59,7 +61,8 @@ type errand struct {
 	id     uint32
 	since  time.Time
 	remove bool
-	absent bool // write only if nobody else has
+	absent bool   // write only if nobody else has
+	left   uint64 // delete this revision, which could not be deleted before; 0: that is not what it is about
 }
 
 const (
@@ -72,7 +75,7 @@ const (
 )
 
 func newPresence(g *Gateway) *presence {
-	p := &presence{g: g, mine: map[string]entry{}, seen: map[string]time.Time{}, seed: maphash.MakeSeed()}
+	p := &presence{g: g, mine: map[string]entry{}, left: map[string]entry{}, seen: map[string]time.Time{}, seed: maphash.MakeSeed()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.js, _ = jetstream.New(g.bus.conn) // fails for wrong options only
 	for i := range p.work {
@@ -112,10 +115,14 @@ func (p *presence) remove(c *client) {
 func (p *presence) send(e errand) {
 	p.out.Add(1)
 	select {
-	case p.work[maphash.String(p.seed, e.key)%presenceWorkers] <- e:
+	case p.queueOf(e.key) <- e:
 	case <-p.ctx.Done():
 		p.out.Add(-1)
 	}
+}
+
+func (p *presence) queueOf(key string) chan errand {
+	return p.work[maphash.String(p.seed, key)%presenceWorkers]
 }
 
 func (p *presence) labour(work chan errand) {
@@ -132,10 +139,16 @@ func (p *presence) labour(work chan errand) {
 	}
 }
 
-var errNoBucket = errors.New("there is no bucket yet")
+var (
+	errNoBucket = errors.New("there is no bucket yet")
+	errBroken   = errors.New("JetStream fails")
+)
 
-// do carries an errand out. An entry stays in mine when that fails, so that a resync mends it.
+// do carries an errand out. An entry stays in mine, or in left, when that fails, so that mend does it.
 func (p *presence) do(e errand) error {
+	if e.left != 0 {
+		return p.delete(e.key, e.left)
+	}
 	ctx, cancel := context.WithTimeout(p.ctx, presencePatient)
 	defer cancel()
 	p.mu.Lock()
@@ -150,10 +163,12 @@ func (p *presence) do(e errand) error {
 	switch {
 	case e.remove && (old.id != e.id || old.revision == 0):
 		return nil // it was never written, or another client of this user has come
+	case e.remove:
+		return p.delete(e.key, old.revision)
 	case users == nil:
 		return errNoBucket
-	case e.remove:
-		return p.purge(ctx, users, e.key, old.revision)
+	case p.broken.Load():
+		return errBroken
 	}
 	value, err := json.Marshal(place{p.g.server, e.id, e.since.UTC()})
 	if err != nil {
@@ -161,23 +176,72 @@ func (p *presence) do(e errand) error {
 	}
 	var revision uint64
 	if e.absent {
-		revision, err = users.Create(ctx, e.key, value)
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			return nil
-		}
+		revision, err = p.claim(ctx, users, e, value)
 	} else {
 		revision, err = users.Put(ctx, e.key, value)
 	}
 	if err != nil {
+		p.broken.Store(true)
 		return err
 	}
 	p.mu.Lock()
-	if now, has := p.mine[e.key]; has && now.id == e.id {
+	if now, has := p.mine[e.key]; has && now.id == e.id && revision != 0 {
 		now.revision = revision
 		p.mine[e.key] = now
 	}
 	p.mu.Unlock()
 	return nil
+}
+
+// claim writes a key unless a client that came later has it. A write that seems to have failed may have been one, so the key may be
+// this client's already. Revision 0: it is another one's.
+func (p *presence) claim(ctx context.Context, users jetstream.KeyValue, e errand, value []byte) (revision uint64, err error) {
+	revision, err = users.Create(ctx, e.key, value)
+	if !errors.Is(err, jetstream.ErrKeyExists) {
+		return revision, err
+	}
+	there, err := users.Get(ctx, e.key)
+	if err != nil {
+		return 0, err
+	}
+	var at place
+	good := json.Unmarshal(there.Value(), &at) == nil
+	switch {
+	case good && at.Server == p.g.server && at.ID == e.id:
+		return there.Revision(), nil
+	case good && at.Since.After(e.since):
+		return 0, nil
+	}
+	return users.Update(ctx, e.key, value, there.Revision())
+}
+
+// delete deletes what this gateway has written of a client that has gone.
+func (p *presence) delete(key string, revision uint64) (err error) {
+	ctx, cancel := context.WithTimeout(p.ctx, presencePatient)
+	defer cancel()
+	p.mu.Lock()
+	users := p.users
+	p.mu.Unlock()
+	switch {
+	case users == nil:
+		err = errNoBucket
+	case p.broken.Load():
+		err = errBroken
+	default:
+		if err = p.purge(ctx, users, key, revision); err != nil {
+			p.broken.Store(true)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		if p.left[key].revision == revision {
+			delete(p.left, key)
+		}
+	} else if p.left[key].revision < revision {
+		p.left[key] = entry{revision: revision}
+	}
+	return err
 }
 
 // purge deletes a key, unless somebody else has written it since. NATS forgets that there was one after a minute, where it can.
@@ -247,7 +311,8 @@ func (p *presence) live() {
 		err := p.buckets()
 		if err == nil {
 			said = ""
-			p.mend()
+			p.broken.Store(false)
+			p.mend(true)
 			err = p.watch()
 		}
 		if err != nil && p.ctx.Err() == nil {
@@ -268,15 +333,25 @@ func (p *presence) pause(d time.Duration) {
 	}
 }
 
-// mend writes what is missing of this gateway's entries.
-func (p *presence) mend() {
+// mend writes what is missing of this gateway's entries, and deletes what is left of others. Unless all may be missing, it waits for no
+// queue, and does the rest with a later beat.
+func (p *presence) mend(all bool) {
 	p.mu.Lock()
-	all := make([]errand, 0, len(p.mine))
+	errands := make([]errand, 0, len(p.left))
+	for key, e := range p.left {
+		errands = append(errands, errand{key: key, left: e.revision})
+	}
 	for key, e := range p.mine {
-		all = append(all, errand{key: key, id: e.id, since: e.since, absent: true})
+		if all || e.revision == 0 {
+			errands = append(errands, errand{key: key, id: e.id, since: e.since, absent: true})
+		}
 	}
 	p.mu.Unlock()
-	for _, e := range all {
+	for _, e := range errands {
+		if !all && len(p.queueOf(e.key)) == presenceQueue {
+			p.broken.Store(true)
+			return
+		}
 		p.send(e)
 	}
 }
@@ -311,6 +386,9 @@ func (p *presence) watch() error {
 		case <-beat.C:
 			if err := p.beat(); err != nil {
 				return err
+			}
+			if p.broken.Swap(false) {
+				p.mend(false)
 			}
 			if dead := p.dead(); len(dead) > 0 || !swept && time.Since(began) > p.g.config.DeadAfter {
 				if err := p.sweep(); err != nil {

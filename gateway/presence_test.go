@@ -5,7 +5,9 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"hash/maphash"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +102,104 @@ func TestPresenceAfterALoss(t *testing.T) {
 		So(js.DeleteKeyValue(context.Background(), usersBucket), ShouldBeNil)
 		So(js.DeleteKeyValue(context.Background(), serversBucket), ShouldBeNil)
 		So(until(func() bool { return whereIs(conn, "eve") == g.Server() }), ShouldBeTrue)
+	})
+}
+
+// A failing bucket reports errors: before it does something, or after that.
+type failing struct {
+	jetstream.KeyValue
+	before, after atomic.Bool
+}
+
+var errTest = errors.New("a test")
+
+func (f *failing) result(do func() (uint64, error)) (uint64, error) {
+	if f.before.Load() {
+		return 0, errTest
+	}
+	revision, err := do()
+	if f.after.Load() {
+		return 0, errTest
+	}
+	return revision, err
+}
+
+func (f *failing) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	return f.result(func() (uint64, error) { return f.KeyValue.Put(ctx, key, value) })
+}
+
+func (f *failing) Create(ctx context.Context, key string, value []byte, o ...jetstream.KVCreateOpt) (uint64, error) {
+	return f.result(func() (uint64, error) { return f.KeyValue.Create(ctx, key, value, o...) })
+}
+
+func (f *failing) Purge(ctx context.Context, key string, o ...jetstream.KVDeleteOpt) error {
+	_, err := f.result(func() (uint64, error) { return 0, f.KeyValue.Purge(ctx, key, o...) })
+	return err
+}
+
+func TestPresenceWhileJetStreamFails(t *testing.T) {
+	// fail puts a failing bucket between a gateway and its own.
+	fail := func(p *presence) *failing {
+		So(until(func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.users != nil }), ShouldBeTrue)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		f := &failing{KeyValue: p.users}
+		p.users = f
+		return f
+	}
+	Convey("Who comes and who goes meanwhile is there, or not, when it works again", t, func() {
+		g := start(t, quick)
+		conn := backEnd(t, g.NATS())
+		whoever(conn)
+		count := func() uint64 { return g.counts.presenceErrors.Load() }
+		eve, bucket := dial(t, g), fail(g.presence)
+		eve.send("eve")
+		So(until(func() bool { return whereIs(conn, "eve") == g.Server() }), ShouldBeTrue)
+		bucket.before.Store(true)
+		dial(t, g).send("adam")
+		So(until(func() bool { return count() == 1 }), ShouldBeTrue)
+		So(eve.conn.Close(), ShouldBeNil)
+		So(until(func() bool { return count() >= 2 && g.clients.count() == 1 }), ShouldBeTrue)
+		So(whereIs(conn, "eve")+whereIs(conn, "adam"), ShouldEqual, g.Server())
+		bucket.before.Store(false)
+		So(until(func() bool { return whereIs(conn, "eve") == "" && whereIs(conn, "adam") == g.Server() }), ShouldBeTrue)
+
+		bucket.after.Store(true) // it is written, and seems not to be
+		abel := dial(t, g)
+		abel.send("abel")
+		So(until(func() bool { return whereIs(conn, "abel") == g.Server() && g.presence.out.Load() == 0 }), ShouldBeTrue)
+		bucket.after.Store(false)
+		written := func() bool { // the gateway knows
+			g.presence.mu.Lock()
+			defer g.presence.mu.Unlock()
+			return g.presence.mine["abel"].revision != 0
+		}
+		So(until(written), ShouldBeTrue)
+		So(abel.conn.Close(), ShouldBeNil)
+		So(until(func() bool { return whereIs(conn, "abel") == "" }), ShouldBeTrue)
+	})
+	Convey("Of two gateways the one that a user came to last has it", t, func() {
+		hub := natsServer(t, -1)
+		conn := backEnd(t, hub.ClientURL())
+		whoever(conn)
+		one, two := start(t, at(hub.ClientURL()), quick), start(t, at(hub.ClientURL()), quick)
+		first := dial(t, one)
+		first.send("eve")
+		So(until(func() bool { return whereIs(conn, "eve") == one.Server() }), ShouldBeTrue)
+		bucket := fail(two.presence)
+		bucket.before.Store(true)
+		dial(t, two).send("eve")
+		So(until(func() bool { return two.counts.presenceErrors.Load() > 0 }), ShouldBeTrue)
+		bucket.before.Store(false)
+		So(until(func() bool { return whereIs(conn, "eve") == two.Server() }), ShouldBeTrue)
+	})
+	Convey("Once it has failed it is asked again with the next heartbeat only, so that no queue fills", t, func() {
+		g := start(t, quick, func(c *Config) { c.HeartbeatEvery, c.DeadAfter = time.Hour, 3*time.Hour })
+		bucket := fail(g.presence)
+		bucket.before.Store(true)
+		So(g.presence.do(errand{key: "a", id: 1}), ShouldEqual, errTest)
+		So(g.presence.do(errand{key: "b", id: 2}), ShouldEqual, errBroken)
+		So(g.presence.delete("c", 3), ShouldEqual, errBroken)
 	})
 }
 

@@ -163,7 +163,12 @@ func TestSlowServer(t *testing.T) {
 				_, err = io.WriteString(g, "PONG\r\n") // as part of a message that is longer than any
 			}
 		}()
-		So(until(func() bool { return u.ups.Load() > 0 }), ShouldBeTrue)
+		So(until(func() bool { return u.ups.Load() == 1 }), ShouldBeTrue)
+		<-s.come // nobody reads what this one gets
+		So(until(func() bool { return u.ups.Load() == 2 && c.Connected() }), ShouldBeTrue)
+		g = <-s.come
+		g.once.Do(g.read)
+		So(c.Sync(patience), ShouldBeNil)
 	})
 }
 
