@@ -65,6 +65,7 @@ check "callers with find_package" '
     cmake -S tests/consumer -B consumer -DLANGUAGES=C >/dev/null && cmake --build consumer >/dev/null &&
     for program in c target variables; do consumer/consumer_$program; done'
 check "zlink-cat over every transport" 'tests/test_cat.sh /usr/bin/zlink-cat /root/cat'
+check "the script for bpftrace" 'grep "^usdt:\*:zlink:accept" /usr/share/zlink/zlink.bt'
 check "the debugger's symbols belong to the library" "
     id=\$(readelf -n \"\$(readlink -f \"\$($library)\")\" | sed -n 's/.*Build ID: //p') && test -n \"\$id\" &&
     test -e /usr/lib/debug/.build-id/\${id:0:2}/\${id:2}.debug"
