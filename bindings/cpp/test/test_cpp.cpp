@@ -45,13 +45,15 @@ static void exchange (const char *transport)
 
 static void tcp () { exchange ("tcp"); }
 static void ws () { exchange ("ws"); }
-static void tls ()
+static void secure (const char *transport)
 {
     if (std::getenv ("TLS_CERT"))
-        exchange ("tls");
+        exchange (transport);
     else
-        skip ("tls", "there is no certificate");
+        skip (transport, "there is no certificate");
 }
+static void tls () { secure ("tls"); }
+static void wss () { secure ("wss"); }
 
 /* ------------------------------------------------------------------ errors */
 
@@ -476,6 +478,7 @@ static const test_case cases[] = {
   {"tcp", tcp},
   {"ws", ws},
   {"tls", tls},
+  {"wss", wss},
   {"errors", errors},
   {"refused", refused},
   {"no_value", no_value},

@@ -111,7 +111,7 @@ public class StreamTest {
                 socket.set(Option.RCVTIMEO, 30000).set(Option.LINGER, 1000);
                 setting.of(socket);
             }
-            if (transport.equals("tls")) {
+            if (transport.equals("tls") || transport.equals("wss")) {
                 String file = System.getenv("TLS_CERT");
                 if (file == null)
                     throw new Skip("there is no certificate");
@@ -586,7 +586,7 @@ public class StreamTest {
 
     public static void main(String[] arguments) throws Exception {
         Map<String, Case> cases = new LinkedHashMap<>();
-        for (String transport : List.of("tcp", "ws", "tls"))
+        for (String transport : List.of("tcp", "ws", "tls", "wss"))
             cases.put(transport, () -> exchange(transport));
         cases.put("text", StreamTest::text);
         cases.put("headers", StreamTest::headers);

@@ -112,6 +112,10 @@ def tls() -> None:
     exchange("tls")
 
 
+def wss() -> None:
+    exchange("wss")
+
+
 def text() -> None:
     with Pair("ws", framing=1) as p:
         p.client.send(p.to_server, "häh".encode(), text=True)
@@ -638,6 +642,7 @@ CASES = [
     tcp,
     ws,
     tls,
+    wss,
     text,
     headers,
     errors,
