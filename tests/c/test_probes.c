@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * USDT probes (doc/operate.md): the notes in the library's file, and what a tracer gets. The
- * tracer is the process above: as the system does for one, it counts itself in a probe's semaphore, and
- * replaces the instruction by one that traps. The registers are those that the note names.
+ * USDT probes (doc/operate.md): the notes in the library's file, and what a tracer gets. The tracer is the process above: as the
+ * system does for one, it counts itself in a probe's semaphore, and replaces the instruction by one that traps.
  */
 #include "ztest.h"
 #include "zfast.h"
@@ -46,8 +45,7 @@ static struct
 {
     const char *name;
     int args;
-    /* From the note. */
-    uint8_t *at;
+    uint8_t *at; /* this, and what follows: from the note */
     uint16_t *semaphore;
     char operands[ARGS_MAX][8];
 } probes[PROBES] = {
@@ -302,8 +300,7 @@ static void plant (bool looks)
     }
 }
 
-/* Runs a part of a case in a process of its own, which is traced or not. No other process of this
- * program starts the library. */
+/* Runs a part of a case in a process of its own, which is traced or not. No other process of this program starts the library. */
 static void alone (void (*run) (void), bool is_traced)
 {
     int go[2];
@@ -533,18 +530,15 @@ static int resident_pages (void)
     return found;
 }
 
-/* Reads a byte of each page around the probes. The library's pages are no object of this program:
- * AddressSanitizer would take what lies between two of its variables for a fault. */
+/* Reads a byte of each page around the probes. AddressSanitizer would take what lies between two variables there for a fault. */
 __attribute__ ((no_sanitize_address)) static void touch_pages (void)
 {
-    const long page = sysconf (_SC_PAGESIZE);
     volatile uint8_t touched = 0;
     for (int i = -PAGES / 2; i < PAGES / 2; i++)
-        touched += probes[0].at[i * page];
+        touched += probes[0].at[i * sysconf (_SC_PAGESIZE)];
 }
 
-/* Nobody passes a probe at which nobody looks, and what the system has put into its place stays
- * there when the library gives its pages back. */
+/* Nobody passes a probe at which nobody looks; what the system has put into its place stays when the library gives its pages back. */
 static void do_unwatched (void)
 {
     touch_pages ();
@@ -564,8 +558,7 @@ static void do_unwatched (void)
         CHECK_MEM (probes[p].at, trap, TRAP_BYTES);
 }
 
-#define CASE(name, traced)                                   \
-    static void name (void) { alone (do_##name, (traced)); }
+#define CASE(name, traced) static void name (void) { alone (do_##name, (traced)); }
 CASE (connections, true)
 CASE (frames, true)
 CASE (frames_of_a_batch, true)
