@@ -21,19 +21,25 @@ work=$(cd "$work" && pwd)
 time_limit_s=3000 # others may have the processors, and this is nice
 
 # verify MODEL [OPTIMIZE]: leaves the verifier's report in pan.log of the current
-# folder.
+# folder. Searching a small model takes less time than optimizing the verifier, or than
+# clearing memory for a large one. One that needs -DCOLLAPSE is large.
 verify() {
-    local model=$1 optimize=${2:--O2} flag flags cc_flags=() pan_flags=()
+    local model=$1 optimize=-O0 flag flags cc_flags=() pan_flags=(-m20000 -w18)
     flags=$(sed -n 's|^// spin: *||p' "$model" | head -n 1)
+    if [[ $flags == *-DCOLLAPSE* ]]; then
+        optimize=-O2
+        pan_flags=(-m1000000)
+    fi
     for flag in ${flags:--DSAFETY}; do
         case $flag in
-            -D* | -O*) cc_flags+=("$flag") ;;
+            -D*) cc_flags+=("$flag") ;;
+            -O*) optimize=$flag ;;
             *) pan_flags+=("$flag") ;;
         esac
     done
     spin -a "$model" &&
-        "${CC:-gcc}" "$optimize" -w "${cc_flags[@]}" -o pan pan.c &&
-        timeout "$time_limit_s" ./pan -m1000000 "${pan_flags[@]}" >pan.log 2>&1
+        "${CC:-gcc}" "${2:-$optimize}" -w "${cc_flags[@]}" -o pan pan.c &&
+        timeout "$time_limit_s" ./pan "${pan_flags[@]}" >pan.log 2>&1
 }
 
 # The end of a process that runs for ever is the one state that may stay
