@@ -107,31 +107,40 @@ verbose=
 
 # ------------------------------------------------------------------ stages
 
+# go vet has seen all that these tests have (lint); go test's own would look again, also at all that is used. Files for
+# the race detector alone are left to that of their tests.
+no_vet=-vet=off
+
 # The core must build and pass where there is no C compiler. The log is what
 # doc/conformance.md is checked against.
 go_tests() {
-    CGO_ENABLED=0 go test -v ./core/... >build/go-test.log 2>&1 || {
+    CGO_ENABLED=0 go test "$no_vet" -v ./core/... >build/go-test.log 2>&1 || {
         cat build/go-test.log
         return 1
     }
     grep '^ok' build/go-test.log
-    go test ./capi
+    CGO_ENABLED=1 go test "$no_vet" ./capi
 }
 
-# The largest package in two halves: otherwise it computes alone for minutes at the end.
+# The largest package in two halves: otherwise it computes alone for minutes at the end. It is compiled
+# before the others, as two commands of Go that begin at once compile the same twice.
 go_race_tests() {
-    local half rc=0 first='^Test[A-G]' largest=./core/sockets/stream others
+    local half rc=0 first='^Test[A-G]' largest=./core/sockets/stream program=$root/build/go-race.test others
     local race=(go test -race "-ldflags=-X=github.com/zlink/zlink/core.testThreads=$test_threads")
     export CGO_ENABLED=1
     mapfile -t others < <(go list ./core/... | grep -v '/sockets/stream$')
-    "${race[@]}" -run "$first" "$largest" >build/go-race-half.log 2>&1 &
+    "${race[@]}" -c -o "$program" "$largest" || return
+    go_race_half -test.run "$first" >build/go-race-half.log 2>&1 &
     half=$!
     "${race[@]}" "${others[@]}" || rc=1
-    "${race[@]}" -skip "$first" "$largest" || rc=1
+    go_race_half -test.skip "$first" || rc=1
     wait "$half" || rc=1
     cat build/go-race-half.log
     return "$rc"
 }
+
+# go_race_half ARG...: as go test would run it.
+go_race_half() { (cd "$largest" && "$program" -test.paniconexit0 -test.timeout 10m "$@"); }
 
 # Most tests wait more than they compute, and no test is decided by how long something
 # takes; those that need both processors run alone (RUN_SERIAL).
@@ -158,14 +167,19 @@ go_tests_twice() {
     return "$rc"
 }
 
-# Each fuzz test for two seconds; its seeds are run with the tests. When
-# its time is over while it gives out the next input, Go's fuzzer can take that for a failure
-# and says so: then no input failed, and none was written.
+# Each fuzz test for two seconds; its seeds are run with the tests. A package is compiled and
+# linked once for all of its own. When its time is over while it gives out the next input, Go's
+# fuzzer can take that for a failure and says so: then no input failed, and none was written.
 go_fuzz() {
-    local file name log=build/go-fuzz-one.log
+    local file name folder last='' program=$root/build/go-fuzz.test log=$root/build/go-fuzz-one.log cache
+    cache=$(go env GOCACHE)/fuzz/$(go list -m)
     while IFS=: read -r file name; do
-        CGO_ENABLED=0 go test "./$(dirname "$file")" -run '^$' -fuzz "^${name#func }\$" -fuzztime 2s \
-            -fuzzminimizetime 1s >"$log" 2>&1 || only_out_of_time "$log" || {
+        folder=$(dirname "$file")
+        [ "$folder" = "$last" ] || CGO_ENABLED=0 go test -c "$no_vet" -fuzz . -o "$program" "./$folder"
+        last=$folder
+        # Go's own tool gives each package such a folder, and runs a test where its files are.
+        (cd "$folder" && "$program" -test.run '^$' -test.fuzz "^${name#func }\$" -test.fuzztime 2s \
+            -test.fuzzminimizetime 1s -test.fuzzcachedir "$cache/$folder") >"$log" 2>&1 || only_out_of_time "$log" || {
             cat "$log"
             return 1
         }
@@ -178,18 +192,19 @@ only_out_of_time() {
 }
 
 # The module is one of its own, which ./... does not reach. NATS takes long to compile, so once. Its log, too, is what
-# doc/conformance.md is checked against.
+# doc/conformance.md is checked against. Tests wait more than they compute, so the manifests are checked beside them.
 gateway_tests() {
-    local lines='^(ok|not run here)'
+    local lines='^(ok|not run here)' manifests rc=0
     CGO_ENABLED=0 go -C gateway build -o "$root/build/gateway/zlink-gateway" ./cmd/zlink-gateway
     nats_clients
+    check_gateway_manifests >build/gateway-manifests-test.log 2>&1 &
+    manifests=$!
     ZLINK_GATEWAY=$root/build/gateway/zlink-gateway NODE_PATH=$root/build/nats/node_modules PYTHONPATH=$root/build/nats/python \
-        CGO_ENABLED=0 go -C gateway test -v ./... >build/gateway-test.log 2>&1 || {
-        cat build/gateway-test.log
-        return 1
-    }
-    grep -E "$lines" build/gateway-test.log
-    check_gateway_manifests
+        CGO_ENABLED=0 go -C gateway test "$no_vet" -v ./... >build/gateway-test.log 2>&1 || rc=1
+    if [ "$rc" -eq 0 ]; then grep -E "$lines" build/gateway-test.log; else cat build/gateway-test.log; fi
+    wait "$manifests" || rc=1
+    cat build/gateway-manifests-test.log
+    return "$rc"
 }
 
 # NATS' own clients, for back ends in Node.js and Python. A test says what is missing.
@@ -208,10 +223,11 @@ check_gateway_manifests() {
         echo "not run here: the manifests of Kubernetes against its types: $(tail -n 1 build/gateway-manifests.log)"
         return 0
     fi
-    go -C "$check" test .
+    CGO_ENABLED=0 nice -n 19 go -C "$check" test .
 }
 
 stages_go() {
+    [ -z "$also_models" ] || begin_models
     stage "go test" "Go tests, without a C compiler and with the race detector; layouts of Go and C" go_tests_twice
     stage "go fuzz" "every fuzz test for two seconds" go_fuzz
     stage "gateway" "clients, the gateway, and an embedded NATS" gateway_tests
@@ -220,10 +236,15 @@ stages_go() {
 stages_c() {
     stage "build" "the library and all programs (log: build/build.log)" build_all
     [ -z "$also_models" ] || begin_models
+    begin_beside build_no_hot build_no_hot
     stage "ctest" "C programs and C tests, install test, clients and servers of others, small loads" run_ctest build
-    stage "build no hot" "a library whose calls all go to Go, and the C tests" build_no_hot
+    stage "build no hot" "a library whose calls all go to Go, and the C tests" finish_beside build_no_hot build_no_hot
+    [ -z "$also_asan" ] || begin_beside build_asan build_asan
     stage "ctest no hot" "C tests by Go's rules, without C's short ways" no_hot_tests
 }
+
+also_models= # they are run, too
+also_asan=   # it is, too
 
 # Tests that wait run beside each other; those that need the machine run alone.
 no_hot_tests() {
@@ -232,49 +253,25 @@ no_hot_tests() {
     echo "not run here: no hot: tests of the header, of the library's file and of what is not in it: no call differs"
 }
 
-models=      # the process that runs the models; empty: none has begun
-also_models= # they are run, too
 stages_asan() {
-    stage "build asan" "library and C tests with AddressSanitizer" build_asan
+    stage "build asan" "library and C tests with AddressSanitizer" finish_beside build_asan build_asan
     [ -z "$also_models" ] || begin_models
     stage "ctest asan" "C tests with AddressSanitizer" run_ctest build/asan
 }
 
-# The models compute on one processor. Where C tests, which mostly wait, run in front of
-# them, they begin with these.
-begin_models() {
-    [ -z "$stages_counted$models" ] || return 0
-    rm -f build/models.code
-    # A kernel that shares processors among sessions takes nice as within one, and asks the session, too.
-    # shellcheck disable=SC2016
-    setsid nice -n 19 bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; tests/model/run_models.sh build/model >build/models.log 2>&1; echo $? >build/models.code' &
-    models=$!
-    trap end_models EXIT
-}
-
-# They have a group of their own, which is gone when they have ended. A trap on EXIT whose
-# last command fails makes the script fail.
-end_models() { kill -- -"$models" 2>/dev/null || true; }
-
-# run_models [PROCESS]: that of begin_models, which may have begun.
-run_models() {
-    if [ -z "${1-}" ]; then
-        tests/model/run_models.sh build/model
-        return
-    fi
-    while [ ! -s build/models.code ] && kill -0 "$1" 2>/dev/null; do sleep 0.2; done
-    cat build/models.log
-    [ "$(cat build/models.code)" -eq 0 ]
-}
+# The models compute on both processors. Where tests, which wait more than they compute, run
+# in front of them, they begin with these.
+begin_models() { begin_beside "${models[@]}"; }
+models=(models tests/model/run_models.sh build/model)
 
 stages_model() {
-    stage "spin" "the models of the queues and wake-ups, every state" run_models "$models"
+    stage "spin" "the models of the queues and wake-ups, every state" finish_beside "${models[@]}"
 }
 
 # -count=1: the documents are not all that the result depends on. Tests that were
 # skipped are told.
 check_documents() {
-    go test -count=1 -v ./doc/draw ./doc/man ./doc/site ./tests/doc >build/doc-test.log 2>&1 || {
+    CGO_ENABLED=0 go test -count=1 "$no_vet" -v ./doc/draw ./doc/man ./doc/site ./tests/doc >build/doc-test.log 2>&1 || {
         cat build/doc-test.log
         return 1
     }
@@ -289,8 +286,9 @@ stages_doc() {
 # The module is one of its own, which ./... does not reach.
 report_tests() {
     cd tests/scenario/stream/report
+    export CGO_ENABLED=0
     go vet .
-    go test -count=1 .
+    go test -count=1 "$no_vet" .
 }
 
 stages_report() {
@@ -362,6 +360,7 @@ run_parts() {
     for part in "$@"; do count_stages "stages_$part"; done
     echo "$stages_total stages; $time (logs: $PWD/$logs; -v shows them)"
     [[ " $* " != *" model "* ]] || also_models=yes
+    [[ " $* " != *" asan "* ]] || also_asan=yes
     for part in "$@"; do "stages_$part"; done
     stages_end
 }

@@ -18,10 +18,19 @@ count_stages() {
     stages_counted=
 }
 
+# The processor time of all that has ended and was waited for, in seconds.
+processor_s() {
+    local stat
+    read -r stat <"/proc/$$/stat"
+    read -ra stat <<<"${stat##*) }"
+    echo $(((stat[13] + stat[14]) / clock_hz))
+}
+clock_hz=$(getconf CLK_TCK)
+
 # stage NAME WHAT COMMAND...: runs the command in a shell of its own, where
 # errors end it.
 stage() {
-    local name=$1 what=$2 start=$SECONDS rc log
+    local name=$1 what=$2 start=$SECONDS rc log took processor
     shift 2
     if [ -n "$stages_counted" ]; then
         stages_total=$((stages_total + 1))
@@ -29,6 +38,7 @@ stage() {
     fi
     stage_number=$((stage_number + 1))
     log=$logs/$(printf '%02d-%s.log' "$stage_number" "${name//[^A-Za-z0-9]/-}")
+    processor=$(processor_s)
     printf '\n==> stage %d of %d: %s: %s\n' "$stage_number" "$stages_total" "$name" "$what"
     set +e
     if [ -n "$verbose" ]; then
@@ -45,16 +55,63 @@ stage() {
         rc=$?
     fi
     set -e
+    took="$((SECONDS - start)) s, $(($(processor_s) - processor)) s of processors"
     if [ "$rc" -eq 0 ]; then
         passed=$((passed + 1))
         not_run_in "$log"
-        printf -- '--- %s: passed, %d s\n' "$name" $((SECONDS - start))
+        printf -- '--- %s: passed, %s\n' "$name" "$took"
     else
         failed=$((failed + 1))
         failures+=("$name|$log")
         failed_in "$log"
-        printf -- '--- %s: FAILED (%d), %d s\n' "$name" "$rc" $((SECONDS - start))
+        printf -- '--- %s: FAILED (%d), %s\n' "$name" "$rc" "$took"
     fi
+}
+
+declare -A beside # the processes of begin_beside, by name
+
+# begin_beside NAME COMMAND...: begins a command, or a function of compile.sh, beside the stages that follow, and
+# gives way to them. Its log is build/NAME.log.
+begin_beside() {
+    local name=$1
+    shift
+    [ -z "$stages_counted${beside[$name]-}" ] || return 0
+    rm -f "build/$name.code"
+    # A kernel that shares processors among sessions takes nice as within one, and asks the session, too.
+    # shellcheck disable=SC2016
+    setsid nice -n 19 bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null
+        (
+            set -e
+            verbose=
+            . scripts/compile.sh
+            "${@:2}"
+        ) >"build/$1.log" 2>&1
+        echo $? >"build/$1.code"' bash "$name" "$@" &
+    beside[$name]=$!
+    trap end_beside EXIT
+}
+
+# Each has a group of its own, which is gone when it has ended. A trap on EXIT whose last
+# command fails makes the script fail.
+end_beside() {
+    local group
+    for group in "${beside[@]}"; do kill -- -"$group" "$group" 2>/dev/null || true; done
+}
+
+# finish_beside NAME COMMAND...: waits for what begin_beside has begun, which need not give way any longer;
+# where nothing was begun, runs it.
+finish_beside() {
+    local name=$1 group=${beside[$1]-}
+    shift
+    if [ -z "$group" ]; then
+        "$@"
+        return
+    fi
+    { echo 0 >"/proc/$group/autogroup"; } 2>/dev/null || true
+    renice -n 0 -g "$group" >/dev/null 2>&1 || true
+    while [ ! -s "build/$name.code" ] && kill -0 "$group" 2>/dev/null; do sleep 0.2; done
+    cat "build/$name.log"
+    [ "$(cat "build/$name.code")" -eq 0 ]
 }
 
 # What the log of a passed stage says that it left out, and why.
