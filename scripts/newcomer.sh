@@ -48,22 +48,37 @@ for name in GOPROXY GOSUMDB GOPRIVATE GONOPROXY GONOSUMDB GOINSECURE GOFLAGS; do
     value=$(go env "$name")
     [ -z "$value" ] || environment+=("$name=$value")
 done
+# Go modules that this machine has as they were loaded are not loaded again; go.sum says what they must be. Nothing
+# that was compiled here is in the root.
+modules=$(go env GOMODCACHE)/cache/download
+if [ -d "$modules" ]; then
+    environment+=("GOPROXY=file:///usr/local/go-modules,$(go env GOPROXY)")
+    echo "newcomer: Go modules come from this machine where it has them"
+else
+    modules=
+fi
+
 # enter COMMAND: a shell in the root, in the clone.
 enter() {
     # The text is for another shell. A job in the background ignores signals.
     # shellcheck disable=SC2016
     inside bash -euc '
-        root=$1 goroot=$2 command=$3
-        shift 3
+        root=$1 goroot=$2 command=$3 modules=$4
+        shift 4
         mount --make-rprivate /
         mkdir -p "$root/usr/local/go"
         mount --bind "$goroot" "$root/usr/local/go"
         mount -o remount,bind,ro "$root/usr/local/go"
+        if [ -n "$modules" ]; then
+            mkdir -p "$root/usr/local/go-modules"
+            mount --bind "$modules" "$root/usr/local/go-modules"
+            mount -o remount,bind,ro "$root/usr/local/go-modules"
+        fi
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount -t sysfs -o ro sysfs "$root/sys" || echo "newcomer: no /sys in the root"
         exec chroot "$root" /usr/bin/env --default-signal -i "$@" bash -c "cd /root/zlink && $command"
-    ' bash "$root" "$(go env GOROOT)" "$1" "${environment[@]}"
+    ' bash "$root" "$(go env GOROOT)" "$1" "$modules" "${environment[@]}"
 }
 
 # ------------------------------------------------------------------ checks

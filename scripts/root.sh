@@ -100,6 +100,8 @@ make_root() {
     mapfile -t source_lines <<<"$sources"
     mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
     say "a bare Debian ($suite) with $packages in $root"
+    # The root is removed after all: dpkg need not wait until each file is on the disk.
+    install -D -m 644 /dev/stdin "$root/etc/dpkg/dpkg.cfg.d/unsafe-io" <<<force-unsafe-io
     # shellcheck disable=SC2086 # without a mirror debootstrap has its own
     inside debootstrap --variant=minbase --include="$packages" "$suite" "$root" $mirror >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
