@@ -149,6 +149,44 @@ func TestSlowServer(t *testing.T) {
 		<-s.come
 		So(until(func() bool { return u.ups.Load() > 0 }), ShouldBeTrue)
 	})
+	Convey("One that is slow, but takes something, is not left, however long its answer is on the way", t, func() {
+		s, u := newToy(t), &user{}
+		c := dial(t, u.config(s.url()))
+		g := <-s.come
+		go func() {
+			for body := make([]byte, 64<<10); c.Publish(Line("a", ""), "", body) == nil; {
+			}
+		}()
+		So(until(func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			_, waits := progress(c.net)
+			return waits && len(c.buf) > 0
+		}), ShouldBeTrue)
+		c.mu.Lock()
+		c.c.DeadAfter = time.Minute
+		long := time.Now().Add(-time.Hour)
+		late := func() bool {
+			c.heard.Store(long.UnixNano())
+			c.pings = append(c.pings[:0], ping{sent: long})
+			return c.overdue()
+		}
+		until(late) // it takes nothing more
+		before, _ := progress(c.net)
+		var err error
+		moves := until(func() bool { // the writer waits for the lock, so there is no end to read to
+			_, err = io.CopyN(io.Discard, g.in, 32<<10)
+			after, waits := progress(c.net)
+			return err != nil || waits && after > before
+		})
+		isLate := late()
+		c.pings = nil
+		c.mu.Unlock()
+		So(err, ShouldBeNil)
+		So(moves, ShouldBeTrue)
+		So(isLate, ShouldBeFalse)
+		So(u.losses.Load(), ShouldEqual, 0)
+	})
 	Convey("One that says much, but answers nothing, is left", t, func() {
 		s, u := newToy(t), &user{}
 		config := u.config(s.url())

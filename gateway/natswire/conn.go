@@ -62,6 +62,7 @@ type Conn struct {
 	confirmed        uint64 // messages that NATS has for sure, or that are in doubt
 	answered         uint64 // bytes up to the last PING that NATS has answered
 	pings            []ping // not answered
+	acked            uint64 // bytes that TCP had acknowledged when the way was slow last
 	subs             map[uint64]*Sub
 	last             uint64 // sid
 
@@ -157,7 +158,7 @@ func (c *Conn) begin(g *greeted) {
 		c.pings[i].at += uint64(len(lines))
 		c.pings[i].sent = time.Now()
 	}
-	c.net, c.url, c.cause = g.conn, g.url, nil
+	c.net, c.url, c.cause, c.acked = g.conn, g.url, nil, 0
 	if c.closed {
 		_ = g.conn.Close()
 	}
@@ -226,7 +227,6 @@ func (c *Conn) lost(conn net.Conn, err error) {
 		}
 	}
 	c.pings = kept
-	c.room.Broadcast()
 	c.mu.Unlock()
 	c.c.Lost(err, inDoubt)
 }
@@ -258,17 +258,26 @@ func (c *Conn) watch() {
 		switch {
 		case c.net == nil:
 		case len(c.pings) > 0:
-			silent, waits := time.Since(time.Unix(0, c.heard.Load())), time.Since(c.pings[0].sent)
-			if silent > c.c.DeadAfter && waits > c.c.DeadAfter || waits > answerAfter*c.c.StuckFor {
+			if c.overdue() {
 				c.fail(c.net, errDead)
 			}
 		case c.published != c.confirmed || time.Since(asked) >= c.c.PingEvery:
 			asked = time.Now()
 			c.ping(nil)
+			c.wakeWriter()
 		}
 		c.mu.Unlock()
-		c.wakeWriter()
 	}
+}
+
+// overdue reports whether the answer to the first PING should have come. Its time begins anew as long as the way is slow, but takes some
+// of what waits in the kernel, which may be megabytes in front of the PING. The caller holds mu.
+func (c *Conn) overdue() bool {
+	if acked, waits := progress(c.net); waits && acked != c.acked {
+		c.acked, c.pings[0].sent = acked, time.Now()
+	}
+	silent, waits := time.Since(time.Unix(0, c.heard.Load())), time.Since(c.pings[0].sent)
+	return silent > c.c.DeadAfter && waits > c.c.DeadAfter || waits > answerAfter*c.c.StuckFor
 }
 
 // ping appends a PING. The caller holds mu.

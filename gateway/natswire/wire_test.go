@@ -112,11 +112,15 @@ func TestLoss(t *testing.T) {
 		So(until(func() bool { return c.handedOver() }), ShouldBeTrue)
 		free := c.Hold()
 		noError(c.Publish(Line("a", ""), "", []byte("kept")))
-		synced := make(chan error, 1)
+		synced, asked := make(chan error, 1), make(chan error, 1)
+		buffered := c.Buffered()
+		go func() { asked <- c.Sync(2 * patience) }()
+		So(until(func() bool { return c.Buffered() > buffered }), ShouldBeTrue)
 		s.listener.Close()
 		So(g.Close(), ShouldBeNil)
 		So(until(func() bool { return u.losses.Load() == 1 }), ShouldBeTrue)
 		So(u.inDoubt.Load(), ShouldEqual, 5)
+		So(len(asked), ShouldEqual, 0) // that, too, is for the next server
 		So(c.Connected(), ShouldBeFalse)
 		So(c.TryPublish(Line("a", ""), "", nil), ShouldBeFalse)
 		go func() { synced <- c.Publish(Line("a", "b"), Header("K", "v"), []byte("later")) }()
@@ -136,6 +140,7 @@ func TestLoss(t *testing.T) {
 		So(g.Close(), ShouldBeNil)
 		So(until(func() bool { return u.losses.Load() == 2 }), ShouldBeTrue)
 		So(u.inDoubt.Load(), ShouldEqual, 7) // "kept" and "later", and nothing again
+		So(<-asked, ShouldEqual, ErrLost)
 	})
 	Convey("Who waits while there is no server goes on with the next one", t, func() {
 		s, u := newToy(t), &user{}
@@ -169,9 +174,13 @@ func TestLoss(t *testing.T) {
 		young := must(c.Subscribe("young"))
 		So(c.Has(young), ShouldBeFalse)
 		So(c.Has(old), ShouldBeTrue)
+		asked := make(chan error, 1)
+		go func() { asked <- c.Sync(patience) }() // this one does not answer
+		So(until(func() bool { return c.asks() && c.handedOver() }), ShouldBeTrue)
 		s.listener.Close()
 		So(g.Close(), ShouldBeNil)
 		So(until(func() bool { return u.losses.Load() == 1 }), ShouldBeTrue)
+		So(<-asked, ShouldEqual, ErrLost)
 		So(c.Has(old), ShouldBeFalse)
 		late := must(c.Subscribe("late"))
 		So(c.Has(late), ShouldBeFalse)
@@ -195,16 +204,49 @@ func TestLoss(t *testing.T) {
 		g.once.Do(g.read)
 		So(<-synced, ShouldBeNil)
 		So(c.Has(old) && c.Has(young) && c.Has(late), ShouldBeTrue)
+		c.mu.Lock()
+		c.fail(discard{}, errTest) // a writer that had the connection before
+		c.mu.Unlock()
+		So(c.Connected(), ShouldBeTrue)
+		c.Close()
+		So(c.Sync(patience), ShouldEqual, ErrStopped)
+	})
+	Convey("An answer confirms what was in front of the question only", t, func() {
+		s, u := newToy(t), &user{}
+		c := dial(t, u.config(s.url()))
+		g := <-s.come
+		g.mute.Store(true)
+		noError(c.Publish(Line("a", ""), "", []byte("before")))
+		synced := make(chan error, 1)
+		go func() { synced <- c.Sync(patience) }()
+		So(until(c.asks), ShouldBeTrue)
+		noError(c.Publish(Line("a", ""), "", []byte("after")))
+		c.Flush()
+		for g.line() != "after" {
+		}
+		So(c.Unconfirmed(), ShouldEqual, 2)
+		g.say("PONG\r\n")
+		So(until(func() bool { return c.Unconfirmed() == 1 }), ShouldBeTrue)
 	})
 	Convey("However many subscriptions there were, one more can be told from others", t, func() {
 		s, u := newToy(t), &user{}
-		c := dial(t, u.config(s.url()))
+		config, subs := u.config(s.url()), make(chan *Sub, 2)
+		config.Take = func(some []Msg) {
+			for i := range some {
+				subs <- some[i].Sub
+			}
+		}
+		c := dial(t, config)
 		c.last = 1<<40 - 1
-		_ = must(c.Subscribe("a"))
+		one := must(c.Subscribe("a"))
 		g := <-s.come
 		So(g.line(), ShouldEqual, "SUB a 1099511627776")
 		g.say("MSG a 1099511627776 4\r\ngood\r\n")
-		So(until(func() bool { return u.count() == 1 }), ShouldBeTrue)
+		So(<-subs == one, ShouldBeTrue)
+		c.Unsubscribe(one)
+		So(g.line(), ShouldEqual, "UNSUB 1099511627776")
+		g.say("MSG a 1099511627776 4\r\nlate\r\n")
+		So(<-subs == nil, ShouldBeTrue)
 	})
 	Convey("Sync ends when the connection does", t, func() {
 		s, u := newToy(t), &user{}
@@ -217,6 +259,15 @@ func TestLoss(t *testing.T) {
 		So(<-ended, ShouldEqual, ErrLost)
 		So(errors.Is(c.Sync(0), errDead), ShouldBeTrue)
 	})
+}
+
+var errTest = errors.New("a test")
+
+// asks reports whether a PING is not answered.
+func (c *Conn) asks() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pings) > 0
 }
 
 // handedOver reports whether the buffer is empty.
