@@ -6,7 +6,8 @@
  * the same kind ("elsewhere": what the processors' share alone does); during the
  * attack; afterwards. The good clients' echoes are counted from the first to the last.
  * Attackers have the lowest priority (--nice 19), as they are on the server's machine
- * only here; on a machine that others load, --server-nice -15 keeps these out of the figures.
+ * only here. Whoever wakes up may still have to wait for a processor. With --first 1,
+ * servers and good clients run before all others (SCHED_FIFO), as on machines of their own.
  */
 #include "ztest.h"
 #include "lab.h"
@@ -21,7 +22,7 @@
 static struct
 {
     const char *kind, *profile, *set, *cert, *key, *on_full;
-    long clients, pace_ms, new_each_s, scale, nice, server_nice, elsewhere;
+    long clients, pace_ms, new_each_s, scale, nice, first, elsewhere;
     double seconds;
 } given = {NULL, "private", "", "", "", "abort", 1000, 200, 20, 1, 19, 0, 1, 0};
 
@@ -100,7 +101,7 @@ static void clear_attackers (void)
 static void elsewhere (const char *const server_args[], double seconds)
 {
     struct lab_server other;
-    CHECK (lab_serve (&other, (int) given.server_nice, server_args));
+    CHECK (lab_serve (&other, given.first, server_args));
     begin_part (PART_ELSEWHERE);
     lab_attack (&lab, &other, &attack, (int) given.nice);
     stay (seconds);
@@ -190,12 +191,12 @@ static void run (const char *const server_args[], double seconds)
 {
     struct found f;
     lab_open (&lab);
-    if (!lab_serve (&lab.server, (int) given.server_nice, server_args)) {
+    if (!lab_serve (&lab.server, given.first, server_args)) {
         printf ("left out: this library has no profile %s\n", given.profile);
         exit (77);
     }
     pid_t pid = lab.server.child.pid;
-    lab_good (&lab, (int) given.clients, (int) given.pace_ms, (int) given.new_each_s, (int) given.server_nice);
+    lab_good (&lab, (int) given.clients, (int) given.pace_ms, (int) given.new_each_s, given.first);
     begin_part (PART_AFTER); /* the first messages are nobody's */
     zt_pause_ms (2000);
     begin_part (PART_ALONE);
@@ -236,7 +237,7 @@ int main (int argc, char **argv)
       {"NEW_EACH_S", SETTING_INTEGER, true, &given.new_each_s, 0, 1000, "new clients a second"},
       {"SCALE", SETTING_INTEGER, true, &given.scale, 1, 1000, "divides the number of attackers"},
       {"NICE", SETTING_INTEGER, true, &given.nice, 0, 19, "priority of attackers"},
-      {"SERVER_NICE", SETTING_INTEGER, true, &given.server_nice, -20, 19, "priority of servers and good clients"},
+      {"FIRST", SETTING_INTEGER, true, &given.first, 0, 1, "1: servers and good clients run before all others (root)"},
       {"ELSEWHERE", SETTING_INTEGER, true, &given.elsewhere, 0, 1, "1: also beside an attack on another server"},
       {"SECONDS", SETTING_SECONDS, true, &given.seconds, 0, 3600, "of the attack; 0: as fits it"},
     };

@@ -44,14 +44,24 @@ static void read_line (struct lab_server *server, char *line, size_t cap)
     line[size] = '\0';
 }
 
-bool lab_serve (struct lab_server *server, int nice, const char *const server_args[])
+/* run starts a program, before all others of the machine if it is to be first. */
+static zt_child_t run (const char *name, bool first, const char *const args[])
 {
-    char path[4096], line[256];
-    char n[24];
-    const char *argv[ARGS_MAX] = {"nice", "-n", number (nice, n), program ("attack_server", path)};
-    for (size_t i = 0; server_args[i] && i < ARGS_MAX - 5; i++)
-        argv[i + 4] = server_args[i];
-    server->child = zt_spawn (argv);
+    char path[4096];
+    const char *argv[ARGS_MAX + 5] = {"chrt", "-f", "1"};
+    size_t n = first ? 3 : 0;
+    argv[n++] = program (name, path);
+    for (size_t i = 0; args[i]; i++) {
+        CHECK (i < ARGS_MAX);
+        argv[n++] = args[i];
+    }
+    return zt_spawn (argv);
+}
+
+bool lab_serve (struct lab_server *server, bool first, const char *const server_args[])
+{
+    char line[256];
+    server->child = run ("attack_server", first, server_args);
     read_line (server, line, sizeof line);
     if (sscanf (line, "LISTENING %d %d %d", &server->tcp, &server->ws, &server->tls) == 3)
         return true;
@@ -98,12 +108,12 @@ void lab_close (struct lab *lab)
     CHECK_OK (close (lab->tally_fd));
 }
 
-void lab_good (struct lab *lab, int clients, int pace_ms, int new_each_s, int nice)
+void lab_good (struct lab *lab, int clients, int pace_ms, int new_each_s, bool first)
 {
-    char path[4096], n[6][24];
-    lab->good = zt_spawn (ZT_ARGV ("nice", "-n", number (nice, n[5]), program ("attack_good", path), "--port", number (lab->server.tcp, n[0]),
-                                   "--clients", number (clients, n[1]), "--pace-ms", number (pace_ms, n[2]),
-                                   "--new-each-s", number (new_each_s, n[3]), "--tally-fd", number (lab->tally_fd, n[4])));
+    char n[5][24];
+    lab->good = run ("attack_good", first,
+                     ZT_ARGV ("--port", number (lab->server.tcp, n[0]), "--clients", number (clients, n[1]), "--pace-ms", number (pace_ms, n[2]),
+                              "--new-each-s", number (new_each_s, n[3]), "--tally-fd", number (lab->tally_fd, n[4])));
     ZT_UNTIL (atomic_load (&lab->tally->connected) == (uint64_t) clients);
 }
 

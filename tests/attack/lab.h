@@ -44,8 +44,9 @@ struct told
 /* The folder of the programs, from the path of this one. */
 void lab_find_programs (void);
 
-/* nice: as nice(1) has it; server_args: of attack_server, up to NULL. False: the library has no such profile. */
-bool lab_serve (struct lab_server *server, int nice, const char *const server_args[]);
+/* first: it runs before all others of the machine (SCHED_FIFO, for which root is needed); server_args: of attack_server, up to NULL. False: the
+ * library has no such profile. */
+bool lab_serve (struct lab_server *server, bool first, const char *const server_args[]);
 void lab_stop (struct lab_server *server);
 struct told lab_ask (struct lab_server *server);
 /* Connections that ended for a reason, by its name in server.c. */
@@ -54,11 +55,11 @@ uint64_t lab_ended_by (struct lab_server *server, const char *reason);
 /* The shared memory; then clients that are good to the server, all connected. */
 void lab_open (struct lab *lab);
 void lab_close (struct lab *lab);
-void lab_good (struct lab *lab, int clients, int pace_ms, int new_each_s, int nice);
+void lab_good (struct lab *lab, int clients, int pace_ms, int new_each_s, bool first);
 /* They send nothing more, and every echo has come; their process has ended. */
 void lab_good_end (struct lab *lab);
 
-/* The attackers begin. */
+/* The attackers begin. nice: as nice(1) has it. */
 void lab_attack (struct lab *lab, const struct lab_server *server, const struct attack *attack, int nice);
 void lab_attack_end (struct lab *lab);
 

@@ -106,12 +106,12 @@ static void attack (const struct small *small, const char *profile, const char *
     bool tls = !strcmp (small->attack.port, "tls");
     const char *cert = tls ? certificate ("cert.pem") : "", *key = tls ? certificate ("key.pem") : "";
     lab_open (&lab);
-    if (!lab_serve (&lab.server, 0, ZT_ARGV ("--profile", profile, "--set", set, "--push-ms", "1", "--cert", cert, "--key", key))) {
+    if (!lab_serve (&lab.server, false, ZT_ARGV ("--profile", profile, "--set", set, "--push-ms", "1", "--cert", cert, "--key", key))) {
         zt_skip ("this library has no profile %s", profile);
         return;
     }
     pid_t pid = lab.server.child.pid;
-    lab_good (&lab, CLIENTS, PACE_MS, 0, 0);
+    lab_good (&lab, CLIENTS, PACE_MS, 0, false);
     ZT_UNTIL (atomic_load (&lab.tally->checked) >= ECHOES);
     long sockets = lab_sockets (pid);
     double before = lab_resident_mb (pid);
