@@ -214,7 +214,7 @@ static void release_sent (zlink_msg_t *msgs, size_t n)
                 refs = 0;
             }
             refs++;
-        } else
+        } else if (refers (m))
             zl_msg_release (m);
         init_message (m);
     }

@@ -42,7 +42,7 @@ void zl_slab_release (zl_slab *slab, int32_t refs)
 static const uint8_t event_body[][1] = {{0}, {1}, {0}};
 
 /* Takes the body at the receiver's position and moves on. */
-static void take_body (zl_queues *k, zl_frame *f)
+static inline void take_body (zl_queues *k, zl_frame *f)
 {
     zl_run *r = k->rx_run;
     f->session = session_of (r);
@@ -80,7 +80,7 @@ bool zl_await_run (void *handle, zl_queues *k, int flags)
     return true;
 }
 
-bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
+static inline bool next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
 {
     if (k->rx_phase == ZL_PHASE_BODY)
         return take_body (k, f), true;
@@ -95,6 +95,11 @@ bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
     k->rx_phase = ZL_PHASE_BODY;
     k->rx_more = 1;
     return true;
+}
+
+bool zl_next_frame (void *handle, zl_queues *k, int flags, zl_frame *f)
+{
+    return next_frame (handle, k, flags, f);
 }
 
 /* Session.TakeUp: ends the event in s->up, which was taken. true: it has become
@@ -158,9 +163,9 @@ int zlink_recv (void *handle, void *buf, size_t len, int flags)
     zl_queues *k = lookup_socket (handle);
     if (ZL_UNLIKELY (!receives_frames (k)))
         return zl_recv_by_rules (handle, buf, len, flags);
-    if (!zl_next_frame (handle, k, flags, &f))
+    if (!next_frame (handle, k, flags, &f))
         return -1;
-    memcpy (buf, f.data, f.size < len ? f.size : len);
+    copy_bytes (buf, f.data, f.size < len ? f.size : len);
     if (f.done)
         zl_finish_run (handle, k, f.done);
     return clamped (f.size);

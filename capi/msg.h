@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "copy.h"
 #include "internal.h"
 #include "types.h"
 #include "zlink.h"
@@ -124,6 +125,12 @@ static inline void init_message (message *m)
     m->u.short_.size = 0;
 }
 
+/* Whether m refers to anything that is to be released. */
+static inline bool refers (const message *m)
+{
+    return m->kind != KIND_INLINE || (m->peer_kind & PEER_OWNS);
+}
+
 static inline uint8_t *message_data (const message *m)
 {
     switch (m->kind) {
@@ -197,7 +204,7 @@ static inline origin origin_of (const zl_session *s, uint32_t routing_id, uint32
  * parts. */
 static inline void begin_message (message *m, const origin *from)
 {
-    if (m->kind != KIND_INLINE || (m->peer_kind & PEER_OWNS))
+    if (refers (m))
         zl_msg_release (m);
     m->flags = 0;
     m->event = from->event & 7;
@@ -238,7 +245,7 @@ copy_message (message *m, const origin *from, const uint8_t *data, size_t size)
         begin_message (m, from);
         m->kind = KIND_INLINE;
         m->u.short_.size = (uint8_t) size;
-        memcpy (m->u.short_.bytes, data, size);
+        copy_bytes (m->u.short_.bytes, data, size);
         return true;
     }
     if (zl_msg_allocate (&body, size) != 0)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "copy.h"
 #include "internal.h"
 #include "pool.h"
 #include "_cgo_export.h"
@@ -330,7 +331,7 @@ static inline bool put_message (zl_queues *k, zl_session *s, const void *buf, si
         return false;
     uint8_t *to = (uint8_t *) c + ZL_HEADER_SIZE + c->end;
     store_be32 (to, (uint32_t) len);
-    memcpy (to + 4, buf, len);
+    copy_bytes (to + 4, buf, len);
     c->end += 4 + (uint32_t) len;
     uint32_t queued = atomic_load_explicit (&s->tx_queued, memory_order_relaxed);
     c->msgs++;

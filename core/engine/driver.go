@@ -136,6 +136,7 @@ func (sh *Shard) TryDrive() bool {
 	sh.drives(shm.DriverCaller)
 	sh.thread.drives.Add(1)
 	sh.thread.wanted.Store(false)
+	sh.handOver = nil
 	sh.backToVisits(true)
 	return true
 }

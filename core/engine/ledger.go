@@ -4,6 +4,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 	"unsafe"
@@ -141,11 +142,12 @@ func (l *ledger) add(data []byte) {
 			l.size, l.left = size, size-uint64(len(data)-at)
 			return
 		}
-		n := uint64(0)
-		for step := int(size); len(data)-at >= step && (n == 0 || l.frameSize(data[at:]) == size); at += step {
-			n++
+		n := 1
+		if l.need == lengthSize {
+			n = alike(data[at:], int(size), math.MaxInt)
 		}
-		l.note(size, n)
+		at += n * int(size)
+		l.note(size, uint64(n))
 	}
 	if at < len(data) {
 		l.have = uint8(copy(l.head[:], data[at:]))

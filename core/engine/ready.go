@@ -118,7 +118,7 @@ func (r *ready) eager(c *Conn, isNew bool) bool {
 }
 
 // readReady reads connections that have input, each at most once, until the round's bytes
-// have come.
+// have come, or a receiver is awake that can read the others.
 func (sh *Shard) readReady() {
 	sh.warm = true
 	sh.brisk = briskRounds
@@ -126,7 +126,7 @@ func (sh *Shard) readReady() {
 	sh.ready.begin()
 	for range sh.ready.len() {
 		sh.giveTurn()
-		if sh.roundRead >= roundBytes {
+		if sh.roundRead >= roundBytes || sh.handOver != nil {
 			return
 		}
 	}

@@ -23,6 +23,8 @@ type ownerStub struct {
 	held    atomic.Int64
 	gone    int
 
+	receiving bool // a receive call is woken that can drive
+
 	admission Admission
 }
 
@@ -48,7 +50,7 @@ func (o *ownerStub) LeaveGroups(*Conn)           {}
 func (o *ownerStub) Forget(*Conn)                {}
 func (o *ownerStub) CloseTimeout() time.Duration { return 10 * time.Second }
 func (o *ownerStub) Gone(any)                    { o.gone++ }
-func (o *ownerStub) WakeReaders() bool           { return false }
+func (o *ownerStub) WakeReaders() bool           { return o.receiving }
 func (o *ownerStub) TurnedAway(Cause)            {}
 func (o *ownerStub) Unreceived(s *shm.Session)   { s.Release() }
 func (o *ownerStub) WakeSenders()                {}

@@ -42,6 +42,8 @@ func TestScan(t *testing.T) {
 		{"one frame", frames(10), many, -1, scanned{frames: 1, used: 14}},
 		{"three frames", frames(1, 0, 5), many, -1, scanned{frames: 3, used: 18}},
 		{"a frame but for its last byte", frames(10)[:13], many, -1, scanned{need: 14}},
+		{"frames of one size, then one of another", frames(3, 3, 3, 4), many, -1, scanned{frames: 4, used: 29}},
+		{"frames of one size but for the last byte", frames(3, 3, 3)[:20], many, -1, scanned{frames: 2, used: 14, need: 7}},
 		{"a frame and a length", join(frames(1), length(7, 0)), many, -1, scanned{frames: 1, used: 5, need: 11}},
 		{"a frame and part of a length", join(frames(1), []byte{1}), many, -1, scanned{frames: 1, used: 5}},
 		{"no room", frames(1, 1), 0, -1, scanned{}},

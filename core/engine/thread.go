@@ -70,11 +70,20 @@ func (sh *Shard) runThread(config ThreadConfig) {
 			if to != nil && to.RxInbox.Asleep() {
 				continue // the caller came back before the thread got the role
 			}
-			sh.flushLeft()
+			sh.flushFor(to)
 		} else if sh.Want() {
 			continue // a flusher had the role, and has gone
 		}
 		sh.watch()
+	}
+}
+
+// flushFor is flushLeft for a thread that has handed the role to the receiver of a socket; nil: to
+// nobody. While the receiver has something to take it will be back and write, as senders that see that
+// expect (TryFlush). A flush would take the role that it comes for, so that it had to sleep again.
+func (sh *Shard) flushFor(to *shm.Queues) {
+	if to == nil || !to.Waiting() || sh.hasMail.Load() {
+		sh.flushLeft()
 	}
 }
 

@@ -40,3 +40,76 @@ func TestOwnThread(t *testing.T) {
 		So(ownThread, ShouldNotEqual, firstThread)
 	})
 }
+
+// alone ends the shard's thread, so that the role is the test's or nobody's.
+func (g *stage) alone() {
+	g.sh.stopping.Store(true)
+	g.sh.thread.waiter.Signal()
+	<-g.sh.thread.done
+}
+
+func TestHandOver(t *testing.T) {
+	Convey("A shard that hands its role to a receiver", t, func() {
+		g := newStage(t)
+		c, fd := g.plain()
+		g.owner.takeAll()
+		Convey("writes what senders left if the receiver has nothing to take, or if calls are posted", func() {
+			g.alone()
+			g.queue(c, "an answer")
+			g.sh.leaveRole()
+			g.sh.flushFor(nil)
+			So(swallow(fd), ShouldEqual, len(frameOf("an answer")))
+			g.queue(c, "an answer")
+			g.sh.flushFor(g.owner.shared)
+			So(swallow(fd), ShouldEqual, len(frameOf("an answer")))
+			ran := false
+			g.sh.Post(func() { ran = true })
+			g.owner.shared.RxHand.Store(1)
+			g.sh.flushFor(g.owner.shared)
+			So(ran, ShouldBeTrue)
+			So(g.sh.TryDrive(), ShouldBeTrue)
+		})
+		Convey("leaves the writing to a receiver that has something to take", func() {
+			_, e := sys.Send(fd, []byte(frameOf("hello")))
+			So(e, ShouldEqual, sys.Errno(0))
+			So(g.sh.poll(), ShouldBeNil)
+			g.sh.readReady()
+			g.alone()
+			g.queue(c, "an answer")
+			g.sh.leaveRole()
+			g.sh.flushFor(g.owner.shared)
+			So(swallow(fd), ShouldEqual, 0)
+			So(g.sh.TryDrive(), ShouldBeTrue)
+			g.sh.flushDirty()
+			So(swallow(fd), ShouldEqual, len(frameOf("an answer")))
+			g.owner.takeAll()
+		})
+		Convey("reads no more once the receiver is awake, and a receiver that drives does", func() {
+			const connections = 3
+			g.owner.receiving = true
+			g.sh.Users.Store(1)
+			fds := []int{fd}
+			for range connections - 1 {
+				_, more := g.plain()
+				fds = append(fds, more)
+			}
+			g.owner.takeAll()
+			for _, fd := range fds {
+				_, e := sys.Send(fd, []byte(frameOf("hello")))
+				So(e, ShouldEqual, sys.Errno(0))
+			}
+			So(g.sh.poll(), ShouldBeNil)
+			So(g.sh.ready.len(), ShouldEqual, connections)
+			So(g.owner.shared.RxInbox.MarkAsleep(), ShouldBeTrue)
+			g.sh.readReady()
+			So(g.sh.ready.len(), ShouldEqual, connections-1)
+			So(g.sh.handOver, ShouldEqual, g.owner.shared)
+			g.alone()
+			g.sh.leaveRole()
+			So(g.sh.TryDrive(), ShouldBeTrue)
+			g.sh.readReady()
+			So(g.sh.ready.len(), ShouldEqual, 0)
+			g.owner.takeAll()
+		})
+	})
+}

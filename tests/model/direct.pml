@@ -325,7 +325,11 @@ end:
             leave ();
             if
             :: inbox == ASLEEP -> goto again
-            :: else -> flushLeft (got, was, more, enough)
+            :: else ->
+                if /* flushFor */
+                :: inbox == NODE || hand
+                :: else -> flushLeft (got, was, more, enough)
+                fi
             fi
         :: else ->
             wanted = true; /* Want */
