@@ -24,7 +24,7 @@ type plan struct {
 	gateways  int
 	nats      int
 	backends  int
-	bundles   bool // the second gateway puts messages into bundles
+	compares  bool // the first gateway puts no messages into bundles
 	drain     time.Duration
 	away      time.Duration // how long a program is gone, or its cable is, when that happens
 }
@@ -57,6 +57,7 @@ const (
 	natsPort    = 4222
 	routePort   = 6222
 	natsWebPort = 8080
+	natsTell    = 8222 // what it has counted
 	clientPort  = 7000
 	metricsPort = 9100
 	healthPort  = 8404
@@ -118,13 +119,14 @@ func (c *cluster) startNATS() error {
 func natsText(s site, folder string, routes []string) string {
 	text := fmt.Sprintf(`server_name: %s
 listen: %s
+http: %s
 max_payload: 1MB
 ping_interval: "1s"
 ping_max: 2
 write_deadline: "2s"
 websocket { listen: "%s", no_tls: true }
 jetstream { store_dir: "%s", max_memory_store: 64MB, max_file_store: 256MB }
-`, s.name, at(s.address, natsPort), at(s.address, natsWebPort), filepath.Join(folder, s.name))
+`, s.name, at(s.address, natsPort), at(s.address, natsTell), at(s.address, natsWebPort), filepath.Join(folder, s.name))
 	if len(routes) == 1 {
 		return text
 	}
@@ -172,8 +174,8 @@ func (c *cluster) gatewayCommand(g *gateway) []string {
 	if c.plan.haproxies > 0 {
 		command = append(command, "--proxy-from", c.network.all())
 	}
-	if c.plan.bundles && len(c.gateways) == 1 {
-		command = append(command, "--bundle", "on")
+	if c.plan.compares && len(c.gateways) == 0 {
+		command = append(command, "--bundle", "off")
 	}
 	return command
 }

@@ -4,23 +4,43 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// comparison is two gateways, of which the second puts messages into bundles, one nats-server, one back end and a server of the library alone.
+// comparison is two gateways, of which the first puts no messages into bundles, one nats-server, one back end and a server of the library alone.
 type comparison struct {
 	*cluster
+	comparing
 	report *report
 	say    func(string, ...any)
-	length time.Duration // of each load
-	bare   string        // where the library's server is
+	bare   string // where the library's server is
 	pubs   *nats.Conn
+}
+
+// comparing is how the loads that compare are.
+type comparing struct {
+	clients int
+	length  time.Duration // of each load
+	only    string        // words, with semicolons between, of those that are wanted; none: all
+}
+
+// wants reports whether a load is one of those that are asked for.
+func (c comparing) wants(part, name string) bool {
+	for word := range strings.SplitSeq(c.only, ";") {
+		if strings.Contains(part+": "+name, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // ways are how a client reaches an answer.
@@ -81,9 +101,9 @@ func (c *comparison) ways() []way {
 }
 
 // compare measures all of it. The network has the namespaces.
-func compare(n *network, p plan, clients int, length time.Duration, r *report, say func(string, ...any)) (err error) {
-	p.prefix, p.haproxies, p.gateways, p.nats, p.backends, p.bundles = "c", 0, 2, 1, 1, true
-	c := &comparison{report: r, say: say, length: length}
+func compare(n *network, p plan, how comparing, r *report, say func(string, ...any)) (err error) {
+	p.prefix, p.haproxies, p.gateways, p.nats, p.backends, p.compares = "c", 0, 2, 1, 1, true
+	c := &comparison{comparing: how, report: r, say: say}
 	if c.cluster, err = build(n, p); err != nil {
 		return err
 	}
@@ -95,69 +115,101 @@ func compare(n *network, p plan, clients int, length time.Duration, r *report, s
 		return err
 	}
 	defer c.pubs.Close()
-	return errors.Join(c.throughput(clients), c.latency(clients), c.fans(clients), c.memory(clients*10))
+	return errors.Join(c.throughput(16), c.throughput(64), c.latency(), c.fans(), c.memory(c.clients*10))
 }
 
-// throughput: all clients busy.
-func (c *comparison) throughput(clients int) error {
+// throughput: all clients busy, each with so many messages on the way.
+func (c *comparison) throughput(window int) error {
+	part := fmt.Sprintf("throughput %d", window)
 	var bars []bar
 	rates := map[string]float64{}
 	for _, w := range c.ways() {
+		if !c.wants(part, w.name) {
+			continue
+		}
 		cost := c.costs(w.name)
-		o, err := load{dial: w.dial, clients: clients, window: 16, size: 64, warm: c.length / 4, length: c.length}.run()
+		o, err := load{dial: w.dial, clients: c.clients, window: window, size: 64, warm: c.length / 4, length: c.length}.run()
 		if err == nil {
 			err = o.first
 		}
 		if err != nil {
-			return fmt.Errorf("throughput, %s: %w", w.name, err)
+			return fmt.Errorf("%s, %s: %w", part, w.name, err)
 		}
-		c.say("%s: %.0f answers a second", w.name, o.rate)
-		cost("throughput", o.all)
+		c.say("%s: %.0f answers a second, %d on the way for each client", w.name, o.rate, window)
+		cost(part, o.all)
 		rates[w.name] = o.rate
 		bars = append(bars, bar{w.name, o.rate, w.colour})
-		c.report.row("throughput", w.name, o.rate, "answers/s", fmt.Sprintf("%d clients, 16 messages of 64 B on the way each", clients))
+		c.report.row(part, w.name, o.rate, "answers/s", fmt.Sprintf("%d clients, %d messages of 64 B on the way each", c.clients, window))
+		c.report.row(part, w.name+", p50", ms(o.p50), "ms", "")
+		c.report.row(part, w.name+", p99", ms(o.p99), "ms", "")
 	}
-	c.report.chart("Answers a second", fmt.Sprintf("%d clients with 16 messages of 64 bytes on the way each. Programs, clients and back end share the machine.", clients),
+	c.report.chart(fmt.Sprintf("Answers a second, %d on the way", window),
+		fmt.Sprintf("%d clients with %d messages of 64 bytes on the way each. Programs, clients and back end share the machine.", c.clients, window),
 		drawBars("/s", bars))
-	c.ratio("throughput", "gateway", rates["gateway, ws"], rates["NATS' own WebSocket"])
-	c.ratio("throughput", "gateway with bundles", rates["gateway with bundles, ws"], rates["NATS' own WebSocket"])
+	c.ratio(part, "gateway", rates["gateway, ws"], rates["NATS' own WebSocket"])
+	c.ratio(part, "gateway with bundles", rates["gateway with bundles, ws"], rates["NATS' own WebSocket"])
 	return nil
 }
 
 const natsGoal = 2.0
 
 func (c *comparison) ratio(part, what string, ours, theirs float64) {
-	ratio := ours / max(theirs, 1)
+	if ours == 0 || theirs == 0 { // not wanted
+		return
+	}
+	ratio := ours / theirs
 	c.report.row(part, what+" to NATS' own WebSocket", ratio, "", "goal: 2")
 	if ratio < natsGoal {
 		c.report.Warnings = append(c.report.Warnings, fmt.Sprintf("%s, %s: %.2f times NATS' own WebSocket; the goal is %.0f", part, what, ratio, natsGoal))
 	}
 }
 
-// costs notes what processors have done for servers until now. The function that it returns makes rows of what they did since, for
-// each of so many messages.
+// costs notes what processors have done until now. The function that it returns makes rows of what they did since, for each of so
+// many messages: for servers, for the clients, which are this process, and for nobody.
 func (c *comparison) costs(name string) func(part string, messages int64) {
-	servers := map[string]*process{"gateway": c.gateways[0].process, "gateway with bundles": c.gateways[1].process, "nats-server": c.cluster.nats[0], "back end": c.backends[0], "library": c.bareServe}
-	before := map[string]int64{}
-	for what, p := range servers {
-		before[what] = p.ticks()
+	spent := map[string]func() int64{"gateway": c.gateways[0].ticks, "gateway with bundles": c.gateways[1].ticks, "nats-server": c.cluster.nats[0].ticks,
+		"back end": c.backends[0].ticks, "library": c.bareServe.ticks, "clients": func() int64 { return ticksOf(os.Getpid()) }}
+	before, idle, crossed := map[string]int64{}, idleTicks(), c.crossed()
+	for who, ticks := range spent {
+		before[who] = ticks()
 	}
 	return func(part string, messages int64) {
-		for _, what := range slices.Sorted(maps.Keys(servers)) {
-			spent := time.Duration(servers[what].ticks()-before[what]) * tick
-			if each := spent.Seconds() * 1e6 / float64(max(messages, 1)); spent > tick {
-				c.report.row(part, name+": processor time of the "+what, each, "µs/message", "")
+		each := func(ticks int64) float64 { return float64(ticks) * tick.Seconds() * 1e6 / float64(max(messages, 1)) }
+		for _, who := range slices.Sorted(maps.Keys(spent)) {
+			if ticks := spent[who]() - before[who]; ticks > 1 {
+				c.report.row(part, name+": processor time of the "+who, each(ticks), "µs/message", "")
 			}
 		}
+		if now := c.crossed(); crossed > 0 && now > 0 {
+			c.report.row(part, name+": messages that came to NATS for each", float64(now-crossed)/float64(max(messages, 1)), "", "2: each message and its answer is one of NATS")
+		}
+		c.report.row(part, name+": processor time that nobody took", each(idleTicks()-idle), "µs/message", "of all processors of the machine")
 	}
 }
 
+// crossed is how many messages the nats-server has had; 0: it does not say.
+func (c *comparison) crossed() int64 {
+	answer, err := asking.Get("http://" + at(c.cluster.nats[0].site.address, natsTell) + "/varz")
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	var varz struct {
+		InMsgs int64 `json:"in_msgs"`
+	}
+	_ = json.NewDecoder(answer.Body).Decode(&varz) // stays 0
+	return varz.InMsgs
+}
+
 // latency: clients that send one message in a while, so that nothing waits.
-func (c *comparison) latency(clients int) error {
+func (c *comparison) latency() error {
 	var bars []bar
 	found := map[string]outcome{}
 	for _, w := range c.ways() {
-		o, err := load{dial: w.dial, clients: min(clients, 50), window: 1, size: 64, pause: 50 * time.Millisecond,
+		if !c.wants("latency", w.name) {
+			continue
+		}
+		o, err := load{dial: w.dial, clients: min(c.clients, 50), window: 1, size: 64, pause: 50 * time.Millisecond,
 			warm: c.length / 4, length: c.length}.run()
 		if err == nil {
 			err = o.first
@@ -172,6 +224,9 @@ func (c *comparison) latency(clients int) error {
 	}
 	for _, transport := range []string{"ws", "tcp"} {
 		through, alone := found["gateway, "+transport], found["library alone, "+transport]
+		if through.all == 0 || alone.all == 0 {
+			continue
+		}
 		c.report.row("latency", "added by gateway, NATS and back end, "+transport+", p50", ms(through.p50-alone.p50), "ms", "")
 		c.report.row("latency", "added by gateway, NATS and back end, "+transport+", p99", ms(through.p99-alone.p99), "ms", "")
 	}
@@ -180,7 +235,7 @@ func (c *comparison) latency(clients int) error {
 }
 
 // fans: one message to all.
-func (c *comparison) fans(clients int) error {
+func (c *comparison) fans() error {
 	to := func(subject string) func([]byte) error {
 		return func(body []byte) error { return c.pubs.Publish(subject, body) }
 	}
@@ -207,8 +262,11 @@ func (c *comparison) fans(clients int) error {
 		{way{"NATS' own WebSocket", others, c.natsWeb(bareFan)}, to(bareFan)},
 		{way{"library alone, ws", bare, c.library("/")}, shout},
 	} {
+		if !c.wants("one to all", f.name) {
+			continue
+		}
 		cost := c.costs(f.name)
-		rate, all, err := fan{dial: f.dial, clients: clients, publish: f.publish, size: 64, window: 200, length: c.length}.run()
+		rate, all, err := fan{dial: f.dial, clients: c.clients, publish: f.publish, size: 64, window: 200, length: c.length}.run()
 		if err != nil {
 			return fmt.Errorf("one to all, %s: %w", f.name, err)
 		}
@@ -216,9 +274,9 @@ func (c *comparison) fans(clients int) error {
 		cost("one to all", all)
 		rates[f.name] = rate
 		bars = append(bars, bar{f.name, rate, f.colour})
-		c.report.row("one to all", f.name, rate, "deliveries/s", fmt.Sprintf("%d clients, 64 B", clients))
+		c.report.row("one to all", f.name, rate, "deliveries/s", fmt.Sprintf("%d clients, 64 B", c.clients))
 	}
-	c.report.chart("One message to all, deliveries a second", fmt.Sprintf("%d clients in a group.", clients), drawBars("/s", bars))
+	c.report.chart("One message to all, deliveries a second", fmt.Sprintf("%d clients in a group.", c.clients), drawBars("/s", bars))
 	c.ratio("one to all", "gateway", rates["gateway, ws"], rates["NATS' own WebSocket"])
 	return nil
 }
@@ -227,6 +285,9 @@ func (c *comparison) fans(clients int) error {
 func (c *comparison) memory(clients int) error {
 	var bars []bar
 	for _, transport := range []struct{ name, path string }{{"tcp", ""}, {"ws", "/"}} {
+		if !c.wants("memory", transport.name) {
+			continue
+		}
 		before := resident(c.gateways[0].pid())
 		var peers []peer
 		for range clients {

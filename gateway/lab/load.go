@@ -38,7 +38,7 @@ const natsHello = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"go\"
 
 // dialNATS connects, subscribes to the inbox, and publishes to the subject with it as the reply's.
 func dialNATS(address, subject, inbox string) (*natsPeer, error) {
-	w, err := dialWire(address, "/", 64<<10, 5*time.Second)
+	w, err := dialWire(address, "/", loadBuffer, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -61,29 +61,36 @@ func dialNATS(address, subject, inbox string) (*natsPeer, error) {
 	}
 }
 
-// readLine reads to the end of a line of the protocol.
+// readLine reads to the end of a line of the protocol. The line holds until the next one.
 func (p *natsPeer) readLine() ([]byte, error) {
 	p.line = p.line[:0]
 	for {
-		c, err := p.readByte()
-		if err != nil {
+		for p.web.left == 0 {
+			if err := p.web.next(); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := p.in.Peek(1); err != nil {
 			return nil, err
 		}
-		if c == '\n' {
-			return bytes.TrimSuffix(p.line, []byte("\r")), nil
+		some, _ := p.in.Peek(min(p.web.left, p.in.Buffered())) // all of it is there
+		end := bytes.IndexByte(some, '\n')
+		taken := end + 1
+		if end < 0 {
+			taken = len(some)
 		}
-		p.line = append(p.line, c)
-	}
-}
-
-func (p *natsPeer) readByte() (byte, error) {
-	for p.web.left == 0 {
-		if err := p.web.next(); err != nil {
-			return 0, err
+		p.web.left -= taken
+		if _, err := p.in.Discard(taken); err != nil {
+			return nil, err
+		}
+		if end >= 0 && len(p.line) == 0 { // the usual case: it need not be copied
+			return bytes.TrimSuffix(some[:end], []byte("\r")), nil
+		}
+		p.line = append(p.line, some[:taken]...)
+		if end >= 0 {
+			return bytes.TrimSuffix(p.line[:len(p.line)-1], []byte("\r")), nil
 		}
 	}
-	p.web.left--
-	return p.in.ReadByte()
 }
 
 func (p *natsPeer) queue(body []byte) {

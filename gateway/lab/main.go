@@ -41,9 +41,8 @@ type settings struct {
 	crowd      crowdPlan
 	folder     string
 	namespaces bool
-	length     time.Duration
 	rest       time.Duration
-	compared   int
+	comparing  comparing
 	alone      bool
 	only       string
 }
@@ -67,9 +66,10 @@ func (s *settings) parse(arguments []string) error {
 	f.DurationVar(&s.crowd.interval, "interval", 2*time.Second, "between two messages of a client")
 	f.IntVar(&s.crowd.size, "size", 64, "bytes of a message")
 	f.IntVar(&s.crowd.perSecond, "rate", 1500, "clients that come in a second, at the start")
-	f.IntVar(&s.compared, "compare", 100, "clients of the loads that compare; 0: none")
+	f.IntVar(&s.comparing.clients, "compare", 100, "clients of the loads that compare; 0: none")
+	f.StringVar(&s.comparing.only, "loads", "", "those whose part and name have these words, as in 'throughput 16: gateway', with semicolons between; none: all")
 	f.BoolVar(&s.alone, "compare-only", false, "only the loads that compare")
-	f.DurationVar(&s.length, "length", 5*time.Second, "of each load")
+	f.DurationVar(&s.comparing.length, "length", 5*time.Second, "of each load")
 	f.DurationVar(&s.plan.away, "away", 3*time.Second, "how long what fails is gone")
 	f.DurationVar(&s.rest, "rest", 3*time.Second, "between two events")
 	f.StringVar(&s.only, "events", "", "those whose names have these words, with commas between; none: all")
@@ -152,8 +152,8 @@ func (s *settings) work(r *report, say func(string, ...any)) error {
 	if err != nil {
 		return err
 	}
-	if s.compared > 0 {
-		if err := compare(n, s.plan, s.compared, s.length, r, say); err != nil {
+	if s.comparing.clients > 0 {
+		if err := compare(n, s.plan, s.comparing, r, say); err != nil {
 			return err
 		}
 	}
@@ -180,7 +180,7 @@ func (s *settings) happenings(t *trial, all []*event) error {
 	t.crowd.calm.Store(true)
 	time.Sleep(s.rest)
 	t.crowd.calm.Store(false)
-	if err := t.group(s.length); err != nil {
+	if err := t.group(s.comparing.length); err != nil {
 		return err
 	}
 	t.publishing(2 * s.crowd.interval)

@@ -158,15 +158,31 @@ func resident(pid int) (total int64) {
 }
 
 // ticks is the time of processors that a process has taken, in ticks of the kernel.
-func (p *process) ticks() (sum int64) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+func (p *process) ticks() int64 { return ticksOf(p.pid()) }
+
+func ticksOf(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
 	// The name, which may have blanks, ends with the last parenthesis; user and system time are fields 14 and 15.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	for _, field := range fields[11:13] {
-		n, _ := strconv.ParseInt(field, 10, 64)
+	return sumOf(fields[11:13])
+}
+
+// idleTicks is the time that the machine's processors had nothing to do.
+func idleTicks() int64 {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return sumOf(strings.Fields(line)[4:6]) // idle, and idle with a disk at work
+}
+
+func sumOf(numbers []string) (sum int64) {
+	for _, number := range numbers {
+		n, _ := strconv.ParseInt(number, 10, 64)
 		sum += n
 	}
 	return sum
