@@ -102,7 +102,7 @@ func (a *asker) early(c *client, msg *stream.Message) {
 	defer c.mu.Unlock()
 	switch c.state.Load() {
 	case stateOpen: // meanwhile
-		a.g.forward(c, msg.Body, msg.Text)
+		a.g.sendEarly(c, early{msg.Body, msg.Text})
 	case stateNew:
 		a.ask(c, kindMessage, bytes.Clone(msg.Body))
 	case stateAsked:

@@ -19,32 +19,32 @@ const (
 	bundleFull = 32 << 10 // bytes that a bundle has at most, if it has several messages
 	bundleMost = 1 << 20  // bytes that one of a back end may have, if --max-message is less
 
-	servicesMost = 256 // bundles that are kept: an answer to a question may give each client a service of its own
+	servicesMost = 256 // whose bundles are kept, and which are asked: an answer to a question may give each client a service of its own
 )
 
 func bundlePrefix(server string) string { return "zl.bundle.out." + server + "." }
 
-// A bundle collects messages of clients of one service. receive alone has it.
+// A bundle collects messages of clients of one service.
 type bundle struct {
 	subject string
 	body    []byte
 	count   int
-	bytes   int // of the messages' bodies
+	bytes   int  // of the messages' bodies
+	kept    bool // its memory is, when it is empty
 }
 
 // gather adds a client's message to the bundle of its service.
 func (g *Gateway) gather(c *client, body []byte, text bool) {
-	b := g.bundles[c.service]
-	if b == nil {
-		if len(g.bundles) == servicesMost {
-			g.publishBundles()
-			clear(g.bundles)
+	b := &c.to.bundle
+	if b.count == 0 {
+		if len(g.filling) == servicesMost {
+			g.flush()
 		}
-		b = &bundle{subject: "zl.bundle.in." + c.service + "." + g.server}
-		g.bundles[c.service] = b
+		g.filling = append(g.filling, b)
 	}
 	if b.count > 0 && len(b.body)+bundleHead+len(body) > bundleFull {
-		g.publishBundle(b)
+		g.flush() // all bundles: none waits for its turn behind a busier service
+		g.filling = append(g.filling, b)
 	}
 	b.add(c.id, body, text)
 }
@@ -62,11 +62,10 @@ func (b *bundle) add(id uint32, body []byte, text bool) {
 
 // publishBundles gives all bundles to NATS.
 func (g *Gateway) publishBundles() {
-	for _, b := range g.bundles {
-		if b.count > 0 {
-			g.publishBundle(b)
-		}
+	for _, b := range g.filling {
+		g.publishBundle(b)
 	}
+	g.filling = g.filling[:0]
 }
 
 // publishBundle gives a bundle to NATS. The reply subject says how many messages are in it, for when nobody gets them.
@@ -78,7 +77,7 @@ func (g *Gateway) publishBundle(b *bundle) {
 		g.counts.inMessages.Add(uint64(b.count))
 		g.counts.inBytes.Add(uint64(b.bytes))
 	}
-	if cap(b.body) > 2*bundleFull {
+	if !b.kept || cap(b.body) > 2*bundleFull {
 		b.body = nil
 	}
 	b.body, b.count, b.bytes = b.body[:0], 0, 0
@@ -117,6 +116,7 @@ func (d *delivery) toMany(m *natswire.Msg) {
 	if undeliverable(m) {
 		count, _ := parseID(bytes.TrimPrefix(m.Subject, []byte(d.bundlePrefix)))
 		g.counts.dropped[wayIn][reasonNoBackend].Add(uint64(count))
+		g.nobodyTakes()
 		return
 	}
 	count, size := countOfBundle(m.Body)
@@ -132,12 +132,17 @@ func (d *delivery) toMany(m *natswire.Msg) {
 	}
 	g.counts.outMessages.Add(count)
 	g.counts.outBytes.Add(size)
-	d.flush()
+	if m.Reply != nil { // its own are counted for the answer
+		d.flush()
+	}
 	before := d.took
 	for rest := m.Body; len(rest) > 0; {
 		id, text, body, after, _ := nextOf(rest)
 		d.oneOfMany(id, text, body)
 		rest = after
+	}
+	if m.Reply == nil {
+		return
 	}
 	d.flush()
 	g.answer(m.Reply, 200, headerServer, g.server, headerCount, strconv.Itoa(d.took-before))
@@ -163,7 +168,7 @@ func (d *delivery) oneOfMany(id uint32, text bool, body []byte) {
 			return
 		}
 	}
-	if d.run = append(d.run, stream.Message{Peer: id, Body: body, Text: text}); len(d.run) == batchMost {
+	if d.run = append(d.run, stream.Message{Peer: id, Body: body, Text: text}); len(d.run) == runMost {
 		d.flush()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -25,6 +26,7 @@ type bus struct {
 	idle     func() bool    // ends what stops data when the gateway ends
 	embedded *server.Server
 	store    *store        // nil: none
+	closing  atomic.Bool   // connections that end are not lost
 	again    chan struct{} // for presence: it was away
 }
 
@@ -56,7 +58,7 @@ func connect(g *Gateway) (*bus, error) {
 		return nil, fmt.Errorf("cannot connect to NATS at %s: %w", redact(urls), err)
 	}
 	b.idle = context.AfterFunc(g.context(), b.data.Stop)
-	if most := b.data.MaxPayload(); most < g.config.MaxMessage || g.config.Bundle && most < g.config.MaxMessage+bundleHead {
+	if most := b.data.MaxPayload(); most < g.config.MaxMessage || g.config.Bundle == bundleOn && most < g.config.MaxMessage+bundleHead {
 		b.close()
 		return nil, fmt.Errorf("--max-message %d is more than NATS takes: its max_payload is %d", g.config.MaxMessage, most)
 	}
@@ -82,7 +84,7 @@ func (b *bus) wire(g *Gateway) natswire.Config {
 // longest is the length of the longest message of NATS that is kept.
 func (g *Gateway) longest() int {
 	longest := int(g.config.MaxMessage) + headerRoom
-	if g.config.Bundle {
+	if g.config.Bundle != bundleOff {
 		longest = max(longest, bundleMost)
 	}
 	return longest
@@ -182,6 +184,9 @@ func (b *bus) lost(g *Gateway, which int, err error) {
 		return // as it should be
 	default:
 	}
+	if b.closing.Load() { // it could not start
+		return
+	}
 	g.counts.natsLost[which].Add(1)
 	g.log("lost the connection to NATS for %s: %v", lossNames[which], err)
 }
@@ -259,6 +264,7 @@ func (b *bus) close() {
 	if b == nil {
 		return
 	}
+	b.closing.Store(true)
 	if b.data != nil {
 		if b.data.Connected() {
 			_ = b.data.Sync(lastWords)

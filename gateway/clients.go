@@ -23,6 +23,7 @@ type client struct {
 
 	mu         sync.Mutex // what follows, which does not change once the state is open, but for groups and gone
 	service    string
+	to         *service // of that name; nil: it was never open
 	user       string
 	key        string // of its presence; "": it has none
 	given      string // groups of the authentication, with ", " between
@@ -223,7 +224,7 @@ func (g *Gateway) establish(c *client) {
 	if c.user != "" {
 		c.header, c.textHeader = natswire.Header(headerUser, c.user), natswire.Header(headerText, "1", headerUser, c.user)
 	}
-	c.secret = nil
+	c.secret, c.to = nil, g.enter(c.service)
 	g.sayFirst(c, c.first)
 	c.first = nil
 	for _, name := range listed(c.given) {
@@ -238,7 +239,7 @@ func (g *Gateway) establish(c *client) {
 		g.presence.put(c)
 	}
 	for _, one := range c.waiting {
-		g.forward(c, one.body, one.text)
+		g.sendEarly(c, one)
 	}
 	c.waiting, c.waitingSum = nil, 0
 	c.state.Store(stateOpen)
@@ -299,6 +300,7 @@ func (g *Gateway) goodbye(c *client, msg *stream.Message) {
 	if c.line == "" { // it was never open
 		return
 	}
+	g.leave(c.to)
 	g.groups.leaveAll(g, c)
 	if c.key != "" {
 		g.presence.remove(c)

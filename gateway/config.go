@@ -30,7 +30,7 @@ type Config struct {
 	NATSToken      string
 	NATSStore      string // folder; "": a temporary one
 	NATSPending    int64  // bytes
-	Bundle         bool
+	Bundle         string // auto, on, off
 	Auth           string // none, request, message
 	AuthTimeout    time.Duration
 	JWTKey         string // file
@@ -81,7 +81,7 @@ func Default() Config {
 	return Config{
 		Name: token(name), Service: "app", Framing: framingMessages,
 		NATSListen: "127.0.0.1:4222", NATSPending: 64 << 20,
-		Auth: authNone, AuthTimeout: 5 * time.Second, Presence: true, Replicas: 1,
+		Bundle: bundleAuto, Auth: authNone, AuthTimeout: 5 * time.Second, Presence: true, Replicas: 1,
 		WebHealth:  "/healthz",
 		Properties: "WS-Path WS-Query WS-Origin WS-Protocol TLS-Version TLS-SNI TLS-Peer-Subject",
 		Profile:    profilePublic, MaxMessage: 64 << 10, Slow: "cut", Metrics: "127.0.0.1:9100", Drain: 20 * time.Second,
@@ -210,6 +210,8 @@ func (c *Config) checkKinds() error {
 		return fmt.Errorf("--framing %s: it is messages or length", c.Framing)
 	case c.Profile != profilePublic && c.Profile != profilePrivate:
 		return fmt.Errorf("--profile %s: it is public or private", c.Profile)
+	case !slices.Contains(bundleKinds, c.Bundle):
+		return fmt.Errorf("--bundle %s: it is auto, on or off", c.Bundle)
 	case !slices.Contains(slowKinds, c.Slow):
 		return fmt.Errorf("--slow %s: it is one of %s", c.Slow, strings.Join(slowKinds, ", "))
 	}

@@ -19,7 +19,7 @@ func (g *Gateway) subscribe() (err error) {
 	if g.groups.out, err = g.bus.data.Subscribe(g.delivery.prefix + ">"); err != nil {
 		return err
 	}
-	if g.config.Bundle {
+	if g.config.Bundle != bundleOff {
 		if _, err = g.bus.data.Subscribe(g.delivery.bundlePrefix + ">"); err != nil {
 			return err
 		}
@@ -91,6 +91,9 @@ func (g *Gateway) tooMuch(m *natswire.Msg) {
 	g.answer(m.Reply, reasonSlow.status(), headerServer, g.server)
 }
 
+// runMost is how many messages are given to the socket at once.
+const runMost = 1024
+
 // A delivery collects plain messages, to give them to the socket at once.
 type delivery struct {
 	g       *Gateway
@@ -103,7 +106,7 @@ type delivery struct {
 }
 
 func (d *delivery) start(g *Gateway) {
-	*d = delivery{g: g, prefix: "zl.out." + g.server + ".", bundlePrefix: bundlePrefix(g.server), run: make([]stream.Message, 0, batchMost), guarded: g.config.Auth != authNone}
+	*d = delivery{g: g, prefix: "zl.out." + g.server + ".", bundlePrefix: bundlePrefix(g.server), run: make([]stream.Message, 0, runMost), guarded: g.config.Auth != authNone}
 }
 
 // undeliverable reports whether NATS tells that nobody got what a client sent.
@@ -142,7 +145,7 @@ func (d *delivery) toClient(m *natswire.Msg, rest []byte) {
 		}
 	}
 	if m.Header == nil && m.Reply == nil {
-		if d.run = append(d.run, stream.Message{Peer: id, Body: m.Body}); len(d.run) == batchMost {
+		if d.run = append(d.run, stream.Message{Peer: id, Body: m.Body}); len(d.run) == runMost {
 			d.flush()
 		}
 		return
@@ -183,18 +186,18 @@ func kindOf(m *natswire.Msg) (text bool, key uint64, keyed, good bool) {
 	if m.Header == nil {
 		return false, 0, false, true
 	}
-	text = string(m.Value(headerText)) == "1"
-	if !m.WellFormed() || text && !utf8.Valid(m.Body) {
-		return false, 0, false, false
+	good = m.WellFormed()
+	if value := m.Value(headerText); value != nil {
+		text = true
+		good = good && string(value) == "1" && utf8.Valid(m.Body)
 	}
 	if value := m.Value(headerKey); value != nil {
 		var err error
-		if key, err = strconv.ParseUint(string(value), 10, 64); err != nil {
-			return false, 0, false, false
-		}
+		key, err = strconv.ParseUint(string(value), 10, 64)
 		keyed = true
+		good = good && err == nil && (value[0] != '0' || len(value) == 1)
 	}
-	return text, key, keyed, true
+	return text, key, keyed, good
 }
 
 // refuse counts a message that nobody gets, and tells who wants to know.
@@ -226,7 +229,7 @@ func (d *delivery) flush() {
 		}
 	}
 	d.sent(taken, max(bytes, 0))
-	clear(d.run[:cap(d.run)])
+	clear(d.run)
 	d.run = d.run[:0]
 }
 

@@ -172,8 +172,13 @@ func TestBadInput(t *testing.T) {
 			{"0", "400", nil, nil}, {"01", "400", nil, nil}, {"-1", "400", nil, nil}, {"a", "400", nil, nil}, {"4294967296", "400", nil, nil},
 			{"99999999999999999999", "400", nil, nil}, {id + ".1", "400", nil, nil}, {id, "400", nats.Header{headerKey: {"x"}}, nil},
 			{id, "400", nats.Header{headerKey: {""}}, nil}, {id, "413", nats.Header{"X": {strings.Repeat("x", headerRoom)}}, nil},
+			{id, "400", nats.Header{headerKey: {"01"}}, nil}, {id, "400", nats.Header{headerKey: {"00"}}, nil}, {id, "400", nats.Header{headerKey: {"+1"}}, nil},
+			{id, "400", nats.Header{headerKey: {"18446744073709551616"}}, nil},
+			{id, "400", nats.Header{headerText: {"0"}}, nil}, {id, "400", nats.Header{headerText: {"true"}}, nil}, {id, "400", nats.Header{headerText: {""}}, nil},
 			{id, "400", nats.Header{headerText: {"1"}}, []byte{0xff}}, {"4294967295", "404", nil, nil}, {id, "413", nil, long},
 			{id, "200", nil, []byte("good")}, {id, "200", nats.Header{headerKey: {"7"}}, []byte("keyed")},
+			{id, "200", nats.Header{headerKey: {"0"}}, []byte("0")}, {id, "200", nats.Header{headerKey: {"18446744073709551615"}}, []byte("most")},
+			{id, "200", nats.Header{headerText: {"1"}}, []byte("text")},
 		} {
 			status, _ := ask(conn, out+bad.rest, bad.header, bad.body)
 			So(bad.rest+" "+status, ShouldEqual, bad.rest+" "+bad.status)
@@ -181,14 +186,14 @@ func TestBadInput(t *testing.T) {
 		noError(conn.Publish(out+"x", nil)) // nobody asked for an answer
 		noError(conn.Publish(out+"4294967295", nil))
 		noError(conn.Publish(out+id, []byte("last")))
-		for _, body := range []string{"good", "keyed", "last"} {
+		for _, body := range []string{"good", "keyed", "0", "most", "text", "last"} {
 			So(must(p.read()), ShouldEqual, body)
 		}
-		So(metric(g, `dropped_total{way="out",reason="malformed"}`), ShouldEqual, "11")
+		So(metric(g, `dropped_total{way="out",reason="malformed"}`), ShouldEqual, "18")
 		So(metric(g, `dropped_total{way="out",reason="unknown_peer"}`), ShouldEqual, "2")
 		So(metric(g, `dropped_total{way="out",reason="oversized"}`), ShouldEqual, "2")
-		So(metric(g, "out_messages_total"), ShouldEqual, "18")
-		So(until(func() bool { return metric(g, "sent_messages_total") == "3" }), ShouldBeTrue)
+		So(metric(g, "out_messages_total"), ShouldEqual, "28")
+		So(until(func() bool { return metric(g, "sent_messages_total") == "6" }), ShouldBeTrue)
 
 		events := listenTo(conn, "zl.event.*.disconnect.>")
 		p.send(string(long))
@@ -244,6 +249,7 @@ func TestBadGroupMessages(t *testing.T) {
 		}{
 			{nil, make([]byte, 1001), "413"}, {nil, make([]byte, 200000), "413"}, {nats.Header{headerKey: {"-1"}}, nil, "400"},
 			{nats.Header{headerExcept: {""}}, nil, "400"}, {nats.Header{"X": {strings.Repeat("x", headerRoom)}}, nil, "413"},
+			{nats.Header{headerText: {"yes"}}, nil, "400"}, {nats.Header{headerKey: {"007"}}, nil, "400"},
 			{nats.Header{headerExcept: {"x"}}, nil, "400"}, {nats.Header{headerExcept: {g.Server() + ".0"}}, nil, "400"},
 			{nats.Header{headerText: {"1"}}, []byte{0xff}, "400"}, {nats.Header{headerExcept: {"other.1"}}, []byte("good"), "200"},
 		} {
@@ -251,8 +257,8 @@ func TestBadGroupMessages(t *testing.T) {
 			So(status, ShouldEqual, bad.status)
 		}
 		So(must(p.read()), ShouldEqual, "good")
-		So(metric(g, `dropped_total{way="group",reason="malformed"}`), ShouldEqual, "5")
+		So(metric(g, `dropped_total{way="group",reason="malformed"}`), ShouldEqual, "7")
 		So(metric(g, `dropped_total{way="group",reason="oversized"}`), ShouldEqual, "3")
-		So(metric(g, "group_messages_total"), ShouldEqual, "9")
+		So(metric(g, "group_messages_total"), ShouldEqual, "11")
 	})
 }

@@ -32,7 +32,8 @@ type Gateway struct {
 	presence *presence
 	counts   counts
 	delivery delivery
-	bundles  map[string]*bundle // by service
+	services services
+	filling  []*bundle // those that have messages; receive alone has them
 	web      *web
 
 	drain    atomic.Bool   // has begun
@@ -53,7 +54,7 @@ func Start(config Config) (*Gateway, error) {
 	g.clients.all = map[uint32]*client{}
 	g.groups.all = map[string]*group{}
 	g.delivery.start(g)
-	g.bundles = map[string]*bundle{}
+	g.services.all = map[string]*service{}
 	if err := g.open(); err != nil {
 		g.shut()
 		return nil, err
@@ -205,6 +206,7 @@ func (g *Gateway) shut() {
 		cancel()
 	}
 	g.bus.close()
+	g.services.over.Wait()
 }
 
 // lastWords bounds each thing that is waited for at the end, shutMost all of them: presence twice, clients, both connections to NATS.

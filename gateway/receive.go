@@ -18,11 +18,14 @@ const batchMost = 256
 // flushAt is how many bytes for NATS are written at the latest.
 const flushAt = 32 << 10
 
+// busy is a number of messages at a time behind which there are more: what they take, those that follow share.
+const busy = 16
+
 // receive takes what clients send until the socket has drained, or the gateway ends.
 func (g *Gateway) receive(ctx context.Context) error {
-	batch, full := make([]stream.Message, batchMost), false
+	batch, more := make([]stream.Message, batchMost), false
 	for {
-		n, err := g.nextBatch(ctx, batch, full)
+		n, err := g.nextBatch(ctx, batch, more)
 		if err != nil {
 			g.flush() // what it does not take is counted
 			if ctx.Err() != nil || errors.Is(err, errno.ENOTSOCK) {
@@ -35,7 +38,7 @@ func (g *Gateway) receive(ctx context.Context) error {
 			drained = g.take(&batch[i]) || drained
 			batch[i].Release()
 		}
-		if full = n == len(batch); !full || g.bus.data.Buffered() > flushAt {
+		if more = n >= busy; !more || g.bus.data.Buffered() > flushAt {
 			g.flush()
 		}
 		if drained {
@@ -45,9 +48,10 @@ func (g *Gateway) receive(ctx context.Context) error {
 	}
 }
 
-// nextBatch receives. Behind a full batch there may be more, with which what is for NATS then goes.
-func (g *Gateway) nextBatch(ctx context.Context, batch []stream.Message, full bool) (int, error) {
-	if full && ctx.Err() == nil {
+// nextBatch receives. With more it first takes what is there already, with which what is for NATS then goes: without a wait, and
+// with fewer writes the more there is to do.
+func (g *Gateway) nextBatch(ctx context.Context, batch []stream.Message, more bool) (int, error) {
+	if more && ctx.Err() == nil {
 		if n, err := g.socket.TryRecvBatch(batch); !errors.Is(err, errno.EAGAIN) {
 			return n, err
 		}
@@ -102,22 +106,33 @@ func (g *Gateway) data(msg *stream.Message) {
 	switch {
 	case c == nil:
 		g.counts.dropped[wayIn][reasonUnknown].Add(1)
-	case c.state.Load() == stateOpen && g.config.Bundle:
-		g.gather(c, msg.Body, msg.Text)
-	case c.state.Load() == stateOpen:
-		g.forward(c, msg.Body, msg.Text)
-	default:
+	case c.state.Load() != stateOpen:
 		g.asker.early(c, msg)
+	case g.bundled(c.to, msg.Body):
+		g.gather(c, msg.Body, msg.Text)
+	default:
+		if c.to.count > 0 {
+			g.publishBundles() // what its client has sent before
+		}
+		g.forward(c, msg.Body, msg.Text)
 	}
 }
 
-// forward gives a client's message to NATS.
-func (g *Gateway) forward(c *client, body []byte, text bool) {
-	if g.config.Bundle { // any goroutine may be here
-		one := bundle{subject: "zl.bundle.in." + c.service + "." + g.server}
-		one.add(c.id, body, text)
-		g.publishBundle(&one)
+// sendEarly gives a message that waited for the answer about its client to NATS. Any goroutine.
+func (g *Gateway) sendEarly(c *client, one early) {
+	if !g.bundled(c.to, one.body) {
+		g.forward(c, one.body, one.text)
 		return
+	}
+	alone := bundle{subject: c.to.subject}
+	alone.add(c.id, one.body, one.text)
+	g.publishBundle(&alone)
+}
+
+// forward gives a client's message to NATS. Any goroutine.
+func (g *Gateway) forward(c *client, body []byte, text bool) {
+	if c.to.asked.Load() {
+		c.to.asked.Store(false)
 	}
 	header := c.header
 	if text {

@@ -36,7 +36,7 @@ var settings = []setting{
 	{"nats-token", "TOKEN", "what its back ends have to give", textOf(func(c *Config) *string { return &c.NATSToken })},
 	{"nats-store", "DIR", "of its JetStream", textOf(func(c *Config) *string { return &c.NATSStore })},
 	{"nats-pending", "BYTES", "of messages from NATS that may wait", numberOf(func(c *Config) *int64 { return &c.NATSPending })},
-	{"bundle", "on|off", "put messages of many clients into one message of NATS", onOff(func(c *Config) *bool { return &c.Bundle })},
+	{"bundle", "KIND", "put messages of many clients into one message of NATS: auto (for back ends that take them), on, off", textOf(func(c *Config) *string { return &c.Bundle })},
 	{"auth", "KIND", "none, request, message", textOf(func(c *Config) *string { return &c.Auth })},
 	{"auth-timeout", "TIME", "for the first message, and for the answer", timeOf(func(c *Config) *time.Duration { return &c.AuthTimeout })},
 	{"jwt-key", "FILE", "verify tokens with it instead of asking", textOf(func(c *Config) *string { return &c.JWTKey })},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func TestSettings(t *testing.T) {
 			"--listen any://:1 --idle x":                           "it is a time",
 			"--listen any://:1 --send-bytes x":                     "it is a number",
 			"--listen any://:1 --presence yes":                     "it is on or off",
-			"--listen any://:1 --bundle maybe":                     "it is on or off",
+			"--listen any://:1 --bundle maybe":                     "--bundle maybe: it is auto, on or off",
 			"--listen any://:1 --max-message 0":                    "--max-message 0",
 			"--listen any://:1 --max-message 99999999":             "--max-message 99999999",
 			"--listen any://:1 --nats-pending 5":                   "--nats-pending 5 is less than one message",
@@ -89,8 +90,20 @@ func TestSettings(t *testing.T) {
 		_, err := Start(small(func(c *Config) { c.NATS = []string{"nats://user:secret@127.0.0.1:1"} }))
 		So(err, ShouldNotBeNil)
 		So(err.Error(), ShouldStartWith, "cannot connect to NATS at nats://…@127.0.0.1:1")
-		_, err = Start(small(func(c *Config) { c.Listen = []string{"any://192.0.2.1:7"} }))
+		var mu sync.Mutex
+		var said []string
+		_, err = Start(small(func(c *Config) {
+			c.Listen = []string{"any://192.0.2.1:7"}
+			c.Log = func(sentence string) {
+				mu.Lock()
+				defer mu.Unlock()
+				said = append(said, sentence)
+			}
+		}))
 		So(err, ShouldNotBeNil)
+		mu.Lock()
+		So(said, ShouldBeEmpty) // connections that it ends itself are not lost
+		mu.Unlock()
 		So(err.Error(), ShouldStartWith, "cannot listen at any://192.0.2.1:7")
 		_, err = Start(small(func(c *Config) { c.Properties = "Shoe-Size" }))
 		So(err, ShouldNotBeNil)

@@ -288,6 +288,11 @@ func TestHeaders(t *testing.T) {
 		So(blank.Value("A") != nil && blank.Value("B") != nil && len(blank.Value("A"))+len(blank.Value("B")) == 0, ShouldBeTrue)
 		So(m.Value("Zl") == nil, ShouldBeTrue)
 		So(m.Status(), ShouldEqual, "")
+		m.Header = []byte("NATS/1.0\r\nNone:\r\nBlank:  \r\n\r\n")
+		for _, name := range []string{"None", "Blank"} { // it is there, and has no value
+			So(m.Value(name) != nil, ShouldBeTrue)
+			So(len(m.Value(name)), ShouldEqual, 0)
+		}
 		m.Header = []byte("NATS/1.0 503\r\n\r\n")
 		So(m.Status(), ShouldEqual, "503")
 		So(m.WellFormed(), ShouldBeTrue)
