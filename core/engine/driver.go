@@ -57,7 +57,8 @@ const (
 	// show that it is never away for long, however rarely something comes.
 	foundOften = 8
 
-	// flushRounds is the number of rounds in which a flusher also writes for later senders.
+	// flushRounds is the number of rounds in which a flusher also writes for later senders,
+	// and goes on with what a turn was too short for.
 	flushRounds = 4
 )
 
@@ -86,9 +87,10 @@ func (sh *Shard) drives(who uint32) {
 func (sh *Shard) leavesWriting() bool { return sh.unwritten.len() > 0 || sh.hasVisits() }
 
 // owesThread is leavesWriting without what may wait for a receiver that comes back soon.
-func (sh *Shard) owesThread() bool {
-	return sh.unwritten.len() > 0 || sh.hasVisits() && !sh.absence.trusts()
-}
+func (sh *Shard) owesThread() bool { return sh.unwritten.len() > 0 || sh.owesVisits() }
+
+// owesVisits reports whether there are visits that the receiver may not have.
+func (sh *Shard) owesVisits() bool { return sh.hasVisits() && !sh.absence.trusts() }
 
 // leaveRole gives the role back.
 func (sh *Shard) leaveRole() {
@@ -199,8 +201,9 @@ func (sh *Shard) Drive(k *shm.Queues, deadline time.Time, stop func() bool) erro
 // that gives the role back looks at the list afterwards. At least one of the two sees the
 // other, so no message waits for a tick. Checked by tests/model/direct.pml.
 //
-// TryFlush also writes for other senders, but only for a few rounds. The shard's thread
-// does the rest.
+// TryFlush also writes for other senders, and goes on with what a turn was too short for,
+// but only for a few rounds. The shard's thread does the rest: to summon it for each message that is longer
+// than a turn would cost two changes of the driver.
 func (sh *Shard) TryFlush(look bool) {
 	for rounds := 1; sh.Shared.Driver.CompareAndSwap(shm.DriverNone, shm.DriverFlusher); rounds++ {
 		if check.On {
@@ -215,12 +218,12 @@ func (sh *Shard) TryFlush(look bool) {
 			_ = sh.poll()
 			look = false
 		}
-		more := sh.owesThread()
+		left, visits := sh.unwritten.len() > 0, sh.owesVisits()
 		sh.leaveRole()
-		if sh.thread.wanted.Swap(false) || more {
+		if sh.thread.wanted.Swap(false) || visits {
 			sh.Summon()
 		}
-		if more || !sh.leftWork() {
+		if !left && (visits || !sh.leftWork()) {
 			return
 		}
 		if rounds == flushRounds {

@@ -117,6 +117,20 @@ func TestDriverRole(t *testing.T) {
 			sh.Leave()
 			received(t, ran, "the thread's turn after a caller left")
 		})
+		Convey("is not called back by a receiver that the thread has woken and that sends", func() {
+			left := make(chan bool)
+			sh.Post(func() {
+				sh.thread.wanted.Store(true) // it sleeps while the thread drives
+				sh.handOver = awakeSocket
+				go func() {
+					for !sh.idle() && sh.thread.wanted.Load() {
+						time.Sleep(10 * time.Microsecond)
+					}
+					left <- sh.thread.wanted.Load()
+				}()
+			})
+			So(<-left, ShouldBeFalse)
+		})
 		Convey("comes back to the thread soon when the caller does not come back", func() {
 			const enough = 15
 			quick := 0

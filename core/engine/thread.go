@@ -63,8 +63,11 @@ func (sh *Shard) runThread(config ThreadConfig) {
 				}
 			}
 			to := sh.handOver
-			if check.On && to != nil {
-				sh.note(check.HandedOver)
+			if to != nil {
+				sh.thread.wanted.Store(false) // it was the receiver, which is awake
+				if check.On {
+					sh.note(check.HandedOver)
+				}
 			}
 			sh.leaveRole()
 			if to != nil && to.RxInbox.Asleep() {

@@ -133,30 +133,52 @@ func TestTurnsOfWriting(t *testing.T) {
 	})
 }
 
-// TestFlusherLeaves lets a sender write for a fast reader while nobody drives: what
-// it leaves is the shard's thread's, at once.
+// TestFlusherLeaves lets a sender write while nobody drives and the shard's thread rests, so that
+// only a signal wakes it.
 func TestFlusherLeaves(t *testing.T) {
-	Convey("A flusher writes a turn and leaves the rest to the shard's thread", t, func() {
-		g := newStage(t)
-		c, fd := g.plain()
-		for range 64 {
-			g.queue(c, strings.Repeat("x", 32<<10))
-		}
+	rested := func(g *stage) {
 		for !g.sh.thread.resting.Load() {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(20 * watchTick)
-		// The thread rests, and only a signal wakes it.
 		g.sh.thread.wanted.Store(false)
 		g.sh.Shared.Driver.Store(shm.DriverNone)
+	}
+	const message, most = 32 << 10, writeTurn + 2*(32<<10)
+	Convey("A flusher goes on with what is left of a turn", t, func() {
+		g := newStage(t)
+		c, _ := g.plain()
+		for range most / message {
+			g.queue(c, strings.Repeat("x", message))
+		}
+		rested(g)
+		g.sh.TryFlush(false)
+		So(c.unwritten, ShouldBeFalse)
+		So(c.flushHead == nil, ShouldBeTrue)
+		So(g.sh.thread.summoned.Load(), ShouldBeFalse)
+		So(g.sh.thread.resting.Load(), ShouldBeTrue)
+		drive(t, g.sh)
+	})
+	Convey("After a few rounds it leaves the rest to the shard's thread", t, func() {
+		g := newStage(t)
+		var fds []int
+		for range flushRounds * writeRound / most * 2 {
+			c, fd := g.plain()
+			fds = append(fds, fd)
+			for range most / message {
+				g.queue(c, strings.Repeat("x", message))
+			}
+		}
+		rested(g)
 		g.sh.TryFlush(false)
 		total := 0
-		watchdog(t, "the rest of the queue", func() bool {
-			total += swallow(fd)
-			return total == 64*(32<<10+lengthSize)
+		watchdog(t, "the rest of the queues", func() bool {
+			for _, fd := range fds {
+				total += swallow(fd)
+			}
+			return total == len(fds)*(most/message)*(message+lengthSize)
 		})
 		drive(t, g.sh)
-		So(c.unwritten, ShouldBeFalse)
 	})
 }
 

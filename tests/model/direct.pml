@@ -1,9 +1,10 @@
 // spin: -DSAFETY -DCOLLAPSE -E
 // mutate: who gives the role up does not look at the list: s/^    :: head == NODE -> tryFlush (got, was, more, enough)/    :: false -> skip/
-// mutate: a flusher has nobody summoned who was sure of a driver: s/:: was || more || /:: more || /
-// mutate: a flusher leaves what its turn was too short for, and summons nobody: s/:: was || more || /:: was || /
-// mutate: a flusher does not look at the list when it has left: s/^            :: head == NODE \&\& !more.*/            :: false/
+// mutate: a flusher has nobody summoned who was sure of a driver: s/:: was || enough/:: enough/
+// mutate: a flusher leaves what its turn was too short for: s/:: (head == NODE || more) /:: head == NODE /
+// mutate: a flusher does not look at the list when it has left: s/:: (head == NODE || more) /:: more /
 // mutate: a flusher that has written often enough summons nobody: s/ || enough -> summon/ -> summon/
+// mutate: the shard's thread does not see that who was woken sleeps again: s/:: inbox == ASLEEP -> goto again/:: false/
 // mutate: the shard's thread hands over what its turn was too short for: s/^                :: more -> give = false/                :: false -> skip/
 // mutate: the shard's thread sleeps while something is left: s/^                :: more -> look (came)/                :: false -> skip/
 // mutate: a caller that drives sleeps while something is left: s/:: late || polls || more ->/:: late || polls ->/
@@ -17,7 +18,8 @@
  * A turn of writing may be too short (core/engine/turn.go): what is left is on a
  * list of the driver's own, of which no sender knows. Every driver begins with it,
  * none sleeps while something is on it, the shard's thread does not hand it over,
- * and a flusher that leaves some summons that thread.
+ * and a flusher goes on with it until it has written often enough, and then summons
+ * that thread.
  *
  * The clock may tick, but not often enough to rely on. Shown: when nothing moves
  * any more, no message is on the list, unless the receiver has something to
@@ -26,10 +28,9 @@
  *
  * Assumed: a receiver that got something calls again until there is nothing.
  *
- * Each run has one of three things: a tick, a turn that is too short, or a flusher
- * that has written often enough. Two of them in one run were checked too, with
- * three times as many states; and two senders of one message each, which need one
- * call of the receiver, no tick and 3 GiB. One sender meets the other flushers: the
+ * Each run has a tick, or a turn that is too short and a flusher that has written
+ * often enough. With all three in one run it was checked too; and two senders of one
+ * message each, which need one call of the receiver, no tick and 3 GiB. One sender meets the other flushers: the
  * receiver and the shard's thread, who look at the list when they have left the
  * role. */
 
@@ -112,11 +113,11 @@ inline tryFlush (got, was, more, enough)
             leave ();
             atomic { was = wanted; wanted = false; if :: often > 0 -> often--; enough = true :: true fi };
             if
-            :: was || more || enough -> summon ()
+            :: was || enough -> summon ()
             :: else
             fi;
             if
-            :: head == NODE && !more && !enough
+            :: (head == NODE || more) && !enough
             :: else -> break
             fi
         :: else -> break
@@ -322,6 +323,7 @@ end:
                 :: else
                 fi
             od;
+            wanted = false; /* it was the receiver */
             leave ();
             if
             :: inbox == ASLEEP -> goto again
@@ -389,8 +391,7 @@ init
 {
     atomic {
         if
-        :: shorts = 1; run receiver (1)
-        :: often = 1; run receiver (1)
+        :: shorts = 1; often = 1; run receiver (1)
         :: ticks = 1; run receiver (2)
         fi;
         run sender ();
