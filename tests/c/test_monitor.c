@@ -250,7 +250,7 @@ static int fill_descriptors (int *filled, int most)
  * spare one, a few times in a second; and accepted once there are some. */
 static void accept_failed (void)
 {
-    enum { FREE = 8, FILLED = 256 };
+    enum { FREE = 8, FILLED = 4096 };
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     void *monitor = zt_monitor (
       server, ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_ACCEPT_FAILED);
