@@ -6,7 +6,6 @@
 
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define PAUSE_MS 100 /* between two tries to accept without descriptors */
@@ -133,7 +132,7 @@ static void no_descriptors (void)
     CHECK_OK (zlink_ctx_set (ctx, ZLINK_IO_THREADS, 4));
     void *server = zt_socket (ctx), *monitor = zt_monitor (server, ZLINK_EVENT_ACCEPT_FAILED);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl (INADDR_LOOPBACK)}};
-    struct rlimit limit, none;
+    static zt_full_t full;
     zlink_monitor_event_t e;
     zlink_routing_id_t id;
     uint64_t all_threads = 15;
@@ -145,12 +144,7 @@ static void no_descriptors (void)
     to.sin_port = htons ((uint16_t) port);
     for (int i = 0; i < CROWD; i++)
         CHECK ((fds[i] = socket (AF_INET, SOCK_STREAM, 0)) >= 0);
-    int lowest = dup (fds[0]);
-    CHECK_OK (close (lowest));
-    CHECK_OK (getrlimit (RLIMIT_NOFILE, &limit));
-    none = limit;
-    none.rlim_cur = (rlim_t) lowest;
-    CHECK_OK (setrlimit (RLIMIT_NOFILE, &none));
+    zt_fill_descriptors (&full);
     double start = zt_now_ms ();
     for (int i = 0; i < CROWD; i++)
         if (connect (fds[i], (struct sockaddr *) &to, sizeof to))
@@ -158,7 +152,7 @@ static void no_descriptors (void)
     for (int i = 0; i < CROWD; i++)
         CHECK (recv (fds[i], &byte, 1, 0) < 0);
     double passed = zt_now_ms () - start;
-    CHECK_OK (setrlimit (RLIMIT_NOFILE, &limit));
+    zt_free_descriptors (&full);
 
     int tries = 0;
     while (zlink_monitor_recv (monitor, &e, ZLINK_DONTWAIT) == 0) {

@@ -3,11 +3,9 @@
 #include "ztest.h"
 #include "zmonitor.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 static void accepted_and_dialled (void)
@@ -216,74 +214,27 @@ static void unbound (void)
     zt_term (ctx);
 }
 
-static int highest_descriptor (void)
-{
-    int highest = 0;
-    const struct dirent *entry;
-    DIR *all = opendir ("/proc/self/fd");
-    CHECK (all != NULL);
-    while ((entry = readdir (all)) != NULL)
-        if (atoi (entry->d_name) > highest)
-            highest = atoi (entry->d_name);
-    CHECK_OK (closedir (all));
-    return highest;
-}
-
-static void close_all (const int *fds, int n)
-{
-    for (int i = 0; i < n; i++)
-        CHECK_OK (close (fds[i]));
-}
-
-/* Opens all that are free below the limit. */
-static int fill_descriptors (int *filled, int most)
-{
-    int n = 0;
-    while (n < most && (filled[n] = dup (0)) >= 0)
-        n++;
-    CHECK (n < most);
-    CHECK_EQ (errno, EMFILE);
-    return n;
-}
-
 /* Out of descriptors: told with the errno, those that wait are reset in the place of a
  * spare one, a few times in a second; and accepted once there are some. */
 static void accept_failed (void)
 {
-    enum { FREE = 8, FILLED = 4096 };
+    static zt_full_t full;
     void *ctx = zt_ctx (), *server = zt_socket (ctx);
     void *monitor = zt_monitor (
       server, ZLINK_EVENT_ACCEPTED | ZLINK_EVENT_ACCEPT_FAILED);
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_addr = {htonl (INADDR_LOOPBACK)}};
-    struct rlimit limit, none;
     zlink_monitor_event_t e;
-    int port = zt_bind (server), filled[FILLED], fills, fd;
+    int port = zt_bind (server), fd = socket (AF_INET, SOCK_STREAM, 0);
     char byte;
 
-    /* The limit is above all that are open: the place of the spare one is below it. */
-    fd = socket (AF_INET, SOCK_STREAM, 0);
-    CHECK_OK (getrlimit (RLIMIT_NOFILE, &limit));
-    none = limit;
-    none.rlim_cur = (rlim_t) highest_descriptor () + FREE;
-    CHECK_OK (setrlimit (RLIMIT_NOFILE, &none));
+    zt_fill_descriptors (&full);
     to.sin_port = htons ((uint16_t) port);
-    /* One that a case before has closed late is free again: then it is accepted there. */
-    for (;;) {
-        fills = fill_descriptors (filled, FILLED);
-        CHECK_OK (connect (fd, (struct sockaddr *) &to, sizeof to));
-        CHECK_OK (zlink_monitor_recv (monitor, &e, 0));
-        if (e.event == ZLINK_EVENT_ACCEPT_FAILED)
-            break;
-        close (fd);
-        close_all (filled, fills);
-        fd = socket (AF_INET, SOCK_STREAM, 0);
-    }
-    CHECK_EQ (e.value, EMFILE);
+    CHECK_OK (connect (fd, (struct sockaddr *) &to, sizeof to));
+    e = zt_event_value (monitor, ZLINK_EVENT_ACCEPT_FAILED, EMFILE);
     CHECK_STR (e.local_addr, zt_endpoint (port));
     CHECK_FAIL (recv (fd, &byte, 1, 0), ECONNRESET);
-    CHECK_OK (setrlimit (RLIMIT_NOFILE, &limit));
-    close_all (filled, fills);
+    zt_free_descriptors (&full);
     close (fd);
     fd = zt_client (port);
     do

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <zlink.h>
@@ -112,6 +113,14 @@ size_t zt_fd_count (void);
 /* Resident memory without the pages of files, which come and go by themselves. */
 size_t zt_rss_kb (void);
 void zt_raise_nofile (void);
+/* All descriptors are in use: copies of 0 fill the places below the limit, which lies a little
+ * above the highest one that is open. */
+typedef struct {
+    struct rlimit limit; /* before */
+    int fds[4096], count;
+} zt_full_t;
+void zt_fill_descriptors (zt_full_t *full);
+void zt_free_descriptors (const zt_full_t *full);
 pthread_t zt_thread (void *(*run) (void *), void *arg);
 void zt_join (pthread_t thread);
 
