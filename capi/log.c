@@ -40,7 +40,7 @@ static ssize_t quiet_write (int fd, const char *data, size_t size)
     const ssize_t n = write (fd, data, size);
     const int why = errno;
     if (n < 0 && why == EPIPE && !sigismember (&waiting, SIGPIPE))
-        sigtimedwait (&pipe, NULL, &(struct timespec){0, 0});
+        sigtimedwait (&pipe, NULL, &(struct timespec) {0, 0});
     pthread_sigmask (SIG_SETMASK, &before, NULL);
     errno = why;
     return n;

@@ -228,7 +228,7 @@ static void the_reader_has_gone (void)
     zlink_log_to_fd (ZLINK_LOG_ERROR, "to nobody", (void *) (intptr_t) ends[1]);
     CHECK_OK (sigpending (&waiting));
     CHECK (sigismember (&waiting, SIGPIPE));
-    CHECK_EQ (sigtimedwait (&pipe, NULL, &(struct timespec){0, 0}), SIGPIPE);
+    CHECK_EQ (sigtimedwait (&pipe, NULL, &(struct timespec) {0, 0}), SIGPIPE);
     CHECK_EQ (pthread_sigmask (SIG_SETMASK, &before, NULL), 0);
     zlink_log_to_fd (ZLINK_LOG_INFO, "to somebody", (void *) (intptr_t) others[1]);
     next_line (others[0], line, sizeof line);

@@ -245,7 +245,11 @@ static int highest_descriptor (void)
  * be room for one more: so it looks again, until nothing was free for a while. */
 void zt_fill_descriptors (zt_full_t *full)
 {
-    enum { ABOVE = 8, QUIET_MS = 50 };
+    enum
+    {
+        ABOVE = 8,
+        QUIET_MS = 50
+    };
     const int most = (int) (sizeof full->fds / sizeof full->fds[0]);
     CHECK_OK (getrlimit (RLIMIT_NOFILE, &full->limit));
     struct rlimit limit = full->limit;

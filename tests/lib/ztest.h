@@ -115,7 +115,8 @@ size_t zt_rss_kb (void);
 void zt_raise_nofile (void);
 /* All descriptors are in use: copies of 0 fill the places below the limit, which lies a little
  * above the highest one that is open. */
-typedef struct {
+typedef struct
+{
     struct rlimit limit; /* before */
     int fds[4096], count;
 } zt_full_t;
