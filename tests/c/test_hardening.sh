@@ -27,7 +27,7 @@ needed=$(nm -D --undefined-only "$library")
 segments=$(readelf -lW "$library")
 dynamic=$(readelf -dW "$library")
 
-has stack-protector "$(guarded)" '^<zlink_recv>'
+has stack-protector "$(guarded)" '^<(take_messages|send_one|fill_event)>'
 if [ -n "${SANITIZED-}" ]; then
     echo "skipped fortified functions: AddressSanitizer has its own checks"
 else
