@@ -41,20 +41,13 @@ func TestOwnThread(t *testing.T) {
 	})
 }
 
-// alone ends the shard's thread, so that the role is the test's or nobody's.
-func (g *stage) alone() {
-	g.sh.stopping.Store(true)
-	g.sh.thread.waiter.Signal()
-	<-g.sh.thread.done
-}
-
 func TestHandOver(t *testing.T) {
 	Convey("A shard that hands its role to a receiver", t, func() {
 		g := newStage(t)
 		c, fd := g.plain()
 		g.owner.takeAll()
 		Convey("writes what senders left if the receiver has nothing to take, or if calls are posted", func() {
-			g.alone()
+			g.threadless()
 			g.queue(c, "an answer")
 			g.sh.leaveRole()
 			g.sh.flushFor(nil)
@@ -74,7 +67,7 @@ func TestHandOver(t *testing.T) {
 			So(e, ShouldEqual, sys.Errno(0))
 			So(g.sh.poll(), ShouldBeNil)
 			g.sh.readReady()
-			g.alone()
+			g.threadless()
 			g.queue(c, "an answer")
 			g.sh.leaveRole()
 			g.sh.flushFor(g.owner.shared)
@@ -104,7 +97,7 @@ func TestHandOver(t *testing.T) {
 			g.sh.readReady()
 			So(g.sh.ready.len(), ShouldEqual, connections-1)
 			So(g.sh.handOver, ShouldEqual, g.owner.shared)
-			g.alone()
+			g.threadless()
 			g.sh.leaveRole()
 			So(g.sh.TryDrive(), ShouldBeTrue)
 			g.sh.readReady()
