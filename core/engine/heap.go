@@ -36,46 +36,54 @@ const (
 	leftHandshake = 32 << 10
 )
 
-// left counts the bytes that ended connections have left in Go's heap since the last Host.Compact.
-var left struct {
-	bytes  atomic.Int64
-	looked atomic.Int64 // bytes at the last look
-	looks  atomic.Bool  // another look will come
+// garbage watches Go's heap for the host of this process.
+var garbage = heapWatch{collect: func() func() { return host.Compact }}
+
+// A heapWatch adds up what connections leave in Go's heap, and collects it. Any thread.
+type heapWatch struct {
+	collect func() func() // returns Host.Compact; that may be nil
+	bytes   atomic.Int64  // left by ended connections since the last collection
+	looked  atomic.Int64  // ... at the last look
+	looks   atomic.Bool   // another look will come
+	tail    tailWatch
 }
 
 // The lists of returned blocks are garbage, too.
 func init() { shm.Tidied = compact }
 
-// leaves adds to left. Any thread.
-func leaves(bytes int64) {
-	if left.bytes.Add(bytes) >= compactWorth && host.Compact != nil && left.looks.CompareAndSwap(false, true) {
-		time.AfterFunc(heapLook, lookAtHeap)
+func leaves(bytes int64) { garbage.leaves(bytes) }
+func compact()           { garbage.compact() }
+
+// leaves adds to what is left.
+func (h *heapWatch) leaves(bytes int64) {
+	if h.bytes.Add(bytes) >= compactWorth && h.collect() != nil && h.looks.CompareAndSwap(false, true) {
+		time.AfterFunc(heapLook, h.look)
 	}
 }
 
-// lookAtHeap compacts if the flood is over.
-func lookAtHeap() {
-	if !floodIsOver() {
-		time.AfterFunc(heapLook, lookAtHeap)
+// look collects if the flood is over.
+func (h *heapWatch) look() {
+	if !h.floodIsOver() {
+		time.AfterFunc(heapLook, h.look)
 		return
 	}
-	left.looks.Store(false)
-	compact()
+	h.looks.Store(false)
+	h.compact()
 }
 
 // floodIsOver reports whether little has come since the last look.
-func floodIsOver() bool {
-	now := left.bytes.Load()
-	return now-left.looked.Swap(now) <= now/stillFlood
+func (h *heapWatch) floodIsOver() bool {
+	now := h.bytes.Load()
+	return now-h.looked.Swap(now) <= now/stillFlood
 }
 
-// compact calls Host.Compact, soon. Any thread.
-func compact() {
-	if host.Compact != nil {
-		left.bytes.Store(0)
-		left.looked.Store(0)
-		go host.Compact()
-		tail.begin()
+// compact collects, soon.
+func (h *heapWatch) compact() {
+	if collect := h.collect(); collect != nil {
+		h.bytes.Store(0)
+		h.looked.Store(0)
+		go collect()
+		h.tail.begin(h.compact)
 	}
 }
 
@@ -86,39 +94,41 @@ const (
 	calmWorth = 128 << 10
 )
 
-// tail watches what comes after a flood. Calls that fail because their peer has gone, for
+// A tailWatch watches what comes after a flood. Calls that fail because their peer has gone, for
 // example, leave garbage when the flood itself is over, and Go may keep 4 MB of it for two
-// minutes. tail looks every heapLook until the process is calm, and then makes a collection
+// minutes. It looks every heapLook until the process is calm, and then makes a collection
 // if enough was allocated since the last one.
-var tail watch
-
-type watch struct {
+type tailWatch struct {
 	mu        sync.Mutex
 	looks     bool   // another look will come
 	collected uint64 // bytes that the process had allocated at the last collection
 	looked    uint64 // ... at the last look
 }
 
-// begin starts to look, at a collection.
-func (w *watch) begin() {
+// begin starts to look, at a collection. compact makes the next one.
+func (w *tailWatch) begin(compact func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.collected = allocated()
 	w.looked = w.collected
 	if !w.looks {
 		w.looks = true
-		time.AfterFunc(heapLook, w.look)
+		w.lookLater(compact)
 	}
 }
 
-func (w *watch) look() {
+func (w *tailWatch) lookLater(compact func()) {
+	time.AfterFunc(heapLook, func() { w.look(compact) })
+}
+
+func (w *tailWatch) look(compact func()) {
 	w.mu.Lock()
 	busy, collect := w.judge(allocated())
 	w.looks = busy
 	w.mu.Unlock()
 	switch {
 	case busy:
-		time.AfterFunc(heapLook, w.look)
+		w.lookLater(compact)
 	case collect:
 		compact()
 	}
@@ -126,7 +136,7 @@ func (w *watch) look() {
 
 // judge reports whether the process goes on allocating, and, when it does not, whether a
 // collection is worth it. now is the number of bytes allocated ever. w.mu is held.
-func (w *watch) judge(now uint64) (busy, collect bool) {
+func (w *tailWatch) judge(now uint64) (busy, collect bool) {
 	busy = now-w.looked > calmWorth
 	w.looked = now
 	return busy, !busy && now-w.collected >= tailWorth

@@ -10,52 +10,44 @@ import (
 	. "github.com/smartystreets/goconvey/convey"
 )
 
+// countedHeap returns a watch of its own, for which no other test leaves anything, and the
+// number of its collections.
+func countedHeap() (*heapWatch, *atomic.Int32) {
+	calls := &atomic.Int32{}
+	collect := func() { calls.Add(1) }
+	return &heapWatch{collect: func() func() { return collect }}, calls
+}
+
 func TestHeapAfterFlood(t *testing.T) {
 	Convey("What ended connections leave in Go's heap", t, func() {
-		var calls atomic.Int32
-		old := host.Compact
-		host.Compact = func() { calls.Add(1) }
-		tail.mu.Lock()
-		tail.looks = true // and no look will come
-		tail.mu.Unlock()
-		compact() // whatever other tests left
-		for calls.Load() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		calls.Store(0)
-		Reset(func() {
-			host.Compact = old
-			tail.mu.Lock()
-			tail.looks = false
-			tail.mu.Unlock()
-		})
+		h, calls := countedHeap()
 
 		Convey("is no reason for a collection while it is little", func() {
-			leaves(compactWorth - 1)
-			So(left.looks.Load(), ShouldBeFalse)
+			h.leaves(compactWorth - 1)
+			So(h.looks.Load(), ShouldBeFalse)
 		})
 		Convey("is none while they go on coming and going", func() {
 			for range 15 {
-				left.bytes.Add(compactWorth)
-				So(floodIsOver(), ShouldBeFalse)
+				h.bytes.Add(compactWorth)
+				So(h.floodIsOver(), ShouldBeFalse)
 			}
-			So(floodIsOver(), ShouldBeTrue)
+			So(h.floodIsOver(), ShouldBeTrue)
 		})
 		Convey("is collected once, when the flood is over", func() {
-			leaves(2 * compactWorth)
-			So(left.looks.Load(), ShouldBeTrue)
+			h.leaves(2 * compactWorth)
+			So(h.looks.Load(), ShouldBeTrue)
 			for end := time.Now().Add(time.Minute); calls.Load() == 0 && time.Now().Before(end); {
 				time.Sleep(10 * time.Millisecond)
 			}
 			So(calls.Load(), ShouldEqual, 1)
-			So(left.bytes.Load(), ShouldEqual, 0)
+			So(h.bytes.Load(), ShouldEqual, 0)
 		})
 	})
 }
 
 func TestHeapAfterTheTail(t *testing.T) {
 	Convey("What is allocated after a collection", t, func() {
-		w := watch{collected: 1000, looked: 1000}
+		w := tailWatch{collected: 1000, looked: 1000}
 		look := func(now uint64) []bool {
 			busy, collect := w.judge(now)
 			return []bool{busy, collect}
@@ -76,14 +68,14 @@ func TestHeapAfterTheTail(t *testing.T) {
 		})
 	})
 	Convey("A collection begins to look, and Go tells what was allocated", t, func() {
-		var calls atomic.Int32
-		old := host.Compact
-		host.Compact = func() { calls.Add(1) }
-		Reset(func() { host.Compact = old })
-		compact()
-		tail.mu.Lock()
-		looks := tail.looks
-		tail.mu.Unlock()
+		h, calls := countedHeap()
+		h.compact()
+		h.tail.mu.Lock()
+		looks := h.tail.looks
+		h.tail.mu.Unlock()
+		for calls.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
 		So(looks, ShouldBeTrue)
 		So(allocated(), ShouldBeGreaterThan, 0)
 	})

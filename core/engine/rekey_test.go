@@ -124,7 +124,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 				wire := peer.changing(changes, answer)
 				g.step()
 				var before, after runtime.MemStats
-				reckoned := left.bytes.Load()
+				reckoned := garbage.bytes.Load()
 				runtime.ReadMemStats(&before)
 				for from := 0; from < len(wire); from += 10 * each {
 					_, e := sys.Send(fd, wire[from:min(from+10*each, len(wire))])
@@ -135,7 +135,7 @@ func TestChangesOfKeysArePaidFor(t *testing.T) {
 				}
 				So(unread(int(c.fd)), ShouldEqual, 0)
 				runtime.ReadMemStats(&after)
-				reckoned = left.bytes.Load() - reckoned
+				reckoned = garbage.bytes.Load() - reckoned
 				allocated := int64(after.TotalAlloc - before.TotalAlloc)
 				So(reckoned, ShouldBeBetween, allocated*2/3, allocated*3/2)
 			})
