@@ -5,6 +5,7 @@
 split PAGE DIR: what the page has saved and run, as files of DIR: NN.save with NAME, where a line says to save something, and NN.sh
 where a block does something; NN.title. The text to save is a block of the page, or the first of its language in another page.
 join PAGE DIR: the page on standard output with what NN.out, NN.seconds and NN.mb say in place of what it said before.
+readme PAGE DIR: the same with what scripts/newcomer.sh left in DIR, NN.title, NN.out and NN.seconds.
 """
 import os
 import re
@@ -13,7 +14,9 @@ from typing import Dict, Iterator, List, Tuple
 
 SAVE = re.compile(r"Save (?:the program of \[[^]]*\]\(([^)]+)\)|this) as `([^`]+)`")
 LANGUAGES = {"c": "c", "cpp": "cpp", "py": "python", "js": "js", "java": "java", "cs": "csharp", "cfg": "haproxy"}
-RAN, END, TABLE = "<!-- ran -->", "<!-- end -->", "<!-- times -->"
+RAN, END, TABLE, README = "<!-- ran -->", "<!-- end -->", "<!-- times -->", "<!-- readme -->"
+# What the README's commands say that others want to know: what is installed, how long each stage took, and the results.
+TELLS = re.compile(r"installing what is missing:|    with what these need:|--- |[0-9]+ stages in |[0-9]+ passed, |Report: ")
 
 
 def block(path: str, language: str, after: int = 0) -> str:
@@ -51,12 +54,17 @@ def split(page: str, folder: str) -> None:
             file.write(name)
 
 
-def said(folder: str, number: int) -> Dict[str, str]:
+def said(folder: str, number: int, *kinds: str) -> Dict[str, str]:
     result = {}
-    for kind in ("out", "seconds", "mb"):
+    for kind in kinds:
         with open(os.path.join(folder, f"{number:02}.{kind}"), encoding="utf-8") as file:
             result[kind] = file.read().strip("\n")
     return result
+
+
+def machine(folder: str) -> str:
+    with open(os.path.join(folder, "machine"), encoding="utf-8") as file:
+        return file.read().strip()
 
 
 def without(lines: List[str], start: str) -> Iterator[Tuple[int, str]]:
@@ -81,7 +89,7 @@ def join(page: str, folder: str) -> str:
         text.append(line)
         if at in ran:
             number, name, sh = ran[at]
-            result = said(folder, number)
+            result = said(folder, number, "out", "seconds", "mb")
             more = "" if result["mb"] in ("", "0") else f", and {result['mb']} MB more on disk"
             text += [RAN, f"{result['seconds']} s{more}."]
             if result["out"]:
@@ -90,16 +98,37 @@ def join(page: str, folder: str) -> str:
             row, seconds = rows.setdefault(name, [0, 0, 0]), float(result["seconds"])
             row[0 if sh.startswith("apt-get ") else 2] += seconds
             row[1] += int(result["mb"])
-    with open(os.path.join(folder, "machine"), encoding="utf-8") as file:
-        machine = file.read().strip()
     table = ["| step | installation | more on disk | the rest |", "|---|---:|---:|---:|"]
-    table += [f"| {name} | {row[0]:.1f} s | {row[1]:.0f} MB | {row[2]:.1f} s |" for name, row in rows.items()] + ["", machine]
+    table += [f"| {name} | {row[0]:.1f} s | {row[1]:.0f} MB | {row[2]:.1f} s |" for name, row in rows.items()] + ["", machine(folder)]
     at = text.index(TABLE) + 1
     return "\n".join(text[:at] + table + text[text.index(END, at):])
+
+
+def telling(output: str) -> Iterator[str]:
+    """Of what a command of the README has said, the lines that TELLS names, and the table of loads."""
+    table = False
+    for line in output.split("\n"):
+        table = table or line.startswith("scenario  ")
+        if table or TELLS.match(line):
+            yield line
+        table = table and not line.startswith("check: ")
+
+
+def readme(page: str, folder: str) -> str:
+    with open(page, encoding="utf-8") as file:
+        before, _, rest = file.read().partition(README + "\n")
+    text = []
+    for number in range(sum(name.endswith(".title") for name in os.listdir(folder))):
+        result = said(folder, number, "title", "out", "seconds")
+        text += [f"`{result['title']}`: {int(result['seconds']):,} s.", ""]
+        lines = list(telling(result["out"]))
+        if lines:
+            text += ["```text"] + lines + ["```", ""]
+    return before + "\n".join([README] + text + [machine(folder), ""]) + rest[rest.index(END):]
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "split":
         split(sys.argv[2], sys.argv[3])
     else:
-        sys.stdout.write(join(sys.argv[2], sys.argv[3]))
+        sys.stdout.write({"join": join, "readme": readme}[sys.argv[1]](sys.argv[2], sys.argv[3]))

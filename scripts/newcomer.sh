@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MPL-2.0
 # Does what a newcomer does: makes a bare Debian, clones HEAD into it, and runs the
 # commands of the README in their order. Fails when one fails, when the report
-# has no charts, or when a C++ program was not built.
+# has no charts, or when a C++ program was not built. What the commands said, and how long they took, is left in
+# build/newcomer-record, from which scripts/first_programs.py writes a part of doc/first-programs.md.
 #
 # The root is a folder below NEWCOMER_DIR (default: build/newcomer).
-# usage: newcomer.sh [--keep]
+# usage: newcomer.sh [--write] [--keep]
+#   --write: doc/first-programs.md gets that, when everything passed
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,7 +15,16 @@ project=$(cd "$here/.." && pwd)
 dir=${NEWCOMER_DIR:-$project/build/newcomer}
 packages=ca-certificates,gcc,libc6-dev,git # and Go, from this machine
 keep=
-[ "${1-}" != --keep ] || keep=yes
+write=
+for option; do
+    case $option in
+        --keep) keep=yes ;;
+        --write) write=yes ;;
+        *) exit 2 ;;
+    esac
+done
+record=$project/build/newcomer-record
+page=$project/doc/first-programs.md
 
 # shellcheck disable=SC2034 # root.sh's
 program=newcomer
@@ -111,10 +122,28 @@ check() {
     results+=("$verdict, $((SECONDS - start)) s: $name")
 }
 
+# recorded NUMBER COMMAND: in the root; what it says is kept, with its time.
+recorded() {
+    local stem tee rc=0 start=$SECONDS out
+    stem=$record/$(printf %02d "$1")
+    echo "$2" >"$stem.title"
+    exec {out}> >(exec tee "$stem.out")
+    tee=$!
+    enter "$2" >&"$out" 2>&1 || rc=$?
+    exec {out}>&-
+    wait "$tee" || true
+    echo $((SECONDS - start)) >"$stem.seconds"
+    return "$rc"
+}
+
 # The report of the run, whose address its last line is.
 # shellcheck disable=SC2016 # the text is for the shell in the root
 charts() {
-    enter 'for report in build/results/*/report.html; do build/bin/stream_report charts "$(dirname "$report")"; done'
+    enter 'for report in build/results/*/report.html; do build/bin/stream_report charts "$(dirname "$report")"; done' >"$record/charts" 2>&1 || {
+        cat "$record/charts"
+        return 1
+    }
+    cat "$record/charts"
 }
 
 # Every C++ source that a CMakeLists.txt names has an object.
@@ -131,11 +160,21 @@ cpp_programs() {
     [ "$missing" -eq 0 ] && [ "$count" -gt 0 ]
 }
 
-for command in "${commands[@]}"; do check "$command" enter "$command"; done
+rm -rf "$record"
+mkdir -p "$record"
+for number in "${!commands[@]}"; do check "${commands[number]}" recorded "$number" "${commands[number]}"; done
 check "the report has its charts" charts
 check "the C++ programs are built" cpp_programs
 
 say "what came of it, after $SECONDS s"
 printf '%s\n' "${results[@]}"
+from="Go loaded its modules"
+[ -z "$modules" ] || from="Go had its modules"
+echo "Measured on $(date -u +%Y-%m-%d) at commit $(git -C "$project" rev-parse --short=7 HEAD) by \`./build.sh newcomer\`," \
+    "with $(nproc) processors and, at the end, a load of $(cut -d ' ' -f 1 /proc/loadavg); $from. $(cat "$record/charts")." >"$record/machine"
+if [ -n "$write" ] && [ "$failed" -eq 0 ]; then
+    python3 "$here/first_programs.py" readme "$page" "$record" >"$record/page.md"
+    cp "$record/page.md" "$page"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
