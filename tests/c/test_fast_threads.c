@@ -294,6 +294,9 @@ static void many_senders (void)
         seeds[i] = 500 + i;
         readers[i] = zt_thread (run_clients, &seeds[i]);
     }
+    /* However long it takes that all have come; qemu takes its time. */
+    ZT_UNTIL (atomic_load (&taken_msgs) > 4000
+              && atomic_load (&closed_peers) > 0);
     zt_pause_ms (DURATION_MS);
     atomic_store (&stop_churn, true);
     zt_pause_ms (DURATION_MS / 4);
