@@ -12,9 +12,12 @@ if(ZLINK_DOTNET)
   # A runtime without an SDK has the command too.
   execute_process(COMMAND ${ZLINK_DOTNET} --list-sdks
     OUTPUT_VARIABLE sdks ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
-  string(REGEX MATCH "([0-9]+)\\.[0-9.]+[^\n]*$" last_sdk "${sdks}")
+  string(REGEX MATCH "([0-9]+)\\.([0-9]+)\\.[0-9.]+[^\n]*$" last_sdk "${sdks}")
   if(last_sdk)
     set(zlink_dotnet_framework "net${CMAKE_MATCH_1}.0")
+    if(CMAKE_MATCH_1 LESS 5) # .NET Core, as it was called
+      set(zlink_dotnet_framework "netcoreapp${CMAKE_MATCH_1}.${CMAKE_MATCH_2}")
+    endif()
     set(ZLINK_CSHARP dotnet)
   endif()
 endif()

@@ -33,7 +33,7 @@ def nuspec() -> str:
     <readme>README.md</readme>
     <description>One socket, thousands of raw clients: the STREAM socket of libzlink.so</description>
     <dependencies>
-      <group targetFramework="net6.0" />
+      <group targetFramework="netcoreapp3.1" />
     </dependencies>
     <contentFiles>
       <files include="cs/any/Zlink/*.cs" buildAction="Compile" />
@@ -58,7 +58,7 @@ TYPES = """<?xml version="1.0" encoding="utf-8"?>
   <Default Extension="md" ContentType="application/octet" />
   <Default Extension="props" ContentType="application/octet" />
   <Default Extension="5" ContentType="application/octet" />
-  <Override PartName="/lib/net6.0/_._" ContentType="application/octet" />
+  <Override PartName="/lib/netcoreapp3.1/_._" ContentType="application/octet" />
 </Types>
 """
 
@@ -76,7 +76,7 @@ def contents(library: Optional[str]) -> Dict[str, bytes]:
         "[Content_Types].xml": TYPES.encode(),
         "_rels/.rels": RELATIONS.encode(),
         f"build/{ID}.props": PROPS.encode(),
-        "lib/net6.0/_._": b"",
+        "lib/netcoreapp3.1/_._": b"",
     }
     places = {f"contentFiles/cs/any/Zlink/{name}": os.path.join(HERE, name) for name in os.listdir(HERE) if name.endswith(".cs")}
     places["README.md"] = os.path.join(HERE, "README.md")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# test_nupkg.sh LIBRARY: makes the NuGet package with the library in it, looks at what is in it, and, where mono is, compiles the
-# sources that a project would get, and runs the example with the package's library.
+# test_nupkg.sh LIBRARY: makes the NuGet package with the library in it, looks at what is in it, and runs an example with the package's
+# library: where a .NET SDK is, in a project that has the package by dotnet add; where mono is, with the sources that such a project gets.
 set -eu
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -52,6 +52,22 @@ assert read[library][:4] == b"\x7fELF"
 END
 echo "ok contents"
 
+if [ -n "$(dotnet --list-sdks 2>/dev/null)" ]; then
+    mkdir "$dir/project"
+    cd "$dir/project"
+    export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 NUGET_PACKAGES=$dir/packages
+    dotnet new console --no-restore >/dev/null
+    rm Program.cs
+    cp "$here/../example/Exchange.cs" .
+    echo '<configuration><packageSources><clear /><add key="here" value=".." /></packageSources></configuration>' >nuget.config
+    dotnet add package Libzlink.Stream >dotnet.log || fail "dotnet add package: $(cat dotnet.log)"
+    said=$(dotnet run) || fail "dotnet run: $said"
+    [[ $said == *"client: HELLO"* ]] || fail "with dotnet the example says: $said"
+    cd "$here"
+    echo "ok dotnet_add_package"
+else
+    echo "skipped dotnet_add_package: there is no .NET SDK"
+fi
 if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
     echo "skipped as_a_project: there is no mono"
     exit 0

@@ -6,7 +6,7 @@ using System.Globalization;
 using System.Threading;
 #if NET6_0_OR_GREATER
 using System.Runtime.InteropServices;
-#else
+#elif !NETCOREAPP
 using Mono.Unix;
 using Mono.Unix.Native;
 #endif
@@ -31,8 +31,10 @@ static class Setting
 // Takes the signals from its making on.
 sealed class StopSignal
 {
-#if NET6_0_OR_GREATER
+#if NETCOREAPP
     private readonly ManualResetEventSlim came = new ManualResetEventSlim();
+#endif
+#if NET6_0_OR_GREATER
     private readonly PosixSignalRegistration[] registrations;
 
     public StopSignal()
@@ -47,16 +49,32 @@ sealed class StopSignal
         };
     }
 
-    public void Wait()
+#elif NETCOREAPP
+    public StopSignal()
     {
-        came.Wait();
+        Console.CancelKeyPress += (sender, press) => {
+            press.Cancel = true;
+            came.Set();
+        };
+        // SIGTERM. The process ends when this returns, whatever Main does.
+        AppDomain.CurrentDomain.ProcessExit += (sender, end) => {
+            if (came.IsSet)
+                return;
+            came.Set();
+            Thread.Sleep(1000);
+        };
     }
 #else
     private readonly UnixSignal[] signals = { new UnixSignal(Signum.SIGTERM), new UnixSignal(Signum.SIGINT) };
 
+#endif
+
     public void Wait()
     {
+#if NETCOREAPP
+        came.Wait();
+#else
         UnixSignal.WaitAny(signals);
-    }
 #endif
+    }
 }
