@@ -53,7 +53,9 @@ usage: ./build.sh COMMAND [-v]
                        namespaces (as root): report and CSV in build/lab, in less than 10 minutes;
                        not part of test; the flags are in gateway/lab/main.go
   cluster [FLAG...]    three nats-servers, three gateways, HAProxy and an echo on this machine, until Ctrl-C
-  site                 the documents as a site, in build/site; a dead link fails
+  site [--pictures]    the documents as a site, in build/site; a dead link fails. What its pages look like is in
+                       build/pictures, where chromium is; --pictures: makes those that the documents show
+                       (doc/pictures) anew
   newcomer             run both commands of the README, in order, in a bare Debian
                        that is made for it and removed (as root, with debootstrap)
   mutate [NAME...]     put faults into a copy of the library, one at a time, and expect

@@ -4,10 +4,12 @@
 //
 //	site pages ROOT OUT   copies the pages of mkdocs.yml, and what they link to, into OUT
 //	site check SITE       follows the links between the pages of a made site
+//	site terminal         a page of what tmux capture-pane -e writes, from standard input to standard output
 package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 )
@@ -25,8 +27,12 @@ func run(args []string) error {
 		return pages(args[1], args[2])
 	case len(args) == 2 && args[0] == "check":
 		return tell(check(args[1]))
+	case len(args) == 1 && args[0] == "terminal":
+		text, err := io.ReadAll(os.Stdin)
+		fmt.Print(terminal(string(text)))
+		return err
 	}
-	return fmt.Errorf("usage: site pages ROOT OUT | site check SITE")
+	return fmt.Errorf("usage: site pages ROOT OUT | site check SITE | site terminal")
 }
 
 // tell prints what a check has found. Links that lead elsewhere are not followed.

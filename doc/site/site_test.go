@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	. "github.com/smartystreets/goconvey/convey"
@@ -74,6 +75,13 @@ func TestDialect(t *testing.T) {
 	})
 	Convey("Remarks end a paragraph", t, func() {
 		So(dialect("text\n<!-- end -->\ntext\n"), ShouldEqual, "text\n\ntext\n")
+	})
+}
+
+func TestTerminal(t *testing.T) {
+	Convey("Bold and inverse letters are, others are plain, and all is text", t, func() {
+		body, _ := strings.CutPrefix(terminal("a<b \x1b[1mbold\x1b[0m \x1b[7mthe end\x1b[m\x1b[31mred"), terminalHead)
+		So(body, ShouldEqual, `a&lt;b <span class="b">bold</span> <span class="i">the end</span>red</pre>`+"\n")
 	})
 }
 
