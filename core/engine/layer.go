@@ -176,7 +176,8 @@ func (s Source) Whole() uint64 {
 	if s.given != nil {
 		return uint64(len(*s.given))
 	}
-	return s.link.conn.wholeFrames()
+	size, _ := wholeFrames(s.link.conn.flushHead)
+	return size
 }
 
 // Gather appends the next bytes to dst, about limit at most.

@@ -22,7 +22,7 @@ func (c *Conn) writeLink(end int) {
 			return
 		}
 		if c.writesInPlace() {
-			if !c.writeMessage(end) {
+			if !c.writeMessages(end) {
 				return
 			}
 			continue
@@ -159,17 +159,22 @@ func (c *Conn) sealsLast(at int) bool {
 	return !l.said
 }
 
-// wholeFrames returns the number of bytes at the start of the flush queue, about sealBytes,
-// that end with a frame.
-func (c *Conn) wholeFrames() (size uint64) {
-	whole := uint64(0)
-	for chunk := c.flushHead; chunk != nil && whole < sealBytes; chunk = (*shm.Chunk)(chunk.Next) {
-		size += uint64(chunk.End-chunk.Start) + uint64(chunk.ExtLen)
+// wholeFrames returns the number of bytes from a chunk of the flush queue on, about sealBytes, that end
+// with a frame. behind is the chunk that the next frame begins with, or nil: there is none, or that
+// frame begins within a chunk.
+func wholeFrames(first *shm.Chunk) (size uint64, behind *shm.Chunk) {
+	all := uint64(0)
+	for chunk := first; chunk != nil && size < sealBytes; {
+		next := (*shm.Chunk)(chunk.Next)
+		all += uint64(chunk.End-chunk.Start) + uint64(chunk.ExtLen)
 		if chunk.Msgs > 0 {
-			whole = size - uint64(chunk.Open)
+			if size, behind = all-uint64(chunk.Open), next; chunk.Open > 0 {
+				behind = nil
+			}
 		}
+		chunk = next
 	}
-	return whole
+	return size, behind
 }
 
 // gather moves up to limit bytes of the flush queue to the end of dst.

@@ -121,15 +121,15 @@ func (c *Conn) writeOnce() (uint64, sys.Errno) {
 		n, e := sys.Send(int(c.fd), head.ExtBytes()[:min(head.ExtLen, writeTurn)])
 		return uint64(n), e
 	}
-	n, e := sys.SendVectors(int(c.fd), c.flushParts(0, writeTurn))
+	n, e := sys.SendVectors(int(c.fd), c.flushParts(c.flushHead, 0, writeTurn))
 	return uint64(n), e
 }
 
-// flushParts sets the shard's parts, from the given number on, to the first room bytes of the
-// flush queue, or to as many as the parts can name. It returns all parts.
-func (c *Conn) flushParts(count int, room uint64) []sys.Vector {
+// flushParts sets the shard's parts, from the given number on, to the first room bytes from a chunk of
+// the flush queue on, or to as many as the parts can name. It returns all parts.
+func (c *Conn) flushParts(first *shm.Chunk, count int, room uint64) []sys.Vector {
 	parts := &c.shard.parts
-	for chunk := c.flushHead; chunk != nil && room > 0 && count+2 <= len(parts); chunk = (*shm.Chunk)(chunk.Next) {
+	for chunk := first; chunk != nil && room > 0 && count+2 <= len(parts); chunk = (*shm.Chunk)(chunk.Next) {
 		if chunk.Start < chunk.End {
 			size := min(uint64(chunk.End-chunk.Start), room)
 			parts[count].Set(&chunk.Bytes()[chunk.Start], int(size))

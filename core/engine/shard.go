@@ -73,7 +73,7 @@ type Shard struct {
 	handshakes map[*handshake]struct{}
 	gate       *gate                  // of the handshakes
 	scratch    [layersMost + 1][]byte // output of each layer, and of those below it
-	header     [webHeaderMax]byte     // of a message that is written from where it is queued
+	line       [lineMost]webMessage   // of messages that are written from where they are queued
 	slab       *shm.Slab              // being filled
 	slabPos    uint64                 // next free byte of slab
 	parts      [64]sys.Vector         // of one gathered write, or read

@@ -17,26 +17,54 @@ func (c *Conn) writesInPlace() bool {
 	return w != nil && !w.client && c.flushHead != nil && !c.finishing && (w.writeLeft > 0 || w.Owes() == 0)
 }
 
-// writeMessage writes the next message of whole frames, or goes on with one. Of a message that
+// webMessage is a message of whole frames that is written from where it is queued, or the rest of one.
+type webMessage struct {
+	first   *shm.Chunk // where it begins
+	size    uint64     // bytes of its frames
+	offered uint64     // of them, how many this write has
+	headed  int        // bytes of header; 0: that is written
+	header  [webHeaderMax]byte
+}
+
+// lineMost is the highest number of messages in one write. Long bodies are messages of their own: a
+// read brings five of 64 KiB, and what is read together has to be written together.
+const lineMost = 8
+
+// lineUp returns the messages of the next write, of about so many bytes: the next one, and whole
+// ones behind it, or the rest of one.
+func (c *Conn) lineUp(room uint64) []webMessage {
+	line, w := &c.shard.line, c.link.web
+	count := 0
+	for chunk := c.flushHead; chunk != nil && count < len(line); count++ {
+		m := &line[count]
+		m.first, m.headed, m.size = chunk, 0, w.writeLeft
+		if chunk = nil; m.size == 0 {
+			m.size, chunk = wholeFrames(m.first)
+			m.headed = len(w.appendHeader(m.header[:0], webOpBinary, m.size))
+		}
+		if m.offered = m.size; m.size > sealBytes {
+			m.offered = min(m.size, room)
+		}
+		if count > 0 && m.size > room {
+			break
+		}
+		room -= min(room, m.size)
+	}
+	return line[:count]
+}
+
+// writeMessages writes the next messages of whole frames, or goes on with one. Of a message that
 // the kernel takes a part of, the rest is kept as if it had been sealed, unless it is long. The
-// turn ends when at most end bytes of the round are left. writeMessage returns false if nothing
+// turn ends when at most end bytes of the round are left. writeMessages returns false if nothing
 // more is to be written now.
-func (c *Conn) writeMessage(end int) bool {
+func (c *Conn) writeMessages(end int) bool {
 	sh, w := c.shard, c.link.web
-	header, size := sh.header[:0], w.writeLeft
-	if size == 0 {
-		size = c.wholeFrames()
-		header = w.appendHeader(header, webOpBinary, size)
-	}
-	limit := size
-	if limit > sealBytes {
-		limit = min(limit, uint64(max(sh.roundLeft-end, writePrice)))
-	}
-	n, e := c.writeHeaded(header, limit)
+	line := c.lineUp(uint64(max(sh.roundLeft-end, writePrice)))
+	n, e := c.writeLine(line)
 	switch {
 	case e == sys.EINTR:
 		return true
-	case e != 0 && len(header) == 0 && size <= sealBytes:
+	case e != 0 && line[0].headed == 0 && line[0].size <= sealBytes:
 		return c.writeBegun(nil)
 	case e != 0:
 		c.refused(e)
@@ -44,16 +72,23 @@ func (c *Conn) writeMessage(end int) bool {
 	}
 	c.link.sent += uint64(n)
 	sh.roundLeft -= n + writePrice
-	inHeader := min(n, len(header))
-	done := uint64(n - inHeader)
-	w.writeLeft = size - done
-	if done > 0 {
-		c.advance(done)
+	var last *webMessage // of those that are begun
+	inHeader, done, all := 0, uint64(0), uint64(0)
+	for at := 0; n > 0; at++ {
+		last = &line[at]
+		inHeader = min(n, last.headed)
+		done = min(uint64(n-inHeader), last.offered)
+		n -= inHeader + int(done)
+		all += done
 	}
-	if done == limit || inHeader == len(header) && w.writeLeft > sealBytes {
+	w.writeLeft = last.size - done
+	if all > 0 {
+		c.advance(all)
+	}
+	if done == last.offered || inHeader == last.headed && w.writeLeft > sealBytes {
 		return true
 	}
-	return c.writeBegun(header[inHeader:])
+	return c.writeBegun(last.header[inHeader:last.headed])
 }
 
 // writeBegun writes the rest of a message's header and what is left of the message, up to
@@ -67,6 +102,23 @@ func (c *Conn) writeBegun(header []byte) bool {
 	*scratch = rest
 	c.shard.roundLeft -= len(rest) + writePrice
 	return c.writeSealed(rest)
+}
+
+// writeLine sends messages in one call.
+func (c *Conn) writeLine(line []webMessage) (int, sys.Errno) {
+	if len(line) == 1 {
+		return c.writeHeaded(line[0].header[:line[0].headed], line[0].offered)
+	}
+	all, parts := &c.shard.parts, c.shard.parts[:0]
+	for i := range line {
+		if len(parts)+3 > len(all) { // of the one before, some may be missing
+			break
+		}
+		m, count := &line[i], len(parts)
+		all[count].Set(&m.header[0], m.headed)
+		parts = c.flushParts(m.first, count+1, m.offered)
+	}
+	return sys.SendVectors(int(c.fd), parts)
 }
 
 // writeHeaded sends a header, if there is one, and up to limit bytes of the flush queue.
@@ -91,5 +143,5 @@ func (c *Conn) writeHeaded(header []byte, limit uint64) (int, sys.Errno) {
 		c.shard.parts[0].Set(&header[0], len(header))
 		count = 1
 	}
-	return sys.SendVectors(int(c.fd), c.flushParts(count, limit))
+	return sys.SendVectors(int(c.fd), c.flushParts(chunk, count, limit))
 }

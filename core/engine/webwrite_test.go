@@ -12,6 +12,8 @@ import (
 	"github.com/gobwas/ws"
 	. "github.com/smartystreets/goconvey/convey"
 	"golang.org/x/sys/unix"
+
+	"github.com/zlink/zlink/core/shm"
 )
 
 // webStream returns the payload of whole frames of a server, one after another.
@@ -87,4 +89,61 @@ func TestMessagesInPlace(t *testing.T) {
 			So(given, ShouldEqual, lent)
 		})
 	}
+}
+
+func TestMessagesOfOneWrite(t *testing.T) {
+	const count, frame, header = 3, lengthSize + 64<<10, 10
+	prepared := func() (*stage, *Conn, int) {
+		g := newStage(t)
+		conn, fd, _ := g.linked(false, true)
+		for range count {
+			g.queue(conn, strings.Repeat("a", frame-lengthSize))
+		}
+		return g, conn, fd
+	}
+	Convey("Long messages that are queued together are written together, though each has a header", t, func() {
+		g, _, fd := prepared()
+		g.step()
+		So(writeRound-g.sh.roundLeft, ShouldEqual, count*(header+frame)+writePrice)
+		So(len(webStream(t, take(fd, 1<<20))), ShouldEqual, count*frame)
+	})
+	Convey("Of one that has room for a part only, nothing is written with others", t, func() {
+		_, conn, _ := prepared()
+		conn.Shared.Lock()
+		conn.takeMain()
+		conn.Shared.Unlock()
+		So(len(conn.lineUp(count*frame)), ShouldEqual, count)
+		So(len(conn.lineUp(count*frame-1)), ShouldEqual, count-1)
+		line := conn.lineUp(frame - 1)
+		So(len(line), ShouldEqual, 1)
+		So(line[0].offered, ShouldEqual, frame-1)
+	})
+	Convey("Of bodies in more places than one call can name, the others follow in order", t, func() {
+		g := newStage(t)
+		conn, fd, _ := g.linked(false, true)
+		var want []byte
+		for i := range 300 { // two places each
+			body := bytes.Repeat([]byte{byte(i)}, 700)
+			conn.Shared.Append(g.owner.shared, conn.Shared.Rid.Load(), body, OwnBody(body, func() {}))
+			want = append(binary.BigEndian.AppendUint32(want, uint32(len(body))), body...)
+		}
+		for range 20 {
+			g.step()
+		}
+		So(bytes.Equal(webStream(t, take(fd, 1<<20)), want), ShouldBeTrue)
+	})
+	Convey("A message begins where the last one ends, so they are apart where that is within a chunk", t, func() {
+		first, second := shm.NewChunk(0, shm.ClassLarge), shm.NewChunk(0, shm.ClassLarge)
+		Reset(func() { shm.FreeChain(first) })
+		first.End, first.Msgs = sealBytes+100, 1
+		second.End, second.Msgs = 100, 1
+		first.Link(second)
+		size, behind := wholeFrames(first)
+		So(size, ShouldEqual, sealBytes+100)
+		So(behind, ShouldEqual, second)
+		first.Open = 50
+		size, behind = wholeFrames(first)
+		So(size, ShouldEqual, sealBytes+50)
+		So(behind, ShouldBeNil)
+	})
 }
