@@ -1,4 +1,5 @@
-// spin: -DSAFETY -DCOLLAPSE -E
+// spin: -DSAFETY -O2 -m1000000 -w26 -E
+// spin mutants: -DREVERSE -w22
 // mutate: who gives the role up does not look at the list: s/^    :: head == NODE -> tryFlush (got, was, more, enough)/    :: false -> skip/
 // mutate: a flusher has nobody summoned who was sure of a driver: s/:: was || enough/:: enough/
 // mutate: a flusher leaves what its turn was too short for: s/:: (head == NODE || more) /:: head == NODE /

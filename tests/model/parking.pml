@@ -1,4 +1,5 @@
 // spin: -DSAFETY -O2 -m1000000 -w24
+// spin mutants: -DREVERSE -w22
 // mutate: park does not look again after its mark: s/\(stalled\[s\] = mark; high = true\|throttled = true; low = true\)/\1; break/
 // mutate: park marks one reason only: s/throttle && !low ->/throttle \&\& !low \&\& !high ->/
 // mutate: the receiver looks for the marks before it changes the counts: s/\(atomic { bytes0.*bytes = waiting };\) \(mark = .*low = throttled;\)/\2 \1/

@@ -3,7 +3,8 @@
 # Verifies every Spin model in this folder: run_models.sh [WORK_DIR]
 #
 # A line "// spin: FLAGS" in a model replaces the default flags. Flags that
-# begin with -D or -O go to the C compiler, the others to the verifier.
+# begin with -D or -O go to the C compiler, the others to the verifier. A line
+# "// spin mutants: FLAGS" adds to them for mutants, of which only the error is wanted.
 #
 # A model passes when its whole state space was searched without an error, and
 # when every statement of it was reached: what never runs proves nothing.
@@ -20,17 +21,18 @@ work=$(cd "$work" && pwd)
 
 time_limit_s=3000 # others may have the processors, and this is nice
 
-# verify MODEL [OPTIMIZE]: leaves the verifier's report in pan.log of the current
+# verify MODEL [FLAG...]: leaves the verifier's report in pan.log of the current
 # folder. Searching a small model takes less time than optimizing the verifier, or than
 # clearing memory for a large one. One that needs -DCOLLAPSE is large.
 verify() {
     local model=$1 optimize=-O0 flag flags cc_flags=() pan_flags=(-m20000 -w18)
     flags=$(sed -n 's|^// spin: *||p' "$model" | head -n 1)
+    flags=${flags:--DSAFETY}
     if [[ $flags == *-DCOLLAPSE* ]]; then
         optimize=-O2
         pan_flags=(-m1000000)
     fi
-    for flag in ${flags:--DSAFETY}; do
+    for flag in $flags "${@:2}"; do
         case $flag in
             -D*) cc_flags+=("$flag") ;;
             -O*) optimize=$flag ;;
@@ -38,7 +40,7 @@ verify() {
         esac
     done
     spin -a "$model" &&
-        "${CC:-gcc}" "${2:-$optimize}" -w "${cc_flags[@]}" -o pan pan.c &&
+        "${CC:-gcc}" "$optimize" -w "${cc_flags[@]}" -o pan pan.c &&
         timeout "$time_limit_s" ./pan "${pan_flags[@]}" >pan.log 2>&1
 }
 
@@ -100,6 +102,8 @@ check_mutants() {
 # try_mutant MODEL SED: nothing when the verifier finds the error, else the reason.
 # The lines of mutations are left out, as sed would change them too.
 try_mutant() {
+    local flags
+    read -ra flags < <(sed -n 's|^// spin mutants: *||p' "$1") || true
     grep -v '^// mutate:' "$1" >plain.pml
     sed -e "$2" plain.pml >mutant.pml || {
         echo "sed does not take it"
@@ -107,7 +111,7 @@ try_mutant() {
     }
     if cmp -s plain.pml mutant.pml; then
         echo "it changes nothing"
-    elif ! verify mutant.pml -O0 >mutant.log 2>&1; then
+    elif ! verify mutant.pml -O0 "${flags[@]}" >mutant.log 2>&1; then
         echo "spin, the compiler or the verifier failed: $(tail -n 1 mutant.log)"
     elif ! grep -qE 'errors: [1-9]' pan.log; then
         echo "the verifier found no error"
