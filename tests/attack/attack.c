@@ -31,16 +31,20 @@ static const struct
 {
     struct attack attack;
     double seconds;
+    const char *set; /* options of the server's socket, if none are given */
+    bool keep;       /* it keeps peers whose queues are full */
 } attacks[] = {
-  {{"flood", "5,000 that send and never read", "tcp", 5000, 0, 2}, 10},
-  {{"unread", "5,000 that are sent to and never read", "tcp", 5000, 0, 2}, 10},
-  {{"length", "5,000 lengths of 0xFFFFFFFF, a byte a second", "tcp", 5000, 0, 2}, 10},
-  {{"vanish", "50,000 connect and vanish", "tcp", 1000, 50000, 2}, 5},
-  {{"silent", "15,000 silent ones", "tcp", 15000, 0, 2}, 40},
-  {{"hello", "5,000 TLS hellos that stop half way", "tls", 5000, 0, 2}, 15},
-  {{"ping", "64 that flood ws pings and never read", "ws", 64, 0, 2}, 10},
-  {{"keys", "64 that flood TLS KeyUpdates and never read", "tls", 64, 0, 2}, 10},
-  {{"rate", "one address that opens 10,000 a second", "tcp", 12000, 0, 1}, 10},
+  {{"flood", "5,000 that send and never read", "tcp", 5000, 0, 2}, 10, NULL, false},
+  {{"unread", "5,000 that are sent to and never read", "tcp", 5000, 0, 2}, 10, NULL, false},
+  /* SNDBUF 16 KiB, so that the kernel soon has enough, and STREAM_FULL_POLICY AGAIN */
+  {{"stuck", "10,000 that are sent to without end and never read", "tcp", 10000, 0, 2}, 10, "11=16384,306=0", true},
+  {{"length", "5,000 lengths of 0xFFFFFFFF, a byte a second", "tcp", 5000, 0, 2}, 10, NULL, false},
+  {{"vanish", "50,000 connect and vanish", "tcp", 1000, 50000, 2}, 5, NULL, false},
+  {{"silent", "15,000 silent ones", "tcp", 15000, 0, 2}, 40, NULL, false},
+  {{"hello", "5,000 TLS hellos that stop half way", "tls", 5000, 0, 2}, 15, NULL, false},
+  {{"ping", "64 that flood ws pings and never read", "ws", 64, 0, 2}, 10, NULL, false},
+  {{"keys", "64 that flood TLS KeyUpdates and never read", "tls", 64, 0, 2}, 10, NULL, false},
+  {{"rate", "one address that opens 10,000 a second", "tcp", 12000, 0, 1}, 10, NULL, false},
 };
 
 static struct lab lab;
@@ -226,7 +230,7 @@ static void run (const char *const server_args[], double seconds)
 int main (int argc, char **argv)
 {
     const struct setting table[] = {
-      {"KIND", SETTING_TEXT, true, &given.kind, 0, 0, "flood, unread, length, vanish, silent, hello, ping, keys or rate"},
+      {"KIND", SETTING_TEXT, true, &given.kind, 0, 0, "flood, unread, stuck, length, vanish, silent, hello, ping, keys or rate"},
       {"PROFILE", SETTING_TEXT, true, &given.profile, 0, 0, "private or public"},
       {"SET", SETTING_TEXT, true, &given.set, 0, 0, "options of the server's socket, NUMBER=VALUE,NUMBER=VALUE..."},
       {"ON_FULL", SETTING_TEXT, true, &given.on_full, 0, 0, "a peer whose queue is full: abort it, or keep it"},
@@ -249,6 +253,8 @@ int main (int argc, char **argv)
         if (given.kind && !strcmp (attacks[i].attack.kind, given.kind)) {
             attack = attacks[i].attack;
             seconds = seconds > 0 ? seconds : attacks[i].seconds;
+            given.set = *given.set || !attacks[i].set ? given.set : attacks[i].set;
+            given.on_full = attacks[i].keep ? "keep" : given.on_full;
         }
     if (attack.kind == NULL || (!strcmp (attack.port, "tls") && !*given.cert)) {
         fprintf (stderr, "attack: a kind is needed, and for one over tls a certificate\n");

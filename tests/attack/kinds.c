@@ -67,6 +67,7 @@ const struct kind *kind_of (const char *name)
     static const struct kind kinds[] = {
       {"flood", CONDUCT_FLOOD, NETWORK_ATTACK, false, 0, NULL, flood},
       {"unread", CONDUCT_SAY, NETWORK_ATTACK, false, 0, push, NULL},
+      {"stuck", CONDUCT_SAY, NETWORK_ATTACK, false, 0, push, NULL},
       {"length", CONDUCT_DRIP, NETWORK_ATTACK, false, 0, length, NULL},
       {"vanish", CONDUCT_VANISH, NETWORK_ATTACK, false, 0, NULL, NULL},
       {"silent", CONDUCT_SAY, NETWORK_ATTACK, false, 0, NULL, NULL},

@@ -108,6 +108,25 @@ func (c anyClient) serve(t testing.TB, k *Socket, conn net.Conn, said string) Me
 	return up
 }
 
+func TestAnyFirstMessage(t *testing.T) {
+	Convey("Each has a time for its first message, and one that says nothing a time to say what it is", t, func() {
+		k, _ := anySocket(t, WithFirstMessageTimeout(50*time.Millisecond), WithHandshakeTimeout(300*time.Millisecond))
+		for _, c := range anyClients {
+			conn := c.open(t, k, -1)
+			_, err := io.WriteString(conn, c.first+string(c.hello[:len(c.hello)-1]))
+			must(t, err, "write")
+			recvKind(t, k, Connected)
+			down := recvKind(t, k, Disconnected)
+			So(down.Reason(), ShouldEqual, engine.CauseFirstMessage)
+		}
+		anyClients[0].open(t, k, -1)
+		eventually(t, "the end of who said nothing", func() bool {
+			stats, err := k.Stats()
+			return err == nil && stats.EndedBy[engine.CauseHandshake] == 1 && stats.EndedBy[engine.CauseFirstMessage] == 4
+		})
+	})
+}
+
 func TestAnyTransport(t *testing.T) {
 	Convey("One port takes clients of tcp, tls, ws and wss, and the application and monitors know which each is", t, func() {
 		k, m := anySocket(t, WithProperties("Transport TLS-Version WS-Path"))

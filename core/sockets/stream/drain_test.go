@@ -308,7 +308,7 @@ func TestDrainPeers(t *testing.T) {
 
 func TestDrainHandshakes(t *testing.T) {
 	Convey("A handshake that is not over when the time is ends", t, func() {
-		for _, transport := range []string{"tls", "ws", "wss"} {
+		for _, transport := range []string{"tls", "ws", "wss", "any"} {
 			for _, first := range []string{"", "G", "\x16\x03"} {
 				d := newDrainer(t, newContext(t))
 				newIdentity(t, "server").use(t, d.Socket)
