@@ -7,7 +7,7 @@
  * attack; afterwards. The good clients' echoes are counted from the first to the last.
  * Attackers have the lowest priority (--nice 19), as they are on the server's machine
  * only here. Whoever wakes up may still have to wait for a processor. With --first 1,
- * servers and good clients run before all others (SCHED_FIFO), as on machines of their own.
+ * servers and good clients run before all others (SCHED_RR), as on machines of their own.
  */
 #include "ztest.h"
 #include "lab.h"

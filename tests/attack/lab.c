@@ -48,7 +48,7 @@ static void read_line (struct lab_server *server, char *line, size_t cap)
 static zt_child_t run (const char *name, bool first, const char *const args[])
 {
     char path[4096];
-    const char *argv[ARGS_MAX + 5] = {"chrt", "-f", "1"};
+    const char *argv[ARGS_MAX + 5] = {"chrt", "-r", "1"};
     size_t n = first ? 3 : 0;
     argv[n++] = program (name, path);
     for (size_t i = 0; args[i]; i++) {

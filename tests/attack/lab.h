@@ -44,7 +44,7 @@ struct told
 /* The folder of the programs, from the path of this one. */
 void lab_find_programs (void);
 
-/* first: it runs before all others of the machine (SCHED_FIFO, for which root is needed); server_args: of attack_server, up to NULL. False: the
+/* first: it runs before all others of the machine (SCHED_RR, for which root is needed); server_args: of attack_server, up to NULL. False: the
  * library has no such profile. */
 bool lab_serve (struct lab_server *server, bool first, const char *const server_args[]);
 void lab_stop (struct lab_server *server);
