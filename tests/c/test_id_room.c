@@ -103,17 +103,26 @@ static void id_waits_for_the_total (void)
 }
 
 /* What was promised to a body is not promised to the next one, whose id came without
- * DONTWAIT. */
+ * DONTWAIT. On a busy machine the kernel may take the whole queue after that was at its bound: then a
+ * body passes through, once, as the kernel has no room for all of it. */
 static void one_body_only (void)
 {
     zt_pair_t f = open_pair (100000, 0);
+    uint32_t passed_at = UINT32_MAX;
 
-    while (send_id (&f, &f.id))
-        send_body (&f, 60000, f.sent++);
-    CHECK_EQ (zlink_send (f.server, f.id.data, f.id.size, ZLINK_SNDMORE), f.id.size);
-    CHECK_FAIL (zlink_send (f.server, big, LONGEST_BYTES, ZLINK_DONTWAIT), EAGAIN);
+    for (;;) {
+        while (send_id (&f, &f.id))
+            send_body (&f, 60000, f.sent++);
+        CHECK_EQ (zlink_send (f.server, f.id.data, f.id.size, ZLINK_SNDMORE), f.id.size);
+        zt_fill (big, LONGEST_BYTES, f.sent);
+        if (zlink_send (f.server, big, LONGEST_BYTES, ZLINK_DONTWAIT) < 0)
+            break;
+        CHECK_EQ (passed_at, UINT32_MAX);
+        passed_at = f.sent++;
+    }
+    CHECK_EQ (errno, EAGAIN);
     for (uint32_t i = 0; i < f.sent; i++)
-        read_body (f.fd, 60000, i);
+        read_body (f.fd, i == passed_at ? LONGEST_BYTES : 60000, i);
     zt_pair_end (&f);
 }
 
