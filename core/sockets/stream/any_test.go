@@ -109,21 +109,31 @@ func (c anyClient) serve(t testing.TB, k *Socket, conn net.Conn, said string) Me
 }
 
 func TestAnyFirstMessage(t *testing.T) {
-	Convey("Each has a time for its first message, and one that says nothing a time to say what it is", t, func() {
-		k, _ := anySocket(t, WithFirstMessageTimeout(50*time.Millisecond), WithHandshakeTimeout(300*time.Millisecond))
+	Convey("Each has a time for its first message, which begins when it is up", t, func() {
+		k, _ := anySocket(t, WithFirstMessageTimeout(50*time.Millisecond))
 		for _, c := range anyClients {
 			conn := c.open(t, k, -1)
-			_, err := io.WriteString(conn, c.first+string(c.hello[:len(c.hello)-1]))
-			must(t, err, "write")
+			// On a busy machine its time is over before it says this.
+			_, _ = io.WriteString(conn, c.first+string(c.hello[:len(c.hello)-1]))
 			recvKind(t, k, Connected)
 			down := recvKind(t, k, Disconnected)
 			So(down.Reason(), ShouldEqual, engine.CauseFirstMessage)
 		}
+		eventually(t, "the count of them", func() bool {
+			stats, err := k.Stats()
+			return err == nil && stats.EndedBy[engine.CauseFirstMessage] == uint64(len(anyClients))
+		})
+	})
+	Convey("One that says nothing has a time to say what it is", t, func() {
+		k, _ := anySocket(t, WithFirstMessageTimeout(50*time.Millisecond), WithHandshakeTimeout(300*time.Millisecond))
 		anyClients[0].open(t, k, -1)
 		eventually(t, "the end of who said nothing", func() bool {
 			stats, err := k.Stats()
-			return err == nil && stats.EndedBy[engine.CauseHandshake] == 1 && stats.EndedBy[engine.CauseFirstMessage] == 4
+			return err == nil && stats.EndedBy[engine.CauseHandshake] == 1
 		})
+		stats, err := k.Stats()
+		must(t, err, "statistics")
+		So(stats.EndedBy[engine.CauseFirstMessage], ShouldEqual, 0)
 	})
 }
 
