@@ -95,7 +95,7 @@ func (c *Conn) look() {
 		return
 	}
 	now, most := time.Now(), lookMost
-	if taken := c.taken(); taken != end.taken {
+	if taken := c.taken(); taken != end.taken || c.unwritten { // what it gets is not up to it
 		end.taken, end.takenAt = taken, now
 	}
 	if limit, left := c.patience(now); limit >= 0 {

@@ -126,7 +126,7 @@ func (h *heartbeat) judge() {
 
 // excused reports whether the peer gets another timeout. A peer that is not read cannot be
 // heard. A peer that has not got the ping cannot answer it; it is excused as long as it
-// takes what is in front of the ping.
+// takes what is in front of the ping, or its turn to be written to is still to come.
 func (h *heartbeat) excused() bool {
 	c := h.conn
 	taken := c.taken()
@@ -142,8 +142,8 @@ func (h *heartbeat) excused() bool {
 		h.late = false
 		return late
 	}
-	h.late = moved
-	return moved
+	h.late = moved || c.unwritten
+	return h.late
 }
 
 // place records where the first unanswered ping ends, once the ping is sealed.

@@ -147,6 +147,16 @@ func TestHeartbeatExcuses(t *testing.T) {
 			So(h.excused(), ShouldBeTrue)
 			So(h.excused(), ShouldBeFalse)
 		})
+		Convey("whose turn to get the ping is still to come is, and one that has it is not, whatever else is to be written", func() {
+			c.unwritten = true
+			h.pingAt, c.link.sent = math.MaxInt64, 0
+			h.taken = c.taken()
+			So(h.excused(), ShouldBeTrue)
+			So(h.excused(), ShouldBeTrue)
+			h.pingAt = h.taken
+			So(h.excused(), ShouldBeTrue) // a timeout for it
+			So(h.excused(), ShouldBeFalse)
+		})
 		Convey("whose ping is not even sealed is excused as long as it takes something", func() {
 			c.link.manners().ask(true)
 			h.pingAt, c.link.sent = math.MaxInt64, 10

@@ -273,3 +273,32 @@ func TestRoundOfMail(t *testing.T) {
 		}
 	})
 }
+
+func TestWaitForATurnIsNotThePeers(t *testing.T) {
+	Convey("A connection that ends, and whose turn to be written to does not come", t, func() {
+		g := newStage(t)
+		conn, fd := g.plain()
+		for range 2 * writeTurn >> 15 {
+			g.queue(conn, strings.Repeat("x", 32<<10))
+		}
+		g.sh.flushDirty()
+		So(conn.unwritten, ShouldBeTrue)
+		So(swallow(fd), ShouldBeGreaterThan, 0)
+		conn.Finish(CauseClosedHere, noTime)
+		end := conn.ending()
+		end.limit = time.Second
+		long := func() {
+			end.takenAt = time.Now().Add(-time.Minute)
+			conn.look()
+		}
+		conn.look() // now it has seen what the peer took
+		long()
+		So(conn.fd, ShouldNotEqual, -1)
+		Convey("is the peer's fault once the kernel has it", func() {
+			conn.unwritten = false
+			g.sh.unwritten = ring{}
+			long()
+			So(conn.fd, ShouldEqual, -1)
+		})
+	})
+}
