@@ -13,19 +13,11 @@ shift 2
 page=$project/doc/first-programs.md
 dir=$project/build/first-programs
 packages=ca-certificates
-keep=
-write=
-for option; do
-    case $option in
-        --keep) keep=yes ;;
-        --write) write=yes ;;
-        *) exit 2 ;;
-    esac
-done
 # shellcheck disable=SC2034 # root.sh's
 program=first-programs
 # shellcheck source=scripts/root.sh
 . "$here/root.sh"
+take_options "$@"
 
 need_roots
 make_root

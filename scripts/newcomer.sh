@@ -14,15 +14,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$here/.." && pwd)
 dir=${NEWCOMER_DIR:-$project/build/newcomer}
 packages=ca-certificates,gcc,libc6-dev,git # and Go, from this machine
-keep=
-write=
-for option; do
-    case $option in
-        --keep) keep=yes ;;
-        --write) write=yes ;;
-        *) exit 2 ;;
-    esac
-done
 record=$project/build/newcomer-record
 page=$project/doc/first-programs.md
 
@@ -30,6 +21,7 @@ page=$project/doc/first-programs.md
 program=newcomer
 # shellcheck source=scripts/root.sh
 . "$here/root.sh"
+take_options "$@"
 
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || die "missing: go"

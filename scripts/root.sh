@@ -24,6 +24,20 @@ die() {
     exit 1
 }
 
+# take_options ARG...: sets keep, and write, which is the caller's own.
+# shellcheck disable=SC2034
+take_options() {
+    local option
+    keep='' write=''
+    for option; do
+        case $option in
+            --keep) keep=yes ;;
+            --write) write=yes ;;
+            *) die "there is no option '$option', only --keep and --write" ;;
+        esac
+    done
+}
+
 need_roots() {
     [ "$(id -u)" -eq 0 ] || skip "only root can make a root"
     # The first process of such a namespace ends with this one, and all others with it.
