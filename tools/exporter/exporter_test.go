@@ -71,6 +71,36 @@ func metrics(t *testing.T, files ...string) string {
 	return string(text)
 }
 
+// TestStart follows the link of the first page, and asks for one that is not there.
+func TestStart(t *testing.T) {
+	s := httptest.NewServer(handler([]string{example(t)}))
+	defer s.Close()
+	get := func(path string) (code int, text string) {
+		answer, err := s.Client().Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		all, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(all)
+	}
+	_, text := get("/")
+	_, rest, found := strings.Cut(text, `href="`)
+	path, _, _ := strings.Cut(rest, `"`)
+	if !found {
+		t.Fatal("no link in ", text)
+	}
+	if code, text := get(path); code != 200 || !strings.Contains(text, "zlink_up") {
+		t.Error(path, code, text)
+	}
+	if code, _ := get("/other"); code != 404 {
+		t.Error("/other", code)
+	}
+}
+
 func example(t *testing.T) string {
 	return server(t, admin.Report{Version: admin.Version,
 		Memory: admin.Memory{Resident: 1000}, Drivers: []admin.Driver{{Connections: 3, Owing: true}},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"time"
@@ -60,6 +61,10 @@ func checkFiles(files []string) error {
 	return nil
 }
 
+// start is the page that a person finds who leaves out the path.
+const start = `<!doctype html><title>zlink-exporter</title><p>zlink-exporter: <a href="/metrics">metrics</a>
+`
+
 // handler answers Prometheus at /metrics.
 func handler(files []string) http.Handler {
 	registry := prometheus.NewPedanticRegistry()
@@ -69,5 +74,9 @@ func handler(files []string) http.Handler {
 		MaxRequestsInFlight: 4,
 		ErrorHandling:       promhttp.ContinueOnError, // a server with an impossible report costs the others nothing
 	}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, start) // whoever has gone reads nothing
+	})
 	return mux
 }
