@@ -23,7 +23,6 @@ type ready struct {
 	pass         pass
 	since        time.Time // when the pass began
 	left         int       // in busy that were there then, and have not had a turn
-	bytes        int       // of the pass, and prices
 	ahead        int       // of sparse turns since the last busy one, prices included
 }
 
@@ -50,10 +49,9 @@ const (
 	firstRead = 2 << 10
 	// aheadMost is after how many bytes of turns ahead of it a busy connection has one.
 	aheadMost = 1 << 20
-	// A pass is over when all that were in busy when it began have had a turn, so many bytes
-	// have come, and so much time has passed.
-	passBytes = 32 << 20
-	passTime  = time.Second
+	// A pass is over when all that were in busy when it began have had a turn, and so much time has
+	// passed, however little has come: who brings little for hours is not busy when a flood begins.
+	passTime = time.Second
 )
 
 func (r *ready) len() int { return r.sparse.len() + r.busy.len() }
@@ -72,11 +70,15 @@ func (r *ready) spent(c *Conn) uint8 { return c.spending.much >> (r.pass - c.spe
 
 // begin begins another pass if one is over.
 func (r *ready) begin() {
-	if r.left > 0 || r.bytes < passBytes || time.Since(r.since) < passTime {
+	if r.left > 0 {
+		return
+	}
+	now := time.Now()
+	if now.Sub(r.since) < passTime {
 		return
 	}
 	r.pass = max(1, r.pass+1)
-	r.since, r.left, r.bytes = time.Now(), r.busy.len(), 0
+	r.since, r.left = now, r.busy.len()
 }
 
 // pop takes the connection whose turn it is, and returns how much it may read, and whether it had
@@ -101,7 +103,6 @@ func (r *ready) pop() (c *Conn, turn int, isNew bool) {
 
 // brought records how much a turn brought, prices included. It is not on the list.
 func (r *ready) brought(c *Conn, bytes int) {
-	r.bytes += bytes
 	if r.busy.len() > 0 {
 		r.ahead += bytes
 	}

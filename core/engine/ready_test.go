@@ -105,7 +105,7 @@ func (r *ready) take(brings int) *Conn {
 
 // endPass ends the pass as its time would.
 func (r *ready) endPass() {
-	r.bytes, r.since = passBytes, time.Now().Add(-passTime)
+	r.since = time.Now().Add(-passTime)
 	before := r.pass
 	r.begin()
 	So(r.pass, ShouldNotEqual, before)
@@ -156,6 +156,14 @@ func TestReady(t *testing.T) {
 				r.endPass()
 			}
 		})
+		Convey("little is little for hours, however little all bring", func() {
+			for range 10 * much {
+				r.since = r.since.Add(-passTime / 30)
+				r.begin()
+				So(busy(a), ShouldBeFalse)
+				r.take(1)
+			}
+		})
 		Convey("it has a turn as long as the others' when nobody else waits, and a short one ahead of them", func() {
 			r.push(a)
 			_, turn, isNew := r.pop()
@@ -178,17 +186,14 @@ func TestReady(t *testing.T) {
 			r.take(longRead)
 			r.push(b)
 			r.endPass()
-			r.bytes, r.since = passBytes, time.Time{}
+			r.since = time.Time{}
 			now := r.pass
 			r.begin()
 			So(r.pass, ShouldEqual, now)
 			r.take(1)
 			r.begin()
 			So(r.pass, ShouldEqual, now+1)
-			Convey("and until enough has come, and a second has passed", func() {
-				r.begin()
-				So(r.pass, ShouldEqual, now+1)
-				r.bytes = passBytes
+			Convey("and until a second has passed", func() {
 				r.begin()
 				So(r.pass, ShouldEqual, now+1)
 			})
