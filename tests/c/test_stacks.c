@@ -188,7 +188,8 @@ static void threads_that_leave_sockets (void)
         if (i == 0)
             threads = thread_count ();
     }
-    CHECK_RANGE (thread_count (), 1, threads + 3);
+    /* On a busy machine Go's runtime takes some more; what is left behind would be one for each. */
+    CHECK_RANGE (thread_count (), 1, threads + SHORT_THREADS / 4);
     for (int i = 0; i < SHORT_THREADS; i++) {
         zlink_routing_id_t id;
         int fd = zt_client (opened[i].port);
